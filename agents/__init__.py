@@ -1,0 +1,1 @@
+"""The learners: experiments, the engine on Ray RLlib, algorithms, evaluation."""

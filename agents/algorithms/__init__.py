@@ -1,0 +1,1 @@
+"""One file an algorithm: settings, loss, learner, training step."""

@@ -1,0 +1,244 @@
+"""Proximal policy optimisation (Schulman et al. 2017), with the details that make it work
+(Huang et al. 2022, The 37 Implementation Details of PPO)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.engine.algorithm import ColumnarAlgorithm
+from agents.engine.distributions import distribution_for
+from agents.engine.learner import ColumnarLearner, Columns
+from agents.engine.module import ActorCritic
+from agents.engine.normaliser import RunningMoments
+from agents.interfaces import Rollout
+
+
+@dataclass(frozen=True)
+class PPO:
+    """On-policy actor-critic whose updates are clipped to stay near the policy that acted."""
+
+    rollout_length: int = 128
+    """Steps that each environment takes between two updates (T)."""
+    epochs: int = 4
+    """Passes over a rollout."""
+    minibatch_size: int = 256
+    """Env steps a gradient step, on each learner."""
+    learning_rate: float = 2.5e-4
+    """Adam's step size at the start."""
+    anneal_learning_rate: bool = True
+    """Lower the learning rate linearly to zero at the end of the run."""
+    adam_epsilon: float = 1e-5
+    """Adam's epsilon (Huang et al. 2022, detail 3)."""
+    discount: float = 0.99
+    """Gamma: what a reward one step later is worth."""
+    gae_lambda: float = 0.95
+    """Lambda of generalised advantage estimation: 0 trusts the critic, 1 the returns."""
+    clip: float = 0.2
+    """How far the probability ratio may move from 1 before it earns nothing more."""
+    anneal_clip: bool = False
+    """Lower the clipping range linearly to zero at the end of the run."""
+    clip_value: float = 0.0
+    """How far a value may move from the old one in an update; 0 leaves values unclipped."""
+    value_coefficient: float = 0.5
+    """Weight of the value loss."""
+    entropy_coefficient: float = 0.0
+    """Weight of the entropy bonus."""
+    max_gradient_norm: float = 0.5
+    """Gradients are scaled down to this global norm."""
+    normalize_advantages: bool = True
+    """Standardise advantages in each minibatch."""
+    target_kl: float = 0.0
+    """End an update after the epoch in which the policy moved this far (nats); 0 never does."""
+    share_encoder: bool = True
+    """Policy and value read one encoder; false gives each its own."""
+    normalize_observations: bool = False
+    """Standardise observations by their running mean and deviation; for vectors."""
+    normalize_rewards: bool = False
+    """Divide rewards by the running deviation of the discounted return."""
+
+    def __post_init__(self) -> None:
+        for name in ("rollout_length", "epochs", "minibatch_size", "learning_rate", "max_gradient_norm", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}.")
+        for name in ("discount", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}.")
+
+    @property
+    def name(self) -> str:
+        return "ppo"
+
+    @property
+    def algorithm_class(self) -> type:
+        return PPOAlgorithm
+
+    @property
+    def learner_class(self) -> type:
+        return PPOLearner
+
+    @property
+    def module_class(self) -> type:
+        return ActorCritic
+
+    def check(self, environment: gymnasium.Env, num_envs: int, num_learners: int) -> None:
+        distribution_for(environment.action_space)
+        batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
+        if remainder or batch % self.minibatch_size:
+            raise ValueError(
+                f"{num_envs} environments x {self.rollout_length} steps are {num_envs * self.rollout_length} env steps "
+                f"an update; they do not divide into minibatches of {self.minibatch_size} "
+                f"on {max(1, num_learners)} learner(s). Change --algo.minibatch-size or --algo.rollout-length."
+            )
+
+    def module_config(self) -> dict[str, Any]:
+        return {"share_encoder": self.share_encoder, "normalize_observations": self.normalize_observations}
+
+    def learning_rate_at(self, progress: float) -> float:
+        return self.learning_rate * (1.0 - progress if self.anneal_learning_rate else 1.0)
+
+    def clip_at(self, progress: float) -> float:
+        return self.clip * (1.0 - progress if self.anneal_clip else 1.0)
+
+
+def advantages_and_returns(rollout: Rollout, rewards: NDArray, settings: PPO) -> tuple[NDArray, NDArray]:
+    """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32.
+
+    Termination has no future; truncation has one, but not in this rollout: it is worth
+    `next_values` there, and the sum of later errors is cut.
+    """
+    goes_on = ~rollout.terminated
+    errors = rewards + settings.discount * rollout.next_values * goes_on - rollout.values
+    keeps = settings.discount * settings.gae_lambda * (goes_on & ~rollout.truncated)
+    advantages = np.empty_like(errors)
+    later = np.zeros_like(errors[0])
+    for t in reversed(range(len(errors))):
+        advantages[t] = later = errors[t] + keeps[t] * later
+    return advantages, advantages + rollout.values
+
+
+def ppo_loss(
+    log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: PPO, clip: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The clipped surrogate objective with value loss and entropy bonus, and its terms.
+
+    `batch` has `log_probs`, `values`, `advantages` and `returns` of the policy that acted; all (B,).
+    """
+    advantages = batch["advantages"]
+    if settings.normalize_advantages:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    log_ratio = log_probs - batch["log_probs"]
+    ratio = log_ratio.exp()
+    policy_loss = -torch.min(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip)).mean()
+
+    errors = (values - batch["returns"]) ** 2
+    if settings.clip_value > 0:
+        move = (values - batch["values"]).clamp(-settings.clip_value, settings.clip_value)
+        errors = torch.max(errors, (batch["values"] + move - batch["returns"]) ** 2)
+    value_loss = 0.5 * errors.mean()
+
+    entropy = entropies.mean()
+    loss = policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient * entropy
+    with torch.no_grad():
+        terms = {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy": entropy,
+            "kl": (ratio - 1 - log_ratio).mean(),  # Schulman 2020, the low-variance estimator k3
+            "clip_fraction": ((ratio - 1).abs() > clip).float().mean(),
+        }
+    return loss, {name: term.detach() for name, term in terms.items()}
+
+
+class PPOLearner(ColumnarLearner):
+    def build(self) -> None:
+        super().build()
+        self.return_moments = RunningMoments(())
+        self.discounted_returns = np.zeros(0, np.float32)
+
+    def prepare(self, rollout: Rollout) -> Columns:
+        rewards = self.reward_model.reward(rollout)
+        if self.settings.normalize_rewards:
+            rewards = self._normalized(rewards, rollout)
+        advantages, returns = advantages_and_returns(rollout, rewards, self.settings)
+        self.explained_variance = explained_variance(rollout.values, returns)
+        with torch.no_grad():
+            observations = self.bare_network.prepare(self.to_device(rollout.observations))
+        columns = {
+            "actions": rollout.actions,
+            "log_probs": rollout.log_probs,
+            "values": rollout.values,
+            "advantages": advantages,
+            "returns": returns,
+        }
+        return {"observations": observations} | {k: self.to_device(v) for k, v in columns.items()}
+
+    def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
+        parameters, values = self.network(minibatch["observations"])
+        distribution = self.bare_network.distribution
+        return ppo_loss(
+            distribution.log_prob(parameters, minibatch["actions"]),
+            values,
+            distribution.entropy(parameters),
+            minibatch,
+            self.settings,
+            self.settings.clip_at(self.progress),
+        )
+
+    def after_epoch(self, terms: list[dict[str, Tensor]]) -> bool:
+        if self.settings.target_kl <= 0:
+            return False
+        kl = torch.stack([row["kl"] for row in terms]).mean()
+        if dist.is_initialized():  # all learners stop, or none: DDP waits for the missing one
+            dist.all_reduce(kl)
+            kl /= dist.get_world_size()
+        return bool(kl > self.settings.target_kl)
+
+    def after_update(self, rollout: Rollout) -> dict[str, float]:
+        # Only now, so that the ratio starts at 1: the policy that learnt is the one that acted.
+        if self.settings.normalize_observations:
+            self.bare_network.normaliser.update(self.to_device(rollout.observations))
+        return {"explained_variance": self.explained_variance, "clip": self.settings.clip_at(self.progress)}
+
+    def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component("return_moments", components, not_components):
+            moments = self.return_moments.state_dict()
+            state["return_moments"] = {name: value.numpy().copy() for name, value in moments.items()}
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        if "return_moments" in state:
+            moments = {name: torch.as_tensor(value) for name, value in state["return_moments"].items()}
+            self.return_moments.load_state_dict(moments)
+
+    def _normalized(self, rewards: NDArray, rollout: Rollout) -> NDArray:
+        """Rewards over the deviation of the discounted return (Huang et al. 2022, continuous detail 4)."""
+        if len(self.discounted_returns) != rollout.num_envs:
+            self.discounted_returns = np.zeros(rollout.num_envs, np.float32)
+        running = np.empty_like(rewards)
+        goes_on = ~(rollout.terminated | rollout.truncated)
+        for t in range(len(rewards)):
+            running[t] = self.discounted_returns = self.discounted_returns * self.settings.discount + rewards[t]
+            self.discounted_returns = self.discounted_returns * goes_on[t]
+        self.return_moments.update(torch.from_numpy(running).flatten())
+        return np.clip(rewards / self.return_moments.deviation.item(), -10.0, 10.0)
+
+
+class PPOAlgorithm(ColumnarAlgorithm):
+    def training_step(self) -> None:
+        rollout = self.sample()
+        self.learn(rollout)
+        self.synchronise()
+
+
+def explained_variance(values: NDArray, returns: NDArray) -> float:
+    """1 for a perfect critic, 0 for one that knows only the mean, below 0 for worse."""
+    variance = float(np.var(returns))
+    return float("nan") if variance == 0 else 1.0 - float(np.var(returns - values)) / variance

@@ -1,0 +1,128 @@
+"""Checkpoints: safetensors for arrays, JSON for the rest, written beside and renamed.
+
+Nothing in a checkpoint is code: reading one that a stranger made can fail, but cannot run anything.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+FORMAT = "praxis-checkpoint-1"
+ARRAYS, STATE = "arrays.safetensors", "state.json"
+TEMPORARY = ".writing-"
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Nested dicts and lists of numbers, strings, arrays and tensors into `folder`."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = split_arrays(state, "", arrays)
+    folder.mkdir(parents=True, exist_ok=True)
+    blob = save(arrays)
+    digest = hashlib.sha256(blob).hexdigest()
+    write_durably(folder / ARRAYS, blob)
+    write_durably(folder / STATE, json.dumps({"format": FORMAT, "sha256": digest, "state": tree}).encode())
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """What `save_state` wrote. Raises ValueError, in one line, if it is foreign or damaged."""
+    try:
+        content = json.loads((folder / STATE).read_bytes())
+        blob = (folder / ARRAYS).read_bytes()
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+        if hashlib.sha256(blob).hexdigest() != content["sha256"]:
+            raise ValueError("its arrays are damaged")
+        return join_arrays(content["state"], load(blob))
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as damage:
+        raise ValueError(f"{folder} is not a readable checkpoint: {damage}") from damage
+
+
+def write_checkpoint(checkpoints: Path, name: str, save_into: Any, keep: int, best: str | None) -> Path:
+    """Calls `save_into(folder)` and gives its folder the name only when it is complete.
+
+    Then removes all but the newest `keep` and the best. A kill at any moment leaves the older ones.
+    """
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    for leftover in checkpoints.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(leftover)
+    beside, final = checkpoints / f"{TEMPORARY}{name}", checkpoints / name
+    save_into(str(beside))
+    if final.exists():
+        shutil.rmtree(final)
+    os.replace(beside, final)
+    sync_folder(checkpoints)
+    for old in finished_checkpoints(checkpoints)[keep:]:
+        if old.name != best:
+            shutil.rmtree(old)
+    return final
+
+
+def finished_checkpoints(checkpoints: Path) -> list[Path]:
+    """Complete checkpoints, the newest first."""
+    folders = [p for p in checkpoints.glob("step-*") if (p / STATE).exists()]
+    return sorted(folders, key=lambda p: p.name, reverse=True)
+
+
+def checkpoint_name(env_steps: int) -> str:
+    return f"step-{env_steps:012d}"
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Writes beside, flushes to the disk, renames: the path holds the old or the new content."""
+    beside = path.with_name(f"{TEMPORARY}{path.name}")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def split_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """The tree with every array replaced by its key in `arrays`."""
+    if isinstance(value, dict):
+        pairs = [[encode_key(k), split_arrays(v, f"{path}/{k}", arrays)] for k, v in value.items()]
+        return {"dict": pairs}
+    if isinstance(value, list | tuple):
+        return {"list": [split_arrays(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]}
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        arrays[path] = np.ascontiguousarray(value).reshape(value.shape)
+        return {"array": path}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return {"value": value}
+    raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold.")
+
+
+def join_arrays(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    kind, content = next(iter(tree.items()))
+    if kind == "dict":
+        return {k: join_arrays(v, arrays) for k, v in content}
+    if kind == "list":
+        return [join_arrays(v, arrays) for v in content]
+    return arrays[content] if kind == "array" else content
+
+
+def encode_key(key: Any) -> str | int:
+    if isinstance(key, bool) or not isinstance(key, str | int):
+        raise TypeError(f"{key!r} cannot be a key in a checkpoint.")
+    return key

@@ -1,0 +1,1 @@
+"""RLlib made fast: a columnar environment runner, learner and module."""

@@ -1,0 +1,147 @@
+"""What every algorithm's training step is made of: sample, learn, synchronise, and saved state."""
+
+from collections import deque
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import ray
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    EPISODE_LEN_MEAN,
+    EPISODE_RETURN_MEAN,
+    LEARNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+)
+
+from agents.checkpoint import load_state, save_state
+from agents.engine.env_runner import Sample
+from agents.interfaces import Rollout
+from agents.metrics import EPISODES_IN_MEAN
+
+
+class ColumnarAlgorithm(Algorithm):
+    """RLlib's Algorithm with columns instead of episodes; an algorithm adds `training_step`."""
+
+    def setup(self, config: Any) -> None:
+        self.env_steps = 0
+        self.episodes = 0
+        self.learner_metrics: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+        self.recent_returns: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
+        self.recent_lengths: deque[int] = deque(maxlen=EPISODES_IN_MEAN)
+        super().setup(config)
+
+    def sample(self) -> Rollout:
+        """One rollout of every environment; a dead runner's share is taken by those that live."""
+        started = perf_counter()
+        samples: list[Sample] = []
+        missing = self.config.num_envs_per_env_runner * max(1, self.config.num_env_runners)
+        while missing > 0:
+            arrived = self._sample_all_runners()
+            if not arrived:
+                raise RuntimeError("No environment runner is alive.")
+            samples += arrived
+            missing -= sum(sample.rollout.num_envs for sample in arrived)
+        rollout = Rollout.concatenate([sample.rollout for sample in samples])
+        self._count(samples, rollout)
+        self.seconds["sampling"] = perf_counter() - started
+        self.seconds["environment"] = float(np.mean([s.environment_seconds for s in samples]))
+        self.seconds["inference"] = float(np.mean([s.inference_seconds for s in samples]))
+        return rollout
+
+    def learn(self, rollout: Rollout) -> None:
+        """One update of the learner, or of all learners on equal shards."""
+        started = perf_counter()
+        timesteps = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps}
+        if self.learner_group.is_local:
+            data = TrainingData(batch=rollout)
+        else:
+            data = TrainingData(batches=rollout.split(len(self.learner_group)))
+        results = self.learner_group.update(training_data=data, timesteps=timesteps)
+        self.learner_metrics = results[0]
+        for name, value in self.learner_metrics.items():
+            self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, window=1)
+        self.seconds["learning"] = perf_counter() - started
+
+    def synchronise(self) -> None:
+        """The learner's weights to every runner."""
+        started = perf_counter()
+        self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
+        self.seconds["synchronising"] = perf_counter() - started
+
+    def network_state(self) -> dict[str, np.ndarray]:
+        """The policy's weights by parameter name."""
+        component = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
+        state = self.learner_group.get_state(components=component, inference_only=True)
+        return state[COMPONENT_LEARNER][COMPONENT_RL_MODULE][DEFAULT_MODULE_ID]
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Everything that the run needs to go on, as safetensors and JSON."""
+        runners = self._runner_states()
+        save_state(
+            Path(checkpoint_dir),
+            {
+                "learner": self.learner_group.get_state(not_components=f"{COMPONENT_LEARNER}/metrics_logger"),
+                "runners": runners,
+                "env_steps": self.env_steps,
+                "episodes": self.episodes,
+                "iteration": self.iteration,
+                "recent_returns": list(self.recent_returns),
+                "recent_lengths": list(self.recent_lengths),
+            },
+        )
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Raises ValueError for a folder that is not one of our checkpoints, or a damaged one."""
+        state = load_state(Path(checkpoint_dir))
+        self.learner_group.set_state(state["learner"])
+        self.env_steps, self.episodes = state["env_steps"], state["episodes"]
+        self._iteration = state["iteration"]
+        self.recent_returns.extend(state["recent_returns"])
+        self.recent_lengths.extend(state["recent_lengths"])
+        self.synchronise()
+        self._restore_runners(state["runners"])
+
+    def _sample_all_runners(self) -> list[Sample]:
+        if self.env_runner_group.num_remote_workers() == 0:
+            return [self.env_runner_group.local_env_runner.sample()]
+        return self.env_runner_group.foreach_env_runner(lambda runner: runner.sample(), local_env_runner=False)
+
+    def _count(self, samples: list[Sample], rollout: Rollout) -> None:
+        self.env_steps += rollout.env_steps()
+        for sample in samples:
+            self.episodes += len(sample.episode_returns)
+            self.recent_returns.extend(sample.episode_returns)
+            self.recent_lengths.extend(sample.episode_lengths)
+        self.metrics.log_value((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), self.env_steps, window=1)
+        if self.recent_returns:
+            mean_return, mean_length = np.mean(self.recent_returns), np.mean(self.recent_lengths)
+            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), mean_return, window=1)
+            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN), mean_length, window=1)
+
+    def _runner_states(self) -> list[dict[str, Any]]:
+        """Each runner's own state, without the weights, which the learner has."""
+        group = self.env_runner_group
+        if group.num_remote_workers() == 0:
+            return [group.local_env_runner.get_state(not_components=COMPONENT_RL_MODULE)]
+        return group.foreach_env_runner(
+            lambda runner: runner.get_state(not_components=COMPONENT_RL_MODULE), local_env_runner=False
+        )
+
+    def _restore_runners(self, states: list[dict[str, Any]]) -> None:
+        group = self.env_runner_group
+        if group.num_remote_workers() == 0:
+            group.local_env_runner.set_state(states[0])
+            return
+        reference = ray.put(states)
+
+        def restore(runner: Any) -> None:
+            all_states = ray.get(reference)
+            runner.set_state(all_states[(runner.worker_index - 1) % len(all_states)])
+
+        group.foreach_env_runner(restore, local_env_runner=False)

@@ -1,0 +1,105 @@
+"""From an Experiment to RLlib's AlgorithmConfig: the only place that speaks both."""
+
+import logging
+import os
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.tune.registry import register_env
+
+from agents.engine.env_runner import ColumnarEnvRunner
+from agents.experiment import Experiment
+
+ENVIRONMENT_NAME = "praxis"
+
+
+class ColumnarConfig(AlgorithmConfig):
+    """AlgorithmConfig for algorithms that bring their own learner class."""
+
+    def get_default_learner_class(self) -> type:
+        return self.learner_config_dict["algorithm"].learner_class
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        return RLModuleSpec(module_class=self.learner_config_dict["algorithm"].module_class)
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        return {}
+
+
+def rllib_config(experiment: Experiment) -> ColumnarConfig:
+    """The whole experiment as RLlib wants it."""
+    quiet_ray()
+    register_env(ENVIRONMENT_NAME, lambda settings: settings["environment"].build())
+    algorithm = experiment.algo
+    runners, learners = experiment.num_env_runners, experiment.num_learners
+    cores = os.cpu_count() or 1
+    gpus = torch.cuda.device_count()
+    config = (
+        ColumnarConfig(algo_class=algorithm.algorithm_class)
+        .environment(
+            ENVIRONMENT_NAME,
+            env_config={
+                "environment": experiment.env,
+                "rollout_length": algorithm.rollout_length,
+                "threads_per_runner": max(1, (cores - learners) // max(1, runners)),
+            },
+            disable_env_checking=True,
+        )
+        .env_runners(
+            env_runner_cls=ColumnarEnvRunner,
+            num_env_runners=runners,
+            num_envs_per_env_runner=experiment.num_envs // max(1, runners),
+            num_cpus_per_env_runner=min(1.0, cores / (runners + learners + 1)),
+            rollout_fragment_length=algorithm.rollout_length,
+            sample_timeout_s=None,
+        )
+        .learners(
+            num_learners=learners,
+            num_cpus_per_learner=0 if gpus else min(1.0, cores / (runners + learners + 1)),
+            num_gpus_per_learner=min(1.0, gpus / max(1, learners)) if gpus else 0,
+        )
+        .training(
+            train_batch_size_per_learner=experiment.num_envs * algorithm.rollout_length // max(1, learners),
+            learner_config_dict={
+                "algorithm": algorithm,
+                "reward": experiment.reward,
+                "total_env_steps": experiment.total_env_steps,
+                "threads_per_learner": max(1, cores // max(1, learners)),
+            },
+        )
+        .rl_module(rl_module_spec=RLModuleSpec(module_class=algorithm.module_class, model_config=model_config(experiment)))
+        .debugging(seed=experiment.seed, log_level="ERROR")
+        .fault_tolerance(restart_failed_env_runners=True)
+        .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=0)
+    )
+    config._dont_auto_sync_env_runner_states = True
+    return config
+
+
+def quiet_ray() -> None:
+    """Ray's own progress and deprecation chatter is not the run's."""
+    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name in ("ray", "ray.rllib", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def build_network(experiment: Experiment) -> Any:
+    """The experiment's network alone, for acting without Ray; its weights are fresh."""
+    environment = experiment.env.build()
+    network = experiment.algo.module_class(
+        observation_space=environment.observation_space,
+        action_space=environment.action_space,
+        inference_only=True,
+        model_config=model_config(experiment),
+    )
+    environment.close()
+    return network.eval()
+
+
+def model_config(experiment: Experiment) -> dict[str, Any]:
+    own = {"encoder": experiment.encoder, "precision": experiment.precision}
+    return own | experiment.algo.module_config()

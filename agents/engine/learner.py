@@ -1,0 +1,133 @@
+"""Learns from columns: mixed precision, a fused optimiser, one host synchronisation an update."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+from torch import Tensor, nn
+
+from agents.interfaces import Rollout
+
+Columns = dict[str, Tensor]
+
+
+class ColumnarLearner(TorchLearner):
+    """RLlib's learner with its update loop replaced; an algorithm adds two methods.
+
+    `prepare(rollout)` gives the flat columns (B, ...) of an update, on the device.
+    `loss(minibatch)` gives the loss and its terms, detached scalars by metric name.
+    """
+
+    def build(self) -> None:
+        super().build()
+        self.settings = self.config.learner_config_dict["algorithm"]
+        self.reward_model = self.config.learner_config_dict["reward"]
+        self.total_env_steps: int = self.config.learner_config_dict["total_env_steps"]
+        self.generator = torch.Generator().manual_seed((self.config.seed or 0) * 1000 + self._learner_index)
+        if self.config.num_learners > 0 and not torch.cuda.is_available():
+            torch.set_num_threads(self.config.learner_config_dict["threads_per_learner"])
+
+    def prepare(self, rollout: Rollout) -> Columns:
+        raise NotImplementedError
+
+    def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
+        raise NotImplementedError
+
+    def compute_loss_for_module(self, **_: Any) -> Tensor:
+        """Asked for by RLlib's own update, which this class replaces."""
+        raise NotImplementedError
+
+    def after_epoch(self, terms: list[dict[str, Tensor]]) -> bool:
+        """Called after each epoch with its minibatches' terms; True ends the update early."""
+        return False
+
+    def after_update(self, rollout: Rollout) -> dict[str, float]:
+        """Called after the gradient steps; gives metrics of the update as a whole."""
+        return {}
+
+    def update(self, *, training_data, timesteps: dict[str, Any], **_: Any) -> dict[str, float]:
+        """Epochs of minibatches over one rollout; returns the terms' means by metric name.
+
+        Raises FloatingPointError when the loss stopped being a finite number.
+        """
+        rollout: Rollout = training_data.batch
+        self._weights_seq_no += 1
+        self.progress = min(1.0, timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME] / self.total_env_steps)
+        optimizer = self.get_optimizer()
+        learning_rate = self.settings.learning_rate_at(self.progress)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        columns = self.prepare(rollout)
+        all_terms: list[dict[str, Tensor]] = []
+        for _ in range(self.settings.epochs):
+            terms = [self._step(minibatch, optimizer) for minibatch in self._minibatches(columns)]
+            all_terms += terms
+            if self.after_epoch(terms):
+                break
+        means = self._means(all_terms)
+        if not np.isfinite(means["loss"]):
+            raise FloatingPointError(
+                f"The loss became {means['loss']} after {timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]:,} env steps; "
+                "lower the learning rate, or use --precision fp32."
+            )
+        return means | self.after_update(rollout) | {"learning_rate": learning_rate}
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        parameters = self.get_parameters(self._module[module_id])
+        settings = self.config.learner_config_dict["algorithm"]
+        optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, eps=settings.adam_epsilon, fused=True)
+        self.register_optimizer(module_id=module_id, optimizer=optimizer, params=parameters)
+
+    def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component("generator", components, not_components):
+            state["generator"] = self.generator.get_state().numpy()
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        if "generator" in state:
+            self.generator.set_state(torch.as_tensor(state["generator"]))
+
+    @property
+    def network(self) -> nn.Module:
+        """The module to call in the loss; wrapped by DDP when there are several learners."""
+        return self._module[DEFAULT_MODULE_ID]
+
+    @property
+    def bare_network(self) -> Any:
+        return self.network.unwrapped()
+
+    def to_device(self, column: np.ndarray) -> Tensor:
+        """A column (T, N, ...) as a tensor (T * N, ...) on the device."""
+        flat = torch.from_numpy(column).flatten(0, 1)
+        return flat.to(self._device, non_blocking=True)
+
+    def _minibatches(self, columns: Columns) -> Iterator[Columns]:
+        size = len(next(iter(columns.values())))
+        order = torch.randperm(size, generator=self.generator).to(self._device)
+        # A lost runner leaves less than a full batch; what does not fill a minibatch is left out.
+        for start in range(0, size - self.settings.minibatch_size + 1, self.settings.minibatch_size):
+            rows = order[start : start + self.settings.minibatch_size]
+            yield {name: column[rows] for name, column in columns.items()}
+
+    def _step(self, minibatch: Columns, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        loss, terms = self.loss(minibatch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self._params.values(), self.settings.max_gradient_norm)
+        optimizer.step()
+        return terms | {"loss": loss.detach(), "gradient_norm": norm}
+
+    def _means(self, terms: list[dict[str, Tensor]]) -> dict[str, float]:
+        """Mean of each term over the minibatches (and learners), with one copy to the host."""
+        table = torch.stack([torch.stack([t.float() for t in row.values()]) for row in terms]).mean(0)
+        if dist.is_initialized():
+            dist.all_reduce(table)
+            table /= dist.get_world_size()
+        return dict(zip(terms[0], table.tolist(), strict=True))

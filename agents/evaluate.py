@@ -1,0 +1,166 @@
+"""Whole episodes, true returns, and how sure we are of their mean."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from agents.experiment import Experiment
+
+MOST_ENVS = 16
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The returns of exactly as many whole episodes as were asked for, and their summary."""
+
+    env: str
+    algo: str
+    checkpoint: str
+    episodes: int
+    mean: float
+    median: float
+    iqm: float
+    """Mean of the middle half (Agarwal et al. 2021)."""
+    ci95: tuple[float, float]
+    """Bootstrap interval of the mean."""
+    random: float | None
+    human: float | None
+    success_rate: float | None
+    """Share of episodes whose last step says `is_success`, where the environment says so."""
+    deterministic: bool
+    seed: int
+    returns: list[float]
+    lengths: list[int]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evaluate(
+    experiment: Experiment, network: nn.Module, *, episodes: int, seed: int, deterministic: bool, checkpoint: str
+) -> Evaluation:
+    """Plays `episodes` whole episodes, unclipped.
+
+    Each environment plays a fixed share: stopping at the first episodes to end would favour short ones.
+    """
+    num_envs = min(episodes, MOST_ENVS)
+    env = experiment.env.build_vector(num_envs)
+    generator = torch.Generator(device_of(network)).manual_seed(seed)
+    shares = np.full(num_envs, episodes // num_envs)
+    shares[: episodes % num_envs] += 1
+    returns: list[list[float]] = [[] for _ in range(num_envs)]
+    lengths: list[list[int]] = [[] for _ in range(num_envs)]
+    successes: list[bool] = []
+    running, clock = np.zeros(num_envs), np.zeros(num_envs, np.int64)
+    observations, _ = env.reset(seed=seed)
+    while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
+        actions = act(network, observations, generator, deterministic)
+        observations, rewards, terminated, truncated, info = env.step(actions)
+        running += rewards
+        clock += 1
+        for n in np.flatnonzero(terminated | truncated):
+            if len(returns[n]) < shares[n]:
+                returns[n].append(float(running[n]))
+                lengths[n].append(int(clock[n]))
+                final = info.get("final_info", info)
+                if "is_success" in final:
+                    successes.append(bool(final["is_success"][n]))
+            running[n] = clock[n] = 0
+    env.close()
+    flat = np.array([value for env_returns in returns for value in env_returns])
+    scores = experiment.env.reference_scores
+    return Evaluation(
+        env=experiment.env.name,
+        algo=experiment.algo.name,
+        checkpoint=checkpoint,
+        episodes=episodes,
+        mean=float(flat.mean()),
+        median=float(np.median(flat)),
+        iqm=interquartile_mean(flat),
+        ci95=bootstrap_interval(flat, seed),
+        random=scores.get("random"),
+        human=scores.get("human"),
+        success_rate=float(np.mean(successes)) if successes else None,
+        deterministic=deterministic,
+        seed=seed,
+        returns=flat.tolist(),
+        lengths=[length for env_lengths in lengths for length in env_lengths],
+    )
+
+
+def record(
+    experiment: Experiment, network: nn.Module, *, seed: int, deterministic: bool, most_steps: int
+) -> tuple[NDArray[np.uint8], float, float]:
+    """One episode as frames (T, H, W, 3), its frames a second, and its return so far."""
+    env = experiment.env.build()
+    generator = torch.Generator(device_of(network)).manual_seed(seed)
+    observation, _ = env.reset(seed=seed)
+    frames, total = [rendered(env)], 0.0
+    for _ in range(most_steps):
+        action = act(network, np.asarray(observation)[None], generator, deterministic)[0]
+        observation, reward, terminated, truncated, _ = env.step(action)
+        frames.append(rendered(env))
+        total += float(reward)
+        if terminated or truncated:
+            break
+    frames_per_second = min(30.0, float(env.metadata.get("render_fps") or 30))
+    env.close()
+    return np.stack(frames), frames_per_second, total
+
+
+def write_mp4(path: Path, frames: NDArray[np.uint8], frames_per_second: float) -> None:
+    """Frames (T, H, W, 3) as an mp4 file, written beside and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scale = max(1, 320 // frames.shape[2])
+    height, width = frames.shape[1] * scale // 2 * 2, frames.shape[2] * scale // 2 * 2
+    beside = path.with_name(f".writing-{path.name}")
+    writer = cv2.VideoWriter(str(beside), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_second, (width, height))
+    if not writer.isOpened():
+        raise OSError(f"No video can be written to {path}.")
+    for frame in frames:
+        enlarged = cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST)
+        writer.write(cv2.cvtColor(enlarged, cv2.COLOR_RGB2BGR))
+    writer.release()
+    beside.replace(path)
+
+
+@torch.no_grad()
+def act(network: Any, observations: NDArray, generator: torch.Generator, deterministic: bool) -> NDArray:
+    """Actions (B, ...) that the environment understands, for observations (B, ...)."""
+    device = device_of(network)
+    parameters, _ = network(network.prepare(torch.from_numpy(observations).to(device)))
+    distribution, space = network.distribution, network.action_space
+    choose = distribution.mode(parameters) if deterministic else distribution.sample(parameters, generator)
+    actions = choose.cpu().numpy()
+    return np.clip(actions, space.low, space.high) if isinstance(space, gymnasium.spaces.Box) else actions
+
+
+def interquartile_mean(returns: NDArray) -> float:
+    """Mean of what lies between the quartiles, with the border values weighted by their share."""
+    ordered, size = np.sort(returns), len(returns)
+    edges = np.arange(size + 1) / size
+    inside = np.clip(edges[1:], 0.25, 0.75) - np.clip(edges[:-1], 0.25, 0.75)
+    return float((ordered * inside).sum() / inside.sum())
+
+
+def bootstrap_interval(returns: NDArray, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of the mean (Efron 1979)."""
+    draws = np.random.default_rng(seed).integers(len(returns), size=(RESAMPLES, len(returns)))
+    low, high = np.percentile(returns[draws].mean(1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def rendered(env: gymnasium.Env) -> NDArray[np.uint8]:
+    return np.asarray(env.render(), np.uint8)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device

@@ -1,0 +1,140 @@
+"""A whole run as one frozen dataclass: what users override, what is saved, what is checked first."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_origin, get_type_hints
+
+from agents.interfaces import Algorithm, Encoder, Environment, RewardModel
+from agents.rewards import EnvironmentReward
+
+FREE_DISK_BYTES = 200 * 2**20
+
+
+class InvalidExperiment(ValueError):
+    """A mistake in what the user asked for, told in one line; nothing has been started."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Trains an agent."""
+
+    env: Environment
+    """The environment."""
+    algo: Algorithm
+    """The algorithm's settings."""
+    encoder: Encoder
+    """The network from observations to features."""
+    reward: RewardModel = EnvironmentReward()
+    """What the agent is rewarded for."""
+    total_env_steps: int = 1_000_000
+    """Env steps in all environments together (on Atari, one step is four frames)."""
+    seed: int = 1
+    """Seeds networks, environments and sampling."""
+    num_envs: int = 8
+    """Environments in all runners together."""
+    num_env_runners: int = 0
+    """Processes that sample; 0 samples in this one."""
+    num_learners: int = 0
+    """Processes that learn, joined by DDP; 0 learns in this one."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Arithmetic of the encoder: auto takes bf16 for images where the processor or GPU is made for it."""
+    evaluate_every_env_steps: int = 100_000
+    """Env steps between evaluations, each with a video; the first comes after a tenth of this. 0 never."""
+    evaluation_episodes: int = 10
+    """Whole episodes an evaluation."""
+    checkpoint_every_env_steps: int = 50_000
+    """Env steps between checkpoints: what a kill can cost."""
+    keep_checkpoints: int = 3
+    """Latest checkpoints to keep; the best one by evaluation is kept besides."""
+    run_dir: str = ""
+    """The run's folder; empty makes runs/<env>-<algo>-<time>."""
+    address: str = ""
+    """A Ray cluster, such as ray://head:10001; empty starts Ray on this machine."""
+
+    def validate(self) -> None:
+        """Raises InvalidExperiment, in one line, for anything that could not train."""
+        for name in ("total_env_steps", "num_envs", "evaluation_episodes", "checkpoint_every_env_steps", "keep_checkpoints"):
+            require(getattr(self, name) >= 1, f"--{dashed(name)} must be at least 1, not {getattr(self, name)}.")
+        for name in ("num_env_runners", "num_learners", "evaluate_every_env_steps", "seed"):
+            require(getattr(self, name) >= 0, f"--{dashed(name)} must not be negative, but is {getattr(self, name)}.")
+        runners, learners = max(1, self.num_env_runners), max(1, self.num_learners)
+        require(
+            self.num_envs % runners == 0 and self.num_envs % learners == 0,
+            f"{self.num_envs} environments do not divide among {runners} runner(s) and {learners} learner(s); "
+            f"choose --num-envs as a multiple of both.",
+        )
+        try:
+            environment = self.env.build()
+            self.algo.check(environment, self.num_envs, self.num_learners)
+            self.encoder.build(environment.observation_space)
+            environment.close()
+        except ValueError as mistake:
+            raise InvalidExperiment(str(mistake)) from mistake
+
+    def to_json(self) -> dict[str, Any]:
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, data: Any, plugs: Mapping[str, type]) -> "Experiment":
+        """The experiment that `to_json` wrote; `plugs` maps class names to the classes allowed.
+
+        Raises InvalidExperiment for anything else."""
+        try:
+            experiment = from_json(data, {**plugs, cls.__name__: cls})
+        except (KeyError, TypeError, ValueError) as damage:
+            raise InvalidExperiment(f"experiment.json is not one of ours or is damaged: {damage}") from damage
+        require(isinstance(experiment, cls), "experiment.json does not describe an experiment.")
+        return experiment
+
+
+def require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise InvalidExperiment(otherwise)
+
+
+def check_new_folder(run_dir: Path) -> None:
+    """Raises InvalidExperiment for a run folder that has something in it, or no room to write."""
+    require(
+        not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())),
+        f"{run_dir} exists already; choose another --run-dir, or go on with it: --resume {run_dir}",
+    )
+    check_disk(run_dir)
+
+
+def check_disk(run_dir: Path) -> None:
+    """Raises InvalidExperiment where a checkpoint could not be written."""
+    nearest = next(p for p in (run_dir, *run_dir.absolute().parents) if p.exists())
+    require(nearest.is_dir(), f"{nearest} is a file, not a folder to write a run into.")
+    free = shutil.disk_usage(nearest).free
+    require(
+        free > FREE_DISK_BYTES,
+        f"Only {free >> 20} MiB are free at {nearest}; a run needs at least {FREE_DISK_BYTES >> 20} MiB.",
+    )
+
+
+def dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def to_json(value: Any) -> Any:
+    """Dataclasses as objects that carry their class's name under `type`."""
+    if is_dataclass(value):
+        return {"type": type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
+    """What `to_json` wrote, with classes from `plugs` alone."""
+    if not isinstance(data, dict):
+        return data
+    settings = dict(data)
+    cls = plugs[settings.pop("type")]
+    known = {f.name for f in fields(cls)}
+    if unknown := settings.keys() - known:
+        raise ValueError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
+    hints = get_type_hints(cls)
+    values = {name: from_json(value, plugs) for name, value in settings.items()}
+    tuples = {name: tuple(value) for name, value in values.items() if get_origin(hints[name]) is tuple}
+    return cls(**values | tuples)

@@ -1,0 +1,147 @@
+"""What the learners ask of everything that plugs into them, stated by shape alone.
+
+`envs`, `perception` and `language` never import this file: a class that has these methods
+*is* an Environment, an Encoder or a RewardModel.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self, runtime_checkable
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+LEARNING_TERMINATED = "learning_terminated"
+"""Key of a vector environment's `info`, bool (N,): steps that the learner should treat as the
+end of an episode although the game goes on, such as a lost life."""
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A frozen dataclass whose fields describe one environment."""
+
+    @property
+    def name(self) -> str:
+        """The name that users type after `--env`; it also names the run folder."""
+        ...
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        """Published whole-episode returns to compare with: `random`, `human`, or neither."""
+        ...
+
+    def build(self) -> gymnasium.Env:
+        """One environment whose `render()` gives an RGB array (height, width, 3), uint8."""
+        ...
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        """`num_envs` environments in step, with autoreset mode SAME_STEP."""
+        ...
+
+
+class EncoderModule(Protocol):
+    """A network from observations to features, in two parts.
+
+    `input_layer` has no parameters: it gives a batch of raw observations the dtype and memory
+    layout that `torso` wants, so that the learner pays for it once an update, not once an epoch.
+    `torso` maps its result to features of shape (B, output_dim).
+    """
+
+    input_layer: torch.nn.Module
+    torso: torch.nn.Module
+    output_dim: int
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A frozen dataclass whose fields describe an encoder."""
+
+    def build(self, observation_space: gymnasium.Space) -> EncoderModule:
+        """The network, itself a `torch.nn.Module` from raw observations to features.
+
+        Raises ValueError where the encoder cannot read such observations."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What N environments did in T steps, as columns; row t, n is one env step.
+
+    A step's `rewards` are the environment's own, unclipped. `terminated` is what the learner
+    should believe (it includes lost lives where the environment says so); `truncated` steps are
+    bootstrapped from the observation that the episode really ended in, through `next_values`.
+    """
+
+    observations: NDArray  # (T, N, *observation), the observation space's dtype
+    actions: NDArray  # (T, N) int64, or (T, N, action) float32
+    log_probs: NDArray[np.float32]  # (T, N), of the actions under the policy that took them
+    values: NDArray[np.float32]  # (T, N), of the observations
+    next_values: NDArray[np.float32]  # (T, N), of the observations that followed
+    rewards: NDArray[np.float32]  # (T, N)
+    terminated: NDArray[np.bool_]  # (T, N)
+    truncated: NDArray[np.bool_]  # (T, N)
+
+    @property
+    def num_envs(self) -> int:
+        return self.rewards.shape[1]
+
+    def env_steps(self) -> int:
+        return self.rewards.size
+
+    @classmethod
+    def concatenate(cls, rollouts: Sequence[Self]) -> Self:
+        """Several runners' rollouts as one, side by side along N; one alone is not copied."""
+        if len(rollouts) == 1:
+            return rollouts[0]
+        columns = (tuple(getattr(r, f.name) for r in rollouts) for f in fields(cls))
+        return cls(*(np.concatenate(column, axis=1) for column in columns))
+
+    def split(self, shards: int) -> list[Self]:
+        """Equal shards along N, one a learner; environments that do not divide are left out."""
+        width = self.num_envs // shards
+        return [
+            type(self)(*(getattr(self, f.name)[:, i * width : (i + 1) * width] for f in fields(self)))
+            for i in range(shards)
+        ]
+
+
+@runtime_checkable
+class RewardModel(Protocol):
+    """Decides what the learner is rewarded for; the true return is always logged apart."""
+
+    def reward(self, rollout: Rollout) -> NDArray[np.float32]:
+        """The reward (T, N) to learn from."""
+        ...
+
+
+@runtime_checkable
+class Algorithm(Protocol):
+    """A frozen dataclass of an algorithm's settings, with the two classes that RLlib runs."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def algorithm_class(self) -> type: ...
+
+    @property
+    def learner_class(self) -> type: ...
+
+    @property
+    def module_class(self) -> type: ...
+
+    @property
+    def rollout_length(self) -> int:
+        """Steps that each environment takes between two updates."""
+        ...
+
+    def check(self, environment: gymnasium.Env, num_envs: int, num_learners: int) -> None:
+        """Raises ValueError, in one line, for settings that cannot train on this environment."""
+        ...
+
+    def module_config(self) -> dict[str, Any]:
+        """What the module needs to know besides the encoder."""
+        ...

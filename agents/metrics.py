@@ -1,0 +1,179 @@
+"""Metric names, and where metrics go: TensorBoard, progress.jsonl and the terminal."""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+EPISODES_IN_MEAN = 100
+"""Training returns and lengths are over this many latest episodes."""
+
+RETURN_MEAN = "episode/return_mean"
+LENGTH_MEAN = "episode/length_mean"
+STEPS_PER_SECOND = "speed/env_steps_per_second"
+EVALUATION_RETURN_MEAN = "evaluation/return_mean"
+MEMORY = "memory/rss_mib"
+
+GIF_FRAMES = 240
+LINE_EVERY_SECONDS = 10.0
+
+
+def episode_metrics(returns: Sequence[float], lengths: Sequence[int]) -> dict[str, float]:
+    """True returns and lengths of the latest episodes, nothing before the first has ended."""
+    if not returns:
+        return {}
+    return {
+        f"episode/{what}_{statistic.__name__.removeprefix('a')}": float(statistic(values))
+        for what, values in (("return", returns), ("length", lengths))
+        for statistic in (np.mean, np.median, np.amin, np.amax)
+    }
+
+
+def speed_metrics(env_steps: int, iteration_seconds: float, phases: dict[str, float]) -> dict[str, float]:
+    """Env steps a second, overall and as if only that phase took time."""
+    speeds = {f"speed/{phase}_env_steps_per_second": env_steps / max(s, 1e-9) for phase, s in phases.items()}
+    return {STEPS_PER_SECOND: env_steps / max(iteration_seconds, 1e-9)} | speeds
+
+
+def memory_metrics() -> dict[str, float]:
+    return {MEMORY: psutil.Process().memory_info().rss / 2**20}
+
+
+class Display(Protocol):
+    def show(self, env_steps: int, metrics: dict[str, float]) -> None: ...
+    def say(self, text: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class RunLog:
+    """One run's TensorBoard events and progress.jsonl, with the same names in both."""
+
+    def __init__(self, run_dir: Path, env_steps: int) -> None:
+        # Events after the checkpoint that the run goes on from are history that did not happen.
+        self.tensorboard = SummaryWriter(str(run_dir), purge_step=env_steps or None)
+        path = run_dir / "progress.jsonl"
+        kept = [line for line in read_progress(path) if line["env_steps"] <= env_steps]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self.progress = path.open("a", buffering=1)
+
+    def scalars(self, env_steps: int, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            self.tensorboard.add_scalar(name, value, env_steps)
+        finite = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
+        line = {"env_steps": env_steps, "time": round(time.time(), 3)} | finite
+        self.progress.write(json.dumps(line) + "\n")
+
+    def experiment(self, settings: dict[str, Any]) -> None:
+        text = json.dumps(settings, indent=2)
+        self.tensorboard.add_text("experiment", f"```json\n{text}\n```")
+        flat = {k: v if isinstance(v, bool | int | float | str) else json.dumps(v) for k, v in flatten(settings)}
+        for summary in hparams(flat, {RETURN_MEAN: 0.0, EVALUATION_RETURN_MEAN: 0.0}):
+            self.tensorboard._get_file_writer().add_summary(summary)
+
+    def video(self, env_steps: int, frames: NDArray[np.uint8], frames_per_second: float) -> None:
+        """Frames (T, H, W, 3) as an animation in TensorBoard's image tab."""
+        step = max(1, -(-len(frames) // GIF_FRAMES))
+        images = [Image.fromarray(frame) for frame in frames[::step]]
+        stream = io.BytesIO()
+        duration = int(1000 / frames_per_second)
+        images[0].save(stream, "GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
+        image = Summary.Image(
+            height=images[0].height, width=images[0].width, colorspace=3, encoded_image_string=stream.getvalue()
+        )
+        summary = Summary(value=[Summary.Value(tag="video/agent", image=image)])
+        self.tensorboard._get_file_writer().add_summary(summary, env_steps)
+
+    def close(self) -> None:
+        self.tensorboard.close()
+        self.progress.close()
+
+
+class LiveDisplay:
+    """A table that stays in place at the foot of a terminal."""
+
+    def __init__(self, title: str, total_env_steps: int) -> None:
+        self.title, self.total = title, total_env_steps
+        self.live = Live(console=Console(), refresh_per_second=4)
+        self.live.start()
+
+    def show(self, env_steps: int, metrics: dict[str, float]) -> None:
+        table = Table(title=self.title, show_header=False, min_width=60)
+        for name, value in summary(env_steps, self.total, metrics).items():
+            table.add_row(name, value)
+        self.live.update(table)
+
+    def say(self, text: str) -> None:
+        self.live.console.print(text, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        self.live.stop()
+
+
+class LineDisplay:
+    """A line every ten seconds, for logs and pipes."""
+
+    def __init__(self, title: str, total_env_steps: int) -> None:
+        self.total, self.last = total_env_steps, float("-inf")
+        self.say(title)
+
+    def show(self, env_steps: int, metrics: dict[str, float]) -> None:
+        if time.monotonic() - self.last >= LINE_EVERY_SECONDS or env_steps >= self.total:
+            self.last = time.monotonic()
+            self.say("  ".join(f"{k} {v}" for k, v in summary(env_steps, self.total, metrics).items()))
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+
+    def close(self) -> None: ...
+
+
+def display(title: str, total_env_steps: int) -> Display:
+    kind = LiveDisplay if sys.stdout.isatty() else LineDisplay
+    return kind(title, total_env_steps)
+
+
+def summary(env_steps: int, total: int, metrics: dict[str, float]) -> dict[str, str]:
+    """What fits on a screen: progress, speed, time left, return and losses."""
+    speed = metrics.get(STEPS_PER_SECOND, 0.0)
+    left = max(0, total - env_steps) / max(speed, 1e-9)
+    rows = {"steps": f"{env_steps:,}/{total:,}", "steps/s": f"{speed:,.0f}"}
+    rows["time left"] = f"{int(left // 3600)}:{int(left % 3600 // 60):02}:{int(left % 60):02}"
+    if RETURN_MEAN in metrics:
+        rows["return"] = f"{metrics[RETURN_MEAN]:.1f}"
+        rows["length"] = f"{metrics[LENGTH_MEAN]:.0f}"
+    learner = {k.removeprefix("learner/"): v for k, v in metrics.items() if k.startswith("learner/")}
+    return rows | {k: f"{v:.3g}" for k, v in learner.items() if k.endswith("loss") or k in ("entropy", "kl")}
+
+
+def read_progress(path: Path) -> list[dict[str, Any]]:
+    """The lines of a progress.jsonl; a last line that a kill cut short is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in settings.items():
+        pairs += flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return pairs

@@ -1,0 +1,19 @@
+"""What the agent is rewarded for, when it is the environment that says so."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.interfaces import Rollout
+
+
+@dataclass(frozen=True)
+class EnvironmentReward:
+    """The environment's own reward."""
+
+    clip_to_sign: bool = False
+    """Learn from the reward's sign alone, -1, 0 or 1, so that one learning rate fits every game (Mnih 2015). Logged returns stay unclipped."""
+
+    def reward(self, rollout: Rollout) -> NDArray[np.float32]:
+        return np.sign(rollout.rewards) if self.clip_to_sign else rollout.rewards

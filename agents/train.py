@@ -1,0 +1,247 @@
+"""A run from its first step to its last: sample, learn, log, checkpoint, evaluate."""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state, write_checkpoint, write_durably
+from agents.engine.config import build_network, rllib_config
+from agents.evaluate import evaluate, record, write_mp4
+from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, require
+from agents.metrics import RunLog, display, episode_metrics, memory_metrics, speed_metrics
+
+VIDEO_STEPS = 1_500
+PACKAGES = ("praxis-rl", "ray", "torch", "gymnasium", "ale-py", "numpy")
+
+
+def train(experiment: Experiment) -> Path:
+    """Trains from the beginning, in a new run folder, which it returns.
+
+    Raises InvalidExperiment before anything is started or written."""
+    experiment.validate()
+    run_dir = Path(experiment.run_dir or default_run_dir(experiment))
+    check_new_folder(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    experiment = replace(experiment, run_dir=str(run_dir))
+    write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
+    run(experiment, run_dir, checkpoint=None)
+    return run_dir
+
+
+def resume(experiment: Experiment, run_dir: Path) -> Path:
+    """Goes on from the newest checkpoint of a run, as if it had not stopped.
+
+    Raises InvalidExperiment if there is none, or none that can be read."""
+    checkpoint = newest_checkpoint(run_dir)
+    experiment.validate()
+    check_disk(run_dir)
+    try:
+        done = load_state(checkpoint)["env_steps"]
+    except ValueError as damage:
+        raise InvalidExperiment(str(damage)) from damage
+    require(
+        done < experiment.total_env_steps,
+        f"{run_dir} has all its {done:,} env steps; to go on, raise --total-env-steps.",
+    )
+    experiment = replace(experiment, run_dir=str(run_dir))
+    write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
+    run(experiment, run_dir, checkpoint)
+    return run_dir
+
+
+def run(experiment: Experiment, run_dir: Path, checkpoint: Path | None) -> None:
+    start_ray(experiment)
+    algorithm = rllib_config(experiment).build_algo()
+    if checkpoint is not None:
+        algorithm.load_checkpoint(str(checkpoint))
+    network = build_network(experiment)
+    log = RunLog(run_dir, algorithm.env_steps)
+    log.experiment(experiment.to_json())
+    screen = display(f"{experiment.env.name} with {experiment.algo.name} -> {run_dir}", experiment.total_env_steps)
+    screen.say(f"tensorboard --logdir {run_dir.parent}")
+    keeper = Keeper(experiment, run_dir)
+    next_evaluation = first_evaluation(experiment, algorithm.env_steps)
+    next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
+    with stop_requests() as stop_requested:
+        try:
+            while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
+                before, started = algorithm.env_steps, time.perf_counter()
+                algorithm.train()
+                metrics = iteration_metrics(algorithm, algorithm.env_steps - before, time.perf_counter() - started)
+                log.scalars(algorithm.env_steps, metrics)
+                screen.show(algorithm.env_steps, metrics)
+                last = algorithm.env_steps >= experiment.total_env_steps
+                if experiment.evaluate_every_env_steps and (algorithm.env_steps >= next_evaluation or last):
+                    network.set_state(algorithm.network_state())
+                    keeper.evaluate(algorithm, network, log, screen)
+                    next_evaluation = algorithm.env_steps + experiment.evaluate_every_env_steps
+                    next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
+                elif algorithm.env_steps >= next_checkpoint:
+                    keeper.save(algorithm)
+                    next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
+            if stop_requested():
+                keeper.save(algorithm)
+        finally:
+            screen.close()
+            log.close()
+            algorithm.stop()
+            ray.shutdown()
+    done = algorithm.env_steps >= experiment.total_env_steps
+    if done:
+        print(f"Done: {run_dir}. Next: python scripts/evaluate_agent.py {run_dir}")
+    else:
+        print(f"Stopped and saved at {algorithm.env_steps:,} env steps. Go on with:")
+        print(f"  python scripts/train_agent.py --resume {run_dir}")
+
+
+class Keeper:
+    """Writes what a run leaves behind: checkpoints, evaluations, videos."""
+
+    def __init__(self, experiment: Experiment, run_dir: Path) -> None:
+        self.experiment, self.run_dir = experiment, run_dir
+        best = run_dir / "best.json"
+        self.best = json.loads(best.read_text()) if best.exists() else {"checkpoint": None, "mean": None}
+
+    def save(self, algorithm: Any) -> Path:
+        name = checkpoint_name(algorithm.env_steps)
+        keep = self.experiment.keep_checkpoints
+        folder = self.run_dir / "checkpoints"
+        return write_checkpoint(folder, name, algorithm.save_checkpoint, keep, self.best["checkpoint"])
+
+    def evaluate(self, algorithm: Any, network: Any, log: RunLog, screen: Any) -> None:
+        """An evaluation with its checkpoint and video; none of it touches the training's randomness."""
+        env_steps, experiment = algorithm.env_steps, self.experiment
+        name = checkpoint_name(env_steps)
+        result = evaluate(
+            experiment,
+            network,
+            episodes=experiment.evaluation_episodes,
+            seed=experiment.seed + 10_000,
+            deterministic=False,
+            checkpoint=name,
+        )
+        if self.best["mean"] is None or result.mean > self.best["mean"]:
+            self.best = {"checkpoint": name, "mean": result.mean}
+        self.save(algorithm)
+        write_durably(self.run_dir / "best.json", json.dumps(self.best).encode())
+        log.scalars(
+            env_steps,
+            {
+                "evaluation/return_mean": result.mean,
+                "evaluation/return_median": result.median,
+                "evaluation/return_iqm": result.iqm,
+                "evaluation/return_min": min(result.returns),
+                "evaluation/return_max": max(result.returns),
+                "evaluation/length_mean": sum(result.lengths) / len(result.lengths),
+            },
+        )
+        frames, rate, _ = record(
+            experiment, network, seed=experiment.seed, deterministic=False, most_steps=VIDEO_STEPS
+        )
+        video = self.run_dir / "videos" / f"{name}.mp4"
+        write_mp4(video, frames, rate)
+        log.video(env_steps, frames, rate)
+        low, high = result.ci95
+        screen.say(
+            f"evaluation at {env_steps:,} env steps: mean return {result.mean:.1f} "
+            f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes; video {video}"
+        )
+
+
+def iteration_metrics(algorithm: Any, env_steps: int, seconds: float) -> dict[str, float]:
+    return (
+        episode_metrics(algorithm.recent_returns, algorithm.recent_lengths)
+        | {"episode/count": float(algorithm.episodes)}
+        | speed_metrics(env_steps, seconds, algorithm.seconds)
+        | {f"learner/{name}": value for name, value in algorithm.learner_metrics.items()}
+        | memory_metrics()
+    )
+
+
+def first_evaluation(experiment: Experiment, env_steps: int) -> int:
+    """Soon after the start, so that a newcomer sees something happen; regularly from then on."""
+    every = experiment.evaluate_every_env_steps
+    return env_steps + (every if env_steps else every // 10)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Any]:
+    """Ctrl-C and SIGTERM ask for an orderly end; a second Ctrl-C ends at once."""
+    asked = False
+
+    def ask(signum: int, frame: Any) -> None:
+        nonlocal asked
+        asked = True
+        print("\nStopping after this update; saving. Once more ends at once.", flush=True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def start_ray(experiment: Experiment) -> None:
+    if ray.is_initialized():
+        return
+    if experiment.address:
+        ray.init(address=experiment.address, log_to_driver=False)
+        return
+    ray.init(
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        # Processes may outnumber cores: they wait for each other most of the time.
+        num_cpus=max(os.cpu_count() or 1, experiment.num_env_runners + experiment.num_learners + 1),
+        num_gpus=torch.cuda.device_count(),
+    )
+
+
+def newest_checkpoint(run_dir: Path) -> Path:
+    found = finished_checkpoints(run_dir / "checkpoints")
+    require(bool(found), f"{run_dir} has no checkpoint to go on from.")
+    return found[0]
+
+
+def default_run_dir(experiment: Experiment) -> str:
+    return f"runs/{experiment.env.name}-{experiment.algo.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def described(experiment: Experiment) -> dict[str, Any]:
+    """The experiment with what is needed to run it again: commit, versions, machine."""
+    return {
+        "experiment": experiment.to_json(),
+        "git_commit": git_commit(),
+        "packages": {name: installed_version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.cuda.device_count()} GPUs",
+    }
+
+
+def git_commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def installed_version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

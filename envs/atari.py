@@ -1,0 +1,146 @@
+"""Atari 2600 games on the Arcade Learning Environment, in the shape that deep RL agreed on.
+
+Bellemare et al. 2013 (the environment), Mnih et al. 2015 (84x84 grey frames, four stacked, four
+frames a step, no-op starts), Machado et al. 2018 (sticky actions).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import ale_py
+import gymnasium
+import numpy as np
+from ale_py import roms
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+
+from envs.names import near_matches, plain
+
+
+@dataclass(frozen=True)
+class AtariConfig:
+    """One of the games that ale-py ships, as 84x84 grey frames, four stacked."""
+
+    game: str = "SpaceInvaders"
+    """The game's plain name, such as SpaceInvaders or MontezumaRevenge."""
+    repeat_action_probability: float = 0.0
+    """Chance that the console repeats the last action instead: 0 as in Mnih 2015, 0.25 for the sticky actions of Machado 2018."""
+    full_action_space: bool = False
+    """All 18 joystick actions instead of those that the game uses."""
+    max_frames_per_episode: int = 108_000
+    """Frames (four a step) after which an episode is truncated: 30 minutes of play."""
+    noop_max: int = 30
+    """An episode starts after a random number of idle frames, up to this many."""
+    lost_life_terminates: bool = True
+    """The learner treats a lost life as the end; evaluation and every logged return are of whole games."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.repeat_action_probability < 1.0:
+            raise ValueError(
+                f"repeat_action_probability must lie in [0, 1), not {self.repeat_action_probability}."
+            )
+
+    @property
+    def name(self) -> str:
+        return self.game
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        scores = REFERENCE_SCORES.get(plain(self.game))
+        return dict(zip(("random", "human"), scores, strict=True)) if scores else {}
+
+    def build(self) -> gymnasium.Env:
+        env = gymnasium.make(
+            gymnasium_id(self.game),
+            render_mode="rgb_array",
+            frameskip=1,
+            repeat_action_probability=self.repeat_action_probability,
+            full_action_space=self.full_action_space,
+            max_num_frames_per_episode=self.max_frames_per_episode,
+        )
+        env = gymnasium.wrappers.AtariPreprocessing(env, noop_max=self.noop_max, frame_skip=4)
+        return gymnasium.wrappers.FrameStackObservation(env, 4, padding_type="zero")
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        env = ale_py.AtariVectorEnv(
+            rom_of(self.game),
+            num_envs=num_envs,
+            max_num_frames_per_episode=self.max_frames_per_episode,
+            repeat_action_probability=self.repeat_action_probability,
+            full_action_space=self.full_action_space,
+            noop_max=self.noop_max,
+            reward_clipping=False,
+            autoreset_mode=AutoresetMode.SAME_STEP,
+        )
+        return LostLives(env) if self.lost_life_terminates else env
+
+
+class LostLives(VectorWrapper):
+    """Marks the steps on which a life was lost, under the info key `learning_terminated`."""
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None):
+        observations, info = self.env.reset(seed=seed, options=options)
+        self._lives = np.array(info["lives"])
+        return observations, info
+
+    def step(self, actions: Any):
+        observations, rewards, terminated, truncated, info = self.env.step(actions)
+        lives = info["lives"]
+        # After an autoreset the counter is the next game's, never below the last one's.
+        info["learning_terminated"] = terminated | (lives < self._lives)
+        self._lives = np.array(lives)
+        return observations, rewards, terminated, truncated, info
+
+
+@cache
+def games() -> dict[str, str]:
+    """Every shipped game: plain spelling -> ROM name, such as spaceinvaders -> space_invaders."""
+    return {plain(rom): rom for rom in roms.get_all_rom_ids() if roms.get_rom_path(rom)}
+
+
+@cache
+def display_names() -> dict[str, str]:
+    """Plain spelling -> the name as gymnasium writes it, such as spaceinvaders -> SpaceInvaders."""
+    gymnasium.register_envs(ale_py)
+    ids = (name.removeprefix("ALE/") for name in gymnasium.registry if name.startswith("ALE/"))
+    return {plain(name.removesuffix("-v5")): name.removesuffix("-v5") for name in ids}
+
+
+def rom_of(game: str) -> str:
+    """The ROM name of a game; raises ValueError with near matches for one that is not shipped."""
+    if plain(game) not in games():
+        known = [display_names().get(p, rom) for p, rom in games().items()]
+        raise ValueError(f"There is no Atari game '{game}'.{near_matches(game, known)}")
+    return games()[plain(game)]
+
+
+def gymnasium_id(game: str) -> str:
+    rom_of(game)
+    return f"ALE/{display_names()[plain(game)]}-v5"
+
+
+# Whole-game returns of a random policy and of a professional games tester:
+# Wang et al. 2016, Dueling Network Architectures, table 2 (30 no-op starts).
+REFERENCE_SCORES = {
+    "alien": (227.8, 7127.7), "amidar": (5.8, 1719.5), "assault": (222.4, 742.0),
+    "asterix": (210.0, 8503.3), "asteroids": (719.1, 47388.7), "atlantis": (12850.0, 29028.1),
+    "bankheist": (14.2, 753.1), "battlezone": (2360.0, 37187.5), "beamrider": (363.9, 16926.5),
+    "berzerk": (123.7, 2630.4), "bowling": (23.1, 160.7), "boxing": (0.1, 12.1),
+    "breakout": (1.7, 30.5), "centipede": (2090.9, 12017.0), "choppercommand": (811.0, 7387.8),
+    "crazyclimber": (10780.5, 35829.4), "defender": (2874.5, 18688.9),
+    "demonattack": (152.1, 1971.0), "doubledunk": (-18.6, -16.4), "enduro": (0.0, 860.5),
+    "fishingderby": (-91.7, -38.7), "freeway": (0.0, 29.6), "frostbite": (65.2, 4334.7),
+    "gopher": (257.6, 2412.5), "gravitar": (173.0, 3351.4), "hero": (1027.0, 30826.4),
+    "icehockey": (-11.2, 0.9), "jamesbond": (29.0, 302.8), "kangaroo": (52.0, 3035.0),
+    "krull": (1598.0, 2665.5), "kungfumaster": (258.5, 22736.3),
+    "montezumarevenge": (0.0, 4753.3), "mspacman": (307.3, 6951.6),
+    "namethisgame": (2292.3, 8049.0), "phoenix": (761.4, 7242.6), "pitfall": (-229.4, 6463.7),
+    "pong": (-20.7, 14.6), "privateeye": (24.9, 69571.3), "qbert": (163.9, 13455.0),
+    "riverraid": (1338.5, 17118.0), "roadrunner": (11.5, 7845.0), "robotank": (2.2, 11.9),
+    "seaquest": (68.4, 42054.7), "skiing": (-17098.1, -4336.9), "solaris": (1236.3, 12326.7),
+    "spaceinvaders": (148.0, 1668.7), "stargunner": (664.0, 10250.0),
+    "surround": (-10.0, 6.5), "tennis": (-23.8, -8.3), "timepilot": (3568.0, 5229.2),
+    "tutankham": (11.4, 167.6), "upndown": (533.4, 11693.2), "venture": (0.0, 1187.5),
+    "videopinball": (0.0, 17667.9), "wizardofwor": (563.5, 4756.5), "yarsrevenge": (3092.9, 54576.9),
+    "zaxxon": (32.5, 9173.3),
+}  # fmt: skip

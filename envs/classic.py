@@ -1,0 +1,40 @@
+"""Any environment that is registered with gymnasium, such as CartPole-v1."""
+
+from dataclasses import dataclass
+
+import gymnasium
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from envs.names import near_matches
+
+
+@dataclass(frozen=True)
+class ClassicConfig:
+    """A registered gymnasium environment, by its id."""
+
+    id: str = "CartPole-v1"
+    """The id that gymnasium.make takes."""
+    max_episode_steps: int = -1
+    """Steps after which an episode is truncated; -1 keeps the registered limit."""
+
+    @property
+    def name(self) -> str:
+        return self.id.split("/")[-1]
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {}
+
+    def build(self) -> gymnasium.Env:
+        if self.id not in gymnasium.registry:
+            raise ValueError(f"There is no environment '{self.id}'.{near_matches(self.id, ids())}")
+        limit = None if self.max_episode_steps < 0 else self.max_episode_steps
+        return gymnasium.make(self.id, render_mode="rgb_array", max_episode_steps=limit)
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def ids() -> list[str]:
+    """Every registered environment id outside the Atari games."""
+    return [i for i in gymnasium.registry if not i.startswith("ALE/")]

@@ -1,0 +1,104 @@
+"""Tiny environments with a known answer, for tests: a learner that is right solves each in seconds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+
+class CountingEnv(gymnasium.Env):
+    """Observes (episode number, step number); the reward is the step number.
+
+    Episodes end after `length` steps, terminated in even episodes, truncated in odd ones, so that
+    every border that a rollout can meet is met, and every number in it is known in advance.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
+    observation_space = Box(0, 1e6, (2,), np.float32)
+    action_space = Discrete(2)
+
+    def __init__(self, length: int) -> None:
+        self.length, self.episode, self.clock = length, -1, 0
+        self.render_mode = "rgb_array"
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.episode, self.clock = self.episode + 1, 0
+        return self._observation(), {}
+
+    def step(self, action: Any):
+        self.clock += 1
+        done = self.clock == self.length
+        even = self.episode % 2 == 0
+        return self._observation(), float(self.clock), done and even, done and not even, {}
+
+    def render(self):
+        return np.full((16, 16, 3), min(255, 8 * self.clock), np.uint8)
+
+    def _observation(self):
+        return np.array([self.episode, self.clock], np.float32)
+
+
+class TargetEnv(gymnasium.Env):
+    """Observes a number in [-1, 1] and is rewarded for answering with it: 1 - |action - number|.
+
+    Ten answers an episode, so a perfect policy's return is 10 and a random one's about 3.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
+    observation_space = Box(-1.0, 1.0, (1,), np.float32)
+    action_space = Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self) -> None:
+        self.render_mode = "rgb_array"
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.clock = 0
+        return self._draw(), {}
+
+    def step(self, action: Any):
+        self.clock += 1
+        reward = 1.0 - abs(float(action[0]) - float(self.target[0]))
+        observation = self._draw()
+        return observation, reward, self.clock == 10, False, {"is_success": reward > 0.8}
+
+    def render(self):
+        return np.full((16, 16, 3), int(127 * (1 + self.target[0])), np.uint8)
+
+    def _draw(self):
+        self.target = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+        return self.target
+
+
+@dataclass(frozen=True)
+class CountingConfig:
+    """Every border of an episode in known numbers."""
+
+    length: int = 5
+    """Steps an episode."""
+    name = "probe-counting"
+    reference_scores = {}
+
+    def build(self) -> gymnasium.Env:
+        return CountingEnv(self.length)
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """A continuous task without memory: answer with the number that is shown."""
+
+    name = "probe-target"
+    reference_scores = {"random": 3.3}
+
+    def build(self) -> gymnasium.Env:
+        return TargetEnv()
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)

@@ -1,0 +1,1 @@
+"""Modules that see, torch only: each config builds an encoder of observations."""

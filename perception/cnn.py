@@ -1,0 +1,141 @@
+"""Convolutional encoders of images: the Nature CNN and the IMPALA ResNet."""
+
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium.spaces import Box
+from torch import Tensor, nn
+
+from perception.mlp import orthogonal
+
+
+@dataclass(frozen=True)
+class NatureCNNConfig:
+    """Three convolutions and a dense layer, for stacks of small images (Mnih et al. 2015)."""
+
+    features: int = 512
+    """Width of the dense layer."""
+
+    def build(self, observation_space: gymnasium.Space) -> "NatureCNN":
+        channels, height, width = image_shape(observation_space, smallest=36)
+        return NatureCNN(self, channels, height, width)
+
+
+class NatureCNN(nn.Module):
+    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
+
+    def __init__(self, config: NatureCNNConfig, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.input_layer = Bytes()
+        convolutions = nn.Sequential(
+            ByteConv2d(channels, 32, kernel_size=8, stride=4),
+            nn.ReLU(inplace=True),
+            orthogonal(nn.Conv2d(32, 64, kernel_size=4, stride=2)),
+            nn.ReLU(inplace=True),
+            orthogonal(nn.Conv2d(64, 64, kernel_size=3)),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+        )
+        flat = flat_size(convolutions, channels, height, width)
+        dense = orthogonal(nn.Linear(flat, config.features))
+        self.torso = nn.Sequential(*convolutions, dense, nn.ReLU(inplace=True))
+        self.output_dim = config.features
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.torso(self.input_layer(images))
+
+
+@dataclass(frozen=True)
+class ImpalaResNetConfig:
+    """Three stages of residual blocks, the large network of IMPALA (Espeholt et al. 2018)."""
+
+    channels: tuple[int, ...] = (16, 32, 32)
+    """Channels of each stage; each stage halves the image."""
+    features: int = 256
+    """Width of the dense layer."""
+
+    def build(self, observation_space: gymnasium.Space) -> "ImpalaResNet":
+        channels, height, width = image_shape(observation_space, smallest=2 ** len(self.channels))
+        return ImpalaResNet(self, channels, height, width)
+
+
+class ImpalaResNet(nn.Module):
+    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
+
+    def __init__(self, config: ImpalaResNetConfig, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.input_layer = Bytes()
+        stages: list[nn.Module] = []
+        first: type[nn.Conv2d] = ByteConv2d
+        for width_before, width_after in zip((channels, *config.channels), config.channels, strict=False):
+            stages += [
+                first(width_before, width_after, kernel_size=3, padding=1),
+                nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+                ResidualBlock(width_after),
+                ResidualBlock(width_after),
+            ]
+            first = nn.Conv2d
+        convolutions = nn.Sequential(*stages, nn.ReLU(), nn.Flatten())
+        flat = flat_size(convolutions, channels, height, width)
+        dense = orthogonal(nn.Linear(flat, config.features))
+        self.torso = nn.Sequential(*convolutions, dense, nn.ReLU(inplace=True))
+        self.output_dim = config.features
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.torso(self.input_layer(images))
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.second = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+class Bytes(nn.Module):
+    """Images uint8 -> the same numbers, 0 to 255, as channels-last floats.
+
+    bfloat16 holds every byte exactly, so nothing is lost here; the division by 255 waits for
+    `ByteConv2d`, where it costs one multiplication a weight instead of one a pixel.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        low_precision = torch.is_autocast_enabled(images.device.type)
+        dtype = torch.get_autocast_dtype(images.device.type) if low_precision else torch.float32
+        return images.to(dtype, memory_format=torch.channels_last)
+
+
+class ByteConv2d(nn.Conv2d):
+    """A convolution of images whose pixels are 0 to 255, as if they were 0 to 1."""
+
+    def __init__(self, channels: int, width: int, kernel_size: int, stride: int = 1, padding: int = 0):
+        super().__init__(channels, width, kernel_size, stride, padding)
+        orthogonal(self)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.conv2d(input, self.weight * (1 / 255), self.bias, self.stride, self.padding)
+
+
+def image_shape(space: gymnasium.Space, smallest: int) -> tuple[int, int, int]:
+    """(channels, height, width) of a space of uint8 images, channels first."""
+    if isinstance(space, Box) and space.dtype == np.uint8 and len(space.shape) == 3:
+        channels, height, width = space.shape
+        if min(height, width) >= smallest:
+            return channels, height, width
+    raise ValueError(
+        f"This encoder reads uint8 images (channels, height, width) of at least "
+        f"{smallest}x{smallest} pixels, not {space}; --encoder mlp reads vectors."
+    )
+
+
+def flat_size(convolutions: nn.Module, channels: int, height: int, width: int) -> int:
+    with torch.no_grad():
+        return convolutions(torch.zeros(1, channels, height, width)).shape[1]

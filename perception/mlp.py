@@ -1,0 +1,60 @@
+"""Multilayer perceptron (Rosenblatt 1958; Rumelhart et al. 1986)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import gymnasium
+import numpy as np
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """Fully connected layers, for observations that are vectors."""
+
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Width of each layer."""
+    activation: Literal["tanh", "relu", "silu"] = "tanh"
+    """Nonlinearity between layers; tanh for policies (Andrychowicz et al. 2021, choice C55)."""
+
+    def build(self, observation_space: gymnasium.Space) -> "MLP":
+        if observation_space.shape is None or not np.prod(observation_space.shape):
+            raise ValueError(f"An MLP reads vectors, not {observation_space}.")
+        return MLP(self, int(np.prod(observation_space.shape)))
+
+
+class MLP(nn.Module):
+    """Observations (B, ...) -> features (B, output_dim)."""
+
+    def __init__(self, config: MLPConfig, input_dim: int) -> None:
+        super().__init__()
+        self.input_layer = Flatten()
+        widths = (input_dim, *config.hidden_sizes)
+        layers: list[nn.Module] = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += [orthogonal(nn.Linear(before, after)), ACTIVATIONS[config.activation]()]
+        self.torso = nn.Sequential(*layers)
+        self.output_dim = widths[-1]
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return self.torso(self.input_layer(observations))
+
+
+class Flatten(nn.Module):
+    """Observations (B, ...) of any dtype -> (B, features) float32."""
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return observations.flatten(1).float()
+
+
+def orthogonal(layer: Layer, gain: float = 2**0.5) -> Layer:
+    """Orthogonal weights, zero bias (Saxe et al. 2014; Huang et al. 2022, PPO detail 2)."""
+    nn.init.orthogonal_(layer.weight, gain)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

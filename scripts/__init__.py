@@ -1,0 +1,1 @@
+"""One file a command; the only folder that puts agents, environments and encoders together."""

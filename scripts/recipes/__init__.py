@@ -1,0 +1,55 @@
+"""Named experiments: the only table of strings, from what users type to what is built."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from agents.algorithms.ppo import PPO
+from agents.experiment import Experiment
+from agents.interfaces import Encoder, Environment
+from agents.rewards import EnvironmentReward
+from envs import atari, classic
+from envs.atari import AtariConfig
+from envs.classic import ClassicConfig
+from envs.names import near_matches, plain
+from envs.probe import CountingConfig, TargetConfig
+from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
+from perception.mlp import MLPConfig
+from scripts.recipes import ppo
+
+Entry = TypeVar("Entry")
+
+PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetConfig())}
+ENCODERS: dict[str, type[Encoder]] = {"mlp": MLPConfig, "nature": NatureCNNConfig, "impala": ImpalaResNetConfig}
+RECIPES: dict[str, Callable[[Environment], Experiment]] = {"ppo": ppo.recipe}
+PLUGS: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (AtariConfig, ClassicConfig, CountingConfig, TargetConfig, PPO, EnvironmentReward, *ENCODERS.values())
+}
+"""Every class that an experiment.json may name."""
+
+
+def environment_named(name: str) -> Environment:
+    """SpaceInvaders, CartPole-v1, probe-target; raises ValueError with near matches for others."""
+    if name in PROBES:
+        return PROBES[name]
+    if plain(name) in atari.games():
+        return AtariConfig(game=atari.display_names().get(plain(name), name))
+    if name in classic.ids():
+        return ClassicConfig(id=name)
+    known = [*atari.display_names().values(), *classic.ids(), *PROBES]
+    raise ValueError(f"There is no environment '{name}'.{near_matches(name, known)}")
+
+
+def recipe_named(name: str) -> Callable[[Environment], Experiment]:
+    return named(name, RECIPES, "algorithm")
+
+
+def encoder_named(name: str) -> Encoder:
+    return named(name, ENCODERS, "encoder")()
+
+
+def named(name: str, table: dict[str, Entry], kind: str) -> Entry:
+    if name not in table:
+        known = ", ".join(sorted(table))
+        raise ValueError(f"There is no {kind} '{name}'; there are: {known}.{near_matches(name, table)}")
+    return table[name]

@@ -1,0 +1,78 @@
+"""PPO's tuned settings by kind of environment, with where the numbers come from."""
+
+from dataclasses import replace
+
+from gymnasium.spaces import Box
+
+from agents.algorithms.ppo import PPO
+from agents.experiment import Experiment
+from agents.interfaces import Environment
+from agents.rewards import EnvironmentReward
+from perception.cnn import NatureCNNConfig
+from perception.mlp import MLPConfig
+
+
+def recipe(environment: Environment) -> Experiment:
+    """The recipe for an environment: by its observations, then by its actions."""
+    env = environment.build()
+    images = env.observation_space.shape is not None and len(env.observation_space.shape) == 3
+    continuous = isinstance(env.action_space, Box)
+    env.close()
+    choose = atari if images else continuous_control if continuous else classic_control
+    return choose(environment)
+
+
+def atari(environment: Environment) -> Experiment:
+    """Schulman et al. 2017, table 5; 1,024 env steps an update, as there, from 32 games instead of 8."""
+    return Experiment(
+        env=environment,
+        algo=PPO(
+            rollout_length=32,
+            epochs=4,
+            minibatch_size=256,
+            learning_rate=2.5e-4,
+            clip=0.1,
+            entropy_coefficient=0.01,
+            value_coefficient=0.5,
+        ),
+        encoder=NatureCNNConfig(),
+        reward=EnvironmentReward(clip_to_sign=True),
+        num_envs=32,
+    )
+
+
+def classic_control(environment: Environment) -> Experiment:
+    """CartPole and its like: small networks, short rollouts, an annealed learning rate."""
+    return Experiment(
+        env=environment,
+        algo=PPO(
+            rollout_length=64,
+            epochs=10,
+            minibatch_size=128,
+            learning_rate=1e-3,
+            share_encoder=False,
+            gae_lambda=0.9,
+            discount=0.98,
+        ),
+        encoder=MLPConfig(),
+        num_envs=8,
+        total_env_steps=100_000,
+        evaluate_every_env_steps=50_000,
+        checkpoint_every_env_steps=25_000,
+    )
+
+
+def continuous_control(environment: Environment) -> Experiment:
+    """Huang et al. 2022, nine details for continuous actions: normalised observations and rewards."""
+    base = classic_control(environment)
+    algo = replace(
+        base.algo,
+        rollout_length=256,
+        minibatch_size=64,
+        learning_rate=3e-4,
+        discount=0.99,
+        gae_lambda=0.95,
+        normalize_observations=True,
+        normalize_rewards=True,
+    )
+    return replace(base, algo=algo, total_env_steps=1_000_000)
