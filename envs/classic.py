@@ -1,11 +1,16 @@
 """Any environment that is registered with gymnasium, such as CartPole-v1."""
 
+import os
 from dataclasses import dataclass
 
 import gymnasium
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from envs.names import near_matches
+
+# Frames are drawn into arrays: pygame is to look for neither a screen nor a sound card.
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor, nn
 
+from agents.engine.memory import keep_freed_memory
 from agents.interfaces import Rollout
 
 Columns = dict[str, Tensor]
@@ -24,6 +25,7 @@ class ColumnarLearner(TorchLearner):
     """
 
     def build(self) -> None:
+        keep_freed_memory()
         super().build()
         self.settings = self.config.learner_config_dict["algorithm"]
         self.reward_model = self.config.learner_config_dict["reward"]
