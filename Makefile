@@ -1,0 +1,38 @@
+# Two commands to know: make train, make test.
+PYTHON := .venv/bin/python
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+
+.PHONY: train test check format lock clean
+
+train: .venv/ready
+	$(PYTHON) scripts/train_agent.py --env SpaceInvaders
+
+test: .venv/ready
+	$(PYTHON) -m pytest --numprocesses 2
+
+check: .venv/ready
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/pyright --pythonpath $(PYTHON)
+	.venv/bin/lint-imports
+
+format: .venv/ready
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+# Newest versions that pyproject.toml allows; commit the result together with what it changed.
+lock: $(UV)
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--no-emit-index-url --no-annotate --no-header --output-file requirements.lock
+
+.venv/ready: requirements.lock | $(UV)
+	$(UV) venv --allow-existing --python 3.11 .venv
+	$(UV) pip sync --python .venv requirements.lock
+	touch $@
+
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet uv
+
+clean:
+	rm -rf .venv .uv
