@@ -16,6 +16,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from envs.names import near_matches, plain
 
+ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+
 
 @dataclass(frozen=True)
 class AtariConfig:
@@ -24,7 +26,7 @@ class AtariConfig:
     game: str = "SpaceInvaders"
     """The game's plain name, such as SpaceInvaders or MontezumaRevenge."""
     repeat_action_probability: float = 0.0
-    """Chance that the console repeats the last action instead: 0 as in Mnih 2015, 0.25 for the sticky actions of Machado 2018."""
+    """Chance that the console repeats the last action instead: 0 (Mnih 2015), or sticky at 0.25 (Machado 2018)."""
     full_action_space: bool = False
     """All 18 joystick actions instead of those that the game uses."""
     max_frames_per_episode: int = 108_000
@@ -36,9 +38,7 @@ class AtariConfig:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.repeat_action_probability < 1.0:
-            raise ValueError(
-                f"repeat_action_probability must lie in [0, 1), not {self.repeat_action_probability}."
-            )
+            raise ValueError(f"repeat_action_probability must lie in [0, 1), not {self.repeat_action_probability}.")
 
     @property
     def name(self) -> str:

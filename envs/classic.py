@@ -4,7 +4,9 @@ import os
 from dataclasses import dataclass
 
 import gymnasium
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import FlattenObservation
 
 from envs.names import near_matches
 
@@ -34,7 +36,12 @@ class ClassicConfig:
         if self.id not in gymnasium.registry:
             raise ValueError(f"There is no environment '{self.id}'.{near_matches(self.id, ids())}")
         limit = None if self.max_episode_steps < 0 else self.max_episode_steps
-        return gymnasium.make(self.id, render_mode="rgb_array", max_episode_steps=limit)
+        try:
+            env = gymnasium.make(self.id, render_mode="rgb_array", max_episode_steps=limit)
+        except (gymnasium.error.Error, ImportError) as missing:
+            raise ValueError(f"The environment '{self.id}' cannot be made here: {missing}") from missing
+        # A number that names a state, or a tuple of them, becomes a vector of zeros and ones.
+        return env if isinstance(env.observation_space, Box) else FlattenObservation(env)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)

@@ -1,7 +1,7 @@
 """Tiny environments with a known answer, for tests: a learner that is right solves each in seconds."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -16,7 +16,7 @@ class CountingEnv(gymnasium.Env):
     every border that a rollout can meet is met, and every number in it is known in advance.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
     observation_space = Box(0, 1e6, (2,), np.float32)
     action_space = Discrete(2)
 
@@ -48,7 +48,7 @@ class TargetEnv(gymnasium.Env):
     Ten answers an episode, so a perfect policy's return is 10 and a random one's about 3.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
     observation_space = Box(-1.0, 1.0, (1,), np.float32)
     action_space = Box(-1.0, 1.0, (1,), np.float32)
 
@@ -80,8 +80,14 @@ class CountingConfig:
 
     length: int = 5
     """Steps an episode."""
-    name = "probe-counting"
-    reference_scores = {}
+
+    @property
+    def name(self) -> str:
+        return "probe-counting"
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {}
 
     def build(self) -> gymnasium.Env:
         return CountingEnv(self.length)
@@ -94,8 +100,13 @@ class CountingConfig:
 class TargetConfig:
     """A continuous task without memory: answer with the number that is shown."""
 
-    name = "probe-target"
-    reference_scores = {"random": 3.3}
+    @property
+    def name(self) -> str:
+        return "probe-target"
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {"random": 3.3}
 
     def build(self) -> gymnasium.Env:
         return TargetEnv()

@@ -43,7 +43,7 @@ class NatureCNN(nn.Module):
         dense = orthogonal(nn.Linear(flat, config.features))
         self.torso = nn.Sequential(*convolutions, dense, nn.ReLU(inplace=True))
         self.output_dim = config.features
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.torso(self.input_layer(images))
@@ -84,7 +84,7 @@ class ImpalaResNet(nn.Module):
         dense = orthogonal(nn.Linear(flat, config.features))
         self.torso = nn.Sequential(*convolutions, dense, nn.ReLU(inplace=True))
         self.output_dim = config.features
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.torso(self.input_layer(images))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeVar
 
 import gymnasium
@@ -36,7 +37,7 @@ class MLP(nn.Module):
         self.input_layer = Flatten()
         widths = (input_dim, *config.hidden_sizes)
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [orthogonal(nn.Linear(before, after)), ACTIVATIONS[config.activation]()]
         self.torso = nn.Sequential(*layers)
         self.output_dim = widths[-1]
