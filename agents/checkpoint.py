@@ -103,11 +103,9 @@ def split_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"list": [split_arrays(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]}
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         arrays[path] = np.ascontiguousarray(value).reshape(value.shape)
         return {"array": path}
-    if isinstance(value, np.generic):
-        value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return {"value": value}
     raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold.")

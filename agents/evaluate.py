@@ -1,5 +1,6 @@
 """Whole episodes, true returns, and how sure we are of their mean."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from torch import nn
 
-from agents.experiment import Experiment
+from agents.checkpoint import finished_checkpoints, load_state
+from agents.engine.config import build_network
+from agents.experiment import Experiment, InvalidExperiment, require
 
 MOST_ENVS = 16
 RESAMPLES = 10_000
@@ -42,6 +46,42 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def load_network(experiment: Experiment, checkpoint: Path) -> Any:
+    """The experiment's network with a checkpoint's weights, without Ray.
+
+    Raises InvalidExperiment for a checkpoint that is damaged, foreign, or of another network."""
+    try:
+        learner = load_state(checkpoint)["learner"]
+        weights = learner[COMPONENT_LEARNER][COMPONENT_RL_MODULE][DEFAULT_MODULE_ID]
+    except (KeyError, TypeError, ValueError) as damage:
+        raise InvalidExperiment(str(damage)) from damage
+    network = build_network(experiment)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    require(
+        {name: np.shape(value) for name, value in weights.items()} == shapes,
+        f"{checkpoint} holds the weights of another network than this experiment's.",
+    )
+    network.set_state(weights)
+    return network
+
+
+def chosen_checkpoint(run_dir: Path, name: str) -> Path:
+    """A run's checkpoint by name, or its `latest`, or its `best` by evaluation.
+
+    Raises InvalidExperiment where it is not there."""
+    finished = finished_checkpoints(run_dir / "checkpoints")
+    require(bool(finished), f"{run_dir} has no checkpoint yet.")
+    if name == "latest":
+        return finished[0]
+    if name == "best":
+        best = run_dir / "best.json"
+        require(best.is_file(), f"{run_dir} has had no evaluation yet; take --checkpoint latest.")
+        name = json.loads(best.read_text())["checkpoint"]
+    names = ", ".join(path.name for path in finished)
+    require(name in names.split(", "), f"{run_dir} has no checkpoint {name}; it has {names}.")
+    return run_dir / "checkpoints" / name
 
 
 def evaluate(

@@ -55,7 +55,13 @@ class Experiment:
 
     def validate(self) -> None:
         """Raises InvalidExperiment, in one line, for anything that could not train."""
-        for name in ("total_env_steps", "num_envs", "evaluation_episodes", "checkpoint_every_env_steps", "keep_checkpoints"):
+        for name in (
+            "total_env_steps",
+            "num_envs",
+            "evaluation_episodes",
+            "checkpoint_every_env_steps",
+            "keep_checkpoints",
+        ):
             require(getattr(self, name) >= 1, f"--{dashed(name)} must be at least 1, not {getattr(self, name)}.")
         for name in ("num_env_runners", "num_learners", "evaluate_every_env_steps", "seed"):
             require(getattr(self, name) >= 0, f"--{dashed(name)} must not be negative, but is {getattr(self, name)}.")

@@ -19,9 +19,20 @@ LEARNING_TERMINATED = "learning_terminated"
 end of an episode although the game goes on, such as a lost life."""
 
 
+def has_members(candidate: type, *names: str) -> bool:
+    """What `issubclass` answers for a Protocol; the command line asks it, to show a plug's fields.
+
+    Python refuses to answer by itself where a Protocol has properties."""
+    return all(hasattr(candidate, name) for name in names)
+
+
 @runtime_checkable
 class Environment(Protocol):
     """A frozen dataclass whose fields describe one environment."""
+
+    @classmethod
+    def __subclasshook__(cls, candidate: type, /) -> bool:
+        return has_members(candidate, "name", "reference_scores", "build", "build_vector")
 
     @property
     def name(self) -> str:
@@ -50,9 +61,14 @@ class EncoderModule(Protocol):
     `torso` maps its result to features of shape (B, output_dim).
     """
 
-    input_layer: torch.nn.Module
-    torso: torch.nn.Module
-    output_dim: int
+    @property
+    def input_layer(self) -> torch.nn.Module: ...
+
+    @property
+    def torso(self) -> torch.nn.Module: ...
+
+    @property
+    def output_dim(self) -> int: ...
 
 
 @runtime_checkable
@@ -120,6 +136,10 @@ class RewardModel(Protocol):
 @runtime_checkable
 class Algorithm(Protocol):
     """A frozen dataclass of an algorithm's settings, with the two classes that RLlib runs."""
+
+    @classmethod
+    def __subclasshook__(cls, candidate: type, /) -> bool:
+        return has_members(candidate, "name", "algorithm_class", "learner_class", "module_class", "check")
 
     @property
     def name(self) -> str: ...

@@ -13,7 +13,8 @@ class EnvironmentReward:
     """The environment's own reward."""
 
     clip_to_sign: bool = False
-    """Learn from the reward's sign alone, -1, 0 or 1, so that one learning rate fits every game (Mnih 2015). Logged returns stay unclipped."""
+    """Learn from the reward's sign alone, so that one learning rate fits every game (Mnih 2015); logged returns
+    stay unclipped."""
 
     def reward(self, rollout: Rollout) -> NDArray[np.float32]:
         return np.sign(rollout.rewards) if self.clip_to_sign else rollout.rewards

@@ -1,6 +1,7 @@
 """A run from its first step to its last: sample, learn, log, checkpoint, evaluate."""
 
 import json
+import logging
 import os
 import platform
 import signal
@@ -11,14 +12,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 import torch
 
-from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state, write_checkpoint, write_durably
+from agents.checkpoint import checkpoint_name, load_state, write_checkpoint, write_durably
+from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network, rllib_config
-from agents.evaluate import evaluate, record, write_mp4
+from agents.evaluate import chosen_checkpoint, evaluate, load_network, record, write_mp4
 from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, require
 from agents.metrics import RunLog, display, episode_metrics, memory_metrics, speed_metrics
 
@@ -33,6 +35,7 @@ def train(experiment: Experiment) -> Path:
     experiment.validate()
     run_dir = Path(experiment.run_dir or default_run_dir(experiment))
     check_new_folder(run_dir)
+    start_ray(experiment)
     run_dir.mkdir(parents=True, exist_ok=True)
     experiment = replace(experiment, run_dir=str(run_dir))
     write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
@@ -44,26 +47,24 @@ def resume(experiment: Experiment, run_dir: Path) -> Path:
     """Goes on from the newest checkpoint of a run, as if it had not stopped.
 
     Raises InvalidExperiment if there is none, or none that can be read."""
-    checkpoint = newest_checkpoint(run_dir)
+    checkpoint = chosen_checkpoint(run_dir, "latest")
     experiment.validate()
     check_disk(run_dir)
-    try:
-        done = load_state(checkpoint)["env_steps"]
-    except ValueError as damage:
-        raise InvalidExperiment(str(damage)) from damage
+    load_network(experiment, checkpoint)  # so that a checkpoint that does not fit is told of now
+    done = load_state(checkpoint)["env_steps"]
     require(
         done < experiment.total_env_steps,
         f"{run_dir} has all its {done:,} env steps; to go on, raise --total-env-steps.",
     )
     experiment = replace(experiment, run_dir=str(run_dir))
+    start_ray(experiment)
     write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
     run(experiment, run_dir, checkpoint)
     return run_dir
 
 
 def run(experiment: Experiment, run_dir: Path, checkpoint: Path | None) -> None:
-    start_ray(experiment)
-    algorithm = rllib_config(experiment).build_algo()
+    algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
     if checkpoint is not None:
         algorithm.load_checkpoint(str(checkpoint))
     network = build_network(experiment)
@@ -112,15 +113,16 @@ class Keeper:
     def __init__(self, experiment: Experiment, run_dir: Path) -> None:
         self.experiment, self.run_dir = experiment, run_dir
         best = run_dir / "best.json"
-        self.best = json.loads(best.read_text()) if best.exists() else {"checkpoint": None, "mean": None}
+        none_yet = {"checkpoint": None, "mean": float("-inf")}
+        self.best = json.loads(best.read_text()) if best.exists() else none_yet
 
-    def save(self, algorithm: Any) -> Path:
+    def save(self, algorithm: ColumnarAlgorithm) -> Path:
         name = checkpoint_name(algorithm.env_steps)
         keep = self.experiment.keep_checkpoints
         folder = self.run_dir / "checkpoints"
         return write_checkpoint(folder, name, algorithm.save_checkpoint, keep, self.best["checkpoint"])
 
-    def evaluate(self, algorithm: Any, network: Any, log: RunLog, screen: Any) -> None:
+    def evaluate(self, algorithm: ColumnarAlgorithm, network: Any, log: RunLog, screen: Any) -> None:
         """An evaluation with its checkpoint and video; none of it touches the training's randomness."""
         env_steps, experiment = algorithm.env_steps, self.experiment
         name = checkpoint_name(env_steps)
@@ -132,7 +134,7 @@ class Keeper:
             deterministic=False,
             checkpoint=name,
         )
-        if self.best["mean"] is None or result.mean > self.best["mean"]:
+        if result.mean > self.best["mean"]:
             self.best = {"checkpoint": name, "mean": result.mean}
         self.save(algorithm)
         write_durably(self.run_dir / "best.json", json.dumps(self.best).encode())
@@ -147,9 +149,7 @@ class Keeper:
                 "evaluation/length_mean": sum(result.lengths) / len(result.lengths),
             },
         )
-        frames, rate, _ = record(
-            experiment, network, seed=experiment.seed, deterministic=False, most_steps=VIDEO_STEPS
-        )
+        frames, rate, _ = record(experiment, network, seed=experiment.seed, deterministic=False, most_steps=VIDEO_STEPS)
         video = self.run_dir / "videos" / f"{name}.mp4"
         write_mp4(video, frames, rate)
         log.video(env_steps, frames, rate)
@@ -160,7 +160,7 @@ class Keeper:
         )
 
 
-def iteration_metrics(algorithm: Any, env_steps: int, seconds: float) -> dict[str, float]:
+def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: float) -> dict[str, float]:
     return (
         episode_metrics(algorithm.recent_returns, algorithm.recent_lengths)
         | {"episode/count": float(algorithm.episodes)}
@@ -196,25 +196,23 @@ def stop_requests() -> Iterator[Any]:
 
 
 def start_ray(experiment: Experiment) -> None:
+    """Joins the cluster, or starts Ray here; raises InvalidExperiment where no cluster answers."""
     if ray.is_initialized():
         return
-    if experiment.address:
-        ray.init(address=experiment.address, log_to_driver=False)
+    if address := experiment.address or os.environ.get("RAY_ADDRESS", ""):
+        try:
+            ray.init(address=address, log_to_driver=False)
+        except (ConnectionError, ValueError) as silence:
+            raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
         return
     ray.init(
         include_dashboard=False,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         # Processes may outnumber cores: they wait for each other most of the time.
         num_cpus=max(os.cpu_count() or 1, experiment.num_env_runners + experiment.num_learners + 1),
         num_gpus=torch.cuda.device_count(),
     )
-
-
-def newest_checkpoint(run_dir: Path) -> Path:
-    found = finished_checkpoints(run_dir / "checkpoints")
-    require(bool(found), f"{run_dir} has no checkpoint to go on from.")
-    return found[0]
 
 
 def default_run_dir(experiment: Experiment) -> str:
@@ -235,7 +233,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
 def git_commit() -> str:
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
 

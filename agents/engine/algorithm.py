@@ -27,6 +27,10 @@ from agents.metrics import EPISODES_IN_MEAN
 class ColumnarAlgorithm(Algorithm):
     """RLlib's Algorithm with columns instead of episodes; an algorithm adds `training_step`."""
 
+    config: Any
+    env_runner_group: Any
+    learner_group: Any
+
     def setup(self, config: Any) -> None:
         self.env_steps = 0
         self.episodes = 0
@@ -58,10 +62,9 @@ class ColumnarAlgorithm(Algorithm):
         """One update of the learner, or of all learners on equal shards."""
         started = perf_counter()
         timesteps = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps}
-        if self.learner_group.is_local:
-            data = TrainingData(batch=rollout)
-        else:
-            data = TrainingData(batches=rollout.split(len(self.learner_group)))
+        # RLlib passes on what it is given; it need not be one of its own batches.
+        shards: list[Any] = rollout.split(max(1, self.config.num_learners))
+        data = TrainingData(batch=shards[0]) if self.learner_group.is_local else TrainingData(batches=shards)
         results = self.learner_group.update(training_data=data, timesteps=timesteps)
         self.learner_metrics = results[0]
         for name, value in self.learner_metrics.items():

@@ -37,6 +37,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
     runners, learners = experiment.num_env_runners, experiment.num_learners
     cores = os.cpu_count() or 1
     gpus = torch.cuda.device_count()
+    core_share: Any = min(1.0, cores / (runners + learners + 1))  # RLlib's annotation says int; it takes shares
     config = (
         ColumnarConfig(algo_class=algorithm.algorithm_class)
         .environment(
@@ -52,13 +53,13 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
             env_runner_cls=ColumnarEnvRunner,
             num_env_runners=runners,
             num_envs_per_env_runner=experiment.num_envs // max(1, runners),
-            num_cpus_per_env_runner=min(1.0, cores / (runners + learners + 1)),
+            num_cpus_per_env_runner=core_share,
             rollout_fragment_length=algorithm.rollout_length,
             sample_timeout_s=None,
         )
         .learners(
             num_learners=learners,
-            num_cpus_per_learner=0 if gpus else min(1.0, cores / (runners + learners + 1)),
+            num_cpus_per_learner=0 if gpus else core_share,
             num_gpus_per_learner=min(1.0, gpus / max(1, learners)) if gpus else 0,
         )
         .training(
@@ -70,7 +71,9 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
                 "threads_per_learner": max(1, cores // max(1, learners)),
             },
         )
-        .rl_module(rl_module_spec=RLModuleSpec(module_class=algorithm.module_class, model_config=model_config(experiment)))
+        .rl_module(
+            rl_module_spec=RLModuleSpec(module_class=algorithm.module_class, model_config=model_config(experiment))
+        )
         .debugging(seed=experiment.seed, log_level="ERROR")
         .fault_tolerance(restart_failed_env_runners=True)
         .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=0)
@@ -89,6 +92,7 @@ def quiet_ray() -> None:
 
 def build_network(experiment: Experiment) -> Any:
     """The experiment's network alone, for acting without Ray; its weights are fresh."""
+    quiet_ray()
     environment = experiment.env.build()
     network = experiment.algo.module_class(
         observation_space=environment.observation_space,
@@ -97,7 +101,7 @@ def build_network(experiment: Experiment) -> Any:
         model_config=model_config(experiment),
     )
     environment.close()
-    return network.eval()
+    return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def model_config(experiment: Experiment) -> dict[str, Any]:

@@ -30,6 +30,10 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
     What stays RLlib's: construction, the actor's life, weight synchronisation.
     """
 
+    config: Any
+    env: Any
+    module: Any
+
     def make_env(self) -> None:
         if self.env is not None:
             self.env.close()

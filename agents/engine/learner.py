@@ -24,6 +24,10 @@ class ColumnarLearner(TorchLearner):
     `loss(minibatch)` gives the loss and its terms, detached scalars by metric name.
     """
 
+    config: Any
+    _module: Any
+    _params: Any
+
     def build(self) -> None:
         keep_freed_memory()
         super().build()
@@ -66,7 +70,7 @@ class ColumnarLearner(TorchLearner):
             group["lr"] = learning_rate
         columns = self.prepare(rollout)
         all_terms: list[dict[str, Tensor]] = []
-        for _ in range(self.settings.epochs):
+        for _epoch in range(self.settings.epochs):
             terms = [self._step(minibatch, optimizer) for minibatch in self._minibatches(columns)]
             all_terms += terms
             if self.after_epoch(terms):
@@ -80,7 +84,7 @@ class ColumnarLearner(TorchLearner):
         return means | self.after_update(rollout) | {"learning_rate": learning_rate}
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        parameters = self.get_parameters(self._module[module_id])
+        parameters: Any = self.get_parameters(self._module[module_id])
         settings = self.config.learner_config_dict["algorithm"]
         optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, eps=settings.adam_epsilon, fused=True)
         self.register_optimizer(module_id=module_id, optimizer=optimizer, params=parameters)
@@ -103,7 +107,7 @@ class ColumnarLearner(TorchLearner):
 
     @property
     def bare_network(self) -> Any:
-        return self.network.unwrapped()
+        return self._module[DEFAULT_MODULE_ID].unwrapped()
 
     def to_device(self, column: np.ndarray) -> Tensor:
         """A column (T, N, ...) as a tensor (T * N, ...) on the device."""
