@@ -2,19 +2,24 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import tyro
+from tyro.conf import PositionalRequiredArgs
 
 from agents.experiment import Experiment, InvalidExperiment, require
 from scripts import recipes
 
-USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoard events, videos.
+Settings = TypeVar("Settings")
 
-The three choices, made first, set the defaults of everything below:
-  --env NAME       an Atari game (SpaceInvaders), a gymnasium id (CartPole-v1)
+TRAIN_USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoard events, videos.
+
+The first choices set the defaults of everything below:
+  --env NAME       an Atari game (SpaceInvaders) or a gymnasium id (CartPole-v1)
   --algo NAME      {algorithms} (default ppo)
   --encoder NAME   {encoders} (default by environment)
   --resume RUN     go on with a run folder; its settings are then the defaults
@@ -29,12 +34,20 @@ def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
         require("env" not in choices and "algo" not in choices, "--resume goes on with its own --env and --algo.")
         default = load_experiment(run_dir)
     else:
-        environment = recipes.environment_named(choices.get("env", "SpaceInvaders"))
-        default = recipes.recipe_named(choices.get("algo", "ppo"))(environment)
+        with mistakes_are_the_users():
+            environment = recipes.environment_named(choices.get("env", "SpaceInvaders"))
+            default = recipes.recipe_named(choices.get("algo", "ppo"))(environment)
     if "encoder" in choices:
-        default = replace(default, encoder=recipes.encoder_named(choices["encoder"]))
-    usage = USAGE.format(algorithms=", ".join(recipes.RECIPES), encoders=", ".join(recipes.ENCODERS))
-    return tyro.cli(Experiment, default=default, args=rest, description=usage), run_dir
+        with mistakes_are_the_users():
+            default = replace(default, encoder=recipes.encoder_named(choices["encoder"]))
+    usage = TRAIN_USAGE.format(algorithms=", ".join(recipes.RECIPES), encoders=", ".join(recipes.ENCODERS))
+    return parse(Experiment, rest, usage, default), run_dir
+
+
+def parse(settings: type[Settings], arguments: list[str], usage: str, default: Settings | None = None) -> Settings:
+    """A dataclass from the command line; fields without a default are positional."""
+    given: Any = tyro.MISSING_NONPROP if default is None else default
+    return tyro.cli(settings, args=arguments, description=usage, default=given, config=(PositionalRequiredArgs,))
 
 
 def load_experiment(run_dir: Path) -> Experiment:
@@ -65,12 +78,25 @@ def take_choices(arguments: list[str], names: tuple[str, ...]) -> tuple[list[str
     return rest, choices
 
 
+@contextmanager
+def mistakes_are_the_users() -> Iterator[None]:
+    """While names are looked up, a ValueError is about what the user typed."""
+    try:
+        yield
+    except ValueError as mistake:
+        raise InvalidExperiment(str(mistake)) from mistake
+
+
 def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
-    """Runs a command; a user's mistake becomes one line and exit code 2."""
+    """Runs a command. A user's mistake is one line and exit code 2; a run that the machine or its
+    own numbers ended is one line and exit code 1."""
     try:
         main(sys.argv[1:])
-    except (InvalidExperiment, ValueError) as mistake:
+    except InvalidExperiment as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         raise SystemExit(2) from None
+    except (FloatingPointError, OSError) as end:
+        print(f"error: {getattr(end, 'cause', end)}", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -5,17 +5,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agents.train import resume, train
 from scripts.cli import main_with_clear_errors, parse_experiment
 
+
+def main(arguments: list[str]) -> None:
+    experiment, run_dir = parse_experiment(arguments)
+    if run_dir is None:
+        train(experiment)
+    else:
+        resume(experiment, run_dir)
+
+
 if __name__ == "__main__":
-
-    def main(arguments: list[str]) -> None:
-        experiment, run_dir = parse_experiment(arguments)
-        from agents.train import resume, train
-
-        if run_dir is None:
-            train(experiment)
-        else:
-            resume(experiment, run_dir)
-
     main_with_clear_errors(main)

@@ -1,7 +1,5 @@
 """PPO's tuned settings by kind of environment, with where the numbers come from."""
 
-from dataclasses import replace
-
 from gymnasium.spaces import Box
 
 from agents.algorithms.ppo import PPO
@@ -64,15 +62,17 @@ def classic_control(environment: Environment) -> Experiment:
 
 def continuous_control(environment: Environment) -> Experiment:
     """Huang et al. 2022, nine details for continuous actions: normalised observations and rewards."""
-    base = classic_control(environment)
-    algo = replace(
-        base.algo,
-        rollout_length=256,
-        minibatch_size=64,
-        learning_rate=3e-4,
-        discount=0.99,
-        gae_lambda=0.95,
-        normalize_observations=True,
-        normalize_rewards=True,
+    return Experiment(
+        env=environment,
+        algo=PPO(
+            rollout_length=256,
+            epochs=10,
+            minibatch_size=64,
+            learning_rate=3e-4,
+            share_encoder=False,
+            normalize_observations=True,
+            normalize_rewards=True,
+        ),
+        encoder=MLPConfig(),
+        num_envs=8,
     )
-    return replace(base, algo=algo, total_env_steps=1_000_000)

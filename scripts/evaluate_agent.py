@@ -1,0 +1,68 @@
+"""Plays whole episodes with a trained agent: python scripts/evaluate_agent.py runs/RUN"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from agents.checkpoint import write_durably
+from agents.evaluate import Evaluation, chosen_checkpoint, evaluate, load_network
+from agents.experiment import require
+from scripts.cli import load_experiment, main_with_clear_errors, parse
+
+USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    run: Path
+    """The run's folder."""
+    episodes: int = 30
+    """Whole episodes; exactly so many."""
+    checkpoint: str = "latest"
+    """latest, best (by the evaluations during training), or a name such as step-000001000448."""
+    deterministic: bool = False
+    """Take the policy's likeliest action instead of drawing from it."""
+    seed: int = 1_000_000
+    """Seeds environments and policy; the evaluations during training use others."""
+
+
+def main(arguments: list[str]) -> None:
+    settings = parse(Settings, arguments, USAGE)
+    require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
+    experiment = load_experiment(settings.run)
+    checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
+    network = load_network(experiment, checkpoint)
+    result = evaluate(
+        experiment,
+        network,
+        episodes=settings.episodes,
+        seed=settings.seed,
+        deterministic=settings.deterministic,
+        checkpoint=checkpoint.name,
+    )
+    path = settings.run / "evaluation.json"
+    write_durably(path, json.dumps(result.to_json(), indent=2).encode())
+    print(report(result))
+    print(f"written to {path}")
+
+
+def report(result: Evaluation) -> str:
+    low, high = result.ci95
+    lines = [
+        f"{result.env}, {result.algo}, {result.checkpoint}: {result.episodes} whole episodes, unclipped",
+        f"  mean    {result.mean:.1f}  (95 % interval {low:.1f} to {high:.1f})",
+        f"  median  {result.median:.1f}",
+        f"  IQM     {result.iqm:.1f}",
+    ]
+    references = {"random": result.random, "human": result.human}
+    lines += [f"  {name:<7} {score:.1f}  (published)" for name, score in references.items() if score is not None]
+    if result.success_rate is not None:
+        lines.append(f"  success {result.success_rate:.0%}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)

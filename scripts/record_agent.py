@@ -1,0 +1,45 @@
+"""Films a trained agent: python scripts/record_agent.py runs/RUN"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from agents.evaluate import chosen_checkpoint, load_network, record, write_mp4
+from agents.experiment import require
+from scripts.cli import load_experiment, main_with_clear_errors, parse
+
+USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<seed>.mp4 in its run folder."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    run: Path
+    """The run's folder."""
+    checkpoint: str = "latest"
+    """latest, best (by the evaluations during training), or a name such as step-000001000448."""
+    deterministic: bool = False
+    """Take the policy's likeliest action instead of drawing from it."""
+    seed: int = 1_000_000
+    """Seeds environment and policy; another seed films another episode."""
+    most_steps: int = 27_000
+    """Env steps after which the film ends, if the episode has not."""
+
+
+def main(arguments: list[str]) -> None:
+    settings = parse(Settings, arguments, USAGE)
+    require(settings.most_steps >= 1, f"--most-steps must be at least 1, not {settings.most_steps}.")
+    experiment = load_experiment(settings.run)
+    checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
+    network = load_network(experiment, checkpoint)
+    frames, rate, episode_return = record(
+        experiment, network, seed=settings.seed, deterministic=settings.deterministic, most_steps=settings.most_steps
+    )
+    path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.mp4"
+    write_mp4(path, frames, rate)
+    print(f"{path}: {len(frames):,} frames, return {episode_return:.1f}")
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)
