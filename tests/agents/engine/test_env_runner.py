@@ -1,0 +1,101 @@
+"""The columnar runner against a plain loop over single environments."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from agents.engine.config import rllib_config
+from agents.engine.env_runner import ColumnarEnvRunner
+from envs.atari import AtariConfig
+from envs.probe import CountingConfig
+from scripts.recipes import recipe_named
+
+
+def runner_for(environment, num_envs, rollout_length):
+    experiment = recipe_named("ppo")(environment)
+    algorithm = replace(experiment.algo, rollout_length=rollout_length, minibatch_size=num_envs * rollout_length)
+    config = rllib_config(replace(experiment, algo=algorithm, num_envs=num_envs))
+    return ColumnarEnvRunner(config=config, worker_index=0)
+
+
+def values_of(runner, observations):
+    with torch.no_grad():
+        _, values = runner.module(runner.module.prepare(torch.from_numpy(np.stack(observations))))
+    return values.numpy()
+
+
+def plain_steps(environment, steps):
+    """What one environment does, step by step: (before, reward, terminated, truncated, after)."""
+    env = environment.build()
+    before, _ = env.reset()
+    for _ in range(steps):
+        after, reward, terminated, truncated, _ = env.step(0)
+        yield before, reward, terminated, truncated, after
+        before = env.reset()[0] if terminated or truncated else after
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 7])
+def test_three_rollouts_hold_what_a_plain_loop_sees(length):
+    environment = CountingConfig(length=length)
+    runner = runner_for(environment, num_envs=2, rollout_length=7)
+    expected = list(plain_steps(environment, 21))
+    for k in range(3):
+        rollout = runner.sample().rollout
+        before, rewards, terminated, truncated, after = zip(*expected[7 * k : 7 * k + 7], strict=True)
+        for n in range(2):
+            np.testing.assert_array_equal(rollout.observations[:, n], np.stack(before))
+            np.testing.assert_array_equal(rollout.rewards[:, n], rewards)
+            np.testing.assert_array_equal(rollout.terminated[:, n], terminated)
+            np.testing.assert_array_equal(rollout.truncated[:, n], truncated)
+            np.testing.assert_allclose(rollout.values[:, n], values_of(runner, before), rtol=1e-5, atol=1e-6)
+            # A terminated step's next value is never used; all others value what really followed.
+            used = ~np.array(terminated)
+            np.testing.assert_allclose(
+                rollout.next_values[used, n], values_of(runner, after)[used], rtol=1e-5, atol=1e-6
+            )
+
+
+def test_returns_and_lengths_are_of_whole_episodes_across_rollouts():
+    runner = runner_for(CountingConfig(length=5), num_envs=2, rollout_length=7)
+    samples = [runner.sample() for _ in range(5)]
+    # 35 steps are 7 episodes of 5, each with the return 1 + 2 + 3 + 4 + 5.
+    assert [r for s in samples for r in s.episode_returns] == [15.0] * 14
+    assert [n for s in samples for n in s.episode_lengths] == [5] * 14
+
+
+def test_log_probabilities_are_those_of_the_policy_that_acted():
+    runner = runner_for(CountingConfig(), num_envs=2, rollout_length=6)
+    rollout = runner.sample().rollout
+    flat = torch.from_numpy(rollout.observations).flatten(0, 1)
+    with torch.no_grad():
+        logits, _ = runner.module(runner.module.prepare(flat))
+    reference = torch.distributions.Categorical(logits=logits)
+    expected = reference.log_prob(torch.from_numpy(rollout.actions).flatten())
+    np.testing.assert_allclose(rollout.log_probs.flatten(), expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_atari_columns_are_copies_of_what_the_native_environment_shows():
+    environment = AtariConfig(max_frames_per_episode=120)
+    runner = runner_for(environment, num_envs=3, rollout_length=40)
+    rollout = runner.sample().rollout
+    env = environment.build_vector(3)
+    observations, _ = env.reset(seed=runner._fresh_seed(1))
+    for t in range(40):
+        np.testing.assert_array_equal(rollout.observations[t], observations)
+        observations, rewards, _, truncated, _ = env.step(rollout.actions[t])
+        np.testing.assert_array_equal(rollout.rewards[t], rewards)
+        np.testing.assert_array_equal(rollout.truncated[t], truncated)
+    assert rollout.truncated.any()
+
+
+def test_an_environment_that_resets_in_the_next_step_is_refused():
+    class NextStep(CountingConfig):
+        def build_vector(self, num_envs):
+            env = super().build_vector(num_envs)
+            env.metadata = {**env.metadata, "autoreset_mode": None}
+            return env
+
+    with pytest.raises(ValueError, match="reset in the same step"):
+        runner_for(NextStep(), num_envs=2, rollout_length=4)

@@ -1,0 +1,194 @@
+"""Whole runs on tiny environments: determinism, resume, several runners and learners."""
+
+import json
+import signal
+import threading
+import time
+from dataclasses import dataclass, replace
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from agents.checkpoint import load_state
+from agents.evaluate import chosen_checkpoint
+from agents.experiment import InvalidExperiment
+from agents.metrics import read_progress
+from agents.train import resume, train
+from envs.classic import ClassicConfig
+from scripts.recipes import recipe_named
+
+
+class ClockEnv(gymnasium.Env):
+    """Observes the step number, the same after every reset, so that a resumed run can be equal to the bit."""
+
+    observation_space = Box(0, 1e6, (2,), np.float32)
+    action_space = Discrete(3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.clock = 0
+        return np.array([0, 1], np.float32), {}
+
+    def step(self, action):
+        self.clock += 1
+        observation = np.array([self.clock, 1], np.float32)
+        return observation, float(action == self.clock % 3), False, self.clock == 4, {}
+
+    def render(self):
+        return np.zeros((16, 16, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class ClockConfig:
+    name: str = "clock"
+
+    @property
+    def reference_scores(self):
+        return {}
+
+    def build(self):
+        return ClockEnv()
+
+    def build_vector(self, num_envs):
+        return SyncVectorEnv([ClockEnv] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def tiny(run_dir, **changes):
+    """Four environments of episodes that end with each rollout; 32 env steps an update."""
+    base = recipe_named("ppo")(ClockConfig())
+    algo = replace(
+        base.algo, rollout_length=8, minibatch_size=16, epochs=2, normalize_observations=True, normalize_rewards=True
+    )
+    experiment = replace(
+        base,
+        algo=algo,
+        num_envs=4,
+        total_env_steps=320,
+        evaluate_every_env_steps=0,
+        checkpoint_every_env_steps=32,
+        run_dir=str(run_dir),
+    )
+    return replace(experiment, **changes)
+
+
+def final_state(run_dir):
+    return load_state(chosen_checkpoint(run_dir, "latest"))
+
+
+def assert_same(one, other, path=""):
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for key in one:
+            assert_same(one[key], other[key], f"{path}/{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), path
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_same(a, b, f"{path}/{i}")
+    else:
+        np.testing.assert_array_equal(one, other, err_msg=path)
+
+
+def losses(run_dir):
+    names = ("loss", "kl", "entropy", "gradient_norm", "learning_rate", "explained_variance")
+    lines = read_progress(run_dir / "progress.jsonl")
+    return [(line["env_steps"], *(line[f"learner/{name}"] for name in names)) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    train(tiny(run_dir))
+    return run_dir
+
+
+def test_a_seed_decides_every_bit(uninterrupted, tmp_path):
+    train(tiny(tmp_path / "again"))
+    train(tiny(tmp_path / "other", seed=2))
+    assert_same(final_state(uninterrupted)["learner"], final_state(tmp_path / "again")["learner"])
+    assert losses(uninterrupted) == losses(tmp_path / "again")
+    assert losses(uninterrupted) != losses(tmp_path / "other")
+
+
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(uninterrupted, tmp_path):
+    run_dir = tmp_path / "interrupted"
+    stop_after_lines(run_dir, 4)
+    train(tiny(run_dir))
+    stopped_at = final_state(run_dir)["env_steps"]
+    assert 128 <= stopped_at < 320
+    resume(tiny(run_dir), run_dir)
+    assert_same(final_state(uninterrupted), final_state(run_dir))
+    assert losses(uninterrupted) == losses(run_dir)
+
+
+def test_what_a_stopped_run_had_done_is_saved_to_the_step(tmp_path):
+    run_dir = tmp_path / "stopped"
+    stop_after_lines(run_dir, 3)
+    train(tiny(run_dir, checkpoint_every_env_steps=10**6))
+    assert final_state(run_dir)["env_steps"] == read_progress(run_dir / "progress.jsonl")[-1]["env_steps"] < 320
+
+
+def test_a_finished_run_says_so_and_goes_on_with_more_steps(tmp_path):
+    run_dir = tmp_path / "finished"
+    train(tiny(run_dir, total_env_steps=64))
+    with pytest.raises(InvalidExperiment, match="has all its 64 env steps"):
+        resume(tiny(run_dir, total_env_steps=64), run_dir)
+    resume(tiny(run_dir, total_env_steps=128), run_dir)
+    assert final_state(run_dir)["env_steps"] == 128
+    assert [line["env_steps"] for line in read_progress(run_dir / "progress.jsonl")] == [32, 64, 96, 128]
+
+
+def test_another_networks_checkpoint_is_refused_before_anything_starts(tmp_path):
+    run_dir = tmp_path / "run"
+    train(tiny(run_dir, total_env_steps=32))
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    wider = replace(tiny(run_dir).encoder, hidden_sizes=(32,))
+    with pytest.raises(InvalidExperiment, match="weights of another network"):
+        resume(tiny(run_dir, encoder=wider), run_dir)
+    assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+
+
+def test_two_runners_and_two_learners_train_one_policy(tmp_path):
+    run_dir = tmp_path / "distributed"
+    train(tiny(run_dir, num_env_runners=2, num_learners=2, total_env_steps=640))
+    lines = read_progress(run_dir / "progress.jsonl")
+    assert [line["env_steps"] for line in lines] == list(range(32, 641, 32))
+    # Observations are 0..3 and 1: with everybody's steps counted the count is exact.
+    normaliser = final_state(run_dir)["learner"]["learner"]["rl_module"]["default_policy"]
+    assert normaliser["normaliser.count"] == 640
+    assert normaliser["normaliser.mean"].tolist() == [1.5, 1.0]
+
+
+def test_experiment_json_says_how_to_run_it_again(uninterrupted):
+    described = json.loads((uninterrupted / "experiment.json").read_text())
+    assert described["experiment"]["seed"] == 1
+    assert described["packages"]["ray"] == "2.60.0"
+    assert described["git_commit"]
+
+
+def test_every_metric_of_a_classic_run_is_finite(tmp_path):
+    experiment = replace(
+        recipe_named("ppo")(ClassicConfig("CartPole-v1")),
+        total_env_steps=1024,
+        evaluation_episodes=3,
+        run_dir=str(tmp_path / "cartpole"),
+    )
+    train(experiment)
+    *training, evaluation = read_progress(tmp_path / "cartpole" / "progress.jsonl")
+    assert all(value is not None for line in training for value in line.values())
+    assert 8 <= evaluation["evaluation/return_min"] <= evaluation["evaluation/return_mean"] <= 500
+    assert list((tmp_path / "cartpole" / "videos").glob("*.mp4"))
+
+
+def stop_after_lines(run_dir, count):
+    """Ctrl-C once progress.jsonl has so many lines."""
+
+    def wait_and_interrupt():
+        progress = run_dir / "progress.jsonl"
+        while not progress.exists() or len(progress.read_text().splitlines()) < count:
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=wait_and_interrupt, daemon=True).start()

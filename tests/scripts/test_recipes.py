@@ -1,0 +1,124 @@
+"""From the names that users type to experiments that can train, and to JSON and back."""
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from agents.algorithms.ppo import PPO
+from agents.experiment import Experiment
+from envs import atari
+from envs.atari import AtariConfig
+from envs.classic import ClassicConfig
+from envs.probe import CountingConfig, TargetConfig
+from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
+from perception.mlp import MLPConfig
+from scripts.recipes import ENCODERS, PLUGS, RECIPES, encoder_named, environment_named, recipe_named
+
+KINDS = ["SpaceInvaders", "CartPole-v1", "FrozenLake-v1", "Pendulum-v1", "probe-counting", "probe-target"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("SpaceInvaders", AtariConfig("SpaceInvaders")),
+        ("space_invaders", AtariConfig("SpaceInvaders")),
+        ("MONTEZUMA-REVENGE", AtariConfig("MontezumaRevenge")),
+        ("CartPole-v1", ClassicConfig("CartPole-v1")),
+        ("probe-counting", CountingConfig()),
+        ("probe-target", TargetConfig()),
+    ],
+)
+def test_a_name_stands_for_its_environment(name: str, config: Any) -> None:
+    assert environment_named(name) == config
+
+
+@pytest.mark.parametrize(
+    ("typed", "suggested"),
+    [("SpaceInvader", "SpaceInvaders"), ("CartPole", "CartPole-v1"), ("probe-traget", "probe-target")],
+)
+def test_an_unknown_environment_is_told_with_near_matches(typed: str, suggested: str) -> None:
+    with pytest.raises(ValueError, match=f"no environment '{typed}'.*Did you mean.*{suggested}") as refusal:
+        environment_named(typed)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["", " ", "xyzzy", "../../etc/passwd", "ppo"])
+def test_a_name_like_nothing_known_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="There is no environment"):
+        environment_named(name)
+
+
+def test_every_game_that_can_be_named_can_be_built() -> None:
+    for game in atari.games():
+        try:
+            config = environment_named(game)
+        except ValueError:
+            continue  # a game for several players alone may be left out, but not half in
+        assert isinstance(config, AtariConfig)
+        assert atari.plain(atari.rom_of(config.game)) == game
+        atari.gymnasium_id(config.game)
+
+
+def test_an_encoder_is_made_by_its_name() -> None:
+    assert encoder_named("mlp") == MLPConfig()
+    assert encoder_named("nature") == NatureCNNConfig()
+    assert encoder_named("impala") == ImpalaResNetConfig()
+
+
+@pytest.mark.parametrize(
+    ("lookup", "typed", "said"),
+    [
+        (encoder_named, "natur", r"no encoder 'natur'; there are: impala, mlp, nature.*Did you mean nature\?"),
+        (recipe_named, "ppoo", r"no algorithm 'ppoo'; there are: .*ppo.*Did you mean ppo\?"),
+        (recipe_named, "", "no algorithm ''"),
+    ],
+)
+def test_an_unknown_encoder_or_algorithm_is_told_with_those_there_are(lookup: Any, typed: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as refusal:
+        lookup(typed)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("algorithm", RECIPES)
+@pytest.mark.parametrize("name", [*KINDS, "Pong", "MsPacman", "MontezumaRevenge"])
+def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
+    experiment = recipe_named(algorithm)(environment_named(name))
+    experiment.validate()
+    assert experiment.algo.name == algorithm
+    assert experiment.env == environment_named(name)
+
+
+@pytest.mark.parametrize("algorithm", RECIPES)
+@pytest.mark.parametrize("name", KINDS)
+def test_a_recipes_experiment_comes_back_from_json(name: str, algorithm: str) -> None:
+    experiment = recipe_named(algorithm)(environment_named(name))
+    assert Experiment.from_json(json.loads(json.dumps(experiment.to_json())), PLUGS) == experiment
+
+
+def test_every_class_that_users_can_name_can_be_read_back() -> None:
+    wanted = {type(environment_named(name)) for name in KINDS} | {type(encoder_named(name)) for name in ENCODERS}
+    for algorithm in RECIPES:
+        experiment = recipe_named(algorithm)(environment_named("probe-counting"))
+        wanted |= {type(getattr(experiment, f.name)) for f in fields(experiment) if f.name in ("algo", "reward")}
+    assert wanted <= set(PLUGS.values())
+    assert all(PLUGS[cls.__name__] is cls for cls in PLUGS.values())
+
+
+def test_images_get_a_convolutional_encoder_and_rewards_of_one_size() -> None:
+    experiment = recipe_named("ppo")(environment_named("Pong"))
+    assert isinstance(experiment.encoder, NatureCNNConfig)
+    assert experiment.reward.clip_to_sign  # type: ignore[attr-defined]
+    # 1,024 env steps an update in minibatches of 256, as the recipe says of Schulman et al. 2017, table 5.
+    assert isinstance(experiment.algo, PPO)
+    assert experiment.num_envs * experiment.algo.rollout_length == 1_024
+
+
+def test_continuous_control_is_normalised_and_keeps_true_rewards() -> None:
+    experiment = recipe_named("ppo")(environment_named("Pendulum-v1"))
+    assert isinstance(experiment.encoder, MLPConfig)
+    assert isinstance(experiment.algo, PPO)
+    assert experiment.algo.normalize_observations
+    assert experiment.algo.normalize_rewards
+    assert not experiment.reward.clip_to_sign  # type: ignore[attr-defined]
