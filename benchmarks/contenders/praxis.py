@@ -1,0 +1,43 @@
+"""Praxis: the recipe of `make train`, as agents/train.py runs it between two evaluations."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import ray
+import tyro
+from measure import count_parameters, measure
+
+from agents.engine.config import rllib_config
+from agents.train import start_ray
+from scripts import recipes
+
+
+def main(seconds: float = 30.0, num_env_runners: int = 0, precision: Literal["auto", "bf16", "fp32"] = "auto") -> None:
+    recipe = recipes.recipe_named("ppo")
+    experiment = replace(
+        recipe(recipes.environment_named("SpaceInvaders")),
+        num_env_runners=num_env_runners,
+        precision=precision,
+        total_env_steps=10_000_000,
+    )
+    experiment.validate()
+    start_ray(experiment)
+    algorithm = rllib_config(experiment).build_algo()
+
+    def iterate() -> int:
+        before = algorithm.env_steps
+        algorithm.train()
+        return algorithm.env_steps - before
+
+    network = algorithm.learner_group._learner.module["default_policy"]
+    measure(iterate, seconds, count_parameters(network))
+    algorithm.stop()
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
