@@ -49,6 +49,8 @@ class PPO:
     """Weight of the value loss."""
     entropy_coefficient: float = 0.0
     """Weight of the entropy bonus."""
+    anneal_entropy: bool = False
+    """Lower the entropy bonus linearly to zero at the end of the run."""
     max_gradient_norm: float = 0.5
     """Gradients are scaled down to this global norm."""
     normalize_advantages: bool = True
@@ -105,6 +107,9 @@ class PPO:
     def clip_at(self, progress: float) -> float:
         return self.clip * (1.0 - progress if self.anneal_clip else 1.0)
 
+    def entropy_coefficient_at(self, progress: float) -> float:
+        return self.entropy_coefficient * (1.0 - progress if self.anneal_entropy else 1.0)
+
 
 def advantages_and_returns(rollout: Rollout, rewards: NDArray, settings: PPO) -> tuple[NDArray, NDArray]:
     """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32.
@@ -123,12 +128,14 @@ def advantages_and_returns(rollout: Rollout, rewards: NDArray, settings: PPO) ->
 
 
 def ppo_loss(
-    log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: PPO, clip: float
+    log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: PPO, progress: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The clipped surrogate objective with value loss and entropy bonus, and its terms.
 
     `batch` has `log_probs`, `values`, `advantages` and `returns` of the policy that acted; all (B,).
+    `progress` is the share of the run that is done, from 0 to 1.
     """
+    clip = settings.clip_at(progress)
     advantages = batch["advantages"]
     if settings.normalize_advantages:
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
@@ -143,7 +150,7 @@ def ppo_loss(
     value_loss = 0.5 * errors.mean()
 
     entropy = entropies.mean()
-    loss = policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient * entropy
+    loss = policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient_at(progress) * entropy
     with torch.no_grad():
         terms = {
             "policy_loss": policy_loss,
@@ -187,7 +194,7 @@ class PPOLearner(ColumnarLearner):
             distribution.entropy(parameters),
             minibatch,
             self.settings,
-            self.settings.clip_at(self.progress),
+            self.progress,
         )
 
     def after_epoch(self, terms: list[dict[str, Tensor]]) -> bool:

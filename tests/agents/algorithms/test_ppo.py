@@ -49,7 +49,7 @@ def rollouts(draw: st.DrawFn, linked: bool = False) -> Rollout:
     return rollout_of(draw(numbers), values, next_values, terminated, truncated)
 
 
-def loss_of(ratio: Any, advantages: Any, settings: PPO = BARE, clip: float = 0.2, **given: Any) -> tuple[Any, Any, Any]:
+def loss_of(ratio: Any, advantages: Any, settings: PPO = BARE, **given: Any) -> tuple[Any, Any, Any]:
     """The loss where the old log-probabilities are 0, its terms, and the new log-probabilities."""
     size = len(ratio)
     log_probs = torch.tensor(ratio, dtype=torch.float64).log().requires_grad_()
@@ -61,7 +61,7 @@ def loss_of(ratio: Any, advantages: Any, settings: PPO = BARE, clip: float = 0.2
     }
     values = torch.as_tensor(given.get("values", [0.0] * size))
     entropies = torch.tensor(given.get("entropies", [0.0] * size))
-    loss, terms = ppo_loss(log_probs, values, entropies, columns, settings, clip)
+    loss, terms = ppo_loss(log_probs, values, entropies, columns, settings, progress=0.0)
     return loss, terms, log_probs
 
 
@@ -209,11 +209,15 @@ def test_the_loss_is_what_its_piecewise_definition_says(
     rng = np.random.default_rng(seed)
     old, new, values, old_values, advantages, returns, entropies = rng.normal(size=(7, size))
     settings = PPO(
-        clip_value=clip_value, value_coefficient=0.7, entropy_coefficient=0.03, normalize_advantages=normalize
+        clip=clip,
+        clip_value=clip_value,
+        value_coefficient=0.7,
+        entropy_coefficient=0.03,
+        normalize_advantages=normalize,
     )
     columns = {"log_probs": old, "values": old_values, "advantages": advantages, "returns": returns}
     tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
-    loss, _ = ppo_loss(*map(torch.from_numpy, (new, values, entropies)), tensors, settings, clip)
+    loss, _ = ppo_loss(*map(torch.from_numpy, (new, values, entropies)), tensors, settings, progress=0.0)
 
     if normalize:
         advantages = (advantages - advantages.mean()) / advantages.std(ddof=1)
@@ -298,6 +302,15 @@ def test_the_learning_rate_falls_linearly_to_zero_if_asked() -> None:
     assert [annealed.learning_rate_at(p) for p in (0.0, 0.25, 1.0)] == pytest.approx([0.4, 0.3, 0.0])
     constant = PPO(learning_rate=0.4, anneal_learning_rate=False)
     assert [constant.learning_rate_at(p) for p in (0.0, 0.25, 1.0)] == [0.4, 0.4, 0.4]
+
+
+def test_clip_and_entropy_bonus_fade_with_the_progress_of_the_run() -> None:
+    settings = PPO(clip=0.2, anneal_clip=True, entropy_coefficient=0.1, anneal_entropy=True, normalize_advantages=False)
+    given = {"log_probs": [0.0], "values": [0.0], "advantages": [1.0], "returns": [0.0]}
+    columns = {name: torch.tensor(column) for name, column in given.items()}
+    # Half way the ratio 1.5 counts up to 1.1, and the entropy 2 is worth 0.05 x 2.
+    loss, _ = ppo_loss(torch.tensor([1.5]).log(), torch.zeros(1), torch.tensor([2.0]), columns, settings, progress=0.5)
+    assert loss.item() == pytest.approx(-1.1 - 0.1)
 
 
 def test_the_clipping_range_falls_linearly_to_zero_if_asked() -> None:
