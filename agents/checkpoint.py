@@ -23,12 +23,12 @@ TEMPORARY = ".writing-"
 def save_state(folder: Path, state: dict[str, Any]) -> None:
     """Nested dicts and lists of numbers, strings, arrays and tensors into `folder`."""
     arrays: dict[str, np.ndarray] = {}
-    tree = split_arrays(state, "", arrays)
+    tree = json.dumps(split_arrays(state, "", arrays))
     folder.mkdir(parents=True, exist_ok=True)
     blob = save(arrays)
-    digest = hashlib.sha256(blob).hexdigest()
+    content = {"format": FORMAT, "sha256": digest(blob, tree), "state": tree}
     write_durably(folder / ARRAYS, blob)
-    write_durably(folder / STATE, json.dumps({"format": FORMAT, "sha256": digest, "state": tree}).encode())
+    write_durably(folder / STATE, json.dumps(content).encode())
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -37,12 +37,16 @@ def load_state(folder: Path) -> dict[str, Any]:
         content = json.loads((folder / STATE).read_bytes())
         blob = (folder / ARRAYS).read_bytes()
         if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']}, not {FORMAT}")
-        if hashlib.sha256(blob).hexdigest() != content["sha256"]:
-            raise ValueError("its arrays are damaged")
-        return join_arrays(content["state"], load(blob))
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as damage:
+            raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
+        if digest(blob, content["state"]) != content["sha256"]:
+            raise ValueError("what it holds is not what was saved")
+        return join_arrays(json.loads(content["state"]), load(blob))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as damage:
         raise ValueError(f"{folder} is not a readable checkpoint: {damage}") from damage
+
+
+def digest(arrays: bytes, tree: str) -> str:
+    return hashlib.sha256(arrays + tree.encode()).hexdigest()
 
 
 def write_checkpoint(checkpoints: Path, name: str, save_into: Any, keep: int, best: str | None) -> Path:
@@ -104,8 +108,10 @@ def split_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray | np.generic):
-        arrays[path] = np.ascontiguousarray(value).reshape(value.shape)
-        return {"array": path}
+        # Numbered, because two paths can be spelt alike: the keys 1 and "1" are different ones.
+        key = f"{len(arrays)}:{path}"
+        arrays[key] = np.ascontiguousarray(value).reshape(value.shape)
+        return {"array": key}
     if value is None or isinstance(value, bool | int | float | str):
         return {"value": value}
     raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold.")

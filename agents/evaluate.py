@@ -55,12 +55,14 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
     try:
         learner = load_state(checkpoint)["learner"]
         weights = learner[COMPONENT_LEARNER][COMPONENT_RL_MODULE][DEFAULT_MODULE_ID]
-    except (KeyError, TypeError, ValueError) as damage:
+    except ValueError as damage:
         raise InvalidExperiment(str(damage)) from damage
+    except (KeyError, TypeError) as missing:
+        raise InvalidExperiment(f"{checkpoint} holds no network.") from missing
     network = build_network(experiment)
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     require(
-        {name: np.shape(value) for name, value in weights.items()} == shapes,
+        isinstance(weights, dict) and {name: np.shape(value) for name, value in weights.items()} == shapes,
         f"{checkpoint} holds the weights of another network than this experiment's.",
     )
     network.set_state(weights)
@@ -78,7 +80,10 @@ def chosen_checkpoint(run_dir: Path, name: str) -> Path:
     if name == "best":
         best = run_dir / "best.json"
         require(best.is_file(), f"{run_dir} has had no evaluation yet; take --checkpoint latest.")
-        name = json.loads(best.read_text())["checkpoint"]
+        try:
+            name = json.loads(best.read_text())["checkpoint"]
+        except (KeyError, TypeError, ValueError) as damage:
+            raise InvalidExperiment(f"{best} is damaged; take --checkpoint latest.") from damage
     names = ", ".join(path.name for path in finished)
     require(name in names.split(", "), f"{run_dir} has no checkpoint {name}; it has {names}.")
     return run_dir / "checkpoints" / name

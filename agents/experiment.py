@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_origin, get_type_hints
 
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
+
 from agents.interfaces import Algorithm, Encoder, Environment, RewardModel
 from agents.rewards import EnvironmentReward
 
@@ -89,7 +91,7 @@ class Experiment:
         Raises InvalidExperiment for anything else."""
         try:
             experiment = from_json(data, {**plugs, cls.__name__: cls})
-        except (KeyError, TypeError, ValueError) as damage:
+        except (KeyError, TypeError, ValueError, TypeCheckError) as damage:
             raise InvalidExperiment(f"experiment.json is not one of ours or is damaged: {damage}") from damage
         require(isinstance(experiment, cls), "experiment.json does not describe an experiment.")
         return experiment
@@ -132,7 +134,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
-    """What `to_json` wrote, with classes from `plugs` alone."""
+    """What `to_json` wrote, with classes from `plugs` alone and every value of its field's type."""
     if not isinstance(data, dict):
         return data
     settings = dict(data)
@@ -142,5 +144,8 @@ def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
         raise ValueError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
     hints = get_type_hints(cls)
     values = {name: from_json(value, plugs) for name, value in settings.items()}
-    tuples = {name: tuple(value) for name, value in values.items() if get_origin(hints[name]) is tuple}
-    return cls(**values | tuples)
+    for name, value in values.items():
+        if get_origin(hints[name]) is tuple and isinstance(value, list):
+            values[name] = tuple(value)
+        check_type(values[name], hints[name], collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
+    return cls(**values)

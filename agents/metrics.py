@@ -64,7 +64,7 @@ class RunLog:
 
     def __init__(self, run_dir: Path, env_steps: int) -> None:
         # Events after the checkpoint that the run goes on from are history that did not happen.
-        self.tensorboard = SummaryWriter(str(run_dir), purge_step=env_steps or None)
+        self.tensorboard = SummaryWriter(str(run_dir), purge_step=env_steps + 1)
         path = run_dir / "progress.jsonl"
         kept = [line for line in read_progress(path) if line["env_steps"] <= env_steps]
         path.write_text("".join(json.dumps(line) + "\n" for line in kept))
@@ -89,7 +89,7 @@ class RunLog:
         step = max(1, -(-len(frames) // GIF_FRAMES))
         images = [Image.fromarray(frame) for frame in frames[::step]]
         stream = io.BytesIO()
-        duration = int(1000 / frames_per_second)
+        duration = int(1000 * step / frames_per_second)
         images[0].save(stream, "GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
         image = Summary.Image(
             height=images[0].height, width=images[0].width, colorspace=3, encoded_image_string=stream.getvalue()

@@ -39,6 +39,10 @@ class AtariConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.repeat_action_probability < 1.0:
             raise ValueError(f"repeat_action_probability must lie in [0, 1), not {self.repeat_action_probability}.")
+        if self.noop_max < 0:
+            raise ValueError(f"noop_max must not be negative, but is {self.noop_max}.")
+        if self.max_frames_per_episode < 4:
+            raise ValueError(f"max_frames_per_episode must be at least 4, not {self.max_frames_per_episode}.")
 
     @property
     def name(self) -> str:
@@ -58,7 +62,7 @@ class AtariConfig:
             full_action_space=self.full_action_space,
             max_num_frames_per_episode=self.max_frames_per_episode,
         )
-        env = gymnasium.wrappers.AtariPreprocessing(env, noop_max=self.noop_max, frame_skip=4)
+        env = gymnasium.wrappers.AtariPreprocessing(FireReset(env), noop_max=self.noop_max, frame_skip=4)
         return gymnasium.wrappers.FrameStackObservation(env, 4, padding_type="zero")
 
     def build_vector(self, num_envs: int) -> VectorEnv:
@@ -92,10 +96,27 @@ class LostLives(VectorWrapper):
         return observations, rewards, terminated, truncated, info
 
 
+class FireReset(gymnasium.Wrapper):
+    """Presses FIRE once at the start, as the native vector does, so that a film shows the same game."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        observation, info = self.env.reset(seed=seed, options=options)
+        meanings: list[str] = self.env.unwrapped.get_action_meanings()  # pyright: ignore[reportAttributeAccessIssue]
+        if "FIRE" in meanings:
+            observation, _, _, _, info = self.env.step(meanings.index("FIRE"))
+        return observation, info
+
+
+@cache
+def shipped() -> dict[str, str]:
+    """Every ROM that ale-py brings: plain spelling -> ROM name, such as spaceinvaders -> space_invaders."""
+    return {plain(rom): rom for rom in roms.get_all_rom_ids() if roms.get_rom_path(rom)}
+
+
 @cache
 def games() -> dict[str, str]:
-    """Every shipped game: plain spelling -> ROM name, such as spaceinvaders -> space_invaders."""
-    return {plain(rom): rom for rom in roms.get_all_rom_ids() if roms.get_rom_path(rom)}
+    """The shipped games that one player can play; ALE has no single-player form of the other four."""
+    return {game: rom for game, rom in shipped().items() if game in display_names()}
 
 
 @cache
@@ -108,9 +129,10 @@ def display_names() -> dict[str, str]:
 
 def rom_of(game: str) -> str:
     """The ROM name of a game; raises ValueError with near matches for one that is not shipped."""
+    if plain(game) in shipped() and plain(game) not in games():
+        raise ValueError(f"{game} is for several players; an agent here plays alone.")
     if plain(game) not in games():
-        known = [display_names().get(p, rom) for p, rom in games().items()]
-        raise ValueError(f"There is no Atari game '{game}'.{near_matches(game, known)}")
+        raise ValueError(f"There is no Atari game '{game}'.{near_matches(game, display_names().values())}")
     return games()[plain(game)]
 
 

@@ -24,6 +24,10 @@ class ClassicConfig:
     max_episode_steps: int = -1
     """Steps after which an episode is truncated; -1 keeps the registered limit."""
 
+    def __post_init__(self) -> None:
+        if self.max_episode_steps == 0 or self.max_episode_steps < -1:
+            raise ValueError(f"max_episode_steps must be at least 1, or -1, not {self.max_episode_steps}.")
+
     @property
     def name(self) -> str:
         return self.id.split("/")[-1]
@@ -48,5 +52,5 @@ class ClassicConfig:
 
 
 def ids() -> list[str]:
-    """Every registered environment id outside the Atari games."""
-    return [i for i in gymnasium.registry if not i.startswith("ALE/")]
+    """Every registered environment id outside the Atari games, which have old ids besides their `ALE/` ones."""
+    return [i for i, spec in gymnasium.registry.items() if not str(spec.entry_point).startswith("ale_py")]

@@ -26,7 +26,8 @@ class CountingEnv(gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
-        self.episode, self.clock = self.episode + 1, 0
+        self.episode = 0 if seed is not None else self.episode + 1
+        self.clock = 0
         return self._observation(), {}
 
     def step(self, action: Any):

@@ -20,6 +20,7 @@ class NatureCNNConfig:
     """Width of the dense layer."""
 
     def build(self, observation_space: gymnasium.Space) -> "NatureCNN":
+        check_widths(self.features)
         channels, height, width = image_shape(observation_space, smallest=36)
         return NatureCNN(self, channels, height, width)
 
@@ -59,6 +60,7 @@ class ImpalaResNetConfig:
     """Width of the dense layer."""
 
     def build(self, observation_space: gymnasium.Space) -> "ImpalaResNet":
+        check_widths(*self.channels, self.features)
         channels, height, width = image_shape(observation_space, smallest=2 ** len(self.channels))
         return ImpalaResNet(self, channels, height, width)
 
@@ -134,6 +136,11 @@ def image_shape(space: gymnasium.Space, smallest: int) -> tuple[int, int, int]:
         f"This encoder reads uint8 images (channels, height, width) of at least "
         f"{smallest}x{smallest} pixels, not {space}; --encoder mlp reads vectors."
     )
+
+
+def check_widths(*widths: int) -> None:
+    if min(widths) < 1:
+        raise ValueError(f"The layers' widths must all be at least 1, not {widths}.")
 
 
 def flat_size(convolutions: nn.Module, channels: int, height: int, width: int) -> int:

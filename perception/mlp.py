@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
@@ -24,7 +25,9 @@ class MLPConfig:
     """Nonlinearity between layers; tanh for policies (Andrychowicz et al. 2021, choice C55)."""
 
     def build(self, observation_space: gymnasium.Space) -> "MLP":
-        if observation_space.shape is None or not np.prod(observation_space.shape):
+        if min(self.hidden_sizes, default=1) < 1:
+            raise ValueError(f"hidden_sizes must all be at least 1, not {self.hidden_sizes}.")
+        if not isinstance(observation_space, Box) or not np.prod(observation_space.shape):
             raise ValueError(f"An MLP reads vectors, not {observation_space}.")
         return MLP(self, int(np.prod(observation_space.shape)))
 

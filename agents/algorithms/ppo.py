@@ -68,6 +68,8 @@ class PPO:
         for name in ("rollout_length", "epochs", "minibatch_size", "learning_rate", "max_gradient_norm", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}.")
+        if self.normalize_advantages and self.minibatch_size == 1:
+            raise ValueError("A minibatch of one has no deviation; raise minibatch_size, or normalize_advantages off.")
         for name in ("discount", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}.")

@@ -7,6 +7,7 @@ import math
 from typing import Protocol
 
 import gymnasium
+import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
@@ -75,8 +76,8 @@ class DiagonalGaussian:
 
 def distribution_for(space: gymnasium.Space) -> Distribution:
     """The distribution over an action space; raises ValueError where there is none."""
-    if isinstance(space, Discrete):
+    if isinstance(space, Discrete) and space.start == 0:
         return Categorical(space)
-    if isinstance(space, Box) and len(space.shape) == 1:
+    if isinstance(space, Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
         return DiagonalGaussian(space)
-    raise ValueError(f"Actions must be Discrete or a one-dimensional Box, not {space}.")
+    raise ValueError(f"Actions must be Discrete from 0, or a one-dimensional Box of real numbers, not {space}.")

@@ -38,7 +38,7 @@ class RunningMoments(nn.Module):
     @property
     def deviation(self) -> Tensor:
         """Standard deviation, float32; 1 where nothing varies yet."""
-        return (self.variance + 1e-8).sqrt().float()
+        return self.variance.where(self.variance > 1e-12, 1.0).sqrt().float()
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised and cut off at ten deviations, float32."""

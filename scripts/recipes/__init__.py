@@ -32,7 +32,7 @@ def environment_named(name: str) -> Environment:
     """SpaceInvaders, CartPole-v1, probe-target; raises ValueError with near matches for others."""
     if name in PROBES:
         return PROBES[name]
-    if plain(name) in atari.games():
+    if plain(name) in atari.shipped():
         return AtariConfig(game=atari.display_names().get(plain(name), name))
     if name in classic.ids():
         return ClassicConfig(id=name)
