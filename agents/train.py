@@ -6,6 +6,7 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from agents.evaluate import chosen_checkpoint, evaluate, load_network, record, w
 from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, require
 from agents.metrics import RunLog, display, episode_metrics, memory_metrics, speed_metrics
 
+REPOSITORY = Path(__file__).parents[1]
 VIDEO_STEPS = 1_500
 PACKAGES = ("praxis-rl", "ray", "torch", "gymnasium", "ale-py", "numpy")
 
@@ -201,11 +203,17 @@ def start_ray(experiment: Experiment) -> None:
         return
     if address := experiment.address or os.environ.get("RAY_ADDRESS", ""):
         try:
-            ray.init(address=address, log_to_driver=False)
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                runtime_env={"working_dir": str(REPOSITORY), "excludes": [".git", ".venv", "runs"]},
+            )
         except (ConnectionError, ValueError) as silence:
             raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
         return
     ray.init(
+        # Actors import what this process can import, wherever it was started from.
+        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -231,7 +239,7 @@ def described(experiment: Experiment) -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
