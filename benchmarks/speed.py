@@ -4,6 +4,7 @@ Each contender is a file in contenders/ and runs alone, in a process of its own,
 machine's speed drifts, so read the ratios, each taken within one round, before the absolute numbers.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -97,10 +98,8 @@ def run(name: str, seconds: float) -> dict[str, Any]:
 
 def end_group(process: subprocess.Popen) -> None:
     """Ends a contender with all that it started, so that nothing of it runs beside the next."""
-    try:
+    with contextlib.suppress(ProcessLookupError):  # the normal case: it is gone already
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # the normal case: it is gone already
     process.wait()
 
 
