@@ -94,7 +94,7 @@ def run(experiment: Experiment, run_dir: Path, checkpoint: Path | None) -> None:
                 elif algorithm.env_steps >= next_checkpoint:
                     keeper.save(algorithm)
                     next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
-            if stop_requested():
+            if keeper.saved_at != algorithm.env_steps:
                 keeper.save(algorithm)
         finally:
             screen.close()
@@ -114,6 +114,7 @@ class Keeper:
 
     def __init__(self, experiment: Experiment, run_dir: Path) -> None:
         self.experiment, self.run_dir = experiment, run_dir
+        self.saved_at = -1
         best = run_dir / "best.json"
         none_yet = {"checkpoint": None, "mean": float("-inf")}
         self.best = json.loads(best.read_text()) if best.exists() else none_yet
@@ -122,7 +123,9 @@ class Keeper:
         name = checkpoint_name(algorithm.env_steps)
         keep = self.experiment.keep_checkpoints
         folder = self.run_dir / "checkpoints"
-        return write_checkpoint(folder, name, algorithm.save_checkpoint, keep, self.best["checkpoint"])
+        path = write_checkpoint(folder, name, algorithm.save_checkpoint, keep, self.best["checkpoint"])
+        self.saved_at = algorithm.env_steps
+        return path
 
     def evaluate(self, algorithm: ColumnarAlgorithm, network: Any, log: RunLog, screen: Any) -> None:
         """An evaluation with its checkpoint and video; none of it touches the training's randomness."""

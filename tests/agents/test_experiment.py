@@ -38,7 +38,7 @@ VALID = Experiment(env=CountingConfig(), algo=PPO(), encoder=MLPConfig())
 widths = st.lists(st.integers(1, 512), max_size=4).map(tuple)
 environments = (
     st.builds(AtariConfig, game=st.text(), noop_max=st.integers(0, 30), full_action_space=st.booleans())
-    | st.builds(ClassicConfig, id=st.text(), max_episode_steps=st.integers(-1, 500))
+    | st.builds(ClassicConfig, id=st.text(), max_episode_steps=st.integers(1, 500) | st.just(-1))
     | st.builds(CountingConfig, length=st.integers(1, 9))
     | st.just(TargetConfig())
 )

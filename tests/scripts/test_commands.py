@@ -1,0 +1,184 @@
+"""The commands as users type them: a whole life of a run, and mistakes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+
+from agents.metrics import read_progress
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--total-env-steps", "2048", "--evaluate-every-env-steps", "2048", "--evaluation-episodes", "2")
+
+
+def start(script, *arguments, folder):
+    command = [sys.executable, str(ROOT / "scripts" / script), *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(script, *arguments, folder):
+    process = start(script, *arguments, folder=folder)
+    out, errors = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+def refused(*arguments, folder, script="train_agent.py"):
+    """The one line that a user's mistake ends in; nothing may have been written."""
+    before = contents(folder)
+    result = run(script, *arguments, folder=folder)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert contents(folder) == before
+    return line
+
+
+def contents(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in Path(folder).rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def space_invaders(tmp_path_factory):
+    """A folder with a run in it, trained on 2,048 env steps of Space Invaders."""
+    folder = tmp_path_factory.mktemp("user")
+    result = run("train_agent.py", "--env", "SpaceInvaders", *SMALL, "--run-dir", "run", folder=folder)
+    assert result.returncode == 0, result.stderr
+    assert "python scripts/evaluate_agent.py run" in result.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    """A finished run on CartPole, for mistakes to be made with."""
+    folder = tmp_path_factory.mktemp("user")
+    settings = ("--total-env-steps", "512", "--evaluate-every-env-steps", "0", "--run-dir", "run")
+    result = run("train_agent.py", "--env", "CartPole-v1", *settings, folder=folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_a_run_of_space_invaders_leaves_what_it_promises(space_invaders):
+    folder = space_invaders / "run"
+    lines = read_progress(folder / "progress.jsonl")
+    steps = [line["env_steps"] for line in lines]
+    assert steps == [1024, 1024, 2048, 2048] or steps == [1024, 2048, 2048]
+    assert lines[-1]["evaluation/return_mean"] % 5 == 0 or lines[-1]["evaluation/return_mean"] % 2.5 == 0
+    assert (folder / "checkpoints" / "step-000000002048").is_dir()
+    assert list(folder.glob("events.out.tfevents.*"))
+    video = cv2.VideoCapture(str(folder / "videos" / "step-000000002048.mp4"))
+    shown, frame = video.read()
+    assert shown
+    assert frame.shape == (420, 320, 3)
+    assert frame.max() > 100
+
+
+def test_evaluate_plays_exactly_the_episodes_asked_for(space_invaders):
+    result = run("evaluate_agent.py", "run", "--episodes", "3", folder=space_invaders)
+    assert result.returncode == 0, result.stderr
+    evaluation = json.loads((space_invaders / "run" / "evaluation.json").read_text())
+    assert evaluation["env"] == "SpaceInvaders"
+    assert evaluation["algo"] == "ppo"
+    assert evaluation["checkpoint"] == "step-000000002048"
+    assert evaluation["episodes"] == len(evaluation["returns"]) == 3
+    assert evaluation["mean"] == pytest.approx(sum(evaluation["returns"]) / 3)
+    assert (evaluation["random"], evaluation["human"]) == (148.0, 1668.7)
+    assert evaluation["success_rate"] is None
+    assert {"median", "iqm", "ci95"} <= evaluation.keys()
+
+
+def test_record_films_an_episode(space_invaders):
+    result = run("record_agent.py", "run", "--most-steps", "40", folder=space_invaders)
+    assert result.returncode == 0, result.stderr
+    (film,) = (space_invaders / "run" / "videos").glob("*seed1000000.mp4")
+    assert cv2.VideoCapture(str(film)).get(cv2.CAP_PROP_FRAME_COUNT) == 41
+
+
+def test_resume_goes_on_where_the_run_stopped(space_invaders):
+    result = run("train_agent.py", "--resume", "run", "--total-env-steps", "3072", folder=space_invaders)
+    assert result.returncode == 0, result.stderr
+    steps = [line["env_steps"] for line in read_progress(space_invaders / "run" / "progress.jsonl")]
+    assert steps == sorted(steps)
+    assert set(steps) == {1024, 2048, 3072}
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
+    training = start("train_agent.py", "--env", "CartPole-v1", "--run-dir", "run", folder=tmp_path)
+    progress = tmp_path / "run" / "progress.jsonl"
+    deadline = time.monotonic() + 120
+    while not read_progress(progress):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(training.pid, stop)
+    out, errors = training.communicate(timeout=120)
+    assert training.returncode == 0, errors
+    assert "python scripts/train_agent.py --resume run" in out
+    saved = re.search(r"saved at ([\d,]+) env steps", out)
+    assert saved
+    done = int(saved.group(1).replace(",", ""))
+    assert read_progress(progress)[-1]["env_steps"] == done < 100_000
+    assert (tmp_path / "run" / "checkpoints" / f"step-{done:012d}").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--env", "SpaceInvader"), "Did you mean SpaceInvaders"),
+        (("--env", "CartPol-v1"), "Did you mean CartPole-v1"),
+        (("--algo", "pppo"), "There is no algorithm 'pppo'; there are: ppo"),
+        (("--encoder", "natur"), "Did you mean nature"),
+        (("--env", "CartPole-v1", "--encoder", "nature"), "--encoder mlp reads vectors"),
+        (("--env", "CartPole-v1", "--algo.minibatch-size", "100"), "do not divide into minibatches of 100"),
+        (("--num-envs", "10", "--num-env-runners", "3"), "do not divide among 3 runner"),
+        (("--total-env-steps", "0"), "--total-env-steps must be at least 1"),
+        (("--resume", "nowhere"), "nowhere is not a run folder"),
+        (("--env",), "--env needs a name after it"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(arguments, says, tmp_path):
+    assert says in refused(*arguments, folder=tmp_path)
+
+
+def test_a_run_folder_that_exists_is_not_touched(cartpole):
+    line = refused("--env", "CartPole-v1", "--run-dir", "run", folder=cartpole)
+    assert "run exists already" in line
+    assert "--resume run" in line
+
+
+def test_another_networks_weights_are_refused(cartpole):
+    line = refused(
+        "--resume", "run", "--total-env-steps", "1024", "--encoder.hidden-sizes", "32", "32", folder=cartpole
+    )
+    assert "weights of another network" in line
+
+
+@pytest.mark.parametrize("script", ["evaluate_agent.py", "record_agent.py"])
+def test_a_checkpoint_that_is_not_there_is_told_of_with_those_that_are(script, cartpole):
+    line = refused("run", "--checkpoint", "step-7", folder=cartpole, script=script)
+    assert "has no checkpoint step-7; it has step-000000000512" in line
+
+
+def test_a_damaged_checkpoint_is_refused(cartpole, tmp_path):
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(cartpole / "run"), str(copy)], check=True)
+    arrays = copy / "checkpoints" / "step-000000000512" / "arrays.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:-1])
+    for script, arguments in (
+        ("train_agent.py", ("--resume", "copy", "--total-env-steps", "1024")),
+        ("evaluate_agent.py", ("copy",)),
+    ):
+        assert "not a readable checkpoint" in refused(*arguments, folder=tmp_path, script=script)
+
+
+def test_help_explains_every_setting(tmp_path):
+    result = run("train_agent.py", "--env", "SpaceInvaders", "--help", folder=tmp_path)
+    assert result.returncode == 0
+    for setting in ("--total-env-steps", "--algo.learning-rate", "--env.repeat-action-probability", "--resume"):
+        assert setting in result.stdout
