@@ -33,6 +33,7 @@ CONTENDERS = {
     "sb3": ["sb3.py", "--vector-environment", "dummy"],
     "sb3-subproc": ["sb3.py", "--vector-environment", "subproc"],
     "rllib": ["rllib.py"],
+    "rllib-1-env": ["rllib.py", "--num-envs-per-env-runner", "1"],
     "rllib-2-runners": ["rllib.py", "--num-env-runners", "2"],
 }
 START_UP_SECONDS = 600  # what a contender may take besides its measured seconds

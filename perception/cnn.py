@@ -38,7 +38,7 @@ class NatureCNN(nn.Module):
             nn.ReLU(inplace=True),
             orthogonal(nn.Conv2d(64, 64, kernel_size=3)),
             nn.ReLU(inplace=True),
-            nn.Flatten(),
+            FlattenPixels(),
         )
         flat = flat_size(convolutions, channels, height, width)
         dense = orthogonal(nn.Linear(flat, config.features))
@@ -81,7 +81,7 @@ class ImpalaResNet(nn.Module):
                 ResidualBlock(width_after),
             ]
             first = nn.Conv2d
-        convolutions = nn.Sequential(*stages, nn.ReLU(), nn.Flatten())
+        convolutions = nn.Sequential(*stages, nn.ReLU(), FlattenPixels())
         flat = flat_size(convolutions, channels, height, width)
         dense = orthogonal(nn.Linear(flat, config.features))
         self.torso = nn.Sequential(*convolutions, dense, nn.ReLU(inplace=True))
@@ -112,7 +112,15 @@ class Bytes(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         low_precision = torch.is_autocast_enabled(images.device.type)
         dtype = torch.get_autocast_dtype(images.device.type) if low_precision else torch.float32
-        return images.to(dtype, memory_format=torch.channels_last)
+        # Cast first: both at once takes twice as long on a processor.
+        return images.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+class FlattenPixels(nn.Module):
+    """Images (B, C, H, W) -> (B, H * W * C), the order of channels-last memory, so that nothing is copied."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.permute(0, 2, 3, 1).flatten(1)
 
 
 class ByteConv2d(nn.Conv2d):

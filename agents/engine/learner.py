@@ -120,7 +120,7 @@ class ColumnarLearner(TorchLearner):
         # A lost runner leaves less than a full batch; what does not fill a minibatch is left out.
         for start in range(0, size - self.settings.minibatch_size + 1, self.settings.minibatch_size):
             rows = order[start : start + self.settings.minibatch_size]
-            yield {name: column[rows] for name, column in columns.items()}
+            yield {name: take(column, rows) for name, column in columns.items()}
 
     def _step(self, minibatch: Columns, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         loss, terms = self.loss(minibatch)
@@ -137,3 +137,14 @@ class ColumnarLearner(TorchLearner):
             dist.all_reduce(table)
             table /= dist.get_world_size()
         return dict(zip(terms[0], table.tolist(), strict=True))
+
+
+def take(column: Tensor, rows: Tensor) -> Tensor:
+    """Rows of a column, in its memory layout.
+
+    Indexing channels-last images copies them number by number: a quarter of a learner's time on two
+    cores. Seen as contiguous rows, they are copied whole.
+    """
+    if column.dim() == 4 and column.is_contiguous(memory_format=torch.channels_last):
+        return column.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+    return column.index_select(0, rows)
