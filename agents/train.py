@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -206,11 +207,13 @@ def start_ray(experiment: Experiment) -> None:
         return
     if address := experiment.address or os.environ.get("RAY_ADDRESS", ""):
         try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                runtime_env={"working_dir": str(REPOSITORY), "excludes": [".git", ".venv", "runs"]},
-            )
+            with warnings.catch_warnings(action="ignore"):  # the error below says it in one line
+                ray.init(
+                    address=address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    runtime_env={"working_dir": str(REPOSITORY), "excludes": [".git", ".venv", "runs"]},
+                )
         except (ConnectionError, ValueError) as silence:
             raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
         return

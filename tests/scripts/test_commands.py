@@ -67,9 +67,11 @@ def cartpole(tmp_path_factory):
 def test_a_run_of_space_invaders_leaves_what_it_promises(space_invaders):
     folder = space_invaders / "run"
     lines = read_progress(folder / "progress.jsonl")
-    steps = [line["env_steps"] for line in lines]
-    assert steps == [1024, 1024, 2048, 2048] or steps == [1024, 2048, 2048]
-    assert lines[-1]["evaluation/return_mean"] % 5 == 0 or lines[-1]["evaluation/return_mean"] % 2.5 == 0
+    evaluations = [line for line in lines if "evaluation/return_mean" in line]
+    assert [line["env_steps"] for line in lines if line not in evaluations] == [1024, 2048]
+    assert evaluations[-1]["env_steps"] == 2048
+    # Two whole games of Space Invaders: unclipped scores are multiples of five.
+    assert evaluations[-1]["evaluation/return_mean"] * 2 % 5 == 0
     assert (folder / "checkpoints" / "step-000000002048").is_dir()
     assert list(folder.glob("events.out.tfevents.*"))
     video = cv2.VideoCapture(str(folder / "videos" / "step-000000002048.mp4"))
