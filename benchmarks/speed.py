@@ -34,6 +34,7 @@ CONTENDERS = {
     "sb3-subproc": ["sb3.py", "--vector-environment", "subproc"],
     "rllib": ["rllib.py"],
     "rllib-1-env": ["rllib.py", "--num-envs-per-env-runner", "1"],
+    "rllib-own-settings": ["rllib.py", "--num-envs-per-env-runner", "1", "--own-module"],
     "rllib-2-runners": ["rllib.py", "--num-env-runners", "2"],
 }
 START_UP_SECONDS = 600  # what a contender may take besides its measured seconds

@@ -12,6 +12,7 @@ from measure import count_parameters, measure
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import ValueFunctionAPI
+from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from ray.rllib.env.wrappers.atari_wrappers import wrap_atari_for_new_api_stack
@@ -19,8 +20,15 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 from ray.tune.registry import register_env
 from torch import Tensor, nn
 
+# The same layers by RLlib's own model settings: the dense layer is a convolution over the whole 7x7 image.
+NATURE_SETTINGS = DefaultModelConfig(
+    conv_filters=[(32, 8, 4, "valid"), (64, 4, 2, "valid"), (64, 3, 1, "valid"), (512, 7, 1, "valid")]
+)
 
-def main(seconds: float = 30.0, num_env_runners: int = 0, num_envs_per_env_runner: int = 8) -> None:
+
+def main(
+    seconds: float = 30.0, num_env_runners: int = 0, num_envs_per_env_runner: int = 8, own_module: bool = False
+) -> None:
     gpu = torch.cuda.is_available()
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
@@ -30,6 +38,7 @@ def main(seconds: float = 30.0, num_env_runners: int = 0, num_envs_per_env_runne
         num_cpus=max(os.cpu_count() or 1, num_env_runners + 1),
     )
     register_env("space_invaders", space_invaders)
+    module = RLModuleSpec(model_config=NATURE_SETTINGS) if own_module else RLModuleSpec(module_class=NatureCNN)
     config = (
         PPOConfig()
         .environment("space_invaders")
@@ -50,7 +59,7 @@ def main(seconds: float = 30.0, num_env_runners: int = 0, num_envs_per_env_runne
             grad_clip=0.5,
             grad_clip_by="global_norm",
         )
-        .rl_module(rl_module_spec=RLModuleSpec(module_class=NatureCNN))
+        .rl_module(rl_module_spec=module)
         .debugging(seed=1, log_level="ERROR")
     )
     algorithm = config.build_algo()
