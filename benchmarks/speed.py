@@ -32,10 +32,10 @@ CONTENDERS = {
     "loop-fp32": ["loop.py", "--no-bf16"],
     "sb3": ["sb3.py", "--vector-environment", "dummy"],
     "sb3-subproc": ["sb3.py", "--vector-environment", "subproc"],
-    "rllib": ["rllib.py"],
+    "rllib-stock": ["rllib.py", "--num-envs-per-env-runner", "1", "--own-module"],
     "rllib-1-env": ["rllib.py", "--num-envs-per-env-runner", "1"],
-    "rllib-own-settings": ["rllib.py", "--num-envs-per-env-runner", "1", "--own-module"],
-    "rllib-2-runners": ["rllib.py", "--num-env-runners", "2"],
+    "rllib-tuned": ["rllib.py"],
+    "rllib-tuned-2-runners": ["rllib.py", "--num-env-runners", "2"],
 }
 START_UP_SECONDS = 600  # what a contender may take besides its measured seconds
 PACKAGES = ("torch", "ray", "stable-baselines3", "gymnasium", "ale-py", "numpy")
@@ -44,7 +44,7 @@ PACKAGES = ("torch", "ray", "stable-baselines3", "gymnasium", "ale-py", "numpy")
 def main(
     rounds: int = 5,
     seconds: float = 30.0,
-    contenders: tuple[str, ...] = ("praxis", "loop", "loop-8x128", "sb3", "rllib"),
+    contenders: tuple[str, ...] = ("praxis", "loop", "loop-8x128", "sb3", "rllib-stock", "rllib-tuned"),
     output: Path = ROOT / "benchmarks" / "results" / "speed.json",
 ) -> None:
     """Measures training speed in env steps a second (one step is four frames).
