@@ -15,6 +15,7 @@ from torch import nn
 
 from agents.checkpoint import finished_checkpoints, load_state
 from agents.engine.config import build_network
+from agents.engine.env_runner import to_bounds
 from agents.experiment import Experiment, InvalidExperiment, require
 
 MOST_ENVS = 16
@@ -180,12 +181,9 @@ def write_mp4(path: Path, frames: NDArray[np.uint8], frames_per_second: float) -
 @torch.no_grad()
 def act(network: Any, observations: NDArray, generator: torch.Generator, deterministic: bool) -> NDArray:
     """Actions (B, ...) that the environment understands, for observations (B, ...)."""
-    device = device_of(network)
-    parameters, _ = network(network.prepare(torch.from_numpy(observations).to(device)))
-    distribution, space = network.distribution, network.action_space
-    choose = distribution.mode(parameters) if deterministic else distribution.sample(parameters, generator)
-    actions = choose.cpu().numpy()
-    return np.clip(actions, space.low, space.high) if isinstance(space, gymnasium.spaces.Box) else actions
+    prepared = network.prepare(torch.from_numpy(observations).to(device_of(network)))
+    actions = network.act(prepared, generator, deterministic).cpu().numpy()
+    return to_bounds(actions, network.action_space)
 
 
 def interquartile_mean(returns: NDArray) -> float:

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self, runtime_checkable
 
 import gymnasium
@@ -83,22 +83,19 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True)
-class Rollout:
+class Experience:
     """What N environments did in T steps, as columns; row t, n is one env step.
 
     A step's `rewards` are the environment's own, unclipped. `terminated` is what the learner
-    should believe (it includes lost lives where the environment says so); `truncated` steps are
-    bootstrapped from the observation that the episode really ended in, through `next_values`.
+    should believe: it includes lost lives where the environment says so.
     """
 
     observations: NDArray  # (T, N, *observation), the observation space's dtype
     actions: NDArray  # (T, N) int64, or (T, N, action) float32
-    log_probs: NDArray[np.float32]  # (T, N), of the actions under the policy that took them
-    values: NDArray[np.float32]  # (T, N), of the observations
-    next_values: NDArray[np.float32]  # (T, N), of the observations that followed
     rewards: NDArray[np.float32]  # (T, N)
     terminated: NDArray[np.bool_]  # (T, N)
     truncated: NDArray[np.bool_]  # (T, N)
+    first: NDArray[np.bool_]  # (T, N), observations that do not follow from the row before: an episode's first
 
     @property
     def num_envs(self) -> int:
@@ -107,12 +104,18 @@ class Rollout:
     def env_steps(self) -> int:
         return self.rewards.size
 
+    def set_apart(self) -> Self:
+        """The same, with nothing that its first row follows from."""
+        first = self.first.copy()
+        first[0] = True
+        return replace(self, first=first)
+
     @classmethod
-    def concatenate(cls, rollouts: Sequence[Self]) -> Self:
-        """Several runners' rollouts as one, side by side along N; one alone is not copied."""
-        if len(rollouts) == 1:
-            return rollouts[0]
-        columns = (tuple(getattr(r, f.name) for r in rollouts) for f in fields(cls))
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Several runners' experience as one, side by side along N; one alone is not copied."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = (tuple(getattr(part, f.name) for part in parts) for f in fields(cls))
         return cls(*(np.concatenate(column, axis=1) for column in columns))
 
     def split(self, shards: int) -> list[Self]:
@@ -124,18 +127,31 @@ class Rollout:
         ]
 
 
+@dataclass(frozen=True)
+class Rollout(Experience):
+    """Experience with what the policy that acted thought of it, to learn from once.
+
+    Truncated steps are bootstrapped from the observation that the episode really ended in, through
+    `next_values`.
+    """
+
+    log_probs: NDArray[np.float32]  # (T, N), of the actions under the policy that took them
+    values: NDArray[np.float32]  # (T, N), of the observations
+    next_values: NDArray[np.float32]  # (T, N), of the observations that followed
+
+
 @runtime_checkable
 class RewardModel(Protocol):
     """Decides what the learner is rewarded for; the true return is always logged apart."""
 
-    def reward(self, rollout: Rollout) -> NDArray[np.float32]:
+    def reward(self, experience: Experience) -> NDArray[np.float32]:
         """The reward (T, N) to learn from."""
         ...
 
 
 @runtime_checkable
 class Algorithm(Protocol):
-    """A frozen dataclass of an algorithm's settings, with the two classes that RLlib runs."""
+    """A frozen dataclass of an algorithm's settings, with the classes that RLlib runs."""
 
     @classmethod
     def __subclasshook__(cls, candidate: type, /) -> bool:
@@ -146,6 +162,9 @@ class Algorithm(Protocol):
 
     @property
     def algorithm_class(self) -> type: ...
+
+    @property
+    def runner_class(self) -> type: ...
 
     @property
     def learner_class(self) -> type: ...

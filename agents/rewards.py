@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.interfaces import Rollout
+from agents.interfaces import Experience
 
 
 @dataclass(frozen=True)
@@ -16,5 +16,5 @@ class EnvironmentReward:
     """Learn from the reward's sign alone, so that one learning rate fits every game (Mnih 2015); logged returns
     stay unclipped."""
 
-    def reward(self, rollout: Rollout) -> NDArray[np.float32]:
-        return np.sign(rollout.rewards) if self.clip_to_sign else rollout.rewards
+    def reward(self, experience: Experience) -> NDArray[np.float32]:
+        return np.sign(experience.rewards) if self.clip_to_sign else experience.rewards

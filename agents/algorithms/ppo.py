@@ -1,6 +1,7 @@
 """Proximal policy optimisation (Schulman et al. 2017), with the details that make it work
 (Huang et al. 2022, The 37 Implementation Details of PPO)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.distributions import distribution_for
+from agents.engine.env_runner import OnPolicyEnvRunner
 from agents.engine.learner import ColumnarLearner, Columns
 from agents.engine.module import ActorCritic
 from agents.engine.normaliser import RunningMoments
@@ -81,6 +83,10 @@ class PPO:
     @property
     def algorithm_class(self) -> type:
         return PPOAlgorithm
+
+    @property
+    def runner_class(self) -> type:
+        return OnPolicyEnvRunner
 
     @property
     def learner_class(self) -> type:
@@ -170,7 +176,16 @@ class PPOLearner(ColumnarLearner):
         self.return_moments = RunningMoments(())
         self.discounted_returns = np.zeros(0, np.float32)
 
+    def minibatches(self, experience: Rollout, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
+        columns = self.prepare(experience)
+        for _epoch in range(self.settings.epochs):
+            seen = len(terms)
+            yield from self.shuffled(columns)
+            if self.moved_too_far(terms[seen:]):
+                break
+
     def prepare(self, rollout: Rollout) -> Columns:
+        """A rollout as flat columns (T * N, ...), with what to learn from: advantages and returns."""
         rewards = self.reward_model.reward(rollout)
         if self.settings.normalize_rewards:
             rewards = self._normalized(rewards, rollout)
@@ -199,7 +214,8 @@ class PPOLearner(ColumnarLearner):
             self.progress,
         )
 
-    def after_epoch(self, terms: list[dict[str, Tensor]]) -> bool:
+    def moved_too_far(self, terms: list[dict[str, Tensor]]) -> bool:
+        """Whether the policy left the trust region in an epoch, by its minibatches' terms."""
         if self.settings.target_kl <= 0:
             return False
         kl = torch.stack([row["kl"] for row in terms]).mean()
@@ -208,10 +224,10 @@ class PPOLearner(ColumnarLearner):
             kl /= dist.get_world_size()
         return bool(kl > self.settings.target_kl)
 
-    def after_update(self, rollout: Rollout) -> dict[str, float]:
+    def after_update(self, experience: Rollout) -> dict[str, float]:
         # Only now, so that the ratio starts at 1: the policy that learnt is the one that acted.
         if self.settings.normalize_observations:
-            self.bare_network.normaliser.update(self.to_device(rollout.observations))
+            self.bare_network.normaliser.update(self.to_device(experience.observations))
         return {"explained_variance": self.explained_variance, "clip": self.settings.clip_at(self.progress)}
 
     def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:

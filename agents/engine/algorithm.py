@@ -20,7 +20,7 @@ from ray.rllib.utils.metrics import (
 
 from agents.checkpoint import load_state, save_state
 from agents.engine.env_runner import Sample
-from agents.interfaces import Rollout
+from agents.interfaces import Experience
 from agents.metrics import EPISODES_IN_MEAN
 
 
@@ -34,14 +34,15 @@ class ColumnarAlgorithm(Algorithm):
     def setup(self, config: Any) -> None:
         self.env_steps = 0
         self.episodes = 0
+        self._order: list[int] = []
         self.learner_metrics: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
         self.recent_returns: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
         self.recent_lengths: deque[int] = deque(maxlen=EPISODES_IN_MEAN)
         super().setup(config)
 
-    def sample(self) -> Rollout:
-        """One rollout of every environment; a dead runner's share is taken by those that live."""
+    def sample(self) -> Any:
+        """Experience of every environment; a dead runner's share is taken by those that live."""
         started = perf_counter()
         samples: list[Sample] = []
         missing = self.config.num_envs_per_env_runner * max(1, self.config.num_env_runners)
@@ -50,20 +51,21 @@ class ColumnarAlgorithm(Algorithm):
             if not arrived:
                 raise RuntimeError("No environment runner is alive.")
             samples += arrived
-            missing -= sum(sample.rollout.num_envs for sample in arrived)
-        rollout = Rollout.concatenate([sample.rollout for sample in samples])
-        self._count(samples, rollout)
+            missing -= sum(sample.experience.num_envs for sample in arrived)
+        parts = self._with_borders(samples)
+        experience = type(parts[0]).concatenate(parts)
+        self._count(samples, experience)
         self.seconds["sampling"] = perf_counter() - started
         self.seconds["environment"] = float(np.mean([s.environment_seconds for s in samples]))
         self.seconds["inference"] = float(np.mean([s.inference_seconds for s in samples]))
-        return rollout
+        return experience
 
-    def learn(self, rollout: Rollout) -> None:
+    def learn(self, experience: Experience) -> None:
         """One update of the learner, or of all learners on equal shards."""
         started = perf_counter()
         timesteps = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps}
         # RLlib passes on what it is given; it need not be one of its own batches.
-        shards: list[Any] = rollout.split(max(1, self.config.num_learners))
+        shards: list[Any] = experience.split(max(1, self.config.num_learners))
         data = TrainingData(batch=shards[0]) if self.learner_group.is_local else TrainingData(batches=shards)
         results = self.learner_group.update(training_data=data, timesteps=timesteps)
         self.learner_metrics = results[0]
@@ -112,11 +114,20 @@ class ColumnarAlgorithm(Algorithm):
 
     def _sample_all_runners(self) -> list[Sample]:
         if self.env_runner_group.num_remote_workers() == 0:
-            return [self.env_runner_group.local_env_runner.sample()]
-        return self.env_runner_group.foreach_env_runner(lambda runner: runner.sample(), local_env_runner=False)
+            return [self.env_runner_group.local_env_runner.sample(self.env_steps)]
+        env_steps = self.env_steps
+        return self.env_runner_group.foreach_env_runner(lambda runner: runner.sample(env_steps), local_env_runner=False)
 
-    def _count(self, samples: list[Sample], rollout: Rollout) -> None:
-        self.env_steps += rollout.env_steps()
+    def _with_borders(self, samples: list[Sample]) -> list[Any]:
+        """Each sample's experience; where another runner stood last time, nothing follows from what it did."""
+        before, self._order = self._order, [sample.runner for sample in samples]
+        return [
+            sample.experience if before[place : place + 1] == [sample.runner] else sample.experience.set_apart()
+            for place, sample in enumerate(samples)
+        ]
+
+    def _count(self, samples: list[Sample], experience: Experience) -> None:
+        self.env_steps += experience.env_steps()
         for sample in samples:
             self.episodes += len(sample.episode_returns)
             self.recent_returns.extend(sample.episode_returns)

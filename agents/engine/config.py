@@ -9,7 +9,6 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.registry import register_env
 
-from agents.engine.env_runner import ColumnarEnvRunner
 from agents.experiment import Experiment
 
 ENVIRONMENT_NAME = "praxis"
@@ -50,7 +49,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
             disable_env_checking=True,
         )
         .env_runners(
-            env_runner_cls=ColumnarEnvRunner,
+            env_runner_cls=algorithm.runner_class,
             num_env_runners=runners,
             num_envs_per_env_runner=experiment.num_envs // max(1, runners),
             num_cpus_per_env_runner=core_share,

@@ -6,18 +6,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from agents.interfaces import LEARNING_TERMINATED, Rollout
+from agents.interfaces import LEARNING_TERMINATED, Experience, Rollout
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one runner brings home: a rollout, the episodes that ended in it, and where time went."""
+    """What one runner brings home: experience, the episodes that ended in it, and where time went."""
 
-    rollout: Rollout
+    experience: Any  # the runner's kind of Experience
+    runner: int  # its index among the runners
     episode_returns: list[float]  # whole episodes, unclipped
     episode_lengths: list[int]  # env steps
     environment_seconds: float
@@ -25,7 +27,7 @@ class Sample:
 
 
 class ColumnarEnvRunner(SingleAgentEnvRunner):
-    """RLlib's runner with its per-step Python replaced by columns.
+    """RLlib's runner with its per-step Python replaced by columns; a kind of runner adds how it acts.
 
     What stays RLlib's: construction, the actor's life, weight synchronisation.
     """
@@ -44,52 +46,57 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         if self.worker_index:
             torch.set_num_threads(settings["threads_per_runner"])
         self.num_envs = self.env.num_envs
-        self._columns = allocate(settings["rollout_length"], self.num_envs, self.env)
+        self._columns = self._allocate(settings["rollout_length"])
         self._generator = torch.Generator(self._device)
         self._generator.manual_seed(self._fresh_seed(0))
         self._needs_initial_reset = True
 
-    def sample(self) -> Sample:
+    def act(self, t: int, env_steps: int) -> NDArray:
+        """Fills row t of the actions, and of what else the learner wants to know about them.
+
+        Returns what the environment understands."""
+        raise NotImplementedError
+
+    def after_step(self, t: int, info: dict[str, Any]) -> None:
+        """Called when row t is full; `info` is what the environment said with it."""
+
+    def after_rollout(self) -> None:
+        """Called when all rows are full."""
+
+    def sample(self, env_steps: int = 0) -> Sample:
+        """The next rows; `env_steps` is what all runners have done so far."""
         if self._needs_initial_reset:
             self._reset()
-        columns, distribution = self._columns, self.module.distribution
-        low, high = action_bounds(self.env.single_action_space)
+        columns = self._columns
         episode_returns: list[float] = []
         episode_lengths: list[int] = []
         started = perf_counter()
         environment_seconds = 0.0
         for t in range(len(columns.rewards)):
             columns.observations[t] = self._observations
-            with torch.no_grad():
-                parameters, values = self._evaluate(columns.observations[t])
-                actions = distribution.sample(parameters, self._generator)
-                log_probs = distribution.log_prob(parameters, actions)
-                # One copy from the device for all three.
-                packed = torch.cat([log_probs[:, None], values[:, None], actions.reshape(len(values), -1)], 1)
-            packed = packed.cpu().numpy()
-            columns.log_probs[t], columns.values[t] = packed[:, 0], packed[:, 1]
-            columns.actions[t] = packed[:, 2:].reshape(columns.actions[t].shape)
+            columns.first[t] = self._lengths == 0
+            actions = self.act(t, env_steps)
 
             before = perf_counter()
-            to_env = columns.actions[t] if low is None else np.clip(columns.actions[t], low, high)
-            self._observations, rewards, terminated, truncated, info = self.env.step(to_env)
+            self._observations, rewards, terminated, truncated, info = self.env.step(actions)
             environment_seconds += perf_counter() - before
 
             columns.rewards[t] = rewards
             columns.terminated[t] = info.get(LEARNING_TERMINATED, terminated)
             columns.truncated[t] = truncated & ~columns.terminated[t]
-            if columns.truncated[t].any():
-                self._bootstrap_truncated(t, info)
+            self.after_step(t, info)
             self._returns += rewards
             self._lengths += 1
             for n in np.flatnonzero(terminated | truncated):
                 episode_returns.append(float(self._returns[n]))
                 episode_lengths.append(int(self._lengths[n]))
                 self._returns[n] = self._lengths[n] = 0
-        self._link_values()
+        self.after_rollout()
         self.num_env_steps_sampled_lifetime += columns.env_steps()
         inference_seconds = perf_counter() - started - environment_seconds
-        return Sample(columns, episode_returns, episode_lengths, environment_seconds, inference_seconds)
+        return Sample(
+            columns, self.worker_index, episode_returns, episode_lengths, environment_seconds, inference_seconds
+        )
 
     def get_metrics(self) -> dict[str, Any]:
         return self.metrics.reduce()
@@ -116,19 +123,53 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         entropy = [self.config.seed or 0, self.worker_index or 0, purpose]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 2)
 
-    def _evaluate(self, observations: NDArray) -> tuple[torch.Tensor, torch.Tensor]:
-        on_device = torch.from_numpy(observations).to(self._device, non_blocking=True)
-        return self.module(self.module.prepare(on_device))
+    def _prepared(self, observations: NDArray) -> torch.Tensor:
+        return self.module.prepare(torch.from_numpy(observations).to(self._device, non_blocking=True))
 
-    def _bootstrap_truncated(self, t: int, info: dict[str, Any]) -> None:
+    def _allocate(self, length: int) -> Any:
+        """Columns for so many steps, used again for every sample."""
+        return Experience(**self._shared_columns(length))
+
+    def _shared_columns(self, length: int) -> dict[str, Any]:
+        observation, action = self.env.single_observation_space, self.env.single_action_space
+        steps = (length, self.num_envs)
+        return {
+            "observations": np.zeros((*steps, *observation.shape), observation.dtype),
+            "actions": np.zeros((*steps, *action.shape), action.dtype),
+            "rewards": np.zeros(steps, np.float32),
+            "terminated": np.zeros(steps, np.bool_),
+            "truncated": np.zeros(steps, np.bool_),
+            "first": np.zeros(steps, np.bool_),
+        }
+
+
+class OnPolicyEnvRunner(ColumnarEnvRunner):
+    """Draws from the policy, and keeps what it thought: log-probabilities, and the values on both sides of a step."""
+
+    def act(self, t: int, env_steps: int) -> NDArray:
+        columns, distribution = self._columns, self.module.distribution
+        with torch.no_grad():
+            parameters, values = self._evaluate(columns.observations[t])
+            actions = distribution.sample(parameters, self._generator)
+            log_probs = distribution.log_prob(parameters, actions)
+            # One copy from the device for all three.
+            packed = torch.cat([log_probs[:, None], values[:, None], actions.reshape(len(values), -1)], 1)
+        packed = packed.cpu().numpy()
+        columns.log_probs[t], columns.values[t] = packed[:, 0], packed[:, 1]
+        columns.actions[t] = packed[:, 2:].reshape(columns.actions[t].shape)
+        return to_bounds(columns.actions[t], self.env.single_action_space)
+
+    def after_step(self, t: int, info: dict[str, Any]) -> None:
         """A truncated episode goes on beyond its border: value the observation it ended in."""
         rows = np.flatnonzero(self._columns.truncated[t])
+        if not len(rows):
+            return
         final = np.stack([info["final_obs"][n] for n in rows])
         with torch.no_grad():
             _, values = self._evaluate(final)
         self._columns.next_values[t, rows] = values.cpu().numpy()
 
-    def _link_values(self) -> None:
+    def after_rollout(self) -> None:
         """A step's next value is its successor's, but for truncated steps, which have theirs."""
         columns = self._columns
         with torch.no_grad():
@@ -136,23 +177,32 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         following = np.concatenate([columns.values[1:], last.cpu().numpy()[None]])
         np.copyto(columns.next_values, following, where=~columns.truncated)
 
+    def _evaluate(self, observations: NDArray) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.module(self._prepared(observations))
 
-def allocate(length: int, num_envs: int, env: Any) -> Rollout:
-    """Columns for T steps of N environments, used again for every rollout."""
-    observation, action = env.single_observation_space, env.single_action_space
-    steps = (length, num_envs)
-    return Rollout(
-        observations=np.zeros((*steps, *observation.shape), observation.dtype),
-        actions=np.zeros((*steps, *action.shape), action.dtype),
-        log_probs=np.zeros(steps, np.float32),
-        values=np.zeros(steps, np.float32),
-        next_values=np.zeros(steps, np.float32),
-        rewards=np.zeros(steps, np.float32),
-        terminated=np.zeros(steps, np.bool_),
-        truncated=np.zeros(steps, np.bool_),
-    )
+    def _allocate(self, length: int) -> Rollout:
+        steps = (length, self.num_envs)
+        own: dict[str, Any] = {name: np.zeros(steps, np.float32) for name in ("log_probs", "values", "next_values")}
+        return Rollout(**self._shared_columns(length), **own)
 
 
-def action_bounds(space: Any) -> tuple[NDArray | None, NDArray | None]:
-    """Lowest and highest action of a Box; a Gaussian policy's actions are clipped to them."""
-    return getattr(space, "low", None), getattr(space, "high", None)
+class OffPolicyEnvRunner(ColumnarEnvRunner):
+    """Explores around what the network thinks best, as much as the algorithm's `exploration_at` says."""
+
+    def act(self, t: int, env_steps: int) -> NDArray:
+        columns = self._columns
+        if t == 0:
+            settings = self.config.learner_config_dict["algorithm"]
+            runners = max(1, self.config.num_env_runners)
+            first = max(0, self.worker_index - 1) * self.num_envs
+            everywhere = settings.exploration_at(env_steps, runners * self.num_envs)
+            self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(self._device)
+        with torch.no_grad():
+            actions = self.module.explore(self._prepared(columns.observations[t]), self._exploration, self._generator)
+        columns.actions[t] = actions.cpu().numpy()
+        return columns.actions[t]
+
+
+def to_bounds(actions: NDArray, space: Any) -> NDArray:
+    """Actions as the environment takes them: a Gaussian policy's are clipped to the Box."""
+    return np.clip(actions, space.low, space.high) if isinstance(space, Box) else actions

@@ -12,7 +12,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor, nn
 
 from agents.engine.memory import keep_freed_memory
-from agents.interfaces import Rollout
+from agents.interfaces import Experience
 
 Columns = dict[str, Tensor]
 
@@ -20,7 +20,7 @@ Columns = dict[str, Tensor]
 class ColumnarLearner(TorchLearner):
     """RLlib's learner with its update loop replaced; an algorithm adds two methods.
 
-    `prepare(rollout)` gives the flat columns (B, ...) of an update, on the device.
+    `minibatches(experience, terms)` gives the columns (B, ...) of each gradient step, on the device.
     `loss(minibatch)` gives the loss and its terms, detached scalars by metric name.
     """
 
@@ -38,7 +38,8 @@ class ColumnarLearner(TorchLearner):
         if self.config.num_learners > 0 and not torch.cuda.is_available():
             torch.set_num_threads(self.config.learner_config_dict["threads_per_learner"])
 
-    def prepare(self, rollout: Rollout) -> Columns:
+    def minibatches(self, experience: Any, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
+        """`terms` has those of every gradient step of this update so far."""
         raise NotImplementedError
 
     def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
@@ -48,40 +49,33 @@ class ColumnarLearner(TorchLearner):
         """Asked for by RLlib's own update, which this class replaces."""
         raise NotImplementedError
 
-    def after_epoch(self, terms: list[dict[str, Tensor]]) -> bool:
-        """Called after each epoch with its minibatches' terms; True ends the update early."""
-        return False
-
-    def after_update(self, rollout: Rollout) -> dict[str, float]:
+    def after_update(self, experience: Any) -> dict[str, float]:
         """Called after the gradient steps; gives metrics of the update as a whole."""
         return {}
 
     def update(self, *, training_data, timesteps: dict[str, Any], **_: Any) -> dict[str, float]:
-        """Epochs of minibatches over one rollout; returns the terms' means by metric name.
+        """All gradient steps for some new experience; returns the terms' means by metric name.
 
         Raises FloatingPointError when the loss stopped being a finite number.
         """
-        rollout: Rollout = training_data.batch
+        experience: Experience = training_data.batch
         self._weights_seq_no += 1
-        self.progress = min(1.0, timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME] / self.total_env_steps)
+        self.env_steps = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
+        self.progress = min(1.0, self.env_steps / self.total_env_steps)
         optimizer = self.get_optimizer()
         learning_rate = self.settings.learning_rate_at(self.progress)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        columns = self.prepare(rollout)
-        all_terms: list[dict[str, Tensor]] = []
-        for _epoch in range(self.settings.epochs):
-            terms = [self._step(minibatch, optimizer) for minibatch in self._minibatches(columns)]
-            all_terms += terms
-            if self.after_epoch(terms):
-                break
-        means = self._means(all_terms)
-        if not np.isfinite(means["loss"]):
+        terms: list[dict[str, Tensor]] = []
+        for minibatch in self.minibatches(experience, terms):
+            terms.append(self._step(minibatch, optimizer))
+        means = self._means(terms) if terms else {}
+        if not np.isfinite(means.get("loss", 0.0)):
             raise FloatingPointError(
-                f"The loss became {means['loss']} after {timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]:,} env steps; "
+                f"The loss became {means['loss']} after {self.env_steps:,} env steps; "
                 "lower the learning rate, or use --precision fp32."
             )
-        return means | self.after_update(rollout) | {"learning_rate": learning_rate}
+        return means | self.after_update(experience) | {"learning_rate": learning_rate}
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         parameters: Any = self.get_parameters(self._module[module_id])
@@ -114,7 +108,8 @@ class ColumnarLearner(TorchLearner):
         flat = torch.from_numpy(column).flatten(0, 1)
         return flat.to(self._device, non_blocking=True)
 
-    def _minibatches(self, columns: Columns) -> Iterator[Columns]:
+    def shuffled(self, columns: Columns) -> Iterator[Columns]:
+        """One epoch: every row once, in minibatches, in an order of chance."""
         size = len(next(iter(columns.values())))
         order = torch.randperm(size, generator=self.generator).to(self._device)
         # A lost runner leaves less than a full batch; what does not fill a minibatch is left out.

@@ -53,6 +53,13 @@ class ActorCritic(TorchRLModule):
             parameters = torch.cat([parameters, self.log_std.expand_as(parameters)], -1)
         return parameters, self.value_head(value_features.float()).squeeze(-1)
 
+    def act(self, prepared: Tensor, generator: torch.Generator, deterministic: bool) -> Tensor:
+        """Actions (B, ...): drawn from the policy, or its likeliest."""
+        parameters, _ = self(prepared)
+        if deterministic:
+            return self.distribution.mode(parameters)
+        return self.distribution.sample(parameters, generator)
+
     def _autocast(self, x: Tensor) -> AbstractContextManager:
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.low_precision)
 

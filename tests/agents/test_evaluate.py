@@ -48,15 +48,17 @@ class Answer(nn.Module):
     def __init__(self, answer: Any, action_space: gymnasium.Space) -> None:
         super().__init__()
         self.answer, self.action_space = answer, action_space
-        self.distribution = distribution_for(action_space)
+        self.distribution: Any = distribution_for(action_space)
         self.weight = nn.Parameter(torch.zeros(1))
 
     def prepare(self, observations: Tensor) -> Tensor:
         return observations
 
-    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+    def act(self, observations: Tensor, generator: torch.Generator, deterministic: bool) -> Tensor:
         mean = self.answer(observations)
-        return torch.cat([mean, torch.full_like(mean, -1.0)], -1), observations[:, 0]
+        parameters = torch.cat([mean, torch.full_like(mean, -1.0)], -1)
+        choose = self.distribution
+        return choose.mode(parameters) if deterministic else choose.sample(parameters, generator)
 
 
 def play(experiment: Experiment, network: nn.Module, episodes: int, **changes: Any) -> Evaluation:

@@ -31,6 +31,7 @@ def rollout_of(rewards: Any, values: Any, next_values: Any, terminated: Any, tru
         rewards=rewards,
         terminated=np.asarray(terminated, np.bool_),
         truncated=np.asarray(truncated, np.bool_),
+        first=np.zeros(rewards.shape, np.bool_),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.engine.config import rllib_config
-from agents.engine.env_runner import ColumnarEnvRunner
+from agents.engine.env_runner import OnPolicyEnvRunner
 from envs.atari import AtariConfig
 from envs.probe import CountingConfig
 from scripts.recipes import recipe_named
@@ -17,7 +17,7 @@ def runner_for(environment, num_envs, rollout_length):
     experiment = recipe_named("ppo")(environment)
     algorithm = replace(experiment.algo, rollout_length=rollout_length, minibatch_size=num_envs * rollout_length)
     config = rllib_config(replace(experiment, algo=algorithm, num_envs=num_envs))
-    return ColumnarEnvRunner(config=config, worker_index=0)
+    return OnPolicyEnvRunner(config=config, worker_index=0)
 
 
 def values_of(runner, observations):
@@ -42,7 +42,7 @@ def test_three_rollouts_hold_what_a_plain_loop_sees(length):
     runner = runner_for(environment, num_envs=2, rollout_length=7)
     expected = list(plain_steps(environment, 21))
     for k in range(3):
-        rollout = runner.sample().rollout
+        rollout = runner.sample().experience
         before, rewards, terminated, truncated, after = zip(*expected[7 * k : 7 * k + 7], strict=True)
         for n in range(2):
             np.testing.assert_array_equal(rollout.observations[:, n], np.stack(before))
@@ -67,7 +67,7 @@ def test_returns_and_lengths_are_of_whole_episodes_across_rollouts():
 
 def test_log_probabilities_are_those_of_the_policy_that_acted():
     runner = runner_for(CountingConfig(), num_envs=2, rollout_length=6)
-    rollout = runner.sample().rollout
+    rollout = runner.sample().experience
     flat = torch.from_numpy(rollout.observations).flatten(0, 1)
     with torch.no_grad():
         logits, _ = runner.module(runner.module.prepare(flat))
@@ -79,7 +79,7 @@ def test_log_probabilities_are_those_of_the_policy_that_acted():
 def test_atari_columns_are_copies_of_what_the_native_environment_shows():
     environment = AtariConfig(max_frames_per_episode=120)
     runner = runner_for(environment, num_envs=3, rollout_length=40)
-    rollout = runner.sample().rollout
+    rollout = runner.sample().experience
     env = environment.build_vector(3)
     observations, _ = env.reset(seed=runner._fresh_seed(1))
     for t in range(40):
