@@ -46,7 +46,19 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def digest(arrays: bytes, tree: str) -> str:
-    return hashlib.sha256(arrays + tree.encode()).hexdigest()
+    return sha256(arrays + tree.encode())
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name; a copy where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def write_checkpoint(checkpoints: Path, name: str, save_into: Any, keep: int, best: str | None) -> Path:

@@ -1,0 +1,290 @@
+"""Experience replay (Lin 1992; Mnih et al. 2015): a ring of single frames, drawn from as n-step transitions.
+
+An Atari observation is a stack of four frames, three of which the step before has too. The ring keeps
+the newest one alone, a quarter of the bytes, and rebuilds stacks when they are drawn; what an n-step
+return is made of is decided then, too, so that rewards may be relabelled.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from agents.checkpoint import link_or_copy, load_state, save_state, sha256, write_durably
+from agents.engine.sum_tree import SumTree
+from agents.interfaces import Experience
+
+SEGMENT_BYTES = 64 * 2**20
+SMALLEST_PRIORITY = 1e-6  # an error of 0 is drawn again some day
+COLUMNS = ("actions", "rewards", "terminated", "cut", "age", "whole", "drawable")
+COUNTERS = ("added", "max_priority")
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """B n-step transitions; `rows` says where in the ring they start."""
+
+    rows: NDArray[np.int64]  # (B,)
+    observations: torch.Tensor  # (B, *observation)
+    actions: NDArray  # (B, ...)
+    rewards: NDArray[np.float32]  # (n, B), each step's own, 0 after the transition's end
+    discounts: NDArray[np.float32]  # (B,), of the value of the observations that followed; 0 after termination
+    next_observations: torch.Tensor  # (B, *observation)
+    weights: NDArray[np.float32]  # (B,), importance of each, the largest 1
+
+
+class Replay:
+    """The latest `capacity` env steps of N environments that advance together.
+
+    Env step t of environment n stands at row (t mod length) * N + n of every column. A row can be
+    drawn once its n successors are there, if its stack is whole and its successor is known: that of a
+    truncated step is not, so windows end before it.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        num_envs: int,
+        observation_shape: tuple[int, ...],
+        observation_dtype: Any,
+        action_shape: tuple[int, ...],
+        action_dtype: Any,
+        *,
+        stack: int,
+        n_step: int,
+        discount: float,
+        priority_exponent: float,
+        seed: int,
+        memory_map: Path | None = None,
+    ) -> None:
+        """`stack` frames are stacked along the observation's first axis; 1 where none are.
+
+        With `memory_map`, a folder, frames lie in a file there, which may be larger than the memory."""
+        self.num_envs, self.stack, self.n_step, self.discount = num_envs, stack, n_step, discount
+        self.length = capacity // num_envs
+        if self.length < stack + n_step + 1:
+            raise ValueError(
+                f"A replay of {capacity:,} steps is too small for {num_envs} environments: it must hold at least "
+                f"{(stack + n_step + 1) * num_envs:,}."
+            )
+        frame = observation_shape if stack == 1 else observation_shape[1:]
+        rows = self.length * num_envs
+        self.observation_shape = observation_shape
+        self.frames = allocate((rows, *frame), observation_dtype, memory_map)
+        self.actions = np.zeros((rows, *action_shape), action_dtype)
+        self.rewards = np.zeros(rows, np.float32)
+        self.terminated = np.zeros(rows, np.bool_)
+        self.cut = np.zeros(rows, np.bool_)  # the observation that followed is not the next row's
+        self.age = np.zeros(rows, np.uint8)  # frames before this one that are its episode's, up to stack - 1
+        self.whole = np.zeros(rows, np.bool_)  # the stack can be rebuilt
+        self.drawable = np.zeros(rows, np.bool_)
+        self.added = 0  # env steps of each environment, ever
+        self.oldest = 0  # the first of them that is still here
+        self.random = np.random.default_rng(seed)
+        self.priorities = SumTree(rows) if priority_exponent > 0 else None
+        self.priority_exponent, self.max_priority = priority_exponent, 1.0
+        self.segment_steps = max(1, min(self.length, SEGMENT_BYTES // self._step_bytes()))
+
+    def __len__(self) -> int:
+        """Env steps that it holds."""
+        return (self.added - self.oldest) * self.num_envs
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self.drawable.any())
+
+    def add(self, experience: Experience) -> None:
+        """Takes in T steps (T, N), in place of the oldest where it is full."""
+        for t in range(len(experience.rewards)):
+            self._add_step(experience, t)
+
+    def draw(self, size: int, importance_exponent: float = 0.0) -> Transitions:
+        """So many transitions, by priority where there are priorities; there must be some to draw."""
+        rows = self._uniform(size) if self.priorities is None else self.priorities.draw(size, self.random)
+        ends, rewards, discounts = self._windows(rows)
+        return Transitions(
+            rows=rows,
+            observations=self._observations(rows),
+            actions=self.actions[rows],
+            rewards=rewards,
+            discounts=discounts,
+            next_observations=self._observations(ends),
+            weights=self._weights(rows, importance_exponent),
+        )
+
+    def prioritize(self, rows: NDArray[np.int64], errors: NDArray) -> None:
+        """Gives drawn rows the priority of their absolute errors (Schaul et al. 2016, proportional)."""
+        if self.priorities is not None:
+            errors = np.abs(errors).astype(np.float64) + SMALLEST_PRIORITY
+            self.max_priority = max(self.max_priority, float(errors.max()))
+            # A row that was overwritten since it was drawn cannot be drawn.
+            self.priorities.set(rows, np.where(self.drawable[rows], errors**self.priority_exponent, 0.0))
+
+    def _add_step(self, experience: Experience, t: int) -> None:
+        now, before = self._rows(self.added), self._rows(self.added - 1)
+        observations, first = experience.observations[t], experience.first[t]
+        whole = np.ones(self.num_envs, np.bool_)
+        if self.stack > 1:
+            # An episode starts with a stack whose past is zeros; where it is not, the past is unknown here.
+            for n in np.flatnonzero(first):
+                whole[n] = not observations[n, :-1].any()
+            observations = observations[:, -1]
+        older = np.minimum(self.age[before] + 1, self.stack - 1)
+        if self.added > self.oldest:
+            self.cut[before] = first & ~self.terminated[before]
+        self.frames[now] = observations
+        self.age[now] = np.where(first, 0, older)
+        self.whole[now] = np.where(first, whole, self.whole[before] | (older == self.stack - 1))
+        self.actions[now] = experience.actions[t]
+        self.rewards[now] = experience.rewards[t]
+        self.terminated[now] = experience.terminated[t]
+        self._allow(now, False)
+        self.added += 1
+        self.oldest = max(self.oldest, self.added - self.length)
+
+        settled = self.added - 1 - self.n_step
+        if settled >= 0:
+            rows = self._rows(settled)
+            self._allow(rows, self.whole[rows] & ~self.cut[rows])
+        # The next step is written over the oldest, which stacks of the steps after it may reach into.
+        leaving = self.added - self.length + self.stack - 2
+        if leaving >= 0:
+            self._allow(self._rows(leaving), False)
+
+    def _allow(self, rows: NDArray[np.int64], allowed: Any) -> None:
+        """Whether rows can be drawn; if so, at first as if their errors were the largest yet."""
+        self.drawable[rows] = allowed
+        if self.priorities is not None:
+            self.priorities.set(rows, self.drawable[rows] * self.max_priority**self.priority_exponent)
+
+    def _rows(self, step: int) -> NDArray[np.int64]:
+        return (step % self.length) * self.num_envs + np.arange(self.num_envs)
+
+    def _uniform(self, size: int) -> NDArray[np.int64]:
+        first, count = self.oldest * self.num_envs, len(self)
+        rows = np.empty(size, np.int64)
+        missing = np.arange(size)
+        while len(missing):
+            rows[missing] = (first + self.random.integers(count, size=len(missing))) % len(self.rewards)
+            missing = missing[~self.drawable[rows[missing]]]
+        return rows
+
+    def _weights(self, rows: NDArray[np.int64], importance_exponent: float) -> NDArray[np.float32]:
+        """Importance weights against the bias of drawing by priority, over their largest."""
+        if self.priorities is None:
+            return np.ones(len(rows), np.float32)
+        priorities = self.priorities.get(rows)
+        return ((priorities / priorities.min()) ** -importance_exponent).astype(np.float32)
+
+    def _windows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Where n-step transitions from these rows end, their rewards (n, B), and the discount of what comes then."""
+        ends, discounts = rows, np.ones(len(rows), np.float32)
+        rewards = np.zeros((self.n_step, len(rows)), np.float32)
+        goes_on = np.ones(len(rows), np.bool_)
+        for i in range(self.n_step):
+            step = self._later(rows, i)
+            goes_on &= ~self.cut[step]
+            rewards[i] = np.where(goes_on, self.rewards[step], 0.0)
+            ends = np.where(goes_on, self._later(rows, i + 1), ends)
+            discounts = np.where(goes_on, discounts * np.float32(self.discount), discounts)
+            discounts[goes_on & self.terminated[step]] = 0.0
+            goes_on &= ~self.terminated[step]
+        return ends, rewards, discounts
+
+    def _later(self, rows: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
+        return (rows + steps * self.num_envs) % len(self.rewards)
+
+    def _observations(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Observations (B, ...) at these rows, their stacks rebuilt, oldest frame first."""
+        back = np.arange(self.stack)[::-1]
+        wanted = (rows[:, None] - back * self.num_envs) % len(self.rewards)
+        frames = torch.from_numpy(self.frames)
+        # Pinned memory reaches a GPU while the processor goes on.
+        drawn = torch.empty((wanted.size, *frames.shape[1:]), dtype=frames.dtype, pin_memory=torch.cuda.is_available())
+        torch.index_select(frames, 0, torch.from_numpy(wanted.ravel()), out=drawn)
+        drawn.view(len(rows), self.stack, -1)[torch.from_numpy(back > self.age[rows][:, None])] = 0
+        return drawn.view(len(rows), *self.observation_shape)
+
+    def save(self, folder: Path, previous: Path | None, limit_bytes: float = float("inf")) -> None:
+        """Writes everything into a new `folder`; frames that lie in the `previous` one already are linked to.
+
+        Frames lie in files of about 64 MB that never change, so each save writes only what is new. Beyond
+        `limit_bytes` of frames the oldest steps are left out.
+        """
+        folder.mkdir(parents=True)
+        oldest = max(self.oldest, self.added - int(min(limit_bytes / self._step_bytes(), self.added)))
+        known = load_state(previous)["frames"] if previous is not None and previous.is_dir() else {}
+        digests: dict[str, str] = {}
+        for start in range(oldest // self.segment_steps * self.segment_steps, self.added, self.segment_steps):
+            stop = min(start + self.segment_steps, self.added)
+            # One that was complete when it was saved has steps that have been overwritten here since.
+            name = segment_name(start, stop)
+            if name in known and previous is not None:
+                link_or_copy(previous / name, folder / name)
+                digests[name] = known[name]
+            else:
+                name = segment_name(max(start, oldest), stop)
+                blob = save({"frames": self.frames[self._span(max(start, oldest), stop)]})
+                write_durably(folder / name, blob)
+                digests[name] = sha256(blob)
+        state = {name: getattr(self, name) for name in (*COLUMNS, *COUNTERS)} | {"oldest": oldest, "frames": digests}
+        state["random"] = self.random.bit_generator.state
+        state["priorities"] = None if self.priorities is None else self.priorities.leaves
+        save_state(folder, state)
+
+    def load(self, folder: Path) -> None:
+        """What `save` wrote of a replay of the same kind. Raises ValueError where it is damaged or of another kind."""
+        state = load_state(folder)
+        if any(state[name].shape != getattr(self, name).shape for name in COLUMNS):
+            raise ValueError(f"{folder} holds a replay of another size or kind of action than this one.")
+        for name in (*COLUMNS, *COUNTERS, "oldest"):
+            setattr(self, name, state[name])
+        self.random.bit_generator.state = state["random"]
+        for name, digest in state["frames"].items():
+            blob = (folder / name).read_bytes()
+            if sha256(blob) != digest:
+                raise ValueError(f"{folder / name} is damaged: what it holds is not what was saved.")
+            start, stop = segment_range(name)
+            kept = max(start, self.oldest)
+            self.frames[self._span(kept, stop)] = load(blob)["frames"][(kept - start) * self.num_envs :]
+        if self.priorities is not None:
+            everywhere = np.arange(len(self.rewards))
+            self.priorities.set(everywhere, state["priorities"])
+        for k in range(min(self.stack - 1, self.added - self.oldest)):
+            rows = self._rows(self.oldest + k)
+            lost = rows[self.age[rows] > k]
+            self.age[lost], self.whole[lost] = k, False
+        gone = ~self.whole
+        gone[self._span(self.added - self.length, self.oldest)] = True
+        self._allow(np.flatnonzero(gone), False)
+
+    def _span(self, start: int, stop: int) -> NDArray[np.int64]:
+        """The rows of the steps from `start` to before `stop`, in order."""
+        return np.arange(start * self.num_envs, stop * self.num_envs) % len(self.rewards)
+
+    def _step_bytes(self) -> int:
+        return self.frames[0].nbytes * self.num_envs
+
+
+def allocate(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray:
+    """Zeros, in memory that is only taken as it is written to, or in a file that nobody else sees."""
+    if folder is None:
+        return np.zeros(shape, dtype)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def segment_name(start: int, stop: int) -> str:
+    return f"frames-{start:012d}-{stop:012d}.safetensors"
+
+
+def segment_range(name: str) -> tuple[int, int]:
+    start, stop = name.removesuffix(".safetensors").split("-")[1:]
+    return int(start), int(stop)

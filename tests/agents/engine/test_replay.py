@@ -1,0 +1,348 @@
+"""The ring of frames against a buffer that keeps everything whole."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from agents.engine import replay as replay_module
+from agents.engine.replay import Replay
+from agents.interfaces import Experience
+from envs.atari import AtariConfig
+
+FRAME = (2, 3)
+DISCOUNT = 0.5
+UNIFORM: dict[str, Any] = {"priority_exponent": 0.0, "seed": 0}
+
+
+@dataclass
+class Step:
+    """One env step with its whole observation, and the observation that followed in the same episode."""
+
+    observation: NDArray
+    action: int
+    reward: float
+    terminated: bool
+    truncated: bool
+    first: bool
+    after: NDArray
+
+
+def episodes(rng: np.random.Generator, steps: int, stack: int) -> list[Step]:
+    """Random frames in episodes of random lengths; lost lives terminate for the learner, but the game goes on."""
+    made: list[Step] = []
+    frames: list[NDArray] = []
+    first = True
+    for _ in range(steps):
+        if first:
+            frames = [np.zeros(FRAME, np.uint8)] * (stack - 1) + [rng.integers(1, 256, FRAME, np.uint8)]
+        observation = np.stack(frames[-stack:])
+        frames.append(rng.integers(1, 256, FRAME, np.uint8))
+        end, kind = rng.random() < 0.2, rng.integers(3)
+        terminated, truncated = bool(end and kind != 1), bool(end and kind == 1)
+        after = np.stack(frames[-stack:])
+        reward, action = float(rng.integers(-3, 4)), int(rng.integers(5))
+        made.append(Step(observation, action, reward, terminated, truncated, first, after))
+        first = truncated or bool(end and kind == 0)  # kind 2 is a lost life
+    return made
+
+
+def experience_of(columns: list[list[Step]], start: int, stop: int) -> Experience:
+    def column(name: str, dtype: Any) -> NDArray:
+        return np.stack([[getattr(steps[t], name) for steps in columns] for t in range(start, stop)]).astype(dtype)
+
+    return Experience(
+        observations=column("observation", np.uint8),
+        actions=column("action", np.int64),
+        rewards=column("reward", np.float32),
+        terminated=column("terminated", np.bool_),
+        truncated=column("truncated", np.bool_),
+        first=column("first", np.bool_),
+    )
+
+
+def make(length: int, num_envs: int, stack: int = 4, n_step: int = 1, **changes: Any) -> Replay:
+    given = UNIFORM | changes
+    shape = (stack, *FRAME)
+    return Replay(
+        length * num_envs,
+        num_envs,
+        shape if stack > 1 else (1, *FRAME),
+        np.uint8,
+        (),
+        np.int64,
+        stack=stack,
+        n_step=n_step,
+        discount=DISCOUNT,
+        **given,
+    )
+
+
+def transition_of(steps: list[Step], t: int, n_step: int) -> tuple[NDArray, int, float, float, NDArray]:
+    """What an n-step transition is, said as plainly as possible."""
+    total, weight = 0.0, 1.0
+    for i in range(n_step):
+        step = steps[t + i]
+        if step.truncated:
+            return steps[t].observation, steps[t].action, total, weight, step.observation
+        total += weight * step.reward
+        weight *= DISCOUNT
+        if step.terminated:
+            return steps[t].observation, steps[t].action, total, 0.0, step.after
+    return steps[t].observation, steps[t].action, total, weight, steps[t + n_step - 1].after
+
+
+def check_all_that_can_be_drawn(replay: Replay, columns: list[list[Step]], added: int) -> None:
+    n_step, length, num_envs = replay.n_step, replay.length, replay.num_envs
+    lowest = max(0, added - length + replay.stack - 1)
+    expected = {
+        (t % length) * num_envs + n: (n, t)
+        for t in range(lowest, added - n_step)
+        for n in range(num_envs)
+        if not columns[n][t].truncated
+    }
+    assert set(np.flatnonzero(replay.drawable).tolist()) == set(expected)
+    if not expected:
+        assert not replay.ready
+        return
+    rows = np.array(sorted(expected))
+    ends, rewards, discounts = replay._windows(rows)
+    returns = (rewards * DISCOUNT ** np.arange(n_step)[:, None]).sum(0)
+    now, then = replay._observations(rows).numpy(), replay._observations(ends).numpy()
+    for i, row in enumerate(rows):
+        n, t = expected[int(row)]
+        observation, action, total, discount, after = transition_of(columns[n], t, n_step)
+        np.testing.assert_array_equal(now[i], observation)
+        assert replay.actions[row] == action
+        assert returns[i] == pytest.approx(total)
+        assert discounts[i] == discount
+        if discount > 0:
+            np.testing.assert_array_equal(then[i], after)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_envs=st.integers(1, 3),
+    stack=st.integers(1, 4),
+    n_step=st.integers(1, 4),
+    spare=st.integers(0, 20),
+    pieces=st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    prioritised=st.booleans(),
+)
+def test_transitions_are_those_of_a_buffer_that_keeps_everything(
+    seed: int, num_envs: int, stack: int, n_step: int, spare: int, pieces: list[int], prioritised: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    columns = [episodes(rng, sum(pieces) + n_step, stack) for _ in range(num_envs)]
+    replay = make(stack + n_step + 1 + spare, num_envs, stack, n_step, priority_exponent=float(prioritised))
+    added = 0
+    for piece in pieces:
+        replay.add(experience_of(columns, added, added + piece))
+        added += piece
+        check_all_that_can_be_drawn(replay, columns, added)
+    if replay.priorities is not None:
+        np.testing.assert_array_equal(replay.priorities.leaves > 0, replay.drawable)
+
+
+def test_stacks_of_real_games_are_rebuilt_to_the_bit() -> None:
+    """Through lost lives, ends of games, truncation, and the ring's end."""
+    config = AtariConfig("Breakout", max_frames_per_episode=400)
+    env = config.build_vector(2)
+    replay = Replay(240, 2, (4, 84, 84), np.uint8, (), np.int64, stack=4, n_step=1, discount=1.0, **UNIFORM)
+    rng, seen = np.random.default_rng(0), []
+    observations, _ = env.reset(seed=1)
+    first = np.ones(2, np.bool_)
+    for _ in range(300):
+        actions = rng.integers(env.single_action_space.n, size=2)
+        before = observations.copy()
+        observations, rewards, over, truncated, info = env.step(actions)
+        terminated = info["learning_terminated"]
+        step = (before, actions, rewards, terminated, truncated & ~terminated, first)
+        replay.add(Experience(*(np.asarray(column)[None] for column in step)))
+        seen.append(before)
+        first = over | truncated
+    assert replay.drawable.sum() > 200
+    ages = set()
+    for row in np.flatnonzero(replay.drawable):
+        t = 299 - (299 - row // 2) % 120
+        np.testing.assert_array_equal(replay._observations(np.array([row]))[0].numpy(), seen[t][row % 2])
+        ages.add(int(replay.age[row]))
+    assert ages == {0, 1, 2, 3}
+
+
+def test_another_environments_stacks_are_left_out_until_they_are_whole() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(1, 256, (20, *FRAME), np.uint8)
+
+    def running(t: int) -> Step:
+        """A step in the middle of an episode: its stack is full."""
+        return Step(frames[t : t + 4], 0, 1.0, False, False, False, frames[t + 1 : t + 5])
+
+    steps = [running(t) for t in range(5)] + [running(t) for t in range(9, 16)]
+    replay = make(20, 1)
+    replay.add(experience_of([steps], 0, 5).set_apart())
+    replay.add(experience_of([steps], 5, 12).set_apart())
+    # Rows 0-2 and 5-7 lack frames, row 4's successor is another environment's, row 11's is not there yet.
+    assert np.flatnonzero(replay.drawable).tolist() == [3, 8, 9, 10]
+    for row in (3, 8, 9, 10):
+        np.testing.assert_array_equal(replay._observations(np.array([row]))[0].numpy(), steps[row].observation)
+
+
+def filled(seed: int = 0, **changes: Any) -> tuple[Replay, list[list[Step]]]:
+    columns = [episodes(np.random.default_rng(seed + n), 70, 4) for n in range(2)]
+    replay = make(30, 2, n_step=2, **changes)
+    replay.add(experience_of(columns, 0, 50))
+    return replay, columns
+
+
+def test_uniform_draws_take_every_row_that_can_be_drawn_equally_often() -> None:
+    replay, _ = filled()
+    counts = np.bincount(np.concatenate([replay.draw(50).rows for _ in range(400)]), minlength=60)
+    assert counts[~replay.drawable].sum() == 0
+    expected = 20_000 / replay.drawable.sum()
+    chi_square = ((counts[replay.drawable] - expected) ** 2 / expected).sum()
+    freedom = replay.drawable.sum() - 1
+    assert chi_square < freedom + 3.3 * np.sqrt(2 * freedom)
+
+
+def test_priorities_decide_how_often_and_weights_undo_it() -> None:
+    replay, _ = filled(priority_exponent=0.5)
+    rows = np.flatnonzero(replay.drawable)
+    errors = np.linspace(0.1, 4.0, len(rows))
+    replay.prioritize(rows, errors)
+    counts = np.bincount(np.concatenate([replay.draw(1).rows for _ in range(20_000)]), minlength=60)[rows]
+    expected = 20_000 * np.sqrt(errors) / np.sqrt(errors).sum()
+    freedom = len(rows) - 1
+    assert ((counts - expected) ** 2 / expected).sum() < freedom + 3.3 * np.sqrt(2 * freedom)
+    drawn = replay.draw(64, importance_exponent=1.0)
+    # By hand: probability ~ sqrt(error), so weight ~ 1 / sqrt(error), the largest of the batch 1.
+    error = dict(zip(rows.tolist(), errors, strict=True))
+    inverse = np.array([1 / np.sqrt(error[row]) for row in drawn.rows.tolist()])
+    np.testing.assert_allclose(drawn.weights, inverse / inverse.max(), rtol=1e-4)
+
+
+def test_new_rows_come_with_the_largest_priority_yet() -> None:
+    replay, columns = filled(priority_exponent=1.0)
+    assert replay.priorities is not None
+    replay.prioritize(np.flatnonzero(replay.drawable)[:3], np.array([0.5, 7.0, 2.0]))
+    before = replay.drawable.copy()
+    replay.add(experience_of(columns, 50, 55))
+    new = replay.drawable & ~before
+    assert new.any()
+    np.testing.assert_allclose(replay.priorities.leaves[new], 7.0, rtol=1e-5)
+
+
+def test_what_was_overwritten_since_it_was_drawn_gets_no_priority() -> None:
+    replay, columns = filled(priority_exponent=1.0)
+    drawn = replay.draw(40)
+    replay.add(experience_of(columns, 50, 70))
+    replay.prioritize(drawn.rows, np.full(40, 9.0))
+    assert replay.priorities is not None
+    assert not replay.priorities.leaves[~replay.drawable].any()
+
+
+@pytest.mark.parametrize("prioritised", [0.0, 0.6])
+def test_what_is_saved_goes_on_as_if_it_had_not_stopped(
+    prioritised: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "SEGMENT_BYTES", 7 * 2 * 6)  # seven steps a file
+    replay, columns = filled(priority_exponent=prioritised)
+    replay.prioritize(replay.draw(20).rows, np.linspace(1, 2, 20))
+    replay.save(tmp_path / "one", previous=None)
+    twin = make(30, 2, n_step=2, priority_exponent=prioritised, seed=99)
+    twin.load(tmp_path / "one")
+    for buffer in (replay, twin):
+        buffer.add(experience_of(columns, 50, 63))
+    check_all_that_can_be_drawn(twin, columns, 63)
+    for _ in range(5):
+        one, other = replay.draw(16, 0.4), twin.draw(16, 0.4)
+        for name in ("rows", "observations", "actions", "rewards", "discounts", "next_observations", "weights"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+        replay.prioritize(one.rows, one.rewards.sum(0))
+        twin.prioritize(other.rows, other.rewards.sum(0))
+
+
+def test_a_second_save_writes_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_module, "SEGMENT_BYTES", 7 * 2 * 6)
+    replay, columns = filled()
+    replay.save(tmp_path / "one", previous=None)
+    replay.add(experience_of(columns, 50, 60))
+    replay.save(tmp_path / "two", previous=tmp_path / "one")
+    files = {p.name: p for p in (tmp_path / "two").glob("frames-*")}
+    shared = {name for name, path in files.items() if os.stat(path).st_nlink == 2}
+    # Steps 20-49 were there before in files that end at 28, 35, 42, 49 and 50; 30 is the oldest now.
+    assert shared == {f"frames-{a:012d}-{b:012d}.safetensors" for a, b in ((28, 35), (35, 42), (42, 49))}
+    assert len(files) == 5
+    twin = make(30, 2, n_step=2)
+    twin.load(tmp_path / "two")
+    check_all_that_can_be_drawn(twin, columns, 60)
+
+
+def test_a_limit_keeps_the_newest_steps(tmp_path: Path) -> None:
+    replay, columns = filled()
+    replay.save(tmp_path / "one", previous=None, limit_bytes=10 * 2 * 6)
+    twin = make(30, 2, n_step=2)
+    twin.load(tmp_path / "one")
+    assert len(twin) == 20
+    # Of steps 40 to 49 the last two lack their successors, the first three frames of their stacks, unless
+    # their episode began since.
+    begun = {n: [any(columns[n][i].first for i in range(40, t + 1)) for t in range(40, 43)] for n in range(2)}
+    kept = {
+        (t % 30) * 2 + n
+        for t in range(40, 48)
+        for n in range(2)
+        if not columns[n][t].truncated and (t >= 43 or begun[n][t - 40])
+    }
+    assert set(np.flatnonzero(twin.drawable).tolist()) == kept
+    twin.add(experience_of(columns, 50, 70))
+    check_all_that_can_be_drawn(twin, columns, 70)
+
+
+def test_a_limit_of_one_step_waits_until_stacks_are_whole_again(tmp_path: Path) -> None:
+    replay, columns = filled()
+    replay.save(tmp_path / "one", previous=None, limit_bytes=2 * 6)
+    twin = make(30, 2, n_step=2)
+    twin.load(tmp_path / "one")
+    assert not twin.ready
+    twin.add(experience_of(columns, 50, 57))
+    assert twin.ready
+    for row in np.flatnonzero(twin.drawable):
+        t = 30 + row // 2  # all steps from 50 to 59
+        np.testing.assert_array_equal(twin._observations(np.array([row]))[0], columns[row % 2][t].observation)
+
+
+def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    replay, _ = filled()
+    replay.save(tmp_path / "one", previous=None)
+    file = next((tmp_path / "one").glob("frames-*"))
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match="is damaged") as refusal:
+        make(30, 2, n_step=2).load(tmp_path / "one")
+    assert "\n" not in str(refusal.value)
+
+
+def test_another_size_is_refused(tmp_path: Path) -> None:
+    filled()[0].save(tmp_path / "one", previous=None)
+    with pytest.raises(ValueError, match="another size"):
+        make(31, 2, n_step=2).load(tmp_path / "one")
+
+
+def test_too_small_a_replay_is_refused() -> None:
+    make(6, 2)
+    with pytest.raises(ValueError, match="must hold at least 12"):
+        make(5, 2)
+
+
+def test_frames_can_lie_in_a_file(tmp_path: Path) -> None:
+    mapped, columns = filled(memory_map=tmp_path / "replay")
+    assert isinstance(mapped.frames, np.memmap)
+    check_all_that_can_be_drawn(mapped, columns, 50)
