@@ -260,9 +260,8 @@ class Replay:
             rows = self._rows(self.oldest + k)
             lost = rows[self.age[rows] > k]
             self.age[lost], self.whole[lost] = k, False
-        gone = ~self.whole
-        gone[self._span(self.added - self.length, self.oldest)] = True
-        self._allow(np.flatnonzero(gone), False)
+        self.whole[self._span(self.added - self.length, self.oldest)] = False
+        self._allow(np.flatnonzero(~self.whole), False)
 
     def _span(self, start: int, stop: int) -> NDArray[np.int64]:
         """The rows of the steps from `start` to before `stop`, in order."""
