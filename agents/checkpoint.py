@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,10 @@ def load_state(folder: Path) -> dict[str, Any]:
         if digest(blob, content["state"]) != content["sha256"]:
             raise ValueError("what it holds is not what was saved")
         return join_arrays(json.loads(content["state"]), load(blob))
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as damage:
-        raise ValueError(f"{folder} is not a readable checkpoint: {damage}") from damage
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, StopIteration, SafetensorError) as damage:
+        raise ValueError(
+            f"{folder} is not a readable checkpoint: {damage}. Without this folder a run goes on from the one before."
+        ) from damage
 
 
 def digest(arrays: bytes, tree: str) -> str:
@@ -61,11 +64,10 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write_checkpoint(checkpoints: Path, name: str, save_into: Any, keep: int, best: str | None) -> Path:
+def write_checkpoint(checkpoints: Path, name: str, save_into: Callable[[str], None]) -> Path:
     """Calls `save_into(folder)` and gives its folder the name only when it is complete.
 
-    Then removes all but the newest `keep` and the best. A kill at any moment leaves the older ones.
-    """
+    A kill at any moment leaves the older ones."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     for leftover in checkpoints.glob(f"{TEMPORARY}*"):
         shutil.rmtree(leftover)
@@ -75,10 +77,14 @@ def write_checkpoint(checkpoints: Path, name: str, save_into: Any, keep: int, be
         shutil.rmtree(final)
     os.replace(beside, final)
     sync_folder(checkpoints)
+    return final
+
+
+def remove_old_checkpoints(checkpoints: Path, keep: int, best: str | None) -> None:
+    """All but the newest `keep` and the best."""
     for old in finished_checkpoints(checkpoints)[keep:]:
         if old.name != best:
             shutil.rmtree(old)
-    return final
 
 
 def finished_checkpoints(checkpoints: Path) -> list[Path]:

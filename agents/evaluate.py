@@ -60,7 +60,10 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
         raise InvalidExperiment(str(damage)) from damage
     except (KeyError, TypeError) as missing:
         raise InvalidExperiment(f"{checkpoint} holds no network.") from missing
-    network = build_network(experiment)
+    try:
+        network = build_network(experiment)
+    except ValueError as missing:
+        raise InvalidExperiment(str(missing)) from missing
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     require(
         isinstance(weights, dict) and {name: np.shape(value) for name, value in weights.items()} == shapes,
@@ -79,15 +82,25 @@ def chosen_checkpoint(run_dir: Path, name: str) -> Path:
     if name == "latest":
         return finished[0]
     if name == "best":
-        best = run_dir / "best.json"
-        require(best.is_file(), f"{run_dir} has had no evaluation yet; take --checkpoint latest.")
-        try:
-            name = json.loads(best.read_text())["checkpoint"]
-        except (KeyError, TypeError, ValueError) as damage:
-            raise InvalidExperiment(f"{best} is damaged; take --checkpoint latest.") from damage
-    names = ", ".join(path.name for path in finished)
-    require(name in names.split(", "), f"{run_dir} has no checkpoint {name}; it has {names}.")
+        name = read_best(run_dir)["checkpoint"]
+        require(bool(name), f"{run_dir} has had no evaluation yet; take --checkpoint latest.")
+    names = [path.name for path in finished]
+    require(name in names, f"{run_dir} has no checkpoint {name}; it has {', '.join(names)}.")
     return run_dir / "checkpoints" / name
+
+
+def read_best(run_dir: Path) -> dict[str, Any]:
+    """Which checkpoint was best, and its mean return; None and minus infinity before the first evaluation.
+
+    Raises InvalidExperiment where best.json is damaged."""
+    path = run_dir / "best.json"
+    if not path.exists():
+        return {"checkpoint": None, "mean": float("-inf")}
+    try:
+        best = json.loads(path.read_text())
+        return {"checkpoint": str(best["checkpoint"]), "mean": float(best["mean"])}
+    except (KeyError, TypeError, ValueError) as damage:
+        raise InvalidExperiment(f"{path} is damaged; without it the best checkpoint is found anew.") from damage
 
 
 def evaluate(

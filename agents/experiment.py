@@ -1,11 +1,13 @@
 """A whole run as one frozen dataclass: what users override, what is saved, what is checked first."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_origin, get_type_hints
 
+import torch
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from agents.interfaces import Algorithm, Encoder, Environment, RewardModel
@@ -67,6 +69,12 @@ class Experiment:
             require(getattr(self, name) >= 1, f"--{dashed(name)} must be at least 1, not {getattr(self, name)}.")
         for name in ("num_env_runners", "num_learners", "evaluate_every_env_steps", "seed"):
             require(getattr(self, name) >= 0, f"--{dashed(name)} must not be negative, but is {getattr(self, name)}.")
+        require(self.seed < 2**32, f"--seed must be below {2**32}, not {self.seed}.")
+        gpus = 0 if self.address else torch.cuda.device_count()
+        require(
+            gpus == 0 or self.num_learners <= gpus,
+            f"{self.num_learners} learners need a GPU each, and there are {gpus}; lower --num-learners.",
+        )
         runners, learners = max(1, self.num_env_runners), max(1, self.num_learners)
         require(
             self.num_envs % runners == 0 and self.num_envs % learners == 0,
@@ -115,6 +123,7 @@ def check_disk(run_dir: Path) -> None:
     """Raises InvalidExperiment where a checkpoint could not be written."""
     nearest = next(p for p in (run_dir, *run_dir.absolute().parents) if p.exists())
     require(nearest.is_dir(), f"{nearest} is a file, not a folder to write a run into.")
+    require(os.access(nearest, os.W_OK | os.X_OK), f"{nearest} cannot be written to.")
     free = shutil.disk_usage(nearest).free
     require(
         free > FREE_DISK_BYTES,

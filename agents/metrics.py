@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from rich.table import Table
 from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
+
+from agents.checkpoint import write_durably
 
 EPISODES_IN_MEAN = 100
 """Training returns and lengths are over this many latest episodes."""
@@ -67,7 +70,7 @@ class RunLog:
         self.tensorboard = SummaryWriter(str(run_dir), purge_step=env_steps + 1)
         path = run_dir / "progress.jsonl"
         kept = [line for line in read_progress(path) if line["env_steps"] <= env_steps]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_durably(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self.progress = path.open("a", buffering=1)
 
     def scalars(self, env_steps: int, metrics: dict[str, float]) -> None:
@@ -160,15 +163,15 @@ def summary(env_steps: int, total: int, metrics: dict[str, float]) -> dict[str, 
 
 
 def read_progress(path: Path) -> list[dict[str, Any]]:
-    """The lines of a progress.jsonl; a last line that a kill cut short is left out."""
+    """The lines of a progress.jsonl; one that a kill cut short is left out."""
     if not path.exists():
         return []
     lines = []
     for line in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+        with suppress(json.JSONDecodeError):
+            content = json.loads(line)
+            if isinstance(content, dict) and "env_steps" in content:
+                lines.append(content)
     return lines
 
 

@@ -19,12 +19,18 @@ from typing import Any, cast
 import ray
 import torch
 
-from agents.checkpoint import checkpoint_name, load_state, write_checkpoint, write_durably
+from agents.checkpoint import (
+    checkpoint_name,
+    load_state,
+    remove_old_checkpoints,
+    write_checkpoint,
+    write_durably,
+)
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network, rllib_config
-from agents.evaluate import chosen_checkpoint, evaluate, load_network, record, write_mp4
+from agents.evaluate import chosen_checkpoint, evaluate, load_network, read_best, record, write_mp4
 from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, require
-from agents.metrics import RunLog, display, episode_metrics, memory_metrics, speed_metrics
+from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, episode_metrics, memory_metrics, speed_metrics
 
 REPOSITORY = Path(__file__).parents[1]
 VIDEO_STEPS = 1_500
@@ -40,9 +46,7 @@ def train(experiment: Experiment) -> Path:
     check_new_folder(run_dir)
     start_ray(experiment)
     run_dir.mkdir(parents=True, exist_ok=True)
-    experiment = replace(experiment, run_dir=str(run_dir))
-    write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
-    run(experiment, run_dir, checkpoint=None)
+    run(Keeper(replace(experiment, run_dir=str(run_dir)), run_dir, saved_at=-1), checkpoint=None)
     return run_dir
 
 
@@ -59,24 +63,24 @@ def resume(experiment: Experiment, run_dir: Path) -> Path:
         done < experiment.total_env_steps,
         f"{run_dir} has all its {done:,} env steps; to go on, raise --total-env-steps.",
     )
-    experiment = replace(experiment, run_dir=str(run_dir))
+    keeper = Keeper(replace(experiment, run_dir=str(run_dir)), run_dir, saved_at=done)
     start_ray(experiment)
-    write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
-    run(experiment, run_dir, checkpoint)
+    run(keeper, checkpoint)
     return run_dir
 
 
-def run(experiment: Experiment, run_dir: Path, checkpoint: Path | None) -> None:
+def run(keeper: "Keeper", checkpoint: Path | None) -> None:
+    experiment, run_dir = keeper.experiment, keeper.run_dir
     algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
     if checkpoint is not None:
         algorithm.load_checkpoint(str(checkpoint))
+    write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
     network = build_network(experiment)
     log = RunLog(run_dir, algorithm.env_steps)
     log.experiment(experiment.to_json())
     screen = display(f"{experiment.env.name} with {experiment.algo.name} -> {run_dir}", experiment.total_env_steps)
     screen.say(f"tensorboard --logdir {run_dir.parent}")
-    keeper = Keeper(experiment, run_dir)
-    next_evaluation = first_evaluation(experiment, algorithm.env_steps)
+    next_evaluation = evaluation_after(algorithm.env_steps, experiment.evaluate_every_env_steps)
     next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
     with stop_requests() as stop_requested:
         try:
@@ -90,7 +94,7 @@ def run(experiment: Experiment, run_dir: Path, checkpoint: Path | None) -> None:
                 if experiment.evaluate_every_env_steps and (algorithm.env_steps >= next_evaluation or last):
                     network.set_state(algorithm.network_state())
                     keeper.evaluate(algorithm, network, log, screen)
-                    next_evaluation = algorithm.env_steps + experiment.evaluate_every_env_steps
+                    next_evaluation = evaluation_after(algorithm.env_steps, experiment.evaluate_every_env_steps)
                     next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
                 elif algorithm.env_steps >= next_checkpoint:
                     keeper.save(algorithm)
@@ -113,19 +117,16 @@ def run(experiment: Experiment, run_dir: Path, checkpoint: Path | None) -> None:
 class Keeper:
     """Writes what a run leaves behind: checkpoints, evaluations, videos."""
 
-    def __init__(self, experiment: Experiment, run_dir: Path) -> None:
-        self.experiment, self.run_dir = experiment, run_dir
-        self.saved_at = -1
-        best = run_dir / "best.json"
-        none_yet = {"checkpoint": None, "mean": float("-inf")}
-        self.best = json.loads(best.read_text()) if best.exists() else none_yet
+    def __init__(self, experiment: Experiment, run_dir: Path, saved_at: int) -> None:
+        self.experiment, self.run_dir, self.saved_at = experiment, run_dir, saved_at
+        self.best = read_best(run_dir)
 
     def save(self, algorithm: ColumnarAlgorithm) -> Path:
-        name = checkpoint_name(algorithm.env_steps)
-        keep = self.experiment.keep_checkpoints
         folder = self.run_dir / "checkpoints"
-        path = write_checkpoint(folder, name, algorithm.save_checkpoint, keep, self.best["checkpoint"])
+        path = write_checkpoint(folder, checkpoint_name(algorithm.env_steps), algorithm.save_checkpoint)
         self.saved_at = algorithm.env_steps
+        # By the name on the disk: until it says otherwise, the best is the one that it was.
+        remove_old_checkpoints(folder, self.experiment.keep_checkpoints, read_best(self.run_dir)["checkpoint"])
         return path
 
     def evaluate(self, algorithm: ColumnarAlgorithm, network: Any, log: RunLog, screen: Any) -> None:
@@ -140,14 +141,14 @@ class Keeper:
             deterministic=False,
             checkpoint=name,
         )
+        self.save(algorithm)
         if result.mean > self.best["mean"]:
             self.best = {"checkpoint": name, "mean": result.mean}
-        self.save(algorithm)
-        write_durably(self.run_dir / "best.json", json.dumps(self.best).encode())
+            write_durably(self.run_dir / "best.json", json.dumps(self.best).encode())
         log.scalars(
             env_steps,
             {
-                "evaluation/return_mean": result.mean,
+                EVALUATION_RETURN_MEAN: result.mean,
                 "evaluation/return_median": result.median,
                 "evaluation/return_iqm": result.iqm,
                 "evaluation/return_min": min(result.returns),
@@ -176,10 +177,10 @@ def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: flo
     )
 
 
-def first_evaluation(experiment: Experiment, env_steps: int) -> int:
-    """Soon after the start, so that a newcomer sees something happen; regularly from then on."""
-    every = experiment.evaluate_every_env_steps
-    return env_steps + (every if env_steps else every // 10)
+def evaluation_after(env_steps: int, every: int) -> int:
+    """At a tenth of the interval, so that a newcomer sees something happen, then at its multiples, resumed or not."""
+    first = max(1, every // 10)
+    return first if env_steps < first else every * (env_steps // max(1, every) + 1)
 
 
 @contextmanager
@@ -192,6 +193,7 @@ def stop_requests() -> Iterator[Any]:
         asked = True
         print("\nStopping after this update; saving. Once more ends at once.", flush=True)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -218,6 +220,7 @@ def start_ray(experiment: Experiment) -> None:
             raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
         return
     ray.init(
+        address="local",
         # Actors import what this process can import, wherever it was started from.
         runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
         include_dashboard=False,

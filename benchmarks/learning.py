@@ -19,6 +19,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from agents.metrics import read_progress
+
 POINTS = 200
 SUMMARY = ("checkpoint", "episodes", "mean", "median", "iqm", "ci95", "returns")
 
@@ -51,7 +55,7 @@ def main(
 
 
 def measured(run: Path, env: str, seed: int, total_env_steps: int) -> dict[str, Any]:
-    lines = progress(run)
+    lines = read_progress(run / "progress.jsonl")
     if not lines:
         steps = ["--total-env-steps", str(total_env_steps)]
         command("train_agent.py", "--env", env, "--seed", str(seed), *steps, "--run-dir", str(run))
@@ -62,7 +66,7 @@ def measured(run: Path, env: str, seed: int, total_env_steps: int) -> dict[str, 
         command("evaluate_agent.py", str(run), *flags)
         evaluation = json.loads((run / "evaluation.json").read_text())
         plays[play] = {name: evaluation[name] for name in SUMMARY}
-    lines = [line for line in progress(run) if "memory/rss_mib" in line]
+    lines = [line for line in read_progress(run / "progress.jsonl") if "memory/rss_mib" in line]
     chosen = [lines[i] for i in np.linspace(0, len(lines) - 1, min(POINTS, len(lines))).astype(int)]
     described = json.loads((run / "experiment.json").read_text())
     return {
@@ -73,11 +77,6 @@ def measured(run: Path, env: str, seed: int, total_env_steps: int) -> dict[str, 
         "rss_mib": [round(lines[i]["memory/rss_mib"]) for i in (len(lines) // 20, len(lines) // 2, -1)],
         "env_steps_per_second": float(np.median([line["speed/env_steps_per_second"] for line in lines])),
     }
-
-
-def progress(run: Path) -> list[dict[str, Any]]:
-    path = run / "progress.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def command(script: str, *arguments: str) -> None:

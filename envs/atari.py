@@ -90,8 +90,8 @@ class LostLives(VectorWrapper):
     def step(self, actions: Any):
         observations, rewards, terminated, truncated, info = self.env.step(actions)
         lives = info["lives"]
-        # After an autoreset the counter is the next game's, never below the last one's.
-        info["learning_terminated"] = terminated | (lives < self._lives)
+        # After a truncation the counter is the next game's, which may be lower: no life was lost.
+        info["learning_terminated"] = terminated | ((lives < self._lives) & ~truncated)
         self._lives = np.array(lives)
         return observations, rewards, terminated, truncated, info
 

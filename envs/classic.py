@@ -22,7 +22,7 @@ class ClassicConfig:
     id: str = "CartPole-v1"
     """The id that gymnasium.make takes."""
     max_episode_steps: int = -1
-    """Steps after which an episode is truncated; -1 keeps the registered limit."""
+    """Steps after which an episode is truncated; -1 keeps the registered limit, 10,000 where there is none."""
 
     def __post_init__(self) -> None:
         if self.max_episode_steps == 0 or self.max_episode_steps < -1:
@@ -39,7 +39,9 @@ class ClassicConfig:
     def build(self) -> gymnasium.Env:
         if self.id not in gymnasium.registry:
             raise ValueError(f"There is no environment '{self.id}'.{near_matches(self.id, ids())}")
-        limit = None if self.max_episode_steps < 0 else self.max_episode_steps
+        limit = self.max_episode_steps
+        if limit < 0:
+            limit = None if gymnasium.spec(self.id).max_episode_steps else 10_000
         try:
             env = gymnasium.make(self.id, render_mode="rgb_array", max_episode_steps=limit)
         except (gymnasium.error.Error, ImportError) as missing:

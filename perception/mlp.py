@@ -27,7 +27,8 @@ class MLPConfig:
     def build(self, observation_space: gymnasium.Space) -> "MLP":
         if min(self.hidden_sizes, default=1) < 1:
             raise ValueError(f"hidden_sizes must all be at least 1, not {self.hidden_sizes}.")
-        if not isinstance(observation_space, Box) or not np.prod(observation_space.shape):
+        shape = observation_space.shape
+        if not isinstance(observation_space, Box) or not shape or not np.prod(shape):
             raise ValueError(f"An MLP reads vectors, not {observation_space}.")
         return MLP(self, int(np.prod(observation_space.shape)))
 

@@ -1,9 +1,11 @@
 """What the commands share: the one place where tyro is called, and how a mistake is told."""
 
+import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +34,7 @@ def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
     run_dir = Path(choices["resume"]) if "resume" in choices else None
     if run_dir is not None:
         require("env" not in choices and "algo" not in choices, "--resume goes on with its own --env and --algo.")
-        default = load_experiment(run_dir)
+        default = replace(load_experiment(run_dir), run_dir=str(run_dir))
     else:
         with mistakes_are_the_users():
             environment = recipes.environment_named(choices.get("env", "SpaceInvaders"))
@@ -41,13 +43,38 @@ def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
         with mistakes_are_the_users():
             default = replace(default, encoder=recipes.encoder_named(choices["encoder"]))
     usage = TRAIN_USAGE.format(algorithms=", ".join(recipes.RECIPES), encoders=", ".join(recipes.ENCODERS))
-    return parse(Experiment, rest, usage, default), run_dir
+    experiment = parse(Experiment, rest, usage, default)
+    require(
+        run_dir is None or Path(experiment.run_dir) == run_dir,
+        "--resume goes on in its own folder; leave out --run-dir.",
+    )
+    return experiment, run_dir
 
 
 def parse(settings: type[Settings], arguments: list[str], usage: str, default: Settings | None = None) -> Settings:
-    """A dataclass from the command line; fields without a default are positional."""
+    """A dataclass from the command line; fields without a default are positional.
+
+    Raises InvalidExperiment for what cannot be parsed."""
     given: Any = tyro.MISSING_NONPROP if default is None else default
-    return tyro.cli(settings, args=arguments, description=usage, default=given, config=(PositionalRequiredArgs,))
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            return tyro.cli(
+                settings, args=arguments, description=usage, default=given, config=(PositionalRequiredArgs,)
+            )
+    except SystemExit as end:
+        if end.code:
+            raise InvalidExperiment(in_one_line(told.getvalue())) from None
+        raise  # --help
+
+
+def in_one_line(box: str) -> str:
+    """What tyro tells in a box of several lines: the mistake, and the options that come near."""
+    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    mistake, *hints = "\n".join(lines).split("─" * 8)
+    near = [re.findall(r"--[\w.-]+", hint) for hint in hints if "Perhaps you meant" in hint]
+    advice = f" Did you mean {' or '.join(dict.fromkeys(near[0]))}?" if near and near[0] else ""
+    return " ".join(mistake.split()) + advice + (" --help lists every setting." if not advice else "")
 
 
 def load_experiment(run_dir: Path) -> Experiment:

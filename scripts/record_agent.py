@@ -30,6 +30,7 @@ class Settings:
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(settings.most_steps >= 1, f"--most-steps must be at least 1, not {settings.most_steps}.")
+    require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
     experiment = load_experiment(settings.run)
     checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
     network = load_network(experiment, checkpoint)

@@ -1,6 +1,7 @@
 """Proximal policy optimisation (Schulman et al. 2017), with the details that make it work
 (Huang et al. 2022, The 37 Implementation Details of PPO)."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.algorithms.ranges import require_above, require_within
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.distributions import distribution_for
 from agents.engine.env_runner import OnPolicyEnvRunner
@@ -67,14 +69,12 @@ class PPO:
     """Divide rewards by the running deviation of the discounted return."""
 
     def __post_init__(self) -> None:
-        for name in ("rollout_length", "epochs", "minibatch_size", "learning_rate", "max_gradient_norm", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}.")
+        require_within(self, 0.0, 1.0, "discount", "gae_lambda")
+        require_above(self, 0.0, "rollout_length", "epochs", "minibatch_size", "learning_rate", "adam_epsilon")
+        require_above(self, 0.0, "max_gradient_norm", "clip")
+        require_within(self, 0.0, math.inf, "clip_value", "value_coefficient", "entropy_coefficient", "target_kl")
         if self.normalize_advantages and self.minibatch_size == 1:
             raise ValueError("A minibatch of one has no deviation; raise minibatch_size, or normalize_advantages off.")
-        for name in ("discount", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}.")
 
     @property
     def name(self) -> str:
@@ -173,7 +173,7 @@ def ppo_loss(
 class PPOLearner(ColumnarLearner):
     def build(self) -> None:
         super().build()
-        self.return_moments = RunningMoments(())
+        self.return_moments = RunningMoments(()).to(self._device)
         self.discounted_returns = np.zeros(0, np.float32)
 
     def minibatches(self, experience: Rollout, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
@@ -234,7 +234,7 @@ class PPOLearner(ColumnarLearner):
         state = super().get_state(components, not_components=not_components, **kwargs)
         if self._check_component("return_moments", components, not_components):
             moments = self.return_moments.state_dict()
-            state["return_moments"] = {name: value.numpy().copy() for name, value in moments.items()}
+            state["return_moments"] = {name: value.cpu().numpy().copy() for name, value in moments.items()}
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -247,12 +247,12 @@ class PPOLearner(ColumnarLearner):
         """Rewards over the deviation of the discounted return (Huang et al. 2022, continuous detail 4)."""
         if len(self.discounted_returns) != rollout.num_envs:
             self.discounted_returns = np.zeros(rollout.num_envs, np.float32)
+        before = self.discounted_returns
         running = np.empty_like(rewards)
-        goes_on = ~(rollout.terminated | rollout.truncated)
         for t in range(len(rewards)):
-            running[t] = self.discounted_returns = self.discounted_returns * self.settings.discount + rewards[t]
-            self.discounted_returns = self.discounted_returns * goes_on[t]
-        self.return_moments.update(torch.from_numpy(running).flatten())
+            running[t] = before = before * self.settings.discount * ~rollout.first[t] + rewards[t]
+        self.discounted_returns = running[-1]
+        self.return_moments.update(torch.from_numpy(running).flatten().to(self._device))
         return np.clip(rewards / self.return_moments.deviation.item(), -10.0, 10.0)
 
 

@@ -2,11 +2,10 @@
 
 from collections import deque
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
-import ray
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
@@ -22,6 +21,8 @@ from agents.checkpoint import load_state, save_state
 from agents.engine.env_runner import Sample
 from agents.interfaces import Experience
 from agents.metrics import EPISODES_IN_MEAN
+
+RUNNERS_RETURN_SECONDS = 120.0
 
 
 class ColumnarAlgorithm(Algorithm):
@@ -45,13 +46,11 @@ class ColumnarAlgorithm(Algorithm):
         """Experience of every environment; a dead runner's share is taken by those that live."""
         started = perf_counter()
         samples: list[Sample] = []
-        missing = self.config.num_envs_per_env_runner * max(1, self.config.num_env_runners)
-        while missing > 0:
-            arrived = self._sample_all_runners()
-            if not arrived:
-                raise RuntimeError("No environment runner is alive.")
+        wanted, collected = self.config.num_envs_per_env_runner * max(1, self.config.num_env_runners), 0
+        while collected < wanted:
+            arrived = self._sample_all_runners(self.env_steps + collected) or self._wait_for_runners()
             samples += arrived
-            missing -= sum(sample.experience.num_envs for sample in arrived)
+            collected = sum(sample.experience.num_envs for sample in samples)
         parts = self._with_borders(samples)
         experience = type(parts[0]).concatenate(parts)
         self._count(samples, experience)
@@ -87,12 +86,10 @@ class ColumnarAlgorithm(Algorithm):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Everything that the run needs to go on, as safetensors and JSON."""
-        runners = self._runner_states()
         save_state(
             Path(checkpoint_dir),
             {
                 "learner": self.learner_group.get_state(not_components=f"{COMPONENT_LEARNER}/metrics_logger"),
-                "runners": runners,
                 "env_steps": self.env_steps,
                 "episodes": self.episodes,
                 "iteration": self.iteration,
@@ -110,13 +107,21 @@ class ColumnarAlgorithm(Algorithm):
         self.recent_returns.extend(state["recent_returns"])
         self.recent_lengths.extend(state["recent_lengths"])
         self.synchronise()
-        self._restore_runners(state["runners"])
 
-    def _sample_all_runners(self) -> list[Sample]:
+    def _sample_all_runners(self, env_steps: int) -> list[Sample]:
         if self.env_runner_group.num_remote_workers() == 0:
-            return [self.env_runner_group.local_env_runner.sample(self.env_steps)]
-        env_steps = self.env_steps
+            return [self.env_runner_group.local_env_runner.sample(env_steps)]
         return self.env_runner_group.foreach_env_runner(lambda runner: runner.sample(env_steps), local_env_runner=False)
+
+    def _wait_for_runners(self) -> list[Sample]:
+        """While none is alive: RLlib starts them again. Raises ConnectionError where none comes back."""
+        deadline = perf_counter() + RUNNERS_RETURN_SECONDS
+        while perf_counter() < deadline:
+            if self.restore_env_runners(self.env_runner_group):
+                self.synchronise()
+                return []
+            sleep(1.0)
+        raise ConnectionError(f"No environment runner came back within {RUNNERS_RETURN_SECONDS:.0f} seconds.")
 
     def _with_borders(self, samples: list[Sample]) -> list[Any]:
         """Each sample's experience; where another runner stood last time, nothing follows from what it did."""
@@ -137,25 +142,3 @@ class ColumnarAlgorithm(Algorithm):
             mean_return, mean_length = np.mean(self.recent_returns), np.mean(self.recent_lengths)
             self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), mean_return, window=1)
             self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN), mean_length, window=1)
-
-    def _runner_states(self) -> list[dict[str, Any]]:
-        """Each runner's own state, without the weights, which the learner has."""
-        group = self.env_runner_group
-        if group.num_remote_workers() == 0:
-            return [group.local_env_runner.get_state(not_components=COMPONENT_RL_MODULE)]
-        return group.foreach_env_runner(
-            lambda runner: runner.get_state(not_components=COMPONENT_RL_MODULE), local_env_runner=False
-        )
-
-    def _restore_runners(self, states: list[dict[str, Any]]) -> None:
-        group = self.env_runner_group
-        if group.num_remote_workers() == 0:
-            group.local_env_runner.set_state(states[0])
-            return
-        reference = ray.put(states)
-
-        def restore(runner: Any) -> None:
-            all_states = ray.get(reference)
-            runner.set_state(all_states[(runner.worker_index - 1) % len(all_states)])
-
-        group.foreach_env_runner(restore, local_env_runner=False)

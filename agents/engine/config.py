@@ -4,10 +4,10 @@ import logging
 import os
 from typing import Any
 
+import ray
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-from ray.tune.registry import register_env
 
 from agents.experiment import Experiment
 
@@ -31,11 +31,12 @@ class ColumnarConfig(AlgorithmConfig):
 def rllib_config(experiment: Experiment) -> ColumnarConfig:
     """The whole experiment as RLlib wants it."""
     quiet_ray()
-    register_env(ENVIRONMENT_NAME, lambda settings: settings["environment"].build())
     algorithm = experiment.algo
     runners, learners = experiment.num_env_runners, experiment.num_learners
     cores = os.cpu_count() or 1
-    gpus = torch.cuda.device_count()
+    gpus = (
+        int(ray.cluster_resources().get("GPU", 0)) if learners and ray.is_initialized() else torch.cuda.device_count()
+    )
     core_share: Any = min(1.0, cores / (runners + learners + 1))  # RLlib's annotation says int; it takes shares
     config = (
         ColumnarConfig(algo_class=algorithm.algorithm_class)
@@ -59,7 +60,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
         .learners(
             num_learners=learners,
             num_cpus_per_learner=0 if gpus else core_share,
-            num_gpus_per_learner=min(1.0, gpus / max(1, learners)) if gpus else 0,
+            num_gpus_per_learner=1 if gpus else 0,
         )
         .training(
             train_batch_size_per_learner=experiment.num_envs * algorithm.rollout_length // max(1, learners),
@@ -83,8 +84,6 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
 
 def quiet_ray() -> None:
     """Ray's own progress and deprecation chatter is not the run's."""
-    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     for name in ("ray", "ray.rllib", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -39,6 +39,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
     def make_env(self) -> None:
         if self.env is not None:
             self.env.close()
+        if not self.worker_index and torch.cuda.is_available():
+            self._device = torch.device("cuda")  # RLlib lets a runner in the learner's process have no GPU
         settings = self.config.env_config
         self.env = settings["environment"].build_vector(self.config.num_envs_per_env_runner)
         if self.env.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
@@ -48,7 +50,6 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         self.num_envs = self.env.num_envs
         self._columns = self._allocate(settings["rollout_length"])
         self._generator = torch.Generator(self._device)
-        self._generator.manual_seed(self._fresh_seed(0))
         self._needs_initial_reset = True
 
     def act(self, t: int, env_steps: int) -> NDArray:
@@ -64,9 +65,12 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         """Called when all rows are full."""
 
     def sample(self, env_steps: int = 0) -> Sample:
-        """The next rows; `env_steps` is what all runners have done so far."""
+        """The next rows; `env_steps` is what all runners have done so far.
+
+        It decides the randomness of these rows, so that a resumed run draws as if it had not stopped."""
+        self._generator.manual_seed(self._seed_at(env_steps))
         if self._needs_initial_reset:
-            self._reset()
+            self._reset(env_steps)
         columns = self._columns
         episode_returns: list[float] = []
         episode_lengths: list[int] = []
@@ -92,35 +96,20 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
                 episode_lengths.append(int(self._lengths[n]))
                 self._returns[n] = self._lengths[n] = 0
         self.after_rollout()
-        self.num_env_steps_sampled_lifetime += columns.env_steps()
         inference_seconds = perf_counter() - started - environment_seconds
         return Sample(
             columns, self.worker_index, episode_returns, episode_lengths, environment_seconds, inference_seconds
         )
 
-    def get_metrics(self) -> dict[str, Any]:
-        return self.metrics.reduce()
-
-    def get_state(self, components=None, *, not_components=None, **kwargs) -> dict[str, Any]:
-        state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component("generator", components, not_components) and self.env is not None:
-            state["generator"] = self._generator.get_state().numpy()
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)
-        if "generator" in state and self.env is not None:
-            self._generator.set_state(torch.as_tensor(state["generator"]))
-
-    def _reset(self) -> None:
-        self._observations, _ = self.env.reset(seed=self._fresh_seed(1 + self.num_env_steps_sampled_lifetime))
+    def _reset(self, env_steps: int) -> None:
+        self._observations, _ = self.env.reset(seed=self._seed_at(env_steps))
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
         self._needs_initial_reset = False
 
-    def _fresh_seed(self, purpose: int) -> int:
-        """A seed for this runner and purpose, the same in every run with the experiment's seed."""
-        entropy = [self.config.seed or 0, self.worker_index or 0, purpose]
+    def _seed_at(self, env_steps: int) -> int:
+        """A seed for this runner at this step, the same in every run with the experiment's seed."""
+        entropy = [self.config.seed or 0, self.worker_index or 0, env_steps]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 2)
 
     def _prepared(self, observations: NDArray) -> torch.Tensor:

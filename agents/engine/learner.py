@@ -34,7 +34,7 @@ class ColumnarLearner(TorchLearner):
         self.settings = self.config.learner_config_dict["algorithm"]
         self.reward_model = self.config.learner_config_dict["reward"]
         self.total_env_steps: int = self.config.learner_config_dict["total_env_steps"]
-        self.generator = torch.Generator().manual_seed((self.config.seed or 0) * 1000 + self._learner_index)
+        self.generator = torch.Generator()
         if self.config.num_learners > 0 and not torch.cuda.is_available():
             torch.set_num_threads(self.config.learner_config_dict["threads_per_learner"])
 
@@ -61,7 +61,11 @@ class ColumnarLearner(TorchLearner):
         experience: Experience = training_data.batch
         self._weights_seq_no += 1
         self.env_steps = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
-        self.progress = min(1.0, self.env_steps / self.total_env_steps)
+        before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
+        self.progress = min(1.0, before / self.total_env_steps)
+        # By the step that it is, not by what was drawn before, so that a resumed run draws the same.
+        entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
+        self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         optimizer = self.get_optimizer()
         learning_rate = self.settings.learning_rate_at(self.progress)
         for group in optimizer.param_groups:
@@ -83,17 +87,6 @@ class ColumnarLearner(TorchLearner):
         optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, eps=settings.adam_epsilon, fused=True)
         self.register_optimizer(module_id=module_id, optimizer=optimizer, params=parameters)
 
-    def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
-        state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component("generator", components, not_components):
-            state["generator"] = self.generator.get_state().numpy()
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)
-        if "generator" in state:
-            self.generator.set_state(torch.as_tensor(state["generator"]))
-
     @property
     def network(self) -> nn.Module:
         """The module to call in the loss; wrapped by DDP when there are several learners."""
@@ -112,7 +105,7 @@ class ColumnarLearner(TorchLearner):
         """One epoch: every row once, in minibatches, in an order of chance."""
         size = len(next(iter(columns.values())))
         order = torch.randperm(size, generator=self.generator).to(self._device)
-        # A lost runner leaves less than a full batch; what does not fill a minibatch is left out.
+        # What does not fill a minibatch is left out.
         for start in range(0, size - self.settings.minibatch_size + 1, self.settings.minibatch_size):
             rows = order[start : start + self.settings.minibatch_size]
             yield {name: take(column, rows) for name, column in columns.items()}

@@ -1,6 +1,7 @@
 """The actor-critic network: an encoder, a policy head and a value head."""
 
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Literal
 
 import torch
@@ -34,7 +35,8 @@ class ActorCritic(TorchRLModule):
         self.log_std = nn.Parameter(torch.zeros(outputs)) if gaussian else None
         normalize = config["normalize_observations"]
         self.normaliser = RunningMoments(self.observation_space.shape) if normalize else None
-        self.low_precision = use_bf16(config["precision"], images=len(self.observation_space.shape) == 3)
+        self.precision: Precision = config["precision"]
+        self.sees_images = len(self.observation_space.shape) == 3
 
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: normalise, cast, lay out."""
@@ -61,7 +63,8 @@ class ActorCritic(TorchRLModule):
         return self.distribution.sample(parameters, generator)
 
     def _autocast(self, x: Tensor) -> AbstractContextManager:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.low_precision)
+        low = use_bf16(self.precision, self.sees_images, x.device.type)
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=low)
 
 
 def head(features: int, outputs: int, gain: float) -> nn.Linear:
@@ -72,12 +75,13 @@ def head(features: int, outputs: int, gain: float) -> nn.Linear:
     return layer
 
 
-def use_bf16(precision: Precision, images: bool) -> bool:
+def use_bf16(precision: Precision, images: bool, device_type: str) -> bool:
     """Whether the encoder runs in bfloat16: on request, or where it is fast and worth it."""
-    return precision == "bf16" or (precision == "auto" and images and has_fast_bf16())
+    return precision == "bf16" or (precision == "auto" and images and has_fast_bf16(device_type))
 
 
-def has_fast_bf16() -> bool:
-    if torch.cuda.is_available():
+@cache
+def has_fast_bf16(device_type: str) -> bool:
+    if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

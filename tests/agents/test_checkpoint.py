@@ -22,6 +22,7 @@ from agents.checkpoint import (
     finished_checkpoints,
     load_state,
     save_state,
+    remove_old_checkpoints,
     write_checkpoint,
     write_durably,
 )
@@ -192,7 +193,9 @@ def names(folder: Path) -> list[str]:
 
 
 def write(folder: Path, steps: int, keep: int = 10, best: str | None = None) -> Path:
-    return write_checkpoint(folder, checkpoint_name(steps), saver(steps), keep, best)
+    path = write_checkpoint(folder, checkpoint_name(steps), saver(steps))
+    remove_old_checkpoints(folder, keep, best)
+    return path
 
 
 def test_names_sort_as_their_env_steps_do() -> None:
@@ -217,7 +220,7 @@ def test_the_best_is_not_counted_twice_while_it_is_among_the_newest(tmp_path: Pa
 def test_a_checkpoint_of_the_same_name_is_replaced(tmp_path: Path) -> None:
     name = checkpoint_name(100)
     for number in (1, 2):
-        final = write_checkpoint(tmp_path, name, saver(number), 3, None)
+        final = write_checkpoint(tmp_path, name, saver(number))
     assert load_state(final)["number"] == 2
     assert names(tmp_path) == [name]
 
@@ -231,7 +234,7 @@ def fails_halfway(folder: str) -> None:
 def test_a_failing_save_leaves_the_older_checkpoints(tmp_path: Path) -> None:
     write(tmp_path, 100, keep=1)
     with pytest.raises(OSError, match="No space"):
-        write_checkpoint(tmp_path, checkpoint_name(200), fails_halfway, 1, None)
+        write_checkpoint(tmp_path, checkpoint_name(200), fails_halfway)
     assert [p.name for p in finished_checkpoints(tmp_path)] == [checkpoint_name(100)]
     assert load_state(tmp_path / checkpoint_name(100))["number"] == 100
     write(tmp_path, 300, keep=1)
@@ -241,7 +244,7 @@ def test_a_failing_save_leaves_the_older_checkpoints(tmp_path: Path) -> None:
 def test_a_failing_save_of_the_same_name_leaves_the_finished_one(tmp_path: Path) -> None:
     write(tmp_path, 100)
     with pytest.raises(OSError, match="No space"):
-        write_checkpoint(tmp_path, checkpoint_name(100), fails_halfway, 1, None)
+        write_checkpoint(tmp_path, checkpoint_name(100), fails_halfway)
     assert load_state(tmp_path / checkpoint_name(100))["number"] == 100
 
 

@@ -1,6 +1,7 @@
 """PPO's arithmetic against numbers worked out by hand and against second derivations."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -248,6 +249,10 @@ def test_the_loss_is_what_its_piecewise_definition_says(
         {"discount": 1.01},
         {"discount": math.nan},
         {"gae_lambda": -0.01},
+        {"adam_epsilon": -1.0},
+        {"entropy_coefficient": math.nan},
+        {"value_coefficient": math.inf},
+        {"clip_value": -1.0},
     ],
     ids=str,
 )
@@ -327,28 +332,30 @@ def test_explained_variance_is_one_for_a_perfect_critic_and_zero_for_a_constant_
 
 def normalising_learner() -> Any:
     settings = PPO(discount=0.5, normalize_rewards=True)
-    return SimpleNamespace(settings=settings, return_moments=RunningMoments(()), discounted_returns=np.zeros(0))
+    return SimpleNamespace(
+        settings=settings, return_moments=RunningMoments(()), discounted_returns=np.zeros(0), _device="cpu"
+    )
 
 
-def ones(terminated: list[list[int]]) -> Rollout:
+def ones(first: list[bool]) -> Rollout:
     zeros = np.zeros((3, 1))
-    return rollout_of(np.ones((3, 1)), zeros, zeros, terminated, zeros)
+    return replace(rollout_of(np.ones((3, 1)), zeros, zeros, zeros, zeros), first=np.array(first)[:, None])
 
 
 def test_rewards_are_divided_by_the_deviation_of_the_discounted_return() -> None:
     # Rewards 1, 1, 1 and gamma 1/2: discounted returns 1, 1.5, 1.75; mean 17/12,
     # variance (25 + 1 + 16) / 144 / 3 = 7/72.
-    rollout = ones([[0], [0], [0]])
+    rollout = ones([True, False, False])
     rewards = PPOLearner._normalized(normalising_learner(), rollout.rewards, rollout)
     np.testing.assert_allclose(rewards, np.full((3, 1), math.sqrt(72 / 7)), rtol=1e-5)
     # An episode that ends at once: 1, then anew 1, 1.5; mean 7/6, variance (1 + 1 + 4) / 36 / 3 = 1/18.
-    rollout = ones([[1], [0], [0]])
+    rollout = ones([True, True, False])
     rewards = PPOLearner._normalized(normalising_learner(), rollout.rewards, rollout)
     np.testing.assert_allclose(rewards, np.full((3, 1), math.sqrt(18)), rtol=1e-5)
 
 
 def test_the_discounted_return_goes_on_from_rollout_to_rollout() -> None:
-    learner, rollout = normalising_learner(), ones([[0], [0], [0]])
+    learner, rollout = normalising_learner(), ones([False, False, False])
     for _ in range(2):
         rewards = PPOLearner._normalized(learner, rollout.rewards, rollout)
     running = [1, 1.5, 1.75, 1.875, 1.9375, 1.96875]

@@ -81,7 +81,7 @@ def test_atari_columns_are_copies_of_what_the_native_environment_shows():
     runner = runner_for(environment, num_envs=3, rollout_length=40)
     rollout = runner.sample().experience
     env = environment.build_vector(3)
-    observations, _ = env.reset(seed=runner._fresh_seed(1))
+    observations, _ = env.reset(seed=runner._seed_at(0))
     for t in range(40):
         np.testing.assert_array_equal(rollout.observations[t], observations)
         observations, rewards, _, truncated, _ = env.step(rollout.actions[t])
