@@ -21,8 +21,8 @@ from agents.checkpoint import (
     checkpoint_name,
     finished_checkpoints,
     load_state,
-    save_state,
     remove_old_checkpoints,
+    save_state,
     write_checkpoint,
     write_durably,
 )
