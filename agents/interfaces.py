@@ -32,7 +32,7 @@ class Environment(Protocol):
 
     @classmethod
     def __subclasshook__(cls, candidate: type, /) -> bool:
-        return has_members(candidate, "name", "reference_scores", "build", "build_vector")
+        return has_members(candidate, "name", "reference_scores", "frame_stack", "build", "build_vector")
 
     @property
     def name(self) -> str:
@@ -42,6 +42,13 @@ class Environment(Protocol):
     @property
     def reference_scores(self) -> dict[str, float]:
         """Published whole-episode returns to compare with: `random`, `human`, or neither."""
+        ...
+
+    @property
+    def frame_stack(self) -> int:
+        """How many frames an observation stacks along its first axis, the newest last; 1 where it does not.
+
+        An episode begins with a stack that is zeros but for its newest frame."""
         ...
 
     def build(self) -> gymnasium.Env:

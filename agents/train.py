@@ -86,6 +86,7 @@ def run(keeper: "Keeper", checkpoint: Path | None) -> None:
         try:
             while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
                 before, started = algorithm.env_steps, time.perf_counter()
+                algorithm.seconds.clear()
                 algorithm.train()
                 metrics = iteration_metrics(algorithm, algorithm.env_steps - before, time.perf_counter() - started)
                 log.scalars(algorithm.env_steps, metrics)
@@ -124,7 +125,7 @@ class Keeper:
     def save(self, algorithm: ColumnarAlgorithm) -> Path:
         folder = self.run_dir / "checkpoints"
         path = write_checkpoint(folder, checkpoint_name(algorithm.env_steps), algorithm.save_checkpoint)
-        self.saved_at = algorithm.env_steps
+        self.saved_at, algorithm.last_checkpoint = algorithm.env_steps, path.absolute()
         # By the name on the disk: until it says otherwise, the best is the one that it was.
         remove_old_checkpoints(folder, self.experiment.keep_checkpoints, read_best(self.run_dir)["checkpoint"])
         return path

@@ -53,6 +53,10 @@ class AtariConfig:
         scores = REFERENCE_SCORES.get(plain(self.game))
         return dict(zip(("random", "human"), scores, strict=True)) if scores else {}
 
+    @property
+    def frame_stack(self) -> int:
+        return 4
+
     def build(self) -> gymnasium.Env:
         env = gymnasium.make(
             gymnasium_id(self.game),

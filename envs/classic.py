@@ -36,6 +36,10 @@ class ClassicConfig:
     def reference_scores(self) -> dict[str, float]:
         return {}
 
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
     def build(self) -> gymnasium.Env:
         if self.id not in gymnasium.registry:
             raise ValueError(f"There is no environment '{self.id}'.{near_matches(self.id, ids())}")

@@ -90,6 +90,10 @@ class CountingConfig:
     def reference_scores(self) -> dict[str, float]:
         return {}
 
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
     def build(self) -> gymnasium.Env:
         return CountingEnv(self.length)
 
@@ -108,6 +112,10 @@ class TargetConfig:
     @property
     def reference_scores(self) -> dict[str, float]:
         return {"random": 3.3}
+
+    @property
+    def frame_stack(self) -> int:
+        return 1
 
     def build(self) -> gymnasium.Env:
         return TargetEnv()

@@ -82,7 +82,7 @@ class PPO:
 
     @property
     def algorithm_class(self) -> type:
-        return PPOAlgorithm
+        return ColumnarAlgorithm
 
     @property
     def runner_class(self) -> type:
@@ -254,13 +254,6 @@ class PPOLearner(ColumnarLearner):
         self.discounted_returns = running[-1]
         self.return_moments.update(torch.from_numpy(running).flatten().to(self._device))
         return np.clip(rewards / self.return_moments.deviation.item(), -10.0, 10.0)
-
-
-class PPOAlgorithm(ColumnarAlgorithm):
-    def training_step(self) -> None:
-        rollout = self.sample()
-        self.learn(rollout)
-        self.synchronise()
 
 
 def explained_variance(values: NDArray, returns: NDArray) -> float:

@@ -1,6 +1,7 @@
 """What every algorithm's training step is made of: sample, learn, synchronise, and saved state."""
 
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
@@ -26,7 +27,7 @@ RUNNERS_RETURN_SECONDS = 120.0
 
 
 class ColumnarAlgorithm(Algorithm):
-    """RLlib's Algorithm with columns instead of episodes; an algorithm adds `training_step`."""
+    """RLlib's Algorithm with columns instead of episodes; an algorithm may add to its training step."""
 
     config: Any
     env_runner_group: Any
@@ -37,10 +38,16 @@ class ColumnarAlgorithm(Algorithm):
         self.episodes = 0
         self._order: list[int] = []
         self.learner_metrics: dict[str, float] = {}
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.last_checkpoint: Path | None = None
         self.recent_returns: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
         self.recent_lengths: deque[int] = deque(maxlen=EPISODES_IN_MEAN)
         super().setup(config)
+
+    def training_step(self) -> None:
+        """One round: experience of every environment, what the learner makes of it, and its weights to the runners."""
+        self.learn(self.sample())
+        self.synchronise()
 
     def sample(self) -> Any:
         """Experience of every environment; a dead runner's share is taken by those that live."""
@@ -54,9 +61,9 @@ class ColumnarAlgorithm(Algorithm):
         parts = self._with_borders(samples)
         experience = type(parts[0]).concatenate(parts)
         self._count(samples, experience)
-        self.seconds["sampling"] = perf_counter() - started
-        self.seconds["environment"] = float(np.mean([s.environment_seconds for s in samples]))
-        self.seconds["inference"] = float(np.mean([s.inference_seconds for s in samples]))
+        self.seconds["sampling"] += perf_counter() - started
+        self.seconds["environment"] += float(np.mean([s.environment_seconds for s in samples]))
+        self.seconds["inference"] += float(np.mean([s.inference_seconds for s in samples]))
         return experience
 
     def learn(self, experience: Experience) -> None:
@@ -70,13 +77,13 @@ class ColumnarAlgorithm(Algorithm):
         self.learner_metrics = results[0]
         for name, value in self.learner_metrics.items():
             self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, window=1)
-        self.seconds["learning"] = perf_counter() - started
+        self.seconds["learning"] += perf_counter() - started
 
     def synchronise(self) -> None:
         """The learner's weights to every runner."""
         started = perf_counter()
         self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
-        self.seconds["synchronising"] = perf_counter() - started
+        self.seconds["synchronising"] += perf_counter() - started
 
     def network_state(self) -> dict[str, np.ndarray]:
         """The policy's weights by parameter name."""
@@ -98,8 +105,14 @@ class ColumnarAlgorithm(Algorithm):
             },
         )
 
+    def each_learner(self, call: Callable[[Any], None]) -> None:
+        """Calls it with every learner, where that learner is."""
+        for result in self.learner_group.foreach_learner(call):
+            result.get()
+
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Raises ValueError for a folder that is not one of our checkpoints, or a damaged one."""
+        self.last_checkpoint = Path(checkpoint_dir).absolute()
         state = load_state(Path(checkpoint_dir))
         self.learner_group.set_state(state["learner"])
         self.env_steps, self.episodes = state["env_steps"], state["episodes"]

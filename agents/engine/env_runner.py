@@ -184,7 +184,7 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
             settings = self.config.learner_config_dict["algorithm"]
             runners = max(1, self.config.num_env_runners)
             first = max(0, self.worker_index - 1) * self.num_envs
-            everywhere = settings.exploration_at(env_steps, runners * self.num_envs)
+            everywhere = settings.exploration_at(env_steps, runners * self.num_envs, runners)
             self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(self._device)
         with torch.no_grad():
             actions = self.module.explore(self._prepared(columns.observations[t]), self._exploration, self._generator)

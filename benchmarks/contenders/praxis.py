@@ -1,4 +1,4 @@
-"""Praxis: the recipe of `make train`, as agents/train.py runs it between two evaluations."""
+"""Praxis: the recipe of `make train` with everyone's minibatch, as agents/train.py runs it between evaluations."""
 
 import sys
 from dataclasses import replace
@@ -11,6 +11,7 @@ import ray
 import tyro
 from measure import count_parameters, measure
 
+from agents.algorithms.ppo import PPO
 from agents.engine.config import rllib_config
 from agents.train import start_ray
 from scripts import recipes
@@ -18,8 +19,11 @@ from scripts import recipes
 
 def main(seconds: float = 30.0, num_env_runners: int = 0, precision: Literal["auto", "bf16", "fp32"] = "auto") -> None:
     recipe = recipes.recipe_named("ppo")
+    base = recipe(recipes.environment_named("SpaceInvaders"))
+    assert isinstance(base.algo, PPO)
     experiment = replace(
-        recipe(recipes.environment_named("SpaceInvaders")),
+        base,
+        algo=replace(base.algo, minibatch_size=256),
         num_env_runners=num_env_runners,
         precision=precision,
         total_env_steps=10_000_000,

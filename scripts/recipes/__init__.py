@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Encoder, Environment
@@ -14,16 +15,31 @@ from envs.names import near_matches, plain
 from envs.probe import CountingConfig, TargetConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.mlp import MLPConfig
-from scripts.recipes import ppo
+from scripts.recipes import dqn, ppo
 
 Entry = TypeVar("Entry")
 
 PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetConfig())}
 ENCODERS: dict[str, type[Encoder]] = {"mlp": MLPConfig, "nature": NatureCNNConfig, "impala": ImpalaResNetConfig}
-RECIPES: dict[str, Callable[[Environment], Experiment]] = {"ppo": ppo.recipe}
+RECIPES: dict[str, Callable[[Environment], Experiment]] = {
+    "ppo": ppo.recipe,
+    "dqn": dqn.recipe,
+    "double-dqn": dqn.double,
+    "rainbow": dqn.rainbow,
+    "qr-dqn": dqn.quantile,
+}
 PLUGS: dict[str, type] = {
     cls.__name__: cls
-    for cls in (AtariConfig, ClassicConfig, CountingConfig, TargetConfig, PPO, EnvironmentReward, *ENCODERS.values())
+    for cls in (
+        AtariConfig,
+        ClassicConfig,
+        CountingConfig,
+        TargetConfig,
+        PPO,
+        DQN,
+        EnvironmentReward,
+        *ENCODERS.values(),
+    )
 }
 """Every class that an experiment.json may name."""
 

@@ -49,6 +49,10 @@ class ClockConfig:
     def reference_scores(self):
         return {}
 
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
     def build(self):
         return ClockEnv()
 
@@ -74,6 +78,21 @@ def tiny(run_dir, **changes):
     return replace(experiment, **changes)
 
 
+def tiny_dqn(run_dir, **changes):
+    """As `tiny`, by DQN with everything on; learning starts after four updates' worth of steps."""
+    base = recipe_named("rainbow")(ClockConfig())
+    algo = replace(
+        base.algo,
+        rollout_length=8,
+        update_every_env_steps=8,
+        learning_starts_env_steps=128,
+        target_update_every_env_steps=64,
+        replay_capacity=200,
+        batch_size=16,
+    )
+    return replace(tiny(run_dir), algo=algo, encoder=base.encoder, **changes)
+
+
 def final_state(run_dir):
     return load_state(chosen_checkpoint(run_dir, "latest"))
 
@@ -91,10 +110,9 @@ def assert_same(one, other, path=""):
         np.testing.assert_array_equal(one, other, err_msg=path)
 
 
-def losses(run_dir):
-    names = ("loss", "kl", "entropy", "gradient_norm", "learning_rate", "explained_variance")
+def losses(run_dir, names=("loss", "kl", "entropy", "gradient_norm", "learning_rate", "explained_variance")):
     lines = read_progress(run_dir / "progress.jsonl")
-    return [(line["env_steps"], *(line[f"learner/{name}"] for name in names)) for line in lines]
+    return [(line["env_steps"], *(line.get(f"learner/{name}") for name in names)) for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +139,45 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(uninterrupted, tmp_path)
     resume(tiny(run_dir), run_dir)
     assert_same(final_state(uninterrupted), final_state(run_dir))
     assert losses(uninterrupted) == losses(run_dir)
+
+
+def test_a_resumed_dqn_has_the_same_replay_priorities_target_and_noise(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.algorithms.dqn.REPORT_EVERY_ENV_STEPS", 32)
+    train(tiny_dqn(tmp_path / "whole", total_env_steps=640))
+    stop_after_lines(tmp_path / "parts", 6)
+    train(tiny_dqn(tmp_path / "parts", total_env_steps=640))
+    assert 192 <= final_state(tmp_path / "parts")["env_steps"] < 640
+    resume(tiny_dqn(tmp_path / "parts", total_env_steps=640), tmp_path / "parts")
+    one, other = (chosen_checkpoint(tmp_path / run, "latest") for run in ("whole", "parts"))
+    assert_same(load_state(one), load_state(other))
+    replays = [load_state(checkpoint / "replay-0") for checkpoint in (one, other)]
+    for state in replays:
+        state.pop("frames")  # how they are cut into files depends on when they were saved
+    assert_same(*replays)
+    names = ("loss", "q_mean", "td_error", "gradient_norm", "epsilon", "replay_fill", "priority_mean")
+    assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
+    assert losses(tmp_path / "whole", names)[-1][1] is not None
+
+
+def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.algorithms.dqn.REPORT_EVERY_ENV_STEPS", 32)
+    without = tiny_dqn(tmp_path / "run", total_env_steps=256)
+    without = replace(without, algo=replace(without.algo, checkpoint_replay=False))
+    train(without)
+    assert not list((tmp_path / "run").rglob("replay-*"))
+    resume(replace(without, total_env_steps=512), tmp_path / "run")
+    learnt = [steps for steps, loss in losses(tmp_path / "run", ("loss",)) if loss is not None]
+    assert learnt == [*range(128, 257, 32), *range(384, 513, 32)]
+
+
+def test_two_runners_and_two_learners_replay_their_own_environments(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.algorithms.dqn.REPORT_EVERY_ENV_STEPS", 32)
+    run_dir = tmp_path / "distributed"
+    train(tiny_dqn(run_dir, num_env_runners=2, num_learners=2, total_env_steps=192))
+    checkpoint = chosen_checkpoint(run_dir, "latest")
+    assert [load_state(checkpoint / f"replay-{i}")["added"] for i in range(2)] == [48, 48]
+    learnt = [steps for steps, loss in losses(run_dir, ("loss",)) if loss is not None]
+    assert learnt == [128, 160, 192]
 
 
 def test_what_a_stopped_run_had_done_is_saved_to_the_step(tmp_path):

@@ -1,0 +1,115 @@
+"""The Q network: an encoder and a head that says of every action what it is worth."""
+
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn.functional as F
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor, nn
+
+from agents.engine.module import Precision, use_bf16
+
+
+class QNetwork(TorchRLModule):
+    """Observations -> outputs (B, actions, K), of which `values.mean` makes expected returns.
+
+    Call it in two steps, as the actor-critic: `prepare` once an observation, then the module.
+    The encoder may run in bfloat16; the head, and all that follows it, is float32.
+
+    `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `dueling`, `noisy`, `precision`,
+    `evaluation_epsilon`.
+    """
+
+    def setup(self) -> None:
+        config = self.model_config
+        self.values = config["values"]
+        self.evaluation_epsilon: float = config["evaluation_epsilon"]
+        self.precision: Precision = config["precision"]
+        self.sees_images = len(self.observation_space.shape) == 3
+        self.num_actions = int(self.action_space.n)
+        self.encoder = config["encoder"].build(self.observation_space)
+        layer = NoisyLinear if config["noisy"] else nn.Linear
+        features, outputs = self.encoder.output_dim, self.num_actions * self.values.num_outputs
+        if config["dueling"]:
+            # Two streams (Wang et al. 2016), each with a layer of its own.
+            self.advantage = nn.Sequential(layer(features, features), nn.ReLU(), layer(features, outputs))
+            self.state_value = nn.Sequential(
+                layer(features, features), nn.ReLU(), layer(features, self.values.num_outputs)
+            )
+        else:
+            self.advantage, self.state_value = layer(features, outputs), None
+
+    def prepare(self, observations: Tensor) -> Tensor:
+        """What can be done once an observation, without parameters: cast, lay out."""
+        with self._autocast(observations):
+            return self.encoder.input_layer(observations)
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Prepared observations (B, ...) -> outputs (B, actions, K)."""
+        with self._autocast(prepared):
+            features = self.encoder.torso(prepared)
+        features = features.float()
+        outputs = self.advantage(features).view(-1, self.num_actions, self.values.num_outputs)
+        if self.state_value is None:
+            return outputs
+        # Advantages over their mean, so that value and advantage are told apart (equation 9).
+        return self.state_value(features)[:, None] + outputs - outputs.mean(1, keepdim=True)
+
+    def q_values(self, prepared: Tensor) -> Tensor:
+        """Prepared observations (B, ...) -> expected returns (B, actions)."""
+        return self.values.mean(self(prepared))
+
+    def act(self, prepared: Tensor, generator: torch.Generator, deterministic: bool) -> Tensor:
+        """Actions (B,): the best, or now and then any, lest a policy without chance is caught in a loop."""
+        epsilon = 0.0 if deterministic else self.evaluation_epsilon
+        return self.explore(prepared, torch.full((len(prepared),), epsilon, device=prepared.device), generator)
+
+    def explore(self, prepared: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
+        """Actions (B,): any with chance `epsilon` (B,), else the best."""
+        if self.training:
+            self.draw_noise(generator)
+        best = self.q_values(prepared).argmax(-1)
+        chance = torch.rand(len(best), generator=generator, device=best.device)
+        anything = torch.randint(self.num_actions, best.shape, generator=generator, device=best.device)
+        return torch.where(chance < epsilon, anything, best)
+
+    def draw_noise(self, generator: torch.Generator) -> None:
+        """New noise for noisy layers; without them, nothing."""
+        for module in self.modules():
+            if isinstance(module, NoisyLinear):
+                module.draw_noise(generator)
+
+    def _autocast(self, x: Tensor) -> AbstractContextManager:
+        low = use_bf16(self.precision, self.sees_images, x.device.type)
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=low)
+
+
+class NoisyLinear(nn.Module):
+    """A linear layer whose weights carry learnt, factorised Gaussian noise (Fortunato et al. 2018).
+
+    In evaluation mode the noise is left out."""
+
+    input_noise: Tensor
+    output_noise: Tensor
+
+    def __init__(self, inputs: int, outputs: int, deviation: float = 0.5) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(outputs, inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
+        self.weight_deviation = nn.Parameter(torch.full((outputs, inputs), deviation * bound))
+        self.bias_deviation = nn.Parameter(torch.full((outputs,), deviation * bound))
+        self.register_buffer("input_noise", torch.zeros(inputs), persistent=False)
+        self.register_buffer("output_noise", torch.zeros(outputs), persistent=False)
+
+    @torch.no_grad()
+    def draw_noise(self, generator: torch.Generator) -> None:
+        for noise in (self.input_noise, self.output_noise):
+            draw = torch.empty(noise.shape, device=generator.device).normal_(generator=generator)
+            noise.copy_(draw.sign() * draw.abs().sqrt())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return F.linear(x, self.weight, self.bias)
+        weight = self.weight + self.weight_deviation * torch.outer(self.output_noise, self.input_noise)
+        return F.linear(x, weight, self.bias + self.bias_deviation * self.output_noise)

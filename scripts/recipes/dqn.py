@@ -1,0 +1,93 @@
+"""DQN's tuned settings by kind of environment and the classic sets of its fields, with where the numbers come from."""
+
+from dataclasses import replace
+
+from agents.algorithms.dqn import DQN
+from agents.experiment import Experiment
+from agents.interfaces import Environment
+from agents.rewards import EnvironmentReward
+from perception.cnn import NatureCNNConfig
+from perception.mlp import MLPConfig
+
+
+def recipe(environment: Environment) -> Experiment:
+    """Mnih et al. 2015, with Adam."""
+    return experiment(environment, settings(environment))
+
+
+def double(environment: Environment) -> Experiment:
+    """Van Hasselt et al. 2016."""
+    return experiment(environment, replace(settings(environment), double=True))
+
+
+def quantile(environment: Environment) -> Experiment:
+    """Dabney et al. 2018, section 5 and appendix: 200 quantiles, Adam at 5e-5 with epsilon 0.01 / 32."""
+    algo = replace(settings(environment), values="quantile", learning_rate=5e-5, adam_epsilon=0.01 / 32)
+    return experiment(environment, algo)
+
+
+def rainbow(environment: Environment) -> Experiment:
+    """Hessel et al. 2018, table 1: everything, three steps, Adam at 6.25e-5, noisy nets instead of epsilon."""
+    algo = replace(
+        settings(environment),
+        double=True,
+        dueling=True,
+        noisy=True,
+        values="categorical",
+        n_step=3,
+        priority_exponent=0.5,
+        importance_exponent=0.4,
+        epsilon_start=0.0,
+        epsilon_end=0.0,
+        learning_rate=6.25e-5,
+        adam_epsilon=1.5e-4,
+    )
+    return experiment(environment, algo)
+
+
+# Replay, batch, update period and discount are those of Mnih et al. 2015, extended data table 1. They trained for
+# 50 million env steps; for one million, exploration, learning start and target period are Dopamine's (Castro et al.
+# 2018) and those of Stable-Baselines3's tuned settings for Atari.
+ATARI = DQN()
+
+# CartPole and its like: rl-baselines3-zoo's settings (Raffin 2020) for DQN on CartPole-v1, whose target network
+# is hardly ever behind; the learning rate is annealed, or what was learnt is lost again.
+CLASSIC_CONTROL = DQN(
+    rollout_length=4,
+    update_every_env_steps=2,
+    batch_size=64,
+    learning_starts_env_steps=1_000,
+    target_update_every_env_steps=32,
+    replay_capacity=100_000,
+    learning_rate=2.3e-3,
+    anneal_learning_rate=True,
+    adam_epsilon=1e-8,
+    epsilon_end=0.04,
+    epsilon_decay_env_steps=8_000,
+    evaluation_epsilon=0.0,
+)
+
+
+def settings(environment: Environment) -> DQN:
+    return ATARI if sees_images(environment) else CLASSIC_CONTROL
+
+
+def experiment(environment: Environment, algo: DQN) -> Experiment:
+    if sees_images(environment):
+        reward = EnvironmentReward(clip_to_sign=True)
+        return Experiment(env=environment, algo=algo, encoder=NatureCNNConfig(), reward=reward, num_envs=8)
+    return Experiment(
+        env=environment,
+        algo=algo,
+        encoder=MLPConfig(hidden_sizes=(256, 256), activation="relu"),
+        num_envs=8,
+        total_env_steps=50_000,
+        evaluate_every_env_steps=25_000,
+        checkpoint_every_env_steps=25_000,
+    )
+
+
+def sees_images(environment: Environment) -> bool:
+    env = environment.build()
+    env.close()
+    return env.observation_space.shape is not None and len(env.observation_space.shape) == 3

@@ -1,0 +1,170 @@
+"""DQN's settings, its exploration, and its learner's bookkeeping."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from agents.algorithms.dqn import DQN, means
+from agents.engine.config import rllib_config
+from agents.interfaces import Experience
+from envs.classic import ClassicConfig
+from envs.probe import CountingConfig, TargetConfig
+from scripts.recipes import recipe_named
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"batch_size": 0},
+        {"n_step": 0},
+        {"learning_rate": math.nan},
+        {"discount": 1.5},
+        {"priority_exponent": -0.1},
+        {"epsilon_end": 2.0},
+        {"num_atoms": 1},
+        {"learning_starts_env_steps": 2_000_000},
+    ],
+    ids=str,
+)
+def test_a_bad_setting_is_refused_in_one_line_that_names_it(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(bad))) as refusal:
+        DQN(**bad)
+    assert "\n" not in str(refusal.value)
+
+
+def test_continuous_actions_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Discrete from 0.*--algo ppo"):
+        DQN().check(TargetConfig().build(), 8, 0)
+
+
+def test_steps_between_visits_must_be_whole_updates() -> None:
+    settings = DQN(rollout_length=3, update_every_env_steps=4)
+    settings.check(CountingConfig().build(), 8, 0)
+    with pytest.raises(ValueError, match="multiple of update_every_env_steps"):
+        settings.check(CountingConfig().build(), 2, 0)
+
+
+def test_a_replay_beyond_the_memory_is_refused_unless_it_lies_in_a_file() -> None:
+    settings, game = DQN(replay_capacity=10**10), recipe_named("dqn")
+    env = game(ClassicConfig("CartPole-v1")).env.build()
+    settings.check(env, 8, 0)  # vectors are small
+    env.observation_space = type(env.observation_space)(0, 255, (4, 84, 84), np.uint8)
+    with pytest.raises(ValueError, match=r"GiB of memory.*--algo.memory-map-replay"):
+        settings.check(env, 8, 0)
+    replace(settings, memory_map_replay=True).check(env, 8, 0)
+
+
+def test_epsilon_falls_linearly_and_stays() -> None:
+    settings = DQN(epsilon_start=1.0, epsilon_end=0.1, epsilon_decay_env_steps=1_000)
+    for steps, epsilon in ((0, 1.0), (500, 0.55), (1_000, 0.1), (9_000, 0.1)):
+        assert settings.exploration_at(steps, 3, 1).tolist() == pytest.approx([epsilon] * 3)
+
+
+def test_with_several_runners_every_environment_explores_on_its_own() -> None:
+    settings = DQN(epsilon_end=0.01, epsilon_decay_env_steps=1_000)
+    # Horgan et al. 2018: 0.4 ^ (1 + 7 i / (N - 1)).
+    assert settings.exploration_at(5_000, 3, 2).tolist() == pytest.approx([0.4, 0.4**4.5, 0.4**8])
+    assert settings.exploration_at(0, 3, 2).tolist() == [1.0] * 3
+
+
+def learner_of(**changes: Any) -> Any:
+    """The learner of a tiny experiment, without Ray's actors."""
+    recipe = recipe_named("dqn")(CountingConfig())
+    given: dict[str, Any] = {
+        "rollout_length": 4,
+        "update_every_env_steps": 4,
+        "learning_starts_env_steps": 32,
+        "target_update_every_env_steps": 48,
+        "replay_capacity": 400,
+        "batch_size": 8,
+    }
+    experiment = replace(recipe, algo=replace(recipe.algo, **given | changes), num_envs=4, total_env_steps=400)
+    config = rllib_config(experiment)
+    env = CountingConfig().build()
+    spaces = {"default_policy": (env.observation_space, env.action_space)}
+    return config.build_learner(spaces=spaces)
+
+
+def some_experience(start: int) -> Experience:
+    """Four steps of four environments, all in one long episode."""
+    steps = np.arange(start, start + 4, dtype=np.float32)
+    flags = np.zeros((4, 4), np.bool_)
+    first = flags.copy()
+    first[0] = start == 0
+    observations = np.stack([np.repeat(steps[:, None], 4, 1), np.ones((4, 4))], -1).astype(np.float32)
+    return Experience(observations, np.zeros((4, 4), np.int64), np.ones((4, 4), np.float32), flags, flags, first)
+
+
+def visit(learner: Any, number: int) -> tuple[int, list[dict[str, Any]]]:
+    """The learner's minibatches of visit `number`, each 16 env steps, and a gradient step for each."""
+    learner.env_steps, learner.progress = 16 * number, 0.0
+    terms: list[dict[str, Any]] = []
+    seen = []
+    for minibatch in learner.minibatches(some_experience(4 * (number - 1)), terms):
+        seen.append(minibatch)
+        terms.append(learner._step(minibatch, learner.get_optimizer()))
+    return len(seen), seen
+
+
+def test_learning_starts_late_updates_come_often_and_the_target_follows_seldom() -> None:
+    learner = learner_of()
+    counts, changed = [], []
+    for number in range(1, 8):
+        before = {name: value.clone() for name, value in learner.target.state_dict().items()}
+        counts.append(visit(learner, number)[0])
+        after = learner.target.state_dict()
+        changed.append(any(not torch.equal(before[name], after[name]) for name in before))
+    # 16 env steps a visit are 4 updates, from the 32nd on; the target is copied at 48 and 96 env steps.
+    assert counts == [0, 4, 4, 4, 4, 4, 4]
+    assert changed == [False, False, True, False, False, True, False]
+
+
+def test_errors_return_to_the_rows_that_they_are_of() -> None:
+    learner = learner_of(priority_exponent=1.0)
+    for number in (1, 2, 3):
+        visit(learner, number)
+    learned_from, told = learner.loss, []
+
+    def loss(minibatch: Any) -> Any:
+        value = learned_from(minibatch)
+        learner.errors[-1] = minibatch["observations"][:, 0]  # the step's number instead of its error
+        return value
+
+    learner.loss = loss
+    learner.replay.prioritize = lambda rows, errors: told.append((rows, errors))
+    visit(learner, 4)
+    ((rows, errors),) = told
+    np.testing.assert_array_equal(errors, learner.replay.frames[rows][:, 0])
+    assert len(set(errors.tolist())) > 4
+
+
+def test_double_learning_lets_the_online_network_choose() -> None:
+    learner = learner_of(double=True)
+    for number in (1, 2):
+        visit(learner, number)
+    learner.errors = []
+    _, columns = learner.drawn(8)
+    following = columns["following"].squeeze(-1)
+    chosen = learner.bare_network.q_values(columns["next_observations"]).argmax(-1)
+    target = columns["rewards"] + columns["discounts"] * following[torch.arange(8), chosen]
+    said = learner.bare_network.q_values(columns["observations"])[torch.arange(8), columns["actions"]]
+    learner.loss(columns)
+    torch.testing.assert_close(learner.errors[0], target - said)
+
+
+def test_n_step_rewards_are_discounted_and_summed() -> None:
+    learner = learner_of(n_step=3, discount=0.5)
+    for number in (1, 2):
+        visit(learner, number)
+    _, columns = learner.drawn(8)
+    # Every reward is 1: 1 + 1/2 + 1/4, and what follows is worth 1/8.
+    assert columns["rewards"].tolist() == [1.75] * 8
+    assert columns["discounts"].tolist() == [0.125] * 8
+
+
+def test_means_are_over_the_rounds_that_have_a_name() -> None:
+    assert means([{"epsilon": 1.0}, {"epsilon": 0.5, "loss": 3.0}]) == {"epsilon": 0.75, "loss": 3.0}
