@@ -75,6 +75,37 @@ class TargetEnv(gymnasium.Env):
         return self.target
 
 
+class ChoiceEnv(gymnasium.Env):
+    """Observes one of four signs and is rewarded with 1 for the action of the same number.
+
+    Ten answers an episode, so a perfect policy's return is 10 and a random one's 2.5.
+    """
+
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
+    observation_space = Box(0.0, 1.0, (4,), np.float32)
+    action_space = Discrete(4)
+
+    def __init__(self) -> None:
+        self.render_mode = "rgb_array"
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.clock = 0
+        return self._draw(), {}
+
+    def step(self, action: Any):
+        self.clock += 1
+        reward = float(action == self.sign)
+        return self._draw(), reward, self.clock == 10, False, {}
+
+    def render(self):
+        return np.full((16, 16, 3), 64 * self.sign, np.uint8)
+
+    def _draw(self):
+        self.sign = int(self.np_random.integers(4))
+        return np.eye(4, dtype=np.float32)[self.sign]
+
+
 @dataclass(frozen=True)
 class CountingConfig:
     """Every border of an episode in known numbers."""
@@ -119,6 +150,29 @@ class TargetConfig:
 
     def build(self) -> gymnasium.Env:
         return TargetEnv()
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+@dataclass(frozen=True)
+class ChoiceConfig:
+    """A discrete task without memory: answer with the number of the sign that is shown."""
+
+    @property
+    def name(self) -> str:
+        return "probe-choice"
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {"random": 2.5}
+
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
+    def build(self) -> gymnasium.Env:
+        return ChoiceEnv()
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)

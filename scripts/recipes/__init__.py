@@ -12,14 +12,14 @@ from envs import atari, classic
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.names import near_matches, plain
-from envs.probe import CountingConfig, TargetConfig
+from envs.probe import ChoiceConfig, CountingConfig, TargetConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.mlp import MLPConfig
 from scripts.recipes import dqn, ppo
 
 Entry = TypeVar("Entry")
 
-PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetConfig())}
+PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetConfig(), ChoiceConfig())}
 ENCODERS: dict[str, type[Encoder]] = {"mlp": MLPConfig, "nature": NatureCNNConfig, "impala": ImpalaResNetConfig}
 RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "ppo": ppo.recipe,

@@ -50,16 +50,17 @@ def rainbow(environment: Environment) -> Experiment:
 # 2018) and those of Stable-Baselines3's tuned settings for Atari.
 ATARI = DQN()
 
-# CartPole and its like: rl-baselines3-zoo's settings (Raffin 2020) for DQN on CartPole-v1, whose target network
-# is hardly ever behind; the learning rate is annealed, or what was learnt is lost again.
+# CartPole and its like: many updates, five steps of real rewards, a target network that is hardly ever behind. The
+# learning rate is annealed, or what was learnt is lost again.
 CLASSIC_CONTROL = DQN(
     rollout_length=4,
     update_every_env_steps=2,
-    batch_size=64,
+    batch_size=128,
     learning_starts_env_steps=1_000,
-    target_update_every_env_steps=32,
+    target_update_every_env_steps=100,
     replay_capacity=100_000,
-    learning_rate=2.3e-3,
+    n_step=5,
+    learning_rate=1e-3,
     anneal_learning_rate=True,
     adam_epsilon=1e-8,
     epsilon_end=0.04,
