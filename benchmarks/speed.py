@@ -1,4 +1,4 @@
-"""How fast PPO trains on Space Invaders, side by side: python benchmarks/speed.py
+"""How fast agents train on Space Invaders, side by side: python benchmarks/speed.py
 
 Each contender is a file in contenders/ and runs alone, in a process of its own, once a round. A
 machine's speed drifts, so read the ratios, each taken within one round, before the absolute numbers.
@@ -22,7 +22,6 @@ import tyro
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "contenders"
-OURS = "praxis"
 CONTENDERS = {
     "praxis": ["praxis.py"],
     "praxis-2-runners": ["praxis.py", "--num-env-runners", "2"],
@@ -36,6 +35,11 @@ CONTENDERS = {
     "rllib-1-env": ["rllib.py", "--num-envs-per-env-runner", "1"],
     "rllib-tuned": ["rllib.py"],
     "rllib-tuned-2-runners": ["rllib.py", "--num-env-runners", "2"],
+    "dqn-praxis": ["dqn_praxis.py"],
+    "dqn-praxis-prioritised": ["dqn_praxis.py", "--prioritised"],
+    "dqn-praxis-rainbow": ["dqn_praxis.py", "--algo", "rainbow"],
+    "dqn-sb3": ["dqn_sb3.py"],
+    "dqn-rllib": ["dqn_rllib.py"],
 }
 START_UP_SECONDS = 600  # what a contender may take besides its measured seconds
 PACKAGES = ("torch", "ray", "stable-baselines3", "gymnasium", "ale-py", "numpy")
@@ -52,14 +56,12 @@ def main(
     Args:
         rounds: How often each contender is measured.
         seconds: Seconds that each measurement takes at least, in whole iterations.
-        contenders: Whom to measure; --contenders all for everyone.
+        contenders: Whom to measure, all against the first.
         output: Where the raw numbers go.
     """
-    names = list(CONTENDERS) if contenders == ("all",) else list(contenders)
+    names = list(contenders)
     if unknown := set(names) - set(CONTENDERS):
-        raise SystemExit(
-            f"There is no contender {', '.join(sorted(unknown))}; there are: {', '.join(CONTENDERS)}, all."
-        )
+        raise SystemExit(f"There is no contender {', '.join(sorted(unknown))}; there are: {', '.join(CONTENDERS)}.")
     result = {"command": " ".join(["python benchmarks/speed.py", *sys.argv[1:]]), **surroundings(), "rounds": []}
     for number in range(rounds):
         # There and back: a machine that grows slower or faster favours nobody.
@@ -106,13 +108,13 @@ def end_group(process: subprocess.Popen) -> None:
 
 
 def summary(rounds: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
-    """Median, lowest and highest speed of each contender, and of ours as a multiple of it."""
+    """Median, lowest and highest speed of each contender, and of the first as a multiple of it."""
     speeds = [{name: m["env_steps_per_second"] for name, m in r.items() if "error" not in m} for r in rounds]
     result = {}
     for name in names:
         own = [s[name] for s in speeds if name in s]
-        ratios = [s[OURS] / s[name] for s in speeds if name in s and OURS in s]
-        result[name] = {"env_steps_per_second": spread(own), "praxis_is_times_as_fast": spread(ratios)}
+        ratios = [s[names[0]] / s[name] for s in speeds if name in s and names[0] in s]
+        result[name] = {"env_steps_per_second": spread(own), "first_is_times_as_fast": spread(ratios)}
     return result
 
 
@@ -124,12 +126,12 @@ def spread(values: list[float]) -> dict[str, float] | None:
 
 def table(summaries: dict[str, Any]) -> str:
     lines = [
-        "| contender | env steps/s: median (min to max) | Praxis / contender: median (min to max) |",
+        "| contender | env steps/s: median (min to max) | first / contender: median (min to max) |",
         "|---|---|---|",
     ]
     for name, row in summaries.items():
         speed = cell(row["env_steps_per_second"], 0)
-        lines.append(f"| {name} | {speed} | {cell(row['praxis_is_times_as_fast'], 2)} |")
+        lines.append(f"| {name} | {speed} | {cell(row['first_is_times_as_fast'], 2)} |")
     return "\n".join(lines)
 
 

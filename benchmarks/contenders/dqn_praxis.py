@@ -1,0 +1,45 @@
+"""Praxis: the recipe `--algo dqn`, with a smaller replay, as agents/train.py runs it between two evaluations."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import ray
+import tyro
+from measure import count_parameters, measure
+
+from agents.algorithms.dqn import DQN
+from agents.engine.config import rllib_config
+from agents.train import start_ray
+from scripts import recipes
+
+
+def main(seconds: float = 30.0, algo: str = "dqn", prioritised: bool = False) -> None:
+    base = recipes.recipe_named(algo)(recipes.environment_named("SpaceInvaders"))
+    assert isinstance(base.algo, DQN)
+    settings = replace(
+        base.algo,
+        learning_starts_env_steps=1_000,
+        replay_capacity=50_000,
+        priority_exponent=0.6 if prioritised else base.algo.priority_exponent,
+    )
+    experiment = replace(base, algo=settings, total_env_steps=10_000_000)
+    experiment.validate()
+    start_ray(experiment)
+    algorithm = rllib_config(experiment).build_algo()
+
+    def iterate() -> int:
+        before = algorithm.env_steps
+        algorithm.train()
+        return algorithm.env_steps - before
+
+    network = algorithm.learner_group._learner.module["default_policy"]
+    measure(iterate, seconds, count_parameters(network))
+    algorithm.stop()
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
