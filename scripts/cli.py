@@ -1,5 +1,6 @@
 """What the commands share: the one place where tyro is called, and how a mistake is told."""
 
+import difflib
 import io
 import json
 import re
@@ -72,9 +73,10 @@ def in_one_line(box: str) -> str:
     """What tyro tells in a box of several lines: the mistake, and the options that come near."""
     lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
     mistake, *hints = "\n".join(lines).split("─" * 8)
-    near = [re.findall(r"--[\w.-]+", hint) for hint in hints if "Perhaps you meant" in hint]
-    advice = f" Did you mean {' or '.join(dict.fromkeys(near[0]))}?" if near and near[0] else ""
-    return " ".join(mistake.split()) + advice + (" --help lists every setting." if not advice else "")
+    near = [option for hint in hints if "Perhaps you meant" in hint for option in re.findall(r"--[\w.-]+", hint)]
+    nearest = difflib.get_close_matches(mistake, near, n=1, cutoff=0.0)
+    advice = f"Did you mean {nearest[0]}?" if nearest else "--help lists every setting."
+    return f"{' '.join(mistake.split()).rstrip('.')}. {advice}"
 
 
 def load_experiment(run_dir: Path) -> Experiment:
