@@ -36,6 +36,7 @@ def test_every_set_finds_the_answers(name, tmp_path):
         n_step=1,
         update_every_env_steps=4,
         batch_size=64,
+        num_quantiles=20,
     )
     result = played(replace(experiment, algo=algo, total_env_steps=8_000), tmp_path / "run")
     assert result.mean == 10.0  # of 10; a random policy's is 2.5
