@@ -202,18 +202,18 @@ class DQNLearner(ColumnarLearner):
         updates = new // settings.update_every_env_steps
         self.noise.manual_seed(self.generator.initial_seed())
         # All batches at once: as many reads of memory and passes through the target network as for one.
-        rows, columns = self.drawn(updates * settings.batch_size)
+        rows, columns = self.drawn(updates * settings.batch_size, updates)
         self.errors: list[Tensor] = []
         for i in range(updates):
-            yield {name: column[i::updates] for name, column in columns.items()}
-        in_order = torch.stack(self.errors, 1).flatten()
-        self.replay.prioritize(rows, in_order.cpu().numpy())
+            batch = slice(i * settings.batch_size, (i + 1) * settings.batch_size)
+            yield {name: column[batch] for name, column in columns.items()}
+        self.replay.prioritize(rows, torch.cat(self.errors).cpu().numpy())
 
-    def drawn(self, size: int) -> tuple[NDArray[np.int64], Columns]:
+    def drawn(self, size: int, batches: int = 1) -> tuple[NDArray[np.int64], Columns]:
         """Transitions to learn from: their rows in the replay, and their columns on the device."""
         settings = self.settings
         exponent = settings.importance_exponent + self.progress * (1 - settings.importance_exponent)
-        transitions = self.replay.draw(size, exponent)
+        transitions = self.replay.draw(size, exponent, batches)
         rewards = self.reward_model.reward(transitions)
         weighed = settings.discount ** np.arange(settings.n_step, dtype=np.float32)[:, None] * rewards
         columns: Columns = {

@@ -43,6 +43,9 @@ class ColumnarAlgorithm(Algorithm):
         self.recent_returns: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
         self.recent_lengths: deque[int] = deque(maxlen=EPISODES_IN_MEAN)
         super().setup(config)
+        self._runner_is_here = self.learner_group.is_local and self.env_runner_group.num_remote_workers() == 0
+        if self._runner_is_here:
+            self.each_learner(self._act_with)
 
     def training_step(self) -> None:
         """One round: experience of every environment, what the learner makes of it, and its weights to the runners."""
@@ -80,7 +83,9 @@ class ColumnarAlgorithm(Algorithm):
         self.seconds["learning"] += perf_counter() - started
 
     def synchronise(self) -> None:
-        """The learner's weights to every runner."""
+        """The learner's weights to every runner; the one in the learner's process acts with the learner's own."""
+        if self._runner_is_here:
+            return
         started = perf_counter()
         self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
         self.seconds["synchronising"] += perf_counter() - started
@@ -120,6 +125,9 @@ class ColumnarAlgorithm(Algorithm):
         self.recent_returns.extend(state["recent_returns"])
         self.recent_lengths.extend(state["recent_lengths"])
         self.synchronise()
+
+    def _act_with(self, learner: Any) -> None:
+        self.env_runner_group.local_env_runner.module = learner.bare_network
 
     def _sample_all_runners(self, env_steps: int) -> list[Sample]:
         if self.env_runner_group.num_remote_workers() == 0:

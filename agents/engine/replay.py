@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -104,9 +105,14 @@ class Replay:
         for t in range(len(experience.rewards)):
             self._add_step(experience, t)
 
-    def draw(self, size: int, importance_exponent: float = 0.0) -> Transitions:
-        """So many transitions, by priority where there are priorities; there must be some to draw."""
-        rows = self._uniform(size) if self.priorities is None else self.priorities.draw(size, self.random)
+    def draw(self, size: int, importance_exponent: float = 0.0, batches: int = 1) -> Transitions:
+        """So many transitions, by priority where there are priorities; there must be some to draw.
+
+        They are `batches` equal ones, one after the other, each from the whole range of priorities."""
+        if self.priorities is None:
+            rows = self._uniform(size)
+        else:
+            rows = self.priorities.draw(size, self.random).reshape(-1, batches).T.ravel()
         ends, rewards, discounts = self._windows(rows)
         return Transitions(
             rows=rows,
@@ -201,15 +207,20 @@ class Replay:
         return (rows + steps * self.num_envs) % len(self.rewards)
 
     def _observations(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """Observations (B, ...) at these rows, their stacks rebuilt, oldest frame first."""
-        back = np.arange(self.stack)[::-1]
-        wanted = (rows[:, None] - back * self.num_envs) % len(self.rewards)
-        frames = torch.from_numpy(self.frames)
+        """Observations (B, ...) at these rows, their stacks rebuilt, oldest frame first.
+
+        In memory, the frames of a stack are interleaved: that is how convolutions like to read them, and OpenCV
+        does it ten times faster than torch would later."""
+        back = np.arange(self.stack)[::-1, None]
+        frames = np.take(self.frames, (rows - back * self.num_envs) % len(self.rewards), 0)  # (stack, B, *frame)
+        frames[back > self.age[rows]] = 0
+        if self.stack == 1:
+            return torch.from_numpy(frames[0])
         # Pinned memory reaches a GPU while the processor goes on.
-        drawn = torch.empty((wanted.size, *frames.shape[1:]), dtype=frames.dtype, pin_memory=torch.cuda.is_available())
-        torch.index_select(frames, 0, torch.from_numpy(wanted.ravel()), out=drawn)
-        drawn.view(len(rows), self.stack, -1)[torch.from_numpy(back > self.age[rows][:, None])] = 0
-        return drawn.view(len(rows), *self.observation_shape)
+        shape = (len(rows), *self.frames.shape[1:], self.stack)
+        drawn = torch.empty(shape, dtype=torch.from_numpy(frames).dtype, pin_memory=torch.cuda.is_available())
+        cv2.merge(list(frames.reshape(self.stack, len(rows), -1)), drawn.numpy().reshape(len(rows), -1, self.stack))
+        return drawn.movedim(-1, 1)
 
     def save(self, folder: Path, previous: Path | None, limit_bytes: float = float("inf")) -> None:
         """Writes everything into a new `folder`; frames that lie in the `previous` one already are linked to.
