@@ -6,6 +6,7 @@ import copy
 import math
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.env_runner import OffPolicyEnvRunner
 from agents.engine.learner import ColumnarLearner, Columns
 from agents.engine.q_network import QNetwork
-from agents.engine.replay import Replay
+from agents.engine.replay import Replay, Transitions
 from agents.interfaces import Experience
 
 REPORT_EVERY_ENV_STEPS = 1_000
@@ -35,6 +36,8 @@ APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, appendix D
 class DQN:
     """Off-policy: learns what every action is worth from replayed experience."""
 
+    name: str = "dqn"
+    """What this choice of fields is called, in the run folder's name and in evaluations."""
     rollout_length: int = 4
     """Steps that each environment takes between two visits to the replay (T)."""
     update_every_env_steps: int = 4
@@ -102,10 +105,6 @@ class DQN:
         require_within(self, 0.0, math.inf, "learning_starts_env_steps", "checkpoint_replay_limit_gb")
         if self.learning_starts_env_steps > self.replay_capacity:
             raise ValueError("learning_starts_env_steps must not be above replay_capacity, or learning never starts.")
-
-    @property
-    def name(self) -> str:
-        return "dqn"
 
     @property
     def algorithm_class(self) -> type:
@@ -186,34 +185,46 @@ class DQNLearner(ColumnarLearner):
             n_step=settings.n_step,
             discount=settings.discount,
             priority_exponent=settings.priority_exponent,
-            seed=(self.config.seed or 0) + 1_000 * self._learner_index,
             memory_map=Path(tempfile.gettempdir()) if settings.memory_map_replay else None,
         )
+        self.thread = ThreadPoolExecutor(1)
+        self.ahead: Future[Transitions | None] | None = None
 
     def minibatches(self, experience: Experience, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
-        settings, learners = self.settings, max(1, self.config.num_learners)
-        self.replay.add(experience)
-        new = experience.env_steps() * learners
-        period = settings.target_update_every_env_steps
-        if self.env_steps // period != (self.env_steps - new) // period:
-            self.target.load_state_dict(self.bare_network.state_dict())
-        if not self.replay.ready or len(self.replay) * learners < settings.learning_starts_env_steps:
-            return
-        updates = new // settings.update_every_env_steps
-        self.noise.manual_seed(self.generator.initial_seed())
-        # All batches at once: as many reads of memory and passes through the target network as for one.
-        rows, columns = self.drawn(updates * settings.batch_size, updates)
-        self.errors: list[Tensor] = []
-        for i in range(updates):
-            batch = slice(i * settings.batch_size, (i + 1) * settings.batch_size)
-            yield {name: column[batch] for name, column in columns.items()}
-        self.replay.prioritize(rows, torch.cat(self.errors).cpu().numpy())
-
-    def drawn(self, size: int, batches: int = 1) -> tuple[NDArray[np.int64], Columns]:
-        """Transitions to learn from: their rows in the replay, and their columns on the device."""
+        """What is learnt from was there before `experience`, so that it could be drawn while that was sampled."""
         settings = self.settings
-        exponent = settings.importance_exponent + self.progress * (1 - settings.importance_exponent)
-        transitions = self.replay.draw(size, exponent, batches)
+        before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
+        updates = (self.env_steps - before) // settings.update_every_env_steps
+        period = settings.target_update_every_env_steps
+        if self.env_steps // period != before // period:
+            self.target.load_state_dict(self.bare_network.state_dict())
+        transitions = self.ahead.result() if self.ahead else self.draw(before, updates)
+        if transitions is not None:
+            self.noise.manual_seed(self.generator.initial_seed())
+            columns = self.columns(transitions)
+            self.errors: list[Tensor] = []
+            for start in range(0, len(transitions.rows), settings.batch_size):
+                yield {name: column[start : start + settings.batch_size] for name, column in columns.items()}
+            self.replay.prioritize(transitions.rows, torch.cat(self.errors).cpu().numpy())
+        self.replay.add(experience)
+        self.ahead = self.thread.submit(self.draw, self.env_steps, updates)
+
+    def draw(self, env_steps: int, batches: int) -> Transitions | None:
+        """All batches of a visit at once: as many reads of memory and passes through the target network as for one.
+
+        None before learning starts. It only reads, and follows from what the replay holds and `env_steps`."""
+        settings = self.settings
+        held = len(self.replay) * max(1, self.config.num_learners)
+        if not self.replay.ready or held < settings.learning_starts_env_steps:
+            return None
+        random = np.random.default_rng([self.config.seed or 0, self._learner_index, env_steps])
+        done = min(1.0, env_steps / self.total_env_steps)
+        exponent = settings.importance_exponent + done * (1 - settings.importance_exponent)
+        return self.replay.draw(batches * settings.batch_size, random, exponent, batches)
+
+    def columns(self, transitions: Transitions) -> Columns:
+        """What the loss asks for, on the device."""
+        settings = self.settings
         rewards = self.reward_model.reward(transitions)
         weighed = settings.discount ** np.arange(settings.n_step, dtype=np.float32)[:, None] * rewards
         columns: Columns = {
@@ -233,7 +244,7 @@ class DQNLearner(ColumnarLearner):
             columns["following"] = self.target(after)
             if settings.double:
                 columns["next_observations"] = after
-        return transitions.rows, columns
+        return columns
 
     def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
         network, values = self.bare_network, self.bare_network.values
@@ -274,6 +285,7 @@ class DQNLearner(ColumnarLearner):
         self.replay.save(self._own(folder), self._own(previous) if previous else None, limit)
 
     def load_replay(self, folder: Path) -> None:
+        self.ahead = None
         if self._own(folder).is_dir():
             self.replay.load(self._own(folder))
 

@@ -60,7 +60,6 @@ class Replay:
         n_step: int,
         discount: float,
         priority_exponent: float,
-        seed: int,
         memory_map: Path | None = None,
     ) -> None:
         """`stack` frames are stacked along the observation's first axis; 1 where none are.
@@ -86,7 +85,6 @@ class Replay:
         self.drawable = np.zeros(rows, np.bool_)
         self.added = 0  # env steps of each environment, ever
         self.oldest = 0  # the first of them that is still here
-        self.random = np.random.default_rng(seed)
         self.priorities = SumTree(rows) if priority_exponent > 0 else None
         self.priority_exponent, self.max_priority = priority_exponent, 1.0
         self.segment_steps = max(1, min(self.length, SEGMENT_BYTES // self._step_bytes()))
@@ -105,14 +103,16 @@ class Replay:
         for t in range(len(experience.rewards)):
             self._add_step(experience, t)
 
-    def draw(self, size: int, importance_exponent: float = 0.0, batches: int = 1) -> Transitions:
+    def draw(
+        self, size: int, random: np.random.Generator, importance_exponent: float = 0.0, batches: int = 1
+    ) -> Transitions:
         """So many transitions, by priority where there are priorities; there must be some to draw.
 
         They are `batches` equal ones, one after the other, each from the whole range of priorities."""
         if self.priorities is None:
-            rows = self._uniform(size)
+            rows = self._uniform(size, random)
         else:
-            rows = self.priorities.draw(size, self.random).reshape(-1, batches).T.ravel()
+            rows = self.priorities.draw(size, random).reshape(-1, batches).T.ravel()
         ends, rewards, discounts = self._windows(rows)
         return Transitions(
             rows=rows,
@@ -172,12 +172,12 @@ class Replay:
     def _rows(self, step: int) -> NDArray[np.int64]:
         return (step % self.length) * self.num_envs + np.arange(self.num_envs)
 
-    def _uniform(self, size: int) -> NDArray[np.int64]:
+    def _uniform(self, size: int, random: np.random.Generator) -> NDArray[np.int64]:
         first, count = self.oldest * self.num_envs, len(self)
         rows = np.empty(size, np.int64)
         missing = np.arange(size)
         while len(missing):
-            rows[missing] = (first + self.random.integers(count, size=len(missing))) % len(self.rewards)
+            rows[missing] = (first + random.integers(count, size=len(missing))) % len(self.rewards)
             missing = missing[~self.drawable[rows[missing]]]
         return rows
 
@@ -245,7 +245,6 @@ class Replay:
                 write_durably(folder / name, blob)
                 digests[name] = sha256(blob)
         state = {name: getattr(self, name) for name in (*COLUMNS, *COUNTERS)} | {"oldest": oldest, "frames": digests}
-        state["random"] = self.random.bit_generator.state
         state["priorities"] = None if self.priorities is None else self.priorities.leaves
         save_state(folder, state)
 
@@ -256,7 +255,6 @@ class Replay:
             raise ValueError(f"{folder} holds a replay of another size or kind of action than this one.")
         for name in (*COLUMNS, *COUNTERS, "oldest"):
             setattr(self, name, state[name])
-        self.random.bit_generator.state = state["random"]
         for name, digest in state["frames"].items():
             blob = (folder / name).read_bytes()
             if sha256(blob) != digest:

@@ -35,6 +35,7 @@ PLUGS: dict[str, type] = {
         ClassicConfig,
         CountingConfig,
         TargetConfig,
+        ChoiceConfig,
         PPO,
         DQN,
         EnvironmentReward,

@@ -17,12 +17,12 @@ def recipe(environment: Environment) -> Experiment:
 
 def double(environment: Environment) -> Experiment:
     """Van Hasselt et al. 2016."""
-    return experiment(environment, replace(settings(environment), double=True))
+    return experiment(environment, replace(settings(environment), name="double-dqn", double=True))
 
 
 def quantile(environment: Environment) -> Experiment:
     """Dabney et al. 2018, section 5 and appendix: 200 quantiles, Adam at 5e-5 with epsilon 0.01 / 32."""
-    algo = replace(settings(environment), values="quantile", learning_rate=5e-5, adam_epsilon=0.01 / 32)
+    algo = replace(settings(environment), name="qr-dqn", values="quantile", learning_rate=5e-5, adam_epsilon=0.01 / 32)
     return experiment(environment, algo)
 
 
@@ -30,6 +30,7 @@ def rainbow(environment: Environment) -> Experiment:
     """Hessel et al. 2018, table 1: everything, three steps, Adam at 6.25e-5, noisy nets instead of epsilon."""
     algo = replace(
         settings(environment),
+        name="rainbow",
         double=True,
         dueling=True,
         noisy=True,

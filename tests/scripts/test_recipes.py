@@ -16,7 +16,15 @@ from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.mlp import MLPConfig
 from scripts.recipes import ENCODERS, PLUGS, RECIPES, encoder_named, environment_named, recipe_named
 
-KINDS = ["SpaceInvaders", "CartPole-v1", "FrozenLake-v1", "Pendulum-v1", "probe-counting", "probe-target"]
+KINDS = [
+    "SpaceInvaders",
+    "CartPole-v1",
+    "FrozenLake-v1",
+    "Pendulum-v1",
+    "probe-counting",
+    "probe-target",
+    "probe-choice",
+]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +93,7 @@ def test_an_unknown_encoder_or_algorithm_is_told_with_those_there_are(lookup: An
 @pytest.mark.parametrize("name", [*KINDS, "Pong", "MsPacman", "MontezumaRevenge"])
 def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
     experiment = recipe_named(algorithm)(environment_named(name))
-    assert experiment.algo.name == ("ppo" if algorithm == "ppo" else "dqn")
+    assert experiment.algo.name == algorithm
     assert experiment.env == environment_named(name)
     if name in ("Pendulum-v1", "probe-target") and algorithm != "ppo":
         with pytest.raises(InvalidExperiment, match=r"Discrete from 0.*--algo ppo"):

@@ -118,9 +118,10 @@ def test_learning_starts_late_updates_come_often_and_the_target_follows_seldom()
         counts.append(visit(learner, number)[0])
         after = learner.target.state_dict()
         changed.append(any(not torch.equal(before[name], after[name]) for name in before))
-    # 16 env steps a visit are 4 updates, from the 32nd on; the target is copied at 48 and 96 env steps.
-    assert counts == [0, 4, 4, 4, 4, 4, 4]
-    assert changed == [False, False, True, False, False, True, False]
+    # 16 env steps a visit are 4 updates, once 32 are there before it. The target is copied at 48 env steps, when it is
+    # the same, and at 96.
+    assert counts == [0, 0, 4, 4, 4, 4, 4]
+    assert changed == [False, False, False, False, False, True, False]
 
 
 def test_errors_return_to_the_rows_that_they_are_of() -> None:
@@ -147,7 +148,7 @@ def test_double_learning_lets_the_online_network_choose() -> None:
     for number in (1, 2):
         visit(learner, number)
     learner.errors = []
-    _, columns = learner.drawn(8)
+    columns = learner.columns(learner.draw(32, 1))
     following = columns["following"].squeeze(-1)
     chosen = learner.bare_network.q_values(columns["next_observations"]).argmax(-1)
     target = columns["rewards"] + columns["discounts"] * following[torch.arange(8), chosen]
@@ -160,7 +161,7 @@ def test_n_step_rewards_are_discounted_and_summed() -> None:
     learner = learner_of(n_step=3, discount=0.5)
     for number in (1, 2):
         visit(learner, number)
-    _, columns = learner.drawn(8)
+    columns = learner.columns(learner.draw(32, 1))
     # Every reward is 1: 1 + 1/2 + 1/4, and what follows is worth 1/8.
     assert columns["rewards"].tolist() == [1.75] * 8
     assert columns["discounts"].tolist() == [0.125] * 8

@@ -18,7 +18,7 @@ from envs.atari import AtariConfig
 
 FRAME = (2, 3)
 DISCOUNT = 0.5
-UNIFORM: dict[str, Any] = {"priority_exponent": 0.0, "seed": 0}
+UNIFORM: dict[str, Any] = {"priority_exponent": 0.0}
 
 
 @dataclass
@@ -204,7 +204,8 @@ def filled(seed: int = 0, **changes: Any) -> tuple[Replay, list[list[Step]]]:
 
 def test_uniform_draws_take_every_row_that_can_be_drawn_equally_often() -> None:
     replay, _ = filled()
-    counts = np.bincount(np.concatenate([replay.draw(50).rows for _ in range(400)]), minlength=60)
+    random = np.random.default_rng(0)
+    counts = np.bincount(np.concatenate([replay.draw(50, random).rows for _ in range(400)]), minlength=60)
     assert counts[~replay.drawable].sum() == 0
     expected = 20_000 / replay.drawable.sum()
     chi_square = ((counts[replay.drawable] - expected) ** 2 / expected).sum()
@@ -214,14 +215,15 @@ def test_uniform_draws_take_every_row_that_can_be_drawn_equally_often() -> None:
 
 def test_priorities_decide_how_often_and_weights_undo_it() -> None:
     replay, _ = filled(priority_exponent=0.5)
+    random = np.random.default_rng(0)
     rows = np.flatnonzero(replay.drawable)
     errors = np.linspace(0.1, 4.0, len(rows))
     replay.prioritize(rows, errors)
-    counts = np.bincount(np.concatenate([replay.draw(1).rows for _ in range(20_000)]), minlength=60)[rows]
+    counts = np.bincount(np.concatenate([replay.draw(1, random).rows for _ in range(20_000)]), minlength=60)[rows]
     expected = 20_000 * np.sqrt(errors) / np.sqrt(errors).sum()
     freedom = len(rows) - 1
     assert ((counts - expected) ** 2 / expected).sum() < freedom + 3.3 * np.sqrt(2 * freedom)
-    drawn = replay.draw(64, importance_exponent=1.0)
+    drawn = replay.draw(64, random, importance_exponent=1.0)
     # By hand: probability ~ sqrt(error), so weight ~ 1 / sqrt(error), the largest of the batch 1.
     error = dict(zip(rows.tolist(), errors, strict=True))
     inverse = np.array([1 / np.sqrt(error[row]) for row in drawn.rows.tolist()])
@@ -241,7 +243,7 @@ def test_new_rows_come_with_the_largest_priority_yet() -> None:
 
 def test_what_was_overwritten_since_it_was_drawn_gets_no_priority() -> None:
     replay, columns = filled(priority_exponent=1.0)
-    drawn = replay.draw(40)
+    drawn = replay.draw(40, np.random.default_rng(0))
     replay.add(experience_of(columns, 50, 70))
     replay.prioritize(drawn.rows, np.full(40, 9.0))
     assert replay.priorities is not None
@@ -254,15 +256,15 @@ def test_what_is_saved_goes_on_as_if_it_had_not_stopped(
 ) -> None:
     monkeypatch.setattr(replay_module, "SEGMENT_BYTES", 7 * 2 * 6)  # seven steps a file
     replay, columns = filled(priority_exponent=prioritised)
-    replay.prioritize(replay.draw(20).rows, np.linspace(1, 2, 20))
+    replay.prioritize(replay.draw(20, np.random.default_rng(0)).rows, np.linspace(1, 2, 20))
     replay.save(tmp_path / "one", previous=None)
-    twin = make(30, 2, n_step=2, priority_exponent=prioritised, seed=99)
+    twin = make(30, 2, n_step=2, priority_exponent=prioritised)
     twin.load(tmp_path / "one")
     for buffer in (replay, twin):
         buffer.add(experience_of(columns, 50, 63))
     check_all_that_can_be_drawn(twin, columns, 63)
-    for _ in range(5):
-        one, other = replay.draw(16, 0.4), twin.draw(16, 0.4)
+    for seed in range(5):
+        one, other = (buffer.draw(16, np.random.default_rng(seed), 0.4, 2) for buffer in (replay, twin))
         for name in ("rows", "observations", "actions", "rewards", "discounts", "next_observations", "weights"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
         replay.prioritize(one.rows, one.rewards.sum(0))

@@ -1,0 +1,79 @@
+"""Stable-Baselines3's DQN learns, then plays whole games: what benchmarks/learning_dqn.py compares with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from dqn_sb3 import games, model
+from stable_baselines3 import DQN
+from stable_baselines3.common.callbacks import BaseCallback
+
+
+class Curve(BaseCallback):
+    """Mean of the latest 100 whole training games, every 1,000 env steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points: list[tuple[int, float]] = []
+
+    def _on_step(self) -> bool:
+        done = self.model.ep_info_buffer
+        if self.num_timesteps % 1_000 < self.training_env.num_envs and done:
+            self.points.append((self.num_timesteps, float(np.mean([game["r"] for game in done]))))
+        return True
+
+
+def main(
+    output: Path,
+    env: str = "SpaceInvaders",
+    seed: int = 1,
+    total_env_steps: int = 200_000,
+    games_to_play: int = 30,
+    epsilon: float = 0.001,
+) -> None:
+    """Trains with the settings of Praxis's recipe and writes returns and curve as JSON.
+
+    Args:
+        output: Where to.
+        env: The game.
+        seed: Of training; the games that are played to judge it have their own.
+        total_env_steps: How long to train.
+        games_to_play: Whole games, afterwards.
+        epsilon: Chance of a random action in them.
+    """
+    dqn = model(
+        env,
+        seed=seed,
+        total_env_steps=total_env_steps,
+        learning_starts=20_000,
+        buffer_size=total_env_steps,
+        stacks_once=True,
+    )
+    curve = Curve()
+    dqn.learn(total_env_steps, callback=curve)
+    returns = play(dqn, env, games_to_play, epsilon)
+    result: dict[str, Any] = {"mean": float(np.mean(returns)), "returns": returns, "curve": curve.points}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result) + "\n")
+
+
+def play(dqn: DQN, env: str, count: int, epsilon: float) -> list[float]:
+    """One whole game in each of `count` consoles, so that short ones do not count more often."""
+    consoles = games(env, count, seed=1_000_000, whole=True)
+    random = np.random.default_rng(1_000_000)
+    returns: dict[int, float] = {}
+    observations = consoles.reset()
+    while len(returns) < count:
+        actions, _ = dqn.predict(observations, deterministic=True)
+        anything = random.integers(consoles.action_space.n, size=count)  # pyright: ignore[reportAttributeAccessIssue]
+        actions = np.where(random.random(count) < epsilon, anything, actions)
+        observations, _, dones, infos = consoles.step(actions)
+        for n in np.flatnonzero(dones):
+            returns.setdefault(int(n), float(infos[n]["episode"]["r"]))
+    return [returns[n] for n in range(count)]
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
