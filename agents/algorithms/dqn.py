@@ -25,8 +25,7 @@ from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.env_runner import OffPolicyEnvRunner
 from agents.engine.learner import ColumnarLearner, Columns
 from agents.engine.q_network import QNetwork
-from agents.engine.replay import Replay, Transitions
-from agents.interfaces import Experience
+from agents.engine.replay import Frames, Replay, Transitions
 
 REPORT_EVERY_ENV_STEPS = 1_000
 APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, appendix D
@@ -190,7 +189,7 @@ class DQNLearner(ColumnarLearner):
         self.thread = ThreadPoolExecutor(1)
         self.ahead: Future[Transitions | None] | None = None
 
-    def minibatches(self, experience: Experience, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
+    def minibatches(self, experience: Frames, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
         """What is learnt from was there before `experience`, so that it could be drawn while that was sampled."""
         settings = self.settings
         before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
@@ -260,7 +259,7 @@ class DQNLearner(ColumnarLearner):
         terms = {"q_mean": values.mean(outputs.detach()).mean(), "td_error": errors.detach().abs().mean()}
         return (minibatch["weights"] * losses).mean(), terms
 
-    def after_update(self, experience: Experience) -> dict[str, float]:
+    def after_update(self, experience: Frames) -> dict[str, float]:
         runners = max(1, self.config.num_env_runners)
         epsilon = self.settings.exploration_at(self.env_steps, experience.num_envs, runners)
         metrics = {"epsilon": float(epsilon.mean()), "replay_fill": len(self.replay) / len(self.replay.rewards)}

@@ -11,7 +11,8 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from agents.interfaces import LEARNING_TERMINATED, Experience, Rollout
+from agents.engine.replay import Frames
+from agents.interfaces import LEARNING_TERMINATED, Rollout
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         self._generator = torch.Generator(self._device)
         self._needs_initial_reset = True
 
+    def observe(self, t: int) -> None:
+        """Fills row t of what is known before the step."""
+        self._columns.observations[t] = self._observations
+        self._columns.first[t] = self._lengths == 0
+
     def act(self, t: int, env_steps: int) -> NDArray:
         """Fills row t of the actions, and of what else the learner wants to know about them.
 
@@ -77,8 +83,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         started = perf_counter()
         environment_seconds = 0.0
         for t in range(len(columns.rewards)):
-            columns.observations[t] = self._observations
-            columns.first[t] = self._lengths == 0
+            self.observe(t)
             actions = self.act(t, env_steps)
 
             before = perf_counter()
@@ -117,7 +122,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
 
     def _allocate(self, length: int) -> Any:
         """Columns for so many steps, used again for every sample."""
-        return Experience(**self._shared_columns(length))
+        raise NotImplementedError
 
     def _shared_columns(self, length: int) -> dict[str, Any]:
         observation, action = self.env.single_observation_space, self.env.single_action_space
@@ -176,7 +181,14 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
 
 
 class OffPolicyEnvRunner(ColumnarEnvRunner):
-    """Explores around what the network thinks best, as much as the algorithm's `exploration_at` says."""
+    """Explores around what the network thinks best, as much as the algorithm's `exploration_at` says.
+
+    Of stacked frames it brings home the newest alone: the replay has the others."""
+
+    def observe(self, t: int) -> None:
+        columns = self._columns
+        columns.observations[t] = self._observations[:, -1] if self._stacks else self._observations
+        columns.first[t] = columns.starts[t] = self._lengths == 0
 
     def act(self, t: int, env_steps: int) -> NDArray:
         columns = self._columns
@@ -187,9 +199,16 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
             everywhere = settings.exploration_at(env_steps, runners * self.num_envs, runners)
             self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(self._device)
         with torch.no_grad():
-            actions = self.module.explore(self._prepared(columns.observations[t]), self._exploration, self._generator)
+            actions = self.module.explore(self._prepared(self._observations), self._exploration, self._generator)
         columns.actions[t] = actions.cpu().numpy()
         return columns.actions[t]
+
+    def _allocate(self, length: int) -> Frames:
+        self._stacks = self.config.env_config["environment"].frame_stack > 1
+        shared = self._shared_columns(length)
+        if self._stacks:
+            shared["observations"] = np.zeros_like(shared["observations"][:, :, -1])
+        return Frames(**shared, starts=np.zeros_like(shared["first"]))
 
 
 def to_bounds(actions: NDArray, space: Any) -> NDArray:

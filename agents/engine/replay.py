@@ -27,6 +27,13 @@ COUNTERS = ("added", "max_priority")
 
 
 @dataclass(frozen=True)
+class Frames(Experience):
+    """Experience to remember: of each observation's stack, the newest frame alone (T, N, *frame)."""
+
+    starts: NDArray[np.bool_]  # (T, N), an episode's first, whose stack is zeros but for this frame
+
+
+@dataclass(frozen=True)
 class Transitions:
     """B n-step transitions; `rows` says where in the ring they start."""
 
@@ -98,7 +105,7 @@ class Replay:
         """Whether there is anything to draw."""
         return bool(self.drawable.any())
 
-    def add(self, experience: Experience) -> None:
+    def add(self, experience: Frames) -> None:
         """Takes in T steps (T, N), in place of the oldest where it is full."""
         for t in range(len(experience.rewards)):
             self._add_step(experience, t)
@@ -132,19 +139,15 @@ class Replay:
             # A row that was overwritten since it was drawn cannot be drawn.
             self.priorities.set(rows, np.where(self.drawable[rows], errors**self.priority_exponent, 0.0))
 
-    def _add_step(self, experience: Experience, t: int) -> None:
+    def _add_step(self, experience: Frames, t: int) -> None:
         now, before = self._rows(self.added), self._rows(self.added - 1)
-        observations, first = experience.observations[t], experience.first[t]
-        whole = np.ones(self.num_envs, np.bool_)
-        if self.stack > 1:
-            # An episode starts with a stack whose past is zeros; where it is not, the past is unknown here.
-            for n in np.flatnonzero(first):
-                whole[n] = not observations[n, :-1].any()
-            observations = observations[:, -1]
+        first = experience.first[t]
+        # What follows from nothing here and is no start has a past that is unknown.
+        whole = experience.starts[t] if self.stack > 1 else np.ones(self.num_envs, np.bool_)
         older = np.minimum(self.age[before] + 1, self.stack - 1)
         if self.added > self.oldest:
             self.cut[before] = first & ~self.terminated[before]
-        self.frames[now] = observations
+        self.frames[now] = experience.observations[t]
         self.age[now] = np.where(first, 0, older)
         self.whole[now] = np.where(first, whole, self.whole[before] | (older == self.stack - 1))
         self.actions[now] = experience.actions[t]

@@ -10,7 +10,7 @@ import torch
 
 from agents.algorithms.dqn import DQN, means
 from agents.engine.config import rllib_config
-from agents.interfaces import Experience
+from agents.engine.replay import Frames
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
 from scripts.recipes import recipe_named
@@ -89,14 +89,15 @@ def learner_of(**changes: Any) -> Any:
     return config.build_learner(spaces=spaces)
 
 
-def some_experience(start: int) -> Experience:
+def some_experience(start: int) -> Frames:
     """Four steps of four environments, all in one long episode."""
     steps = np.arange(start, start + 4, dtype=np.float32)
     flags = np.zeros((4, 4), np.bool_)
     first = flags.copy()
     first[0] = start == 0
     observations = np.stack([np.repeat(steps[:, None], 4, 1), np.ones((4, 4))], -1).astype(np.float32)
-    return Experience(observations, np.zeros((4, 4), np.int64), np.ones((4, 4), np.float32), flags, flags, first)
+    rewards = np.ones((4, 4), np.float32)
+    return Frames(observations, np.zeros((4, 4), np.int64), rewards, flags, flags, first, first)
 
 
 def visit(learner: Any, number: int) -> tuple[int, list[dict[str, Any]]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.engine.config import rllib_config
-from agents.engine.env_runner import OnPolicyEnvRunner
+from agents.engine.env_runner import OffPolicyEnvRunner, OnPolicyEnvRunner
 from envs.atari import AtariConfig
 from envs.probe import CountingConfig
 from scripts.recipes import recipe_named
@@ -99,3 +99,25 @@ def test_an_environment_that_resets_in_the_next_step_is_refused():
 
     with pytest.raises(ValueError, match="reset in the same step"):
         runner_for(NextStep(), num_envs=2, rollout_length=4)
+
+
+def test_of_stacked_frames_the_newest_comes_home_and_each_games_start_is_told():
+    environment = AtariConfig("Breakout", max_frames_per_episode=200)
+    experiment = recipe_named("dqn")(environment)
+    algorithm = replace(experiment.algo, rollout_length=60)
+    runner = OffPolicyEnvRunner(config=rllib_config(replace(experiment, algo=algorithm, num_envs=2)), worker_index=0)
+    frames = runner.sample(env_steps=0).experience
+    env = environment.build_vector(2)
+    observations, _ = env.reset(seed=runner._seed_at(0))
+    for t in range(60):
+        np.testing.assert_array_equal(frames.observations[t], observations[:, -1])
+        np.testing.assert_array_equal(frames.starts[t], ~observations[:, :-1].any(axis=(1, 2, 3)))
+        observations, rewards, _, truncated, _ = env.step(frames.actions[t])
+        np.testing.assert_array_equal(frames.rewards[t], rewards)
+        np.testing.assert_array_equal(frames.truncated[t], truncated)
+    env.close()
+    assert frames.starts.sum() > 2
+    # A border between runners is no start, nor does it make one.
+    apart = frames.set_apart()
+    assert apart.first[0].all()
+    np.testing.assert_array_equal(apart.starts, frames.starts)

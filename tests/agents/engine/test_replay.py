@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from agents.engine import replay as replay_module
-from agents.engine.replay import Replay
-from agents.interfaces import Experience
+from agents.engine.replay import Frames, Replay
 from envs.atari import AtariConfig
 
 FRAME = (2, 3)
@@ -53,17 +52,19 @@ def episodes(rng: np.random.Generator, steps: int, stack: int) -> list[Step]:
     return made
 
 
-def experience_of(columns: list[list[Step]], start: int, stop: int) -> Experience:
+def experience_of(columns: list[list[Step]], start: int, stop: int) -> Frames:
     def column(name: str, dtype: Any) -> NDArray:
         return np.stack([[getattr(steps[t], name) for steps in columns] for t in range(start, stop)]).astype(dtype)
 
-    return Experience(
-        observations=column("observation", np.uint8),
+    first, observations = column("first", np.bool_), column("observation", np.uint8)
+    return Frames(
+        observations=observations[:, :, -1] if observations.shape[2] > 1 else observations,
         actions=column("action", np.int64),
         rewards=column("reward", np.float32),
         terminated=column("terminated", np.bool_),
         truncated=column("truncated", np.bool_),
-        first=column("first", np.bool_),
+        first=first,
+        starts=first,
     )
 
 
@@ -164,8 +165,8 @@ def test_stacks_of_real_games_are_rebuilt_to_the_bit() -> None:
         before = observations.copy()
         observations, rewards, over, truncated, info = env.step(actions)
         terminated = info["learning_terminated"]
-        step = (before, actions, rewards, terminated, truncated & ~terminated, first)
-        replay.add(Experience(*(np.asarray(column)[None] for column in step)))
+        step = (before[:, -1], actions, rewards, terminated, truncated & ~terminated, first, first)
+        replay.add(Frames(*(np.asarray(column)[None] for column in step)))
         seen.append(before)
         first = over | truncated
     assert replay.drawable.sum() > 200
