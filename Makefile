@@ -27,7 +27,7 @@ lock: $(UV)
 
 .venv/ready: requirements.lock | $(UV)
 	$(UV) venv --allow-existing --python 3.11 .venv
-	$(UV) pip sync --python .venv requirements.lock
+	$(UV) pip sync --compile-bytecode --python .venv requirements.lock
 	touch $@
 
 .uv/bin/uv:

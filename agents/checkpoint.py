@@ -69,8 +69,7 @@ def write_checkpoint(checkpoints: Path, name: str, save_into: Callable[[str], No
 
     A kill at any moment leaves the older ones."""
     checkpoints.mkdir(parents=True, exist_ok=True)
-    for leftover in checkpoints.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(leftover)
+    remove_leftovers(checkpoints)
     beside, final = checkpoints / f"{TEMPORARY}{name}", checkpoints / name
     save_into(str(beside))
     if final.exists():
@@ -78,6 +77,12 @@ def write_checkpoint(checkpoints: Path, name: str, save_into: Callable[[str], No
     os.replace(beside, final)
     sync_folder(checkpoints)
     return final
+
+
+def remove_leftovers(checkpoints: Path) -> None:
+    """Checkpoints that a kill left incomplete."""
+    for leftover in checkpoints.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(leftover)
 
 
 def remove_old_checkpoints(checkpoints: Path, keep: int, best: str | None) -> None:

@@ -89,6 +89,12 @@ class Experiment:
         except ValueError as mistake:
             raise InvalidExperiment(str(mistake)) from mistake
 
+    def checkpoint_bytes(self) -> int:
+        """What checkpoints may hold on the disk at a time, besides networks."""
+        environment = self.env.build()
+        environment.close()
+        return self.algo.checkpoint_bytes(environment.observation_space, self.total_env_steps)
+
     def to_json(self) -> dict[str, Any]:
         return to_json(self)
 
@@ -110,25 +116,23 @@ def require(condition: bool, otherwise: str) -> None:
         raise InvalidExperiment(otherwise)
 
 
-def check_new_folder(run_dir: Path) -> None:
+def check_new_folder(run_dir: Path, checkpoint_bytes: int = 0) -> None:
     """Raises InvalidExperiment for a run folder that has something in it, or no room to write."""
     require(
         not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())),
         f"{run_dir} exists already; choose another --run-dir, or go on with it: --resume {run_dir}",
     )
-    check_disk(run_dir)
+    check_disk(run_dir, checkpoint_bytes)
 
 
-def check_disk(run_dir: Path) -> None:
-    """Raises InvalidExperiment where a checkpoint could not be written."""
+def check_disk(run_dir: Path, checkpoint_bytes: int = 0) -> None:
+    """Raises InvalidExperiment where checkpoints could not be written; `checkpoint_bytes` is besides networks."""
     nearest = next(p for p in (run_dir, *run_dir.absolute().parents) if p.exists())
     require(nearest.is_dir(), f"{nearest} is a file, not a folder to write a run into.")
     require(os.access(nearest, os.W_OK | os.X_OK), f"{nearest} cannot be written to.")
-    free = shutil.disk_usage(nearest).free
-    require(
-        free > FREE_DISK_BYTES,
-        f"Only {free >> 20} MiB are free at {nearest}; a run needs at least {FREE_DISK_BYTES >> 20} MiB.",
-    )
+    free, needed = shutil.disk_usage(nearest).free, FREE_DISK_BYTES + checkpoint_bytes
+    hint = " Most of it is the replay; see --algo.checkpoint-replay-limit-gb." if checkpoint_bytes else ""
+    require(free > needed, f"Only {free >> 20:,} MiB are free at {nearest}; this run needs {needed >> 20:,} MiB.{hint}")
 
 
 def dashed(name: str) -> str:

@@ -151,8 +151,8 @@ class Rollout(Experience):
 class RewardModel(Protocol):
     """Decides what the learner is rewarded for; the true return is always logged apart."""
 
-    def reward(self, experience: Experience) -> NDArray[np.float32]:
-        """The reward (T, N) to learn from."""
+    def reward(self, experience: Any) -> NDArray[np.float32]:
+        """The reward (T, N) to learn from: of Experience, or of what a replay draws, whose `rewards` are (n, B)."""
         ...
 
 
@@ -186,6 +186,10 @@ class Algorithm(Protocol):
 
     def check(self, environment: gymnasium.Env, num_envs: int, num_learners: int) -> None:
         """Raises ValueError, in one line, for settings that cannot train on this environment."""
+        ...
+
+    def checkpoint_bytes(self, observation_space: gymnasium.Space, total_env_steps: int) -> int:
+        """What checkpoints may hold on the disk at a time, besides networks."""
         ...
 
     def module_config(self) -> dict[str, Any]:

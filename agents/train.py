@@ -22,6 +22,7 @@ import torch
 from agents.checkpoint import (
     checkpoint_name,
     load_state,
+    remove_leftovers,
     remove_old_checkpoints,
     write_checkpoint,
     write_durably,
@@ -43,7 +44,7 @@ def train(experiment: Experiment) -> Path:
     Raises InvalidExperiment before anything is started or written."""
     experiment.validate()
     run_dir = Path(experiment.run_dir or default_run_dir(experiment))
-    check_new_folder(run_dir)
+    check_new_folder(run_dir, experiment.checkpoint_bytes())
     start_ray(experiment)
     run_dir.mkdir(parents=True, exist_ok=True)
     run(Keeper(replace(experiment, run_dir=str(run_dir)), run_dir, saved_at=-1), checkpoint=None)
@@ -56,7 +57,9 @@ def resume(experiment: Experiment, run_dir: Path) -> Path:
     Raises InvalidExperiment if there is none, or none that can be read."""
     checkpoint = chosen_checkpoint(run_dir, "latest")
     experiment.validate()
-    check_disk(run_dir)
+    remove_leftovers(run_dir / "checkpoints")
+    already = sum(file.stat().st_size for file in checkpoint.rglob("*") if file.is_file())
+    check_disk(run_dir, max(0, experiment.checkpoint_bytes() - already))
     load_network(experiment, checkpoint)  # so that a checkpoint that does not fit is told of now
     done = load_state(checkpoint)["env_steps"]
     require(
@@ -73,7 +76,12 @@ def run(keeper: "Keeper", checkpoint: Path | None) -> None:
     experiment, run_dir = keeper.experiment, keeper.run_dir
     algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
     if checkpoint is not None:
-        algorithm.load_checkpoint(str(checkpoint))
+        try:
+            algorithm.load_checkpoint(str(checkpoint))
+        except ValueError as misfit:
+            algorithm.stop()
+            ray.shutdown()
+            raise InvalidExperiment(str(getattr(misfit, "cause", misfit))) from misfit
     write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
     network = build_network(experiment)
     log = RunLog(run_dir, algorithm.env_steps)
@@ -220,6 +228,8 @@ def start_ray(experiment: Experiment) -> None:
         except (ConnectionError, ValueError) as silence:
             raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
         return
+    # Ray would have its workers yield to every other program: runners would starve beside a busy learner.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     ray.init(
         address="local",
         # Actors import what this process can import, wherever it was started from.

@@ -17,10 +17,11 @@ class NatureCNNConfig:
     """Three convolutions and a dense layer, for stacks of small images (Mnih et al. 2015)."""
 
     features: int = 512
-    """Width of the dense layer."""
+    """Width of the dense layer; 0 leaves it out, for heads that begin with one of their own."""
 
     def build(self, observation_space: gymnasium.Space) -> "NatureCNN":
-        check_widths(self.features)
+        if self.features < 0:
+            raise ValueError(f"The dense layer's width must be at least 0, not {self.features}.")
         channels, height, width = image_shape(observation_space, smallest=36)
         return NatureCNN(self, channels, height, width)
 
@@ -41,9 +42,9 @@ class NatureCNN(nn.Module):
             FlattenPixels(),
         )
         flat = flat_size(convolutions, channels, height, width)
-        dense = orthogonal(nn.Linear(flat, config.features))
-        self.torso = nn.Sequential(*convolutions, dense, nn.ReLU(inplace=True))
-        self.output_dim = config.features
+        dense = [orthogonal(nn.Linear(flat, config.features)), nn.ReLU(inplace=True)] if config.features else []
+        self.torso = nn.Sequential(*convolutions, *dense)
+        self.output_dim = config.features or flat
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, images: Tensor) -> Tensor:

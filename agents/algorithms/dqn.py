@@ -28,7 +28,8 @@ from agents.engine.q_network import QNetwork
 from agents.engine.replay import Frames, Replay, Transitions
 
 REPORT_EVERY_ENV_STEPS = 1_000
-APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, appendix D
+MOST_TRANSITIONS_A_VISIT = 16_384  # drawn at once: half a gigabyte of Atari images, and as much again that follow
+APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, section 4.1
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class DQN:
     """Transitions a gradient step, on each learner."""
     learning_starts_env_steps: int = 20_000
     """Env steps to collect before the first gradient step."""
-    target_update_every_env_steps: int = 8_000
+    target_update_every_env_steps: int = 1_000
     """Env steps between copies of the network to the target network."""
     replay_capacity: int = 1_000_000
     """Env steps to remember; on Atari 7 KB each."""
@@ -71,6 +72,8 @@ class DQN:
     """The online network chooses the action that the target network values."""
     dueling: bool = False
     """Value and advantages in streams of their own."""
+    stream_width: int = 512
+    """Width of each stream's hidden layer."""
     noisy: bool = False
     """Explore by learnt noise in the head's weights; set epsilon to 0 with it."""
     values: Literal["expectation", "categorical", "quantile"] = "expectation"
@@ -90,7 +93,8 @@ class DQN:
     epsilon_end: float = 0.01
     """Chance of a random action in the end."""
     epsilon_decay_env_steps: int = 100_000
-    """Env steps in which it falls linearly. With several runners, environments differ from there on, as in Ape-X."""
+    """Env steps in which it falls linearly. With several runners it falls in each environment to a chance of its
+    own instead, from 0.4 to 0.0007, as in Ape-X."""
     evaluation_epsilon: float = 0.001
     """Chance of a random action in evaluations (Castro et al. 2018)."""
 
@@ -98,12 +102,11 @@ class DQN:
         require_above(self, 0.0, "rollout_length", "update_every_env_steps", "batch_size", "n_step")
         require_above(self, 0.0, "target_update_every_env_steps", "replay_capacity", "epsilon_decay_env_steps")
         require_above(self, 0.0, "learning_rate", "adam_epsilon", "max_gradient_norm", "value_limit")
+        require_above(self, 0.0, "stream_width", "checkpoint_replay_limit_gb")
         require_above(self, 1.0, "num_atoms", "num_quantiles")
         require_within(self, 0.0, 1.0, "discount", "priority_exponent", "importance_exponent")
         require_within(self, 0.0, 1.0, "epsilon_start", "epsilon_end", "evaluation_epsilon")
-        require_within(self, 0.0, math.inf, "learning_starts_env_steps", "checkpoint_replay_limit_gb")
-        if self.learning_starts_env_steps > self.replay_capacity:
-            raise ValueError("learning_starts_env_steps must not be above replay_capacity, or learning never starts.")
+        require_within(self, 0.0, math.inf, "learning_starts_env_steps")
 
     @property
     def algorithm_class(self) -> type:
@@ -131,6 +134,16 @@ class DQN:
                 f"{self.update_every_env_steps}; change --algo.rollout-length or --num-envs."
             )
         shape = environment.observation_space.shape or ()
+        self.check_visit(num_envs * self.rollout_length)
+        ring = self.replay_capacity // max(1, num_learners) // (num_envs // max(1, num_learners))  # steps of each
+        smallest = self.n_step + (shape[0] if len(shape) == 3 else 1) + 1
+        if ring < smallest:
+            raise ValueError(f"replay_capacity must be at least {smallest * num_envs:,} with {num_envs} environments.")
+        if ring * num_envs < self.learning_starts_env_steps:
+            raise ValueError(
+                f"Learning would never start: the replay holds {ring * num_envs:,} env steps, and "
+                f"learning_starts_env_steps is {self.learning_starts_env_steps:,}."
+            )
         if len(shape) == 3 and not self.memory_map_replay:
             frames = self.replay_capacity * math.prod(shape[1:])
             free = psutil.virtual_memory().available
@@ -140,8 +153,35 @@ class DQN:
                     f"{free / 2**30:.1f} are free; lower it, or use --algo.memory-map-replay."
                 )
 
+    def check_visit(self, env_steps: int) -> None:
+        """Raises ValueError where this many env steps are too many between two visits to the replay."""
+        if env_steps > self.target_update_every_env_steps:
+            raise ValueError(
+                f"{env_steps:,} env steps between two visits to the replay are more than "
+                f"target_update_every_env_steps, {self.target_update_every_env_steps:,}; lower --algo.rollout-length."
+            )
+        transitions = env_steps // self.update_every_env_steps * self.batch_size
+        if transitions > MOST_TRANSITIONS_A_VISIT:
+            raise ValueError(
+                f"{env_steps:,} env steps between two visits to the replay would draw {transitions:,} transitions at "
+                f"once; {MOST_TRANSITIONS_A_VISIT:,} are the most; lower --algo.rollout-length."
+            )
+
+    def checkpoint_bytes(self, observation_space: gymnasium.Space, total_env_steps: int) -> int:
+        """The frames of the newest checkpoint and those of the best, which may be others."""
+        shape: tuple[int, ...] = observation_space.shape or ()
+        frame = (
+            math.prod(shape[1:] if len(shape) == 3 else shape) * (observation_space.dtype or np.dtype(float)).itemsize
+        )
+        held = min(self.replay_capacity, total_env_steps) * frame
+        return 2 * int(min(held, self.checkpoint_replay_limit_gb * 1e9)) if self.checkpoint_replay else 0
+
     def module_config(self) -> dict[str, Any]:
-        own = {"dueling": self.dueling, "noisy": self.noisy, "evaluation_epsilon": self.evaluation_epsilon}
+        own = {
+            "stream_width": self.stream_width if self.dueling else 0,
+            "noisy": self.noisy,
+            "evaluation_epsilon": self.evaluation_epsilon,
+        }
         return own | {"values": self.value_distribution()}
 
     def value_distribution(self) -> ValueDistribution:
@@ -158,10 +198,11 @@ class DQN:
     def exploration_at(self, env_steps: int, num_envs: int, num_runners: int) -> NDArray[np.float32]:
         """Epsilon of each environment: (num_envs,)."""
         done = min(1.0, env_steps / self.epsilon_decay_env_steps)
-        epsilon = self.epsilon_start + done * (self.epsilon_end - self.epsilon_start)
         if num_runners < 2 or self.noisy:
-            return np.full(num_envs, epsilon, np.float32)
-        return (max(epsilon, APEX_EPSILON) ** (1 + APEX_EXPONENT * np.linspace(0, 1, num_envs))).astype(np.float32)
+            end = np.full(num_envs, self.epsilon_end)
+        else:
+            end = APEX_EPSILON ** (1 + APEX_EXPONENT * np.linspace(0, 1, num_envs))
+        return (self.epsilon_start + done * (end - self.epsilon_start)).astype(np.float32)
 
 
 class DQNLearner(ColumnarLearner):
@@ -261,7 +302,8 @@ class DQNLearner(ColumnarLearner):
 
     def after_update(self, experience: Frames) -> dict[str, float]:
         runners = max(1, self.config.num_env_runners)
-        epsilon = self.settings.exploration_at(self.env_steps, experience.num_envs, runners)
+        num_envs = experience.num_envs * max(1, self.config.num_learners)
+        epsilon = self.settings.exploration_at(self.env_steps, num_envs, runners)
         metrics = {"epsilon": float(epsilon.mean()), "replay_fill": len(self.replay) / len(self.replay.rewards)}
         priorities = self.replay.priorities
         if priorities is not None and len(self.replay):
@@ -285,8 +327,7 @@ class DQNLearner(ColumnarLearner):
 
     def load_replay(self, folder: Path) -> None:
         self.ahead = None
-        if self._own(folder).is_dir():
-            self.replay.load(self._own(folder))
+        self.replay.load(self._own(folder))
 
     def _own(self, folder: Path) -> Path:
         return folder / f"replay-{self._learner_index}"
@@ -296,7 +337,8 @@ class DQNAlgorithm(ColumnarAlgorithm):
     def training_step(self) -> None:
         """Many rounds of some steps and some updates, reported as one."""
         reported, before = [], self.env_steps
-        while self.env_steps - before < REPORT_EVERY_ENV_STEPS:
+        stop = min(before + REPORT_EVERY_ENV_STEPS, self.config.learner_config_dict["total_env_steps"])
+        while self.env_steps < stop:
             super().training_step()
             reported.append(self.learner_metrics)
         self.learner_metrics = means(reported)
@@ -306,11 +348,17 @@ class DQNAlgorithm(ColumnarAlgorithm):
         if self.config.learner_config_dict["algorithm"].checkpoint_replay:
             folder, previous = Path(checkpoint_dir).absolute(), self.last_checkpoint
             self.each_learner(lambda learner: learner.save_replay(folder, previous))
+            if len(list(folder.glob("replay-*"))) < max(1, self.config.num_learners):
+                raise OSError(f"Not every learner's replay arrived in {folder}: all machines must share that folder.")
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         super().load_checkpoint(checkpoint_dir)
         folder = Path(checkpoint_dir).absolute()
-        self.each_learner(lambda learner: learner.load_replay(folder))
+        saved, learners = len(list(folder.glob("replay-*"))), max(1, self.config.num_learners)
+        if saved not in (0, learners):
+            raise ValueError(f"{folder} has the replays of {saved} learners, not of {learners}.")
+        if saved:
+            self.each_learner(lambda learner: learner.load_replay(folder))
 
 
 def means(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -106,6 +106,9 @@ class PPO:
                 f"on {max(1, num_learners)} learner(s). Change --algo.minibatch-size or --algo.rollout-length."
             )
 
+    def checkpoint_bytes(self, observation_space: gymnasium.Space, total_env_steps: int) -> int:
+        return 0
+
     def module_config(self) -> dict[str, Any]:
         return {"share_encoder": self.share_encoder, "normalize_observations": self.normalize_observations}
 

@@ -55,10 +55,11 @@ class Categorical:
         return (outputs.softmax(-1) * self.support(outputs.device)).sum(-1)
 
     def loss(self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
-        """The cross-entropy to the projected target; it is the error, too (Hessel et al. 2018)."""
+        """The cross-entropy to the projected target; the error is their divergence (Hessel et al. 2018)."""
         target = self.project(following.softmax(-1), rewards, discounts)
         losses = -(target * outputs.log_softmax(-1)).sum(-1)
-        return losses, losses.detach()
+        # What is learnt perfectly has no divergence, however uncertain the target is.
+        return losses, (losses.detach() + torch.xlogy(target, target).sum(-1)).clamp_min(0)
 
     def project(self, probabilities: Tensor, rewards: Tensor, discounts: Tensor) -> Tensor:
         """The distribution of rewards + discounts * return, each mass shared between its two neighbours: (B, K)."""

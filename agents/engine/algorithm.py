@@ -61,7 +61,8 @@ class ColumnarAlgorithm(Algorithm):
             arrived = self._sample_all_runners(self.env_steps + collected) or self._wait_for_runners()
             samples += arrived
             collected = sum(sample.experience.num_envs for sample in samples)
-        parts = self._with_borders(samples)
+        # Those that live may have done more than their dead colleagues would have.
+        parts = self._with_borders(samples)[: wanted // samples[0].experience.num_envs]
         experience = type(parts[0]).concatenate(parts)
         self._count(samples, experience)
         self.seconds["sampling"] += perf_counter() - started
@@ -145,12 +146,15 @@ class ColumnarAlgorithm(Algorithm):
         raise ConnectionError(f"No environment runner came back within {RUNNERS_RETURN_SECONDS:.0f} seconds.")
 
     def _with_borders(self, samples: list[Sample]) -> list[Any]:
-        """Each sample's experience; where another runner stood last time, nothing follows from what it did."""
+        """Each sample's experience, which follows from what stood at its place last time if that was all that its
+        runner did then, and this is all that it did now; else it is set apart."""
         before, self._order = self._order, [sample.runner for sample in samples]
-        return [
-            sample.experience if before[place : place + 1] == [sample.runner] else sample.experience.set_apart()
-            for place, sample in enumerate(samples)
-        ]
+        parts = []
+        for place, sample in enumerate(samples):
+            follows = before[place : place + 1] == [sample.runner]
+            alone = before.count(sample.runner) == self._order.count(sample.runner) == 1
+            parts.append(sample.experience if follows and alone else sample.experience.set_apart())
+        return parts
 
     def _count(self, samples: list[Sample], experience: Experience) -> None:
         self.env_steps += experience.env_steps()

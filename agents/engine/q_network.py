@@ -16,8 +16,8 @@ class QNetwork(TorchRLModule):
     Call it in two steps, as the actor-critic: `prepare` once an observation, then the module.
     The encoder may run in bfloat16; the head, and all that follows it, is float32.
 
-    `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `dueling`, `noisy`, `precision`,
-    `evaluation_epsilon`.
+    `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `stream_width` (0 for a head without
+    streams), `noisy` (layers of the head), `precision`, `evaluation_epsilon`.
     """
 
     def setup(self) -> None:
@@ -30,12 +30,10 @@ class QNetwork(TorchRLModule):
         self.encoder = config["encoder"].build(self.observation_space)
         layer = NoisyLinear if config["noisy"] else nn.Linear
         features, outputs = self.encoder.output_dim, self.num_actions * self.values.num_outputs
-        if config["dueling"]:
+        if width := config["stream_width"]:
             # Two streams (Wang et al. 2016), each with a layer of its own.
-            self.advantage = nn.Sequential(layer(features, features), nn.ReLU(), layer(features, outputs))
-            self.state_value = nn.Sequential(
-                layer(features, features), nn.ReLU(), layer(features, self.values.num_outputs)
-            )
+            self.advantage = nn.Sequential(layer(features, width), nn.ReLU(), layer(width, outputs))
+            self.state_value = nn.Sequential(layer(features, width), nn.ReLU(), layer(width, self.values.num_outputs))
         else:
             self.advantage, self.state_value = layer(features, outputs), None
 

@@ -5,6 +5,8 @@ the newest one alone, a quarter of the bytes, and rebuilds stacks when they are 
 return is made of is decided then, too, so that rewards may be relabelled.
 """
 
+import math
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +96,14 @@ class Replay:
         self.oldest = 0  # the first of them that is still here
         self.priorities = SumTree(rows) if priority_exponent > 0 else None
         self.priority_exponent, self.max_priority = priority_exponent, 1.0
+        self.kind = {
+            "num_envs": num_envs,
+            "steps": self.length,
+            "observation_shape": list(observation_shape),
+            "action_shape": list(action_shape),
+            "n_step": n_step,
+            "prioritised": self.priorities is not None,
+        }
         self.segment_steps = max(1, min(self.length, SEGMENT_BYTES // self._step_bytes()))
 
     def __len__(self) -> int:
@@ -232,7 +242,8 @@ class Replay:
         `limit_bytes` of frames the oldest steps are left out.
         """
         folder.mkdir(parents=True)
-        oldest = max(self.oldest, self.added - int(min(limit_bytes / self._step_bytes(), self.added)))
+        kept = max(1, int(min(limit_bytes / self._step_bytes(), self.added)))
+        oldest = max(self.oldest, self.added - kept)
         known = load_state(previous)["frames"] if previous is not None and previous.is_dir() else {}
         digests: dict[str, str] = {}
         for start in range(oldest // self.segment_steps * self.segment_steps, self.added, self.segment_steps):
@@ -248,14 +259,16 @@ class Replay:
                 write_durably(folder / name, blob)
                 digests[name] = sha256(blob)
         state = {name: getattr(self, name) for name in (*COLUMNS, *COUNTERS)} | {"oldest": oldest, "frames": digests}
+        state["kind"] = self.kind
         state["priorities"] = None if self.priorities is None else self.priorities.leaves
         save_state(folder, state)
 
     def load(self, folder: Path) -> None:
         """What `save` wrote of a replay of the same kind. Raises ValueError where it is damaged or of another kind."""
         state = load_state(folder)
-        if any(state[name].shape != getattr(self, name).shape for name in COLUMNS):
-            raise ValueError(f"{folder} holds a replay of another size or kind of action than this one.")
+        if others := {name: value for name, value in state["kind"].items() if value != self.kind[name]}:
+            told = "; ".join(f"{name} {value}, not {self.kind[name]}" for name, value in others.items())
+            raise ValueError(f"The replay in {folder} was made with {told}. Go on with what it was made with.")
         for name in (*COLUMNS, *COUNTERS, "oldest"):
             setattr(self, name, state[name])
         for name, digest in state["frames"].items():
@@ -289,7 +302,9 @@ def allocate(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray
         return np.zeros(shape, dtype)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+        # A disk that fills up later would end the process without a word.
+        os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize)
+        return np.memmap(file, dtype, "r+", shape=shape)
 
 
 def segment_name(start: int, stop: int) -> str:

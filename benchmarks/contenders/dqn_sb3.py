@@ -44,7 +44,7 @@ def model(
         batch_size=32,
         train_freq=1,  # one step of all games
         gradient_steps=NUM_ENVS // 4,
-        target_update_interval=8_000 // NUM_ENVS,
+        target_update_interval=1_000,  # env steps of all games together
         learning_rate=1e-4,
         policy_kwargs={"optimizer_kwargs": {"eps": 1.5e-4}},
         exploration_initial_eps=1.0,

@@ -170,7 +170,7 @@ SENSELESS: list[tuple[str, type, dict[str, Any]]] = [
     ("encoder", MLPConfig, {"hidden_sizes": (64, -1)}),
     ("encoder", MLPConfig, {"hidden_sizes": (64, 0)}),
     ("encoder", NatureCNNConfig, {"features": -512}),
-    ("encoder", NatureCNNConfig, {"features": 0}),
+    ("encoder", ImpalaResNetConfig, {"features": 0}),
     ("encoder", ImpalaResNetConfig, {"channels": (16, -32)}),
     ("env", ClassicConfig, CARTPOLE | {"max_episode_steps": 0}),
     ("env", AtariConfig, PONG | {"noop_max": -1}),
@@ -202,7 +202,7 @@ def free_disk(monkeypatch: pytest.MonkeyPatch, free: int) -> list[Path]:
 
 def test_a_full_disk_is_told_with_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = free_disk(monkeypatch, 5 * 2**20)
-    with pytest.raises(InvalidExperiment, match=r"Only 5 MiB are free .* at least 200 MiB"):
+    with pytest.raises(InvalidExperiment, match=r"Only 5 MiB are free .* needs 200 MiB\.$"):
         check_disk(tmp_path / "runs" / "not" / "yet")
     assert asked == [tmp_path], "the nearest folder that exists is the one whose disk counts"
 
@@ -211,6 +211,13 @@ def test_a_disk_with_just_enough_room_passes(tmp_path: Path, monkeypatch: pytest
     free_disk(monkeypatch, FREE_DISK_BYTES + 1)
     check_disk(tmp_path)
     check_new_folder(tmp_path / "new")
+
+
+def test_a_run_with_a_replay_needs_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free_disk(monkeypatch, FREE_DISK_BYTES + 3 * 2**20)
+    check_disk(tmp_path, 2 * 2**20)
+    with pytest.raises(InvalidExperiment, match=r"needs 205 MiB\. .*--algo.checkpoint-replay-limit-gb"):
+        check_disk(tmp_path, 5 * 2**20)
 
 
 def test_a_new_run_needs_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 
 from agents.algorithms.dqn import DQN, means
 from agents.engine.config import rllib_config
@@ -26,7 +27,7 @@ from scripts.recipes import recipe_named
         {"priority_exponent": -0.1},
         {"epsilon_end": 2.0},
         {"num_atoms": 1},
-        {"learning_starts_env_steps": 2_000_000},
+        {"checkpoint_replay_limit_gb": 0.0},
     ],
     ids=str,
 )
@@ -46,6 +47,31 @@ def test_steps_between_visits_must_be_whole_updates() -> None:
     settings.check(CountingConfig().build(), 8, 0)
     with pytest.raises(ValueError, match="multiple of update_every_env_steps"):
         settings.check(CountingConfig().build(), 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_envs", "told"),
+    [
+        # 20,000 // 48 steps of 48 environments are 19,968.
+        (DQN(replay_capacity=20_000), 48, "never start: the replay holds 19,968"),
+        (DQN(replay_capacity=20, learning_starts_env_steps=8), 8, "at least 24 with 8"),
+        (DQN(rollout_length=128), 8, "1,024 env steps .* more than target_update_every_env_steps, 1,000"),
+        (DQN(rollout_length=64, batch_size=256), 8, "would draw 32,768 transitions"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(settings: DQN, num_envs: int, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as refusal:
+        settings.check(CountingConfig().build(), num_envs, 0)
+    assert "\n" not in str(refusal.value)
+
+
+def test_checkpoints_hold_the_newest_frames_and_the_best() -> None:
+    images, vectors = Box(0, 255, (4, 84, 84), np.uint8), Box(-1, 1, (3,), np.float32)
+    settings = DQN(replay_capacity=1_000_000, checkpoint_replay_limit_gb=16.0)
+    assert settings.checkpoint_bytes(images, 10_000_000) == 2 * 7_056 * 1_000_000
+    assert settings.checkpoint_bytes(vectors, 1_000) == 2 * 12 * 1_000
+    assert replace(settings, checkpoint_replay_limit_gb=1.0).checkpoint_bytes(images, 10_000_000) == 2 * 10**9
+    assert replace(settings, checkpoint_replay=False).checkpoint_bytes(images, 10_000_000) == 0
 
 
 def test_a_replay_beyond_the_memory_is_refused_unless_it_lies_in_a_file() -> None:
@@ -69,6 +95,7 @@ def test_with_several_runners_every_environment_explores_on_its_own() -> None:
     # Horgan et al. 2018: 0.4 ^ (1 + 7 i / (N - 1)).
     assert settings.exploration_at(5_000, 3, 2).tolist() == pytest.approx([0.4, 0.4**4.5, 0.4**8])
     assert settings.exploration_at(0, 3, 2).tolist() == [1.0] * 3
+    assert settings.exploration_at(500, 3, 2).tolist() == pytest.approx([0.7, 0.5 + 0.4**4.5 / 2, 0.5 + 0.4**8 / 2])
 
 
 def learner_of(**changes: Any) -> Any:

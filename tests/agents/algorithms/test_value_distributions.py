@@ -69,15 +69,18 @@ def test_the_projection_is_the_papers(logits: list[float], reward: float, discou
     assert mass.sum().item() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_the_categorical_loss_is_the_cross_entropy_and_least_where_both_agree() -> None:
+def test_the_categorical_loss_is_the_cross_entropy_and_its_error_the_divergence() -> None:
     values = Categorical(3, -1.0, 1.0)
     target = rows([0.2, 0.5, 0.3]).log()
     stay, undiscounted = torch.zeros(1), torch.ones(1)
-    same, _ = values.loss(target, stay, undiscounted, target)
-    assert same.item() == pytest.approx(-(0.2 * math.log(0.2) + 0.5 * math.log(0.5) + 0.3 * math.log(0.3)))
+    same, none = values.loss(target, stay, undiscounted, target)
+    entropy = -(0.2 * math.log(0.2) + 0.5 * math.log(0.5) + 0.3 * math.log(0.3))
+    assert same.item() == pytest.approx(entropy)
+    # What is predicted exactly has no error, however uncertain it is.
+    assert none.item() == pytest.approx(0.0, abs=1e-6)
     other, error = values.loss(torch.zeros(1, 3), stay, undiscounted, target)
     assert other.item() == pytest.approx(math.log(3))
-    assert error.item() == other.item() > same.item()
+    assert error.item() == pytest.approx(math.log(3) - entropy)
 
 
 def test_expected_returns() -> None:

@@ -19,7 +19,7 @@ def network(**changes: Any) -> QNetwork:
     config: dict[str, Any] = {
         "encoder": MLPConfig((16,)),
         "values": Expectation(),
-        "dueling": False,
+        "stream_width": 0,
         "noisy": False,
         "precision": "auto",
         "evaluation_epsilon": 0.0,
@@ -31,16 +31,16 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(1)
 
 
-@pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize("stream_width", [0, 8])
 @pytest.mark.parametrize("values", [Expectation(), Categorical(5, -1, 1)], ids=["mean", "c51"])
-def test_there_are_k_outputs_an_action(dueling: bool, values: Any) -> None:
-    net = network(dueling=dueling, values=values)
+def test_there_are_k_outputs_an_action(stream_width: int, values: Any) -> None:
+    net = network(stream_width=stream_width, values=values)
     assert net(torch.randn(6, 3)).shape == (6, 4, values.num_outputs)
     assert net.q_values(torch.randn(6, 3)).shape == (6, 4)
 
 
 def test_advantages_have_no_mean_so_that_the_mean_of_all_actions_is_the_states_value() -> None:
-    net, x = network(dueling=True), torch.randn(6, 3)
+    net, x = network(stream_width=8), torch.randn(6, 3)
     assert net.state_value is not None
     value = net.state_value(net.encoder.torso(x))
     torch.testing.assert_close(net.q_values(x).mean(1, keepdim=True), value)
@@ -75,7 +75,7 @@ def test_evaluation_is_greedy_but_for_its_own_epsilon() -> None:
 
 
 def test_noise_is_drawn_by_the_generator_and_left_out_of_evaluation() -> None:
-    net, x = network(noisy=True, dueling=True), torch.randn(6, 3)
+    net, x = network(noisy=True, stream_width=8), torch.randn(6, 3)
     net.draw_noise(generator())
     once = net.q_values(x)
     net.draw_noise(generator())

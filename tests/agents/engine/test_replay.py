@@ -1,6 +1,7 @@
 """The ring of frames against a buffer that keeps everything whole."""
 
 import os
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -333,16 +334,51 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_another_size_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"length": 31}, "steps 30, not 31"),
+        ({"length": 15, "num_envs": 4}, "num_envs 2, not 4"),
+        ({"n_step": 3}, "n_step 2, not 3"),
+        ({"priority_exponent": 0.5}, "prioritised False, not True"),
+    ],
+    ids=str,
+)
+def test_a_replay_of_another_kind_is_refused_untouched(other: dict[str, Any], told: str, tmp_path: Path) -> None:
     filled()[0].save(tmp_path / "one", previous=None)
-    with pytest.raises(ValueError, match="another size"):
-        make(31, 2, n_step=2).load(tmp_path / "one")
+    replay = make(**{"length": 30, "num_envs": 2, "n_step": 2} | other)
+    with pytest.raises(ValueError, match=told) as refusal:
+        replay.load(tmp_path / "one")
+    assert "\n" not in str(refusal.value)
+    assert len(replay) == 0
 
 
 def test_too_small_a_replay_is_refused() -> None:
     make(6, 2)
     with pytest.raises(ValueError, match="must hold at least 12"):
         make(5, 2)
+
+
+def test_of_a_replay_too_large_for_its_limit_the_newest_step_is_kept(tmp_path: Path) -> None:
+    replay, columns = filled()
+    replay.save(tmp_path / "one", previous=None, limit_bytes=0)
+    twin = make(30, 2, n_step=2)
+    twin.load(tmp_path / "one")
+    assert len(twin) == 2
+    twin.add(experience_of(columns, 50, 70))
+    for row in np.flatnonzero(twin.drawable):
+        t = row // 2 + (30 if row // 2 + 30 < 70 else 0) + (30 if row // 2 + 60 < 70 else 0)
+        np.testing.assert_array_equal(twin._observations(np.array([row]))[0], columns[row % 2][t].observation)
+
+
+def test_a_disk_without_room_for_the_frames_is_told_at_once(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            make(30, 2, memory_map=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_frames_can_lie_in_a_file(tmp_path: Path) -> None:
