@@ -14,7 +14,7 @@ class QNetwork(TorchRLModule):
     """Observations -> outputs (B, actions, K), of which `values.mean` makes expected returns.
 
     Call it in two steps, as the actor-critic: `prepare` once an observation, then the module.
-    The encoder may run in bfloat16; the head, and all that follows it, is float32.
+    The encoder and the hidden layers may run in bfloat16; outputs, and all that follows them, are float32.
 
     `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `stream_width` (0 for a head without
     streams), `noisy` (layers of the head), `precision`, `evaluation_epsilon`.
@@ -32,10 +32,10 @@ class QNetwork(TorchRLModule):
         features, outputs = self.encoder.output_dim, self.num_actions * self.values.num_outputs
         if width := config["stream_width"]:
             # Two streams (Wang et al. 2016), each with a layer of its own.
-            self.advantage = nn.Sequential(layer(features, width), nn.ReLU(), layer(width, outputs))
-            self.state_value = nn.Sequential(layer(features, width), nn.ReLU(), layer(width, self.values.num_outputs))
+            self.streams = nn.ModuleList(nn.Sequential(layer(features, width), nn.ReLU()) for _ in range(2))
+            self.advantage, self.state_value = layer(width, outputs), layer(width, self.values.num_outputs)
         else:
-            self.advantage, self.state_value = layer(features, outputs), None
+            self.streams, self.advantage, self.state_value = None, layer(features, outputs), None
 
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: cast, lay out."""
@@ -46,12 +46,12 @@ class QNetwork(TorchRLModule):
         """Prepared observations (B, ...) -> outputs (B, actions, K)."""
         with self._autocast(prepared):
             features = self.encoder.torso(prepared)
-        features = features.float()
-        outputs = self.advantage(features).view(-1, self.num_actions, self.values.num_outputs)
+            hidden = [features] if self.streams is None else [stream(features) for stream in self.streams]
+        outputs = self.advantage(hidden[0].float()).view(-1, self.num_actions, self.values.num_outputs)
         if self.state_value is None:
             return outputs
         # Advantages over their mean, so that value and advantage are told apart (equation 9).
-        return self.state_value(features)[:, None] + outputs - outputs.mean(1, keepdim=True)
+        return self.state_value(hidden[1].float())[:, None] + outputs - outputs.mean(1, keepdim=True)
 
     def q_values(self, prepared: Tensor) -> Tensor:
         """Prepared observations (B, ...) -> expected returns (B, actions)."""
@@ -109,5 +109,6 @@ class NoisyLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return F.linear(x, self.weight, self.bias)
-        weight = self.weight + self.weight_deviation * torch.outer(self.output_noise, self.input_noise)
+        noise = torch.outer(self.output_noise, self.input_noise)
+        weight = torch.addcmul(self.weight, self.weight_deviation, noise)
         return F.linear(x, weight, self.bias + self.bias_deviation * self.output_noise)

@@ -42,7 +42,8 @@ def test_there_are_k_outputs_an_action(stream_width: int, values: Any) -> None:
 def test_advantages_have_no_mean_so_that_the_mean_of_all_actions_is_the_states_value() -> None:
     net, x = network(stream_width=8), torch.randn(6, 3)
     assert net.state_value is not None
-    value = net.state_value(net.encoder.torso(x))
+    assert net.streams is not None
+    value = net.state_value(net.streams[1](net.encoder.torso(x)))
     torch.testing.assert_close(net.q_values(x).mean(1, keepdim=True), value)
     assert net.q_values(x).std(1).min() > 1e-4
 
