@@ -44,7 +44,7 @@ def main(
         output: The numbers; the picture lies beside it.
     """
     result: dict[str, Any] = {"command": " ".join(["python benchmarks/learning.py", *sys.argv[1:]]), "env": env}
-    result["seeds"] = {seed: measured(runs / f"{env}-seed{seed}", env, "ppo", seed, total_env_steps) for seed in seeds}
+    result["seeds"] = {seed: measured(runs / f"{env}-seed{seed}", env, seed, total_env_steps) for seed in seeds}
     for play in ("sampled", "deterministic"):
         result[f"mean_{play}"] = float(np.mean([row[play]["mean"] for row in result["seeds"].values()]))
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -54,12 +54,12 @@ def main(
     print(f"{output}, {output.with_suffix('.png')}")
 
 
-def measured(run: Path, env: str, algo: str, seed: int, total_env_steps: int) -> dict[str, Any]:
+def measured(run: Path, env: str, seed: int, total_env_steps: int) -> dict[str, Any]:
     """Trains, or goes on, to `total_env_steps`, and plays."""
     lines = read_progress(run / "progress.jsonl")
     if not lines:
         steps = ["--total-env-steps", str(total_env_steps)]
-        choices = ["--env", env, "--algo", algo, "--seed", str(seed)]
+        choices = ["--env", env, "--seed", str(seed)]
         command("train_agent.py", *choices, *steps, "--run-dir", str(run))
     elif lines[-1]["env_steps"] < total_env_steps:
         command("train_agent.py", "--resume", str(run))

@@ -1,7 +1,8 @@
 """What DQN learns on Space Invaders in 200,000 env steps, beside Stable-Baselines3's: python benchmarks/learning_dqn.py
 
-Both with the settings of the recipe `dqn`, on as many seeds; then both play 30 whole games a seed, unclipped,
-with one random action in a thousand. What is there already is not trained again. Half an hour a seed on two cores.
+Both with the settings of the recipe `dqn`, on as many seeds. What was learnt after 120, 140, ... 200 thousand env
+steps then plays 30 whole games, unclipped, with one random action in a thousand: a single network's greedy games are
+much alike, so one would say little. What is there already is not trained again. Half an hour a seed on two cores.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -20,12 +22,15 @@ import matplotlib.pyplot as plt
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from learning import measured
+from learning import command
 
+from agents.checkpoint import finished_checkpoints
 from agents.evaluate import bootstrap_interval, interquartile_mean
+from agents.metrics import read_progress
 
 RIVAL = ROOT / "benchmarks" / "contenders" / "dqn_sb3_learning.py"
 RANDOM = 148.0
+SNAPSHOTS = 5
 COLOURS = {"Praxis": "tab:blue", "Stable-Baselines3": "tab:orange"}
 
 
@@ -48,24 +53,51 @@ def main(
     result: dict[str, Any] = {"command": " ".join(["python benchmarks/learning_dqn.py", *sys.argv[1:]]), "env": env}
     result["Praxis"], result["Stable-Baselines3"] = {}, {}
     for seed in seeds:
-        ours = measured(runs / f"{env}-dqn-seed{seed}", env, "dqn", seed, total_env_steps)
-        result["Praxis"][seed] = ours | ours["sampled"]
+        result["Praxis"][seed] = ours(runs / f"{env}-dqn-seed{seed}", env, seed, total_env_steps)
         result["Stable-Baselines3"][seed] = rival(runs / f"{env}-dqn-sb3-seed{seed}.json", env, seed, total_env_steps)
     for side in COLOURS:
-        games = np.array([value for row in result[side].values() for value in row["returns"]])
-        low, high = bootstrap_interval(games, seed=0)
-        result[side] |= {"iqm": interquartile_mean(games), "mean": float(games.mean()), "ci95_of_mean": (low, high)}
-        print(f"{side}: IQM {result[side]['iqm']:.1f}, mean {games.mean():.1f} ({low:.1f} to {high:.1f})")
+        result[side] |= summary([np.array(games) for row in result[side].values() for games in row["returns"].values()])
+        print(side, {name: np.round(result[side][name], 1).tolist() for name in ("iqm", "mean", "ci95_of_mean")})
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=1) + "\n")
     draw(result, seeds, output.with_suffix(".png"))
     print(f"{output}, {output.with_suffix('.png')}")
 
 
+def summary(snapshots: list[NDArray]) -> dict[str, Any]:
+    """IQM and mean over all games; the interval is of the mean over snapshots, whose games are alike."""
+    games = np.concatenate(snapshots)
+    interval = bootstrap_interval(np.array([games.mean() for games in snapshots]), seed=0)
+    return {"iqm": interquartile_mean(games), "mean": float(games.mean()), "ci95_of_mean": interval}
+
+
+def play_at(total_env_steps: int) -> list[int]:
+    every = total_env_steps // 10
+    return [total_env_steps - every * i for i in reversed(range(SNAPSHOTS))]
+
+
+def ours(run: Path, env: str, seed: int, total_env_steps: int) -> dict[str, Any]:
+    lines = read_progress(run / "progress.jsonl")
+    if not lines:
+        snapshots = ["--checkpoint-every-env-steps", str(total_env_steps // 10), "--keep-checkpoints", str(SNAPSHOTS)]
+        choices = ["--env", env, "--algo", "dqn", "--seed", str(seed), "--total-env-steps", str(total_env_steps)]
+        command("train_agent.py", *choices, *snapshots, "--evaluate-every-env-steps", "0", "--run-dir", str(run))
+    elif lines[-1]["env_steps"] < total_env_steps:
+        command("train_agent.py", "--resume", str(run))
+    returns = {}
+    for checkpoint in reversed(finished_checkpoints(run / "checkpoints")[:SNAPSHOTS]):
+        command("evaluate_agent.py", str(run), "--checkpoint", checkpoint.name)
+        returns[checkpoint.name] = json.loads((run / "evaluation.json").read_text())["returns"]
+    curve = [(line["env_steps"], line.get("episode/return_mean")) for line in read_progress(run / "progress.jsonl")]
+    described = json.loads((run / "experiment.json").read_text())
+    return {"returns": returns, "curve": curve, "git_commit": described["git_commit"], "machine": described["machine"]}
+
+
 def rival(path: Path, env: str, seed: int, total_env_steps: int) -> dict[str, Any]:
     if not path.exists():
         choices = ["--env", env, "--seed", str(seed), "--total-env-steps", str(total_env_steps)]
-        subprocess.run([sys.executable, str(RIVAL), *choices, "--output", str(path)], check=True)
+        steps = ["--play-at", *map(str, play_at(total_env_steps))]
+        subprocess.run([sys.executable, str(RIVAL), *choices, *steps, "--output", str(path)], check=True)
     return json.loads(path.read_text())
 
 

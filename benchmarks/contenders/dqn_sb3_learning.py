@@ -1,8 +1,8 @@
-"""Stable-Baselines3's DQN learns, then plays whole games: what benchmarks/learning_dqn.py compares with."""
+"""Stable-Baselines3's DQN learns, and plays whole games: what benchmarks/learning_dqn.py compares with."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
@@ -11,17 +11,21 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
 
-class Curve(BaseCallback):
-    """Mean of the latest 100 whole training games, every 1,000 env steps."""
+class Watch(BaseCallback):
+    """Mean of the latest 100 whole training games, every 1,000 env steps; and games played every so many."""
 
-    def __init__(self) -> None:
+    def __init__(self, play_at: list[int], play: Callable[[], list[float]]) -> None:
         super().__init__()
-        self.points: list[tuple[int, float]] = []
+        self.curve: list[tuple[int, float]] = []
+        self.returns: dict[int, list[float]] = {}
+        self.play_at, self.play = play_at, play
 
     def _on_step(self) -> bool:
         done = self.model.ep_info_buffer
         if self.num_timesteps % 1_000 < self.training_env.num_envs and done:
-            self.points.append((self.num_timesteps, float(np.mean([game["r"] for game in done]))))
+            self.curve.append((self.num_timesteps, float(np.mean([game["r"] for game in done]))))
+        if self.play_at and self.num_timesteps >= self.play_at[0]:
+            self.returns[self.play_at.pop(0)] = self.play()
         return True
 
 
@@ -30,6 +34,7 @@ def main(
     env: str = "SpaceInvaders",
     seed: int = 1,
     total_env_steps: int = 200_000,
+    play_at: tuple[int, ...] = (),
     games_to_play: int = 30,
     epsilon: float = 0.001,
 ) -> None:
@@ -40,7 +45,8 @@ def main(
         env: The game.
         seed: Of training; the games that are played to judge it have their own.
         total_env_steps: How long to train.
-        games_to_play: Whole games, afterwards.
+        play_at: Env steps after which to play.
+        games_to_play: Whole games, each time.
         epsilon: Chance of a random action in them.
     """
     dqn = model(
@@ -51,12 +57,10 @@ def main(
         buffer_size=total_env_steps,
         stacks_once=True,
     )
-    curve = Curve()
-    dqn.learn(total_env_steps, callback=curve)
-    returns = play(dqn, env, games_to_play, epsilon)
-    result: dict[str, Any] = {"mean": float(np.mean(returns)), "returns": returns, "curve": curve.points}
+    watch = Watch(list(play_at), lambda: play(dqn, env, games_to_play, epsilon))
+    dqn.learn(total_env_steps, callback=watch)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result) + "\n")
+    output.write_text(json.dumps({"returns": watch.returns, "curve": watch.curve}) + "\n")
 
 
 def play(dqn: DQN, env: str, count: int, epsilon: float) -> list[float]:
