@@ -39,6 +39,7 @@ CONTENDERS = {
     "dqn-praxis-prioritised": ["dqn_praxis.py", "--prioritised"],
     "dqn-praxis-rainbow": ["dqn_praxis.py", "--algo", "rainbow"],
     "dqn-sb3": ["dqn_sb3.py"],
+    "dqn-sb3-32-games": ["dqn_sb3.py", "--num-envs", "32"],
     "dqn-rllib": ["dqn_rllib.py"],
 }
 START_UP_SECONDS = 600  # what a contender may take besides its measured seconds

@@ -38,7 +38,7 @@ class DQN:
 
     name: str = "dqn"
     """What this choice of fields is called, in the run folder's name and in evaluations."""
-    rollout_length: int = 4
+    rollout_length: int = 1
     """Steps that each environment takes between two visits to the replay (T)."""
     update_every_env_steps: int = 4
     """Env steps, in all environments together, for each gradient step."""

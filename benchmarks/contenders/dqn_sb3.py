@@ -1,4 +1,4 @@
-"""Stable-Baselines3's DQN with its own Atari wrappers and eight games: two updates of 32 every 8 env steps.
+"""Stable-Baselines3's DQN with its own Atari wrappers and, as in its tuned settings, eight games: two updates of 32 every 8 env steps.
 
 Timed by itself; `model` is also what benchmarks/learning_dqn.py lets learn."""
 
@@ -10,11 +10,16 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.vec_env import VecFrameStack
 
-NUM_ENVS = 8
 
-
-def main(seconds: float = 30.0) -> None:
-    dqn = model("SpaceInvaders", seed=1, total_env_steps=10_000_000, learning_starts=1_000, buffer_size=50_000)
+def main(seconds: float = 30.0, num_envs: int = 8) -> None:
+    dqn = model(
+        "SpaceInvaders",
+        seed=1,
+        num_envs=num_envs,
+        total_env_steps=10_000_000,
+        learning_starts=1_000,
+        buffer_size=50_000,
+    )
 
     def iterate() -> int:
         before = dqn.num_timesteps
@@ -28,6 +33,7 @@ def model(
     game: str,
     *,
     seed: int,
+    num_envs: int,
     total_env_steps: int,
     learning_starts: int,
     buffer_size: int,
@@ -36,14 +42,14 @@ def model(
     """With the settings of Praxis's recipe `dqn`; `stacks_once` halves the memory it needs by its own option."""
     return DQN(
         "CnnPolicy",
-        games(game, NUM_ENVS, seed),
+        games(game, num_envs, seed),
         buffer_size=buffer_size,
         optimize_memory_usage=stacks_once,
         replay_buffer_kwargs={"handle_timeout_termination": not stacks_once},
         learning_starts=learning_starts,
         batch_size=32,
         train_freq=1,  # one step of all games
-        gradient_steps=NUM_ENVS // 4,
+        gradient_steps=num_envs // 4,
         target_update_interval=1_000,  # env steps of all games together
         learning_rate=1e-4,
         policy_kwargs={"optimizer_kwargs": {"eps": 1.5e-4}},

@@ -52,6 +52,7 @@ def main(
     dqn = model(
         env,
         seed=seed,
+        num_envs=8,
         total_env_steps=total_env_steps,
         learning_starts=20_000,
         buffer_size=total_env_steps,

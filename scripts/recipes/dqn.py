@@ -53,7 +53,8 @@ def rainbow(environment: Environment) -> Experiment:
 # Replay, batch, update period and discount are those of Mnih et al. 2015, extended data table 1. They trained for 50
 # million env steps; for one million, learning start and final epsilon are Dopamine's (Castro et al. 2018), learning
 # rate, gradient norm and target period those of Stable-Baselines3's tuned settings for Atari, and epsilon falls in a
-# tenth of the run, as it does there.
+# tenth of the run, as it does there. One step of 32 games and eight updates: fewer, larger passes through the network
+# than four steps of eight games.
 ATARI = DQN()
 
 # CartPole and its like: many updates, five steps of real rewards, a target network that is hardly ever behind. The
@@ -82,7 +83,7 @@ def settings(environment: Environment) -> DQN:
 def experiment(environment: Environment, algo: DQN) -> Experiment:
     if sees_images(environment):
         reward = EnvironmentReward(clip_to_sign=True)
-        return Experiment(env=environment, algo=algo, encoder=NatureCNNConfig(), reward=reward, num_envs=8)
+        return Experiment(env=environment, algo=algo, encoder=NatureCNNConfig(), reward=reward, num_envs=32)
     return Experiment(
         env=environment,
         algo=algo,
