@@ -1,5 +1,6 @@
-"""Stable-Baselines3's DQN with its own Atari wrappers and, as in its tuned settings, eight games: two updates of 32 every 8 env steps.
+"""Stable-Baselines3's DQN with its own Atari wrappers and eight games, as in its tuned settings.
 
+Two updates of 32 every 8 env steps.
 Timed by itself; `model` is also what benchmarks/learning_dqn.py lets learn."""
 
 import ale_py
