@@ -57,14 +57,14 @@ def rainbow(environment: Environment) -> Experiment:
 # than four steps of eight games.
 ATARI = DQN()
 
-# CartPole and its like: many updates, five steps of real rewards, a target network that is hardly ever behind. The
-# learning rate is annealed, or what was learnt is lost again.
+# CartPole and its like: many updates, five steps of real rewards. With a target network copied every 100 env steps one
+# seed in three was lost in the end, with 500 none of seven. The learning rate is annealed, or what was learnt is lost.
 CLASSIC_CONTROL = DQN(
     rollout_length=4,
     update_every_env_steps=2,
     batch_size=128,
     learning_starts_env_steps=1_000,
-    target_update_every_env_steps=100,
+    target_update_every_env_steps=500,
     replay_capacity=100_000,
     n_step=5,
     learning_rate=1e-3,

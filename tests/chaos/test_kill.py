@@ -39,7 +39,7 @@ def test_sigkill_while_the_replay_is_saved_costs_no_finished_checkpoint(tmp_path
     assert len(survivors) >= spared
     state = load_state(survivors[0])
     replay = load_state(survivors[0] / "replay-0")
-    assert replay["added"] * 8 == state["env_steps"]
+    assert replay["added"] * 32 == state["env_steps"]
 
     total = state["env_steps"] + 2_000
     resumed = subprocess.run(
@@ -48,7 +48,7 @@ def test_sigkill_while_the_replay_is_saved_costs_no_finished_checkpoint(tmp_path
     assert resumed.returncode == 0, resumed.stderr.decode()
     newest = finished_checkpoints(checkpoints)[0]
     assert load_state(newest)["env_steps"] >= total
-    assert load_state(newest / "replay-0")["added"] * 8 == load_state(newest)["env_steps"]
+    assert load_state(newest / "replay-0")["added"] * 32 == load_state(newest)["env_steps"]
     assert not list(checkpoints.glob(f"{TEMPORARY}*")), "what the killed save left behind is cleared away"
     steps = [line["env_steps"] for line in read_progress(tmp_path / "run" / "progress.jsonl")]
     assert steps == sorted(set(steps))
