@@ -17,6 +17,9 @@ import tyro
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -24,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 from agents.metrics import read_progress
 
 POINTS = 200
+RANDOM = 148.0  # Mnih et al. 2015, on Space Invaders
 SUMMARY = ("checkpoint", "episodes", "mean", "median", "iqm", "ci95", "returns")
 
 
@@ -86,19 +90,24 @@ def command(script: str, *arguments: str) -> None:
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(7.2, 3.6), dpi=110)
+    figure, axes = curves(f"PPO on {result['env']}")
     for seed, row in result["seeds"].items():
         curve = [(step, value) for step, value in row["curve"] if value is not None]
         axes.plot(*zip(*curve, strict=True), linewidth=1.4, label=f"seed {seed}")
-    axes.axhline(148, color="grey", linestyle=":", label="random")
+    axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+def curves(what: str) -> tuple[Figure, Axes]:
+    """An empty picture of returns over env steps, random play's drawn in."""
+    figure, axes = plt.subplots(figsize=(7.2, 3.6), dpi=110, layout="constrained")
+    axes.axhline(RANDOM, color="grey", linestyle=":", label="random")
     axes.set_xlabel("env steps (four frames each)")
     axes.set_ylabel("return of whole games, unclipped")
-    axes.set_title(f"PPO on {result['env']}: mean of the latest 100 training games")
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M")
-    axes.legend(frameon=False)
+    axes.set_title(f"{what}: mean of the latest 100 training games")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path)
+    return figure, axes
 
 
 if __name__ == "__main__":

@@ -11,25 +11,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from learning import command
+from learning import command, curves
 
 from agents.checkpoint import finished_checkpoints
 from agents.evaluate import bootstrap_interval, interquartile_mean
 from agents.metrics import read_progress
 
 RIVAL = ROOT / "benchmarks" / "contenders" / "dqn_sb3_learning.py"
-RANDOM = 148.0
 SNAPSHOTS = 5
 COLOURS = {"Praxis": "tab:blue", "Stable-Baselines3": "tab:orange"}
 
@@ -102,20 +97,13 @@ def rival(path: Path, env: str, seed: int, total_env_steps: int) -> dict[str, An
 
 
 def draw(result: dict[str, Any], seeds: tuple[int, ...], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(7.2, 3.6), dpi=110)
+    figure, axes = curves(f"DQN on {result['env']}")
     for side, colour in COLOURS.items():
         for seed in seeds:
             curve = [(step, value) for step, value in result[side][seed]["curve"] if value is not None]
             label = side if seed == seeds[0] else None
             axes.plot(*zip(*curve, strict=True), linewidth=1.4, color=colour, label=label)
-    axes.axhline(RANDOM, color="grey", linestyle=":", label="random")
-    axes.set_xlabel("env steps (four frames each)")
-    axes.set_ylabel("return of whole games, unclipped")
-    axes.set_title(f"DQN on {result['env']}: mean of the latest 100 training games")
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e3:g}k")
     axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
     figure.savefig(path)
 
 

@@ -3,6 +3,7 @@
 import difflib
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -124,6 +125,10 @@ def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
     except InvalidExperiment as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         raise SystemExit(2) from None
+    except BrokenPipeError:
+        # Who read along, such as `head`, has seen enough; Python would complain once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except (FloatingPointError, OSError) as end:
         print(f"error: {getattr(end, 'cause', end)}", file=sys.stderr)
         raise SystemExit(1) from None
