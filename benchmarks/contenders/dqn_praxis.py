@@ -6,13 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import ray
 import tyro
-from measure import count_parameters, measure
+from praxis import measure_experiment
 
 from agents.algorithms.dqn import DQN
-from agents.engine.config import rllib_config
-from agents.train import start_ray
 from scripts import recipes
 
 
@@ -25,20 +22,7 @@ def main(seconds: float = 30.0, algo: str = "dqn", prioritised: bool = False) ->
         replay_capacity=50_000,
         priority_exponent=0.6 if prioritised else base.algo.priority_exponent,
     )
-    experiment = replace(base, algo=settings, total_env_steps=10_000_000)
-    experiment.validate()
-    start_ray(experiment)
-    algorithm = rllib_config(experiment).build_algo()
-
-    def iterate() -> int:
-        before = algorithm.env_steps
-        algorithm.train()
-        return algorithm.env_steps - before
-
-    network = algorithm.learner_group._learner.module["default_policy"]
-    measure(iterate, seconds, count_parameters(network))
-    algorithm.stop()
-    ray.shutdown()
+    measure_experiment(replace(base, algo=settings, total_env_steps=10_000_000), seconds)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from measure import count_parameters, measure
 
 from agents.algorithms.ppo import PPO
 from agents.engine.config import rllib_config
+from agents.experiment import Experiment
 from agents.train import start_ray
 from scripts import recipes
 
@@ -28,6 +29,10 @@ def main(seconds: float = 30.0, num_env_runners: int = 0, precision: Literal["au
         precision=precision,
         total_env_steps=10_000_000,
     )
+    measure_experiment(experiment, seconds)
+
+
+def measure_experiment(experiment: Experiment, seconds: float) -> None:
     experiment.validate()
     start_ray(experiment)
     algorithm = rllib_config(experiment).build_algo()
