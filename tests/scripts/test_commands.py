@@ -190,3 +190,12 @@ def test_help_explains_every_setting(tmp_path):
     assert result.returncode == 0
     for setting in ("--total-env-steps", "--algo.learning-rate", "--env.repeat-action-probability", "--resume"):
         assert setting in result.stdout
+
+
+def test_a_reader_who_leaves_early_is_no_error(tmp_path):
+    process = start("train_agent.py", "--help", folder=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
