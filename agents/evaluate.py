@@ -16,6 +16,7 @@ from torch import nn
 from agents.checkpoint import finished_checkpoints, load_state
 from agents.engine.config import build_network
 from agents.engine.env_runner import to_bounds
+from agents.engine.packing import Packing
 from agents.experiment import Experiment, InvalidExperiment, require
 
 MOST_ENVS = 16
@@ -164,7 +165,7 @@ def record(
     observation, _ = env.reset(seed=seed)
     frames, total = [rendered(env)], 0.0
     for _ in range(most_steps):
-        action = act(network, np.asarray(observation)[None], generator, deterministic)[0]
+        action = act(network, batch_of_one(observation), generator, deterministic)[0]
         observation, reward, terminated, truncated, _ = env.step(action)
         frames.append(rendered(env))
         total += float(reward)
@@ -192,11 +193,18 @@ def write_mp4(path: Path, frames: NDArray[np.uint8], frames_per_second: float) -
 
 
 @torch.no_grad()
-def act(network: Any, observations: NDArray, generator: torch.Generator, deterministic: bool) -> NDArray:
+def act(network: Any, observations: NDArray | dict[str, NDArray], generator: torch.Generator, deterministic: bool) -> NDArray:
     """Actions (B, ...) that the environment understands, for observations (B, ...)."""
-    prepared = network.prepare(torch.from_numpy(observations).to(device_of(network)))
+    packed = Packing(network.observation_space).pack(observations)
+    prepared = network.prepare(torch.from_numpy(packed).to(device_of(network)))
     actions = network.act(prepared, generator, deterministic).cpu().numpy()
     return to_bounds(actions, network.action_space)
+
+
+def batch_of_one(observation: Any) -> NDArray | dict[str, NDArray]:
+    if isinstance(observation, dict):
+        return {name: np.asarray(part)[None] for name, part in observation.items()}
+    return np.asarray(observation)[None]
 
 
 def interquartile_mean(returns: NDArray) -> float:

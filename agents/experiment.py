@@ -83,7 +83,7 @@ class Experiment:
         )
         try:
             environment = self.env.build()
-            self.algo.check(environment, self.num_envs, self.num_learners)
+            self.algo.check(environment, self.env.frame_stack, self.num_envs, self.num_learners)
             self.encoder.build(environment.observation_space)
             environment.close()
         except ValueError as mistake:
@@ -93,7 +93,7 @@ class Experiment:
         """What checkpoints may hold on the disk at a time, besides networks."""
         environment = self.env.build()
         environment.close()
-        return self.algo.checkpoint_bytes(environment.observation_space, self.total_env_steps)
+        return self.algo.checkpoint_bytes(environment.observation_space, self.env.frame_stack, self.total_env_steps)
 
     def to_json(self) -> dict[str, Any]:
         return to_json(self)

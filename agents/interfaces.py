@@ -184,11 +184,11 @@ class Algorithm(Protocol):
         """Steps that each environment takes between two updates."""
         ...
 
-    def check(self, environment: gymnasium.Env, num_envs: int, num_learners: int) -> None:
+    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         """Raises ValueError, in one line, for settings that cannot train on this environment."""
         ...
 
-    def checkpoint_bytes(self, observation_space: gymnasium.Space, total_env_steps: int) -> int:
+    def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
         """What checkpoints may hold on the disk at a time, besides networks."""
         ...
 

@@ -85,7 +85,8 @@ def fill(replay: Replay, env_steps: int, random: np.random.Generator) -> float:
     for _ in range(env_steps // (STEPS * NUM_ENVS)):
         first = random.random(shape) < 1 / 500
         terminated, zeros = np.roll(first, -1, 0), np.zeros(shape, np.float32)
-        experience = Frames(frames, np.zeros(shape, np.int64), zeros, terminated, np.zeros_like(first), first, first)
+        actions, nothing = np.zeros(shape, np.int64), np.full(shape, None, object)
+        experience = Frames(frames, actions, zeros, terminated, np.zeros_like(first), first, first, nothing)
         started = perf_counter()
         replay.add(experience)
         seconds += perf_counter() - started

@@ -7,7 +7,8 @@ from typing import Literal, TypeVar
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict
+import torch
 from torch import Tensor, nn
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
@@ -17,7 +18,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.R
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """Fully connected layers, for observations that are vectors."""
+    """Fully connected layers, for observations that are vectors, or several of them by name."""
 
     hidden_sizes: tuple[int, ...] = (64, 64)
     """Width of each layer."""
@@ -27,14 +28,15 @@ class MLPConfig:
     def build(self, observation_space: gymnasium.Space) -> "MLP":
         if min(self.hidden_sizes, default=1) < 1:
             raise ValueError(f"hidden_sizes must all be at least 1, not {self.hidden_sizes}.")
-        shape = observation_space.shape
-        if not isinstance(observation_space, Box) or not shape or not np.prod(shape):
+        parts = observation_space.spaces.values() if isinstance(observation_space, Dict) else [observation_space]
+        sizes = [int(np.prod(part.shape or (0,))) if isinstance(part, Box) else 0 for part in parts]
+        if not all(sizes):
             raise ValueError(f"An MLP reads vectors, not {observation_space}.")
-        return MLP(self, int(np.prod(observation_space.shape)))
+        return MLP(self, sum(sizes))
 
 
 class MLP(nn.Module):
-    """Observations (B, ...) -> features (B, output_dim)."""
+    """Observations (B, ...), or such parts by name -> features (B, output_dim)."""
 
     def __init__(self, config: MLPConfig, input_dim: int) -> None:
         super().__init__()
@@ -46,14 +48,16 @@ class MLP(nn.Module):
         self.torso = nn.Sequential(*layers)
         self.output_dim = widths[-1]
 
-    def forward(self, observations: Tensor) -> Tensor:
+    def forward(self, observations: Tensor | dict[str, Tensor]) -> Tensor:
         return self.torso(self.input_layer(observations))
 
 
 class Flatten(nn.Module):
-    """Observations (B, ...) of any dtype -> (B, features) float32."""
+    """Observations (B, ...) of any dtype, or such parts by name -> (B, features) float32."""
 
-    def forward(self, observations: Tensor) -> Tensor:
+    def forward(self, observations: Tensor | dict[str, Tensor]) -> Tensor:
+        if isinstance(observations, dict):
+            return torch.cat([part.flatten(1).float() for part in observations.values()], 1)
         return observations.flatten(1).float()
 
 

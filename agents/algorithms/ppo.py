@@ -96,7 +96,7 @@ class PPO:
     def module_class(self) -> type:
         return ActorCritic
 
-    def check(self, environment: gymnasium.Env, num_envs: int, num_learners: int) -> None:
+    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         distribution_for(environment.action_space)
         batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
         if remainder or batch % self.minibatch_size:
@@ -106,7 +106,7 @@ class PPO:
                 f"on {max(1, num_learners)} learner(s). Change --algo.minibatch-size or --algo.rollout-length."
             )
 
-    def checkpoint_bytes(self, observation_space: gymnasium.Space, total_env_steps: int) -> int:
+    def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
         return 0
 
     def module_config(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
+from agents.engine.packing import Packing
 from agents.engine.replay import Frames
 from agents.interfaces import LEARNING_TERMINATED, Rollout
 
@@ -48,6 +49,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             raise ValueError(f"{self.env} must reset in the same step (AutoresetMode.SAME_STEP).")
         if self.worker_index:
             torch.set_num_threads(settings["threads_per_runner"])
+        self.packing = Packing(self.env.single_observation_space)
         self.num_envs = self.env.num_envs
         self._columns = self._allocate(settings["rollout_length"])
         self._generator = torch.Generator(self._device)
@@ -64,8 +66,9 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         Returns what the environment understands."""
         raise NotImplementedError
 
-    def after_step(self, t: int, info: dict[str, Any]) -> None:
-        """Called when row t is full; `info` is what the environment said with it."""
+    def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
+        """Called when row t is full; `over` (N,) are the episodes that ended with it, `info` is what the environment
+        said."""
 
     def after_rollout(self) -> None:
         """Called when all rows are full."""
@@ -87,16 +90,18 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             actions = self.act(t, env_steps)
 
             before = perf_counter()
-            self._observations, rewards, terminated, truncated, info = self.env.step(actions)
+            observations, rewards, terminated, truncated, info = self.env.step(actions)
             environment_seconds += perf_counter() - before
 
+            self._observations = self.packing.pack(observations)
             columns.rewards[t] = rewards
             columns.terminated[t] = info.get(LEARNING_TERMINATED, terminated)
             columns.truncated[t] = truncated & ~columns.terminated[t]
-            self.after_step(t, info)
+            over = terminated | truncated
+            self.after_step(t, over, info)
             self._returns += rewards
             self._lengths += 1
-            for n in np.flatnonzero(terminated | truncated):
+            for n in np.flatnonzero(over):
                 episode_returns.append(float(self._returns[n]))
                 episode_lengths.append(int(self._lengths[n]))
                 self._returns[n] = self._lengths[n] = 0
@@ -107,7 +112,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         )
 
     def _reset(self, env_steps: int) -> None:
-        self._observations, _ = self.env.reset(seed=self._seed_at(env_steps))
+        observations, _ = self.env.reset(seed=self._seed_at(env_steps))
+        self._observations = self.packing.pack(observations)
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
         self._needs_initial_reset = False
@@ -125,7 +131,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         raise NotImplementedError
 
     def _shared_columns(self, length: int) -> dict[str, Any]:
-        observation, action = self.env.single_observation_space, self.env.single_action_space
+        observation, action = self.packing, self.env.single_action_space
         steps = (length, self.num_envs)
         return {
             "observations": np.zeros((*steps, *observation.shape), observation.dtype),
@@ -153,12 +159,12 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         columns.actions[t] = packed[:, 2:].reshape(columns.actions[t].shape)
         return to_bounds(columns.actions[t], self.env.single_action_space)
 
-    def after_step(self, t: int, info: dict[str, Any]) -> None:
+    def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
         """A truncated episode goes on beyond its border: value the observation it ended in."""
         rows = np.flatnonzero(self._columns.truncated[t])
         if not len(rows):
             return
-        final = np.stack([info["final_obs"][n] for n in rows])
+        final = np.stack([self.packing.pack_one(info["final_obs"][n]) for n in rows])
         with torch.no_grad():
             _, values = self._evaluate(final)
         self._columns.next_values[t, rows] = values.cpu().numpy()
@@ -189,6 +195,7 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
         columns = self._columns
         columns.observations[t] = self._observations[:, -1] if self._stacks else self._observations
         columns.first[t] = columns.starts[t] = self._lengths == 0
+        columns.finals[t] = None
 
     def act(self, t: int, env_steps: int) -> NDArray:
         columns = self._columns
@@ -199,16 +206,48 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
             everywhere = settings.exploration_at(env_steps, runners * self.num_envs, runners)
             self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(self._device)
         with torch.no_grad():
-            actions = self.module.explore(self._prepared(self._observations), self._exploration, self._generator)
+            actions = self.explore(self._prepared(self._observations))
         columns.actions[t] = actions.cpu().numpy()
         return columns.actions[t]
+
+    def explore(self, prepared: torch.Tensor) -> torch.Tensor:
+        """Actions (N, ...) for prepared observations (N, ...)."""
+        return self.module.explore(prepared, self._exploration, self._generator)
+
+    def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
+        for n in np.flatnonzero(over):
+            final = self.packing.pack_one(info["final_obs"][n])
+            self._columns.finals[t, n] = np.array(final[-1] if self._stacks else final)
 
     def _allocate(self, length: int) -> Frames:
         self._stacks = self.config.env_config["environment"].frame_stack > 1
         shared = self._shared_columns(length)
         if self._stacks:
             shared["observations"] = np.zeros_like(shared["observations"][:, :, -1])
-        return Frames(**shared, starts=np.zeros_like(shared["first"]))
+        return Frames(
+            **shared, starts=np.zeros_like(shared["first"]), finals=np.full((length, self.num_envs), None, object)
+        )
+
+
+class ActionNoiseEnvRunner(OffPolicyEnvRunner):
+    """Explores around a deterministic policy by noise, which may drift from step to step; at first by chance alone."""
+
+    def observe(self, t: int) -> None:
+        super().observe(t)
+        self._noise = torch.where(torch.from_numpy(self._columns.first[t, :, None]).to(self._device), 0.0, self._noise)
+
+    def act(self, t: int, env_steps: int) -> NDArray:
+        return self.module.to_environment(super().act(t, env_steps))
+
+    def explore(self, prepared: torch.Tensor) -> torch.Tensor:
+        correlation = self.config.learner_config_dict["algorithm"].noise_correlation
+        draw = torch.empty_like(self._noise).normal_(generator=self._generator)
+        self._noise = correlation * self._noise + draw
+        return self.module.explore(prepared, self._exploration, self._noise, self._generator)
+
+    def _allocate(self, length: int) -> Frames:
+        self._noise = torch.zeros((self.num_envs, *self.env.single_action_space.shape), device=self._device)
+        return super()._allocate(length)
 
 
 def to_bounds(actions: NDArray, space: Any) -> NDArray:

@@ -61,8 +61,8 @@ class ColumnarLearner(TorchLearner):
         experience: Experience = training_data.batch
         self._weights_seq_no += 1
         self.env_steps = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
-        before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
-        self.progress = min(1.0, before / self.total_env_steps)
+        self.env_steps_before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
+        self.progress = min(1.0, self.env_steps_before / self.total_env_steps)
         # By the step that it is, not by what was drawn before, so that a resumed run draws the same.
         entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
         self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))

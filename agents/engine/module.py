@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from agents.engine.distributions import DiagonalGaussian, distribution_for
 from agents.engine.normaliser import RunningMoments
+from agents.engine.packing import Packing, build_encoder
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -28,15 +29,17 @@ class ActorCritic(TorchRLModule):
         self.distribution = distribution_for(self.action_space)
         gaussian = isinstance(self.distribution, DiagonalGaussian)
         outputs = self.distribution.num_parameters // (2 if gaussian else 1)
-        self.encoder = config["encoder"].build(self.observation_space)
-        self.value_encoder = None if config["share_encoder"] else config["encoder"].build(self.observation_space)
+        packing = Packing(self.observation_space)
+        self.encoder = build_encoder(config["encoder"], self.observation_space)
+        shared = config["share_encoder"]
+        self.value_encoder = None if shared else build_encoder(config["encoder"], self.observation_space)
         self.policy_head = head(self.encoder.output_dim, outputs, gain=0.01)
         self.value_head = head(self.encoder.output_dim, 1, gain=1.0)
         self.log_std = nn.Parameter(torch.zeros(outputs)) if gaussian else None
         normalize = config["normalize_observations"]
-        self.normaliser = RunningMoments(self.observation_space.shape) if normalize else None
+        self.normaliser = RunningMoments(packing.shape) if normalize else None
         self.precision: Precision = config["precision"]
-        self.sees_images = len(self.observation_space.shape) == 3
+        self.low_precision_pays = packing.sees_images
 
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: normalise, cast, lay out."""
@@ -63,7 +66,7 @@ class ActorCritic(TorchRLModule):
         return self.distribution.sample(parameters, generator)
 
     def _autocast(self, x: Tensor) -> AbstractContextManager:
-        low = use_bf16(self.precision, self.sees_images, x.device.type)
+        low = use_bf16(self.precision, self.low_precision_pays, x.device.type)
         return torch.autocast(x.device.type, torch.bfloat16, enabled=low)
 
 
@@ -75,9 +78,9 @@ def head(features: int, outputs: int, gain: float) -> nn.Linear:
     return layer
 
 
-def use_bf16(precision: Precision, images: bool, device_type: str) -> bool:
-    """Whether the encoder runs in bfloat16: on request, or where it is fast and worth it."""
-    return precision == "bf16" or (precision == "auto" and images and has_fast_bf16(device_type))
+def use_bf16(precision: Precision, pays: bool, device_type: str) -> bool:
+    """Whether a network's large layers run in bfloat16: on request, or where that pays and the device is made for it."""
+    return precision == "bf16" or (precision == "auto" and pays and has_fast_bf16(device_type))
 
 
 @cache

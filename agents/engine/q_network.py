@@ -8,6 +8,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from agents.engine.module import Precision, use_bf16
+from agents.engine.packing import Packing, build_encoder
 
 
 class QNetwork(TorchRLModule):
@@ -25,9 +26,9 @@ class QNetwork(TorchRLModule):
         self.values = config["values"]
         self.evaluation_epsilon: float = config["evaluation_epsilon"]
         self.precision: Precision = config["precision"]
-        self.sees_images = len(self.observation_space.shape) == 3
+        self.low_precision_pays = Packing(self.observation_space).sees_images
         self.num_actions = int(self.action_space.n)
-        self.encoder = config["encoder"].build(self.observation_space)
+        self.encoder = build_encoder(config["encoder"], self.observation_space)
         layer = NoisyLinear if config["noisy"] else nn.Linear
         features, outputs = self.encoder.output_dim, self.num_actions * self.values.num_outputs
         if width := config["stream_width"]:
@@ -78,7 +79,7 @@ class QNetwork(TorchRLModule):
                 module.draw_noise(generator)
 
     def _autocast(self, x: Tensor) -> AbstractContextManager:
-        low = use_bf16(self.precision, self.sees_images, x.device.type)
+        low = use_bf16(self.precision, self.low_precision_pays, x.device.type)
         return torch.autocast(x.device.type, torch.bfloat16, enabled=low)
 
 

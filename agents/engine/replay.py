@@ -24,7 +24,7 @@ from agents.interfaces import Experience
 
 SEGMENT_BYTES = 64 * 2**20
 SMALLEST_PRIORITY = 1e-6  # an error of 0 is drawn again some day
-COLUMNS = ("actions", "rewards", "terminated", "cut", "age", "whole", "drawable")
+COLUMNS = ("actions", "rewards", "terminated", "cut", "final", "begun", "last", "age", "whole", "drawable")
 COUNTERS = ("added", "max_priority")
 
 
@@ -33,6 +33,7 @@ class Frames(Experience):
     """Experience to remember: of each observation's stack, the newest frame alone (T, N, *frame)."""
 
     starts: NDArray[np.bool_]  # (T, N), an episode's first, whose stack is zeros but for this frame
+    finals: NDArray[np.object_]  # (T, N), of an episode's last step the frame that it ended in, else None
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Replay:
     """The latest `capacity` env steps of N environments that advance together.
 
     Env step t of environment n stands at row (t mod length) * N + n of every column. A row can be
-    drawn once its n successors are there, if its stack is whole and its successor is known: that of a
-    truncated step is not, so windows end before it.
+    drawn once its n successors are there, if its stack is whole and what followed it is known. An episode's
+    last observation is nobody's row, so it is kept apart; where it is missing, windows end before it.
     """
 
     def __init__(
@@ -89,6 +90,10 @@ class Replay:
         self.rewards = np.zeros(rows, np.float32)
         self.terminated = np.zeros(rows, np.bool_)
         self.cut = np.zeros(rows, np.bool_)  # the observation that followed is not the next row's
+        self.final = np.zeros(rows, np.bool_)  # it is in `finals`
+        self.finals: dict[int, NDArray] = {}
+        self.begun = np.zeros(rows, np.int64)  # env step at which the episode began
+        self.last = np.full(rows, -1, np.int64)  # last env step of the episode whose successor is known; -1: it goes on
         self.age = np.zeros(rows, np.uint8)  # frames before this one that are its episode's, up to stack - 1
         self.whole = np.zeros(rows, np.bool_)  # the stack can be rebuilt
         self.drawable = np.zeros(rows, np.bool_)
@@ -137,7 +142,7 @@ class Replay:
             actions=self.actions[rows],
             rewards=rewards,
             discounts=discounts,
-            next_observations=self._observations(ends),
+            next_observations=self.following(ends),
             weights=self._weights(rows, importance_exponent),
         )
 
@@ -157,12 +162,15 @@ class Replay:
         older = np.minimum(self.age[before] + 1, self.stack - 1)
         if self.added > self.oldest:
             self.cut[before] = first & ~self.terminated[before]
+            self._end_episodes(before[first & (self.last[before] < 0)], self.added - 2)
+        self.begun[now] = np.where(first, self.added, self.begun[before])
         self.frames[now] = experience.observations[t]
         self.age[now] = np.where(first, 0, older)
         self.whole[now] = np.where(first, whole, self.whole[before] | (older == self.stack - 1))
         self.actions[now] = experience.actions[t]
         self.rewards[now] = experience.rewards[t]
         self.terminated[now] = experience.terminated[t]
+        self._keep_finals(now, experience.finals[t])
         self._allow(now, False)
         self.added += 1
         self.oldest = max(self.oldest, self.added - self.length)
@@ -170,7 +178,7 @@ class Replay:
         settled = self.added - 1 - self.n_step
         if settled >= 0:
             rows = self._rows(settled)
-            self._allow(rows, self.whole[rows] & ~self.cut[rows])
+            self._allow(rows, self.whole[rows] & (~self.cut[rows] | self.final[rows]))
         # The next step is written over the oldest, which stacks of the steps after it may reach into.
         leaving = self.added - self.length + self.stack - 2
         if leaving >= 0:
@@ -202,19 +210,51 @@ class Replay:
         return ((priorities / priorities.min()) ** -importance_exponent).astype(np.float32)
 
     def _windows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-        """Where n-step transitions from these rows end, their rewards (n, B), and the discount of what comes then."""
+        """Last rows of the n-step transitions from these rows, their rewards (n, B), and the discount of what follows."""
         ends, discounts = rows, np.ones(len(rows), np.float32)
         rewards = np.zeros((self.n_step, len(rows)), np.float32)
         goes_on = np.ones(len(rows), np.bool_)
         for i in range(self.n_step):
             step = self._later(rows, i)
-            goes_on &= ~self.cut[step]
+            goes_on &= ~self.cut[step] | self.final[step]
             rewards[i] = np.where(goes_on, self.rewards[step], 0.0)
-            ends = np.where(goes_on, self._later(rows, i + 1), ends)
+            ends = np.where(goes_on, step, ends)
             discounts = np.where(goes_on, discounts * np.float32(self.discount), discounts)
             discounts[goes_on & self.terminated[step]] = 0.0
-            goes_on &= ~self.terminated[step]
+            goes_on &= ~self.terminated[step] & ~self.cut[step]
         return ends, rewards, discounts
+
+    def following(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """The observations (B, ...) that followed these rows' steps; anything where the step terminated."""
+        following = self._observations(self._later(rows, 1))
+        for i in np.flatnonzero(self.final[rows]):
+            newest = torch.from_numpy(self.finals[int(rows[i])])
+            if self.stack == 1:
+                following[i] = newest
+            else:
+                following[i, :-1], following[i, -1] = self._observations(rows[i : i + 1])[0, 1:], newest
+        return following
+
+    def steps_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The env steps that stand at these rows."""
+        newest = self.added - 1
+        return newest - (newest - rows // self.num_envs) % self.length
+
+    def _keep_finals(self, now: NDArray[np.int64], finals: NDArray[np.object_]) -> None:
+        if self.final[now].any():
+            for row in now:
+                self.finals.pop(int(row), None)
+        self.last[now] = -1
+        self.final[now] = ended = [final is not None for final in finals]
+        for n in np.flatnonzero(ended):
+            self.finals[int(now[n])] = finals[n]
+        self._end_episodes(now[ended], self.added)
+
+    def _end_episodes(self, rows: NDArray[np.int64], last: int) -> None:
+        """Of the episodes whose newest rows these are, `last` is the last step."""
+        for row in rows:
+            steps = np.arange(max(self.begun[row], last - self.length + 1), last + 1)
+            self.last[(steps % self.length) * self.num_envs + row % self.num_envs] = last
 
     def _later(self, rows: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
         return (rows + steps * self.num_envs) % len(self.rewards)
@@ -259,6 +299,10 @@ class Replay:
                 write_durably(folder / name, blob)
                 digests[name] = sha256(blob)
         state = {name: getattr(self, name) for name in (*COLUMNS, *COUNTERS)} | {"oldest": oldest, "frames": digests}
+        state["finals"] = {
+            "rows": np.array(list(self.finals), np.int64),
+            "frames": np.array(list(self.finals.values()), self.frames.dtype),
+        }
         state["kind"] = self.kind
         state["priorities"] = None if self.priorities is None else self.priorities.leaves
         save_state(folder, state)
@@ -271,6 +315,7 @@ class Replay:
             raise ValueError(f"The replay in {folder} was made with {told}. Go on with what it was made with.")
         for name in (*COLUMNS, *COUNTERS, "oldest"):
             setattr(self, name, state[name])
+        self.finals = dict(zip(state["finals"]["rows"].tolist(), state["finals"]["frames"].copy(), strict=True))
         for name, digest in state["frames"].items():
             blob = (folder / name).read_bytes()
             if sha256(blob) != digest:

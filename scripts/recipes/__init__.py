@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from agents.algorithms.ddpg import DDPG
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
@@ -13,13 +14,23 @@ from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.names import near_matches, plain
 from envs.probe import ChoiceConfig, CountingConfig, TargetConfig
+from envs.robots import locomotion, panda
+from envs.robots.locomotion import LocomotionConfig
+from envs.robots.panda import PandaConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.mlp import MLPConfig
-from scripts.recipes import dqn, ppo
+from scripts.recipes import ddpg, dqn, ppo
 
 Entry = TypeVar("Entry")
 
 PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetConfig(), ChoiceConfig())}
+ROBOTS: dict[str, Environment] = {
+    plain(c.name): c
+    for c in (
+        *(LocomotionConfig(robot) for robot in locomotion.ROBOTS),
+        *(PandaConfig(task) for task in panda.TASKS),
+    )
+}
 ENCODERS: dict[str, type[Encoder]] = {"mlp": MLPConfig, "nature": NatureCNNConfig, "impala": ImpalaResNetConfig}
 RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "ppo": ppo.recipe,
@@ -27,17 +38,22 @@ RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "double-dqn": dqn.double,
     "rainbow": dqn.rainbow,
     "qr-dqn": dqn.quantile,
+    "ddpg": ddpg.recipe,
+    "td3": ddpg.twin_delayed,
 }
 PLUGS: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         AtariConfig,
         ClassicConfig,
+        LocomotionConfig,
+        PandaConfig,
         CountingConfig,
         TargetConfig,
         ChoiceConfig,
         PPO,
         DQN,
+        DDPG,
         EnvironmentReward,
         *ENCODERS.values(),
     )
@@ -46,14 +62,16 @@ PLUGS: dict[str, type] = {
 
 
 def environment_named(name: str) -> Environment:
-    """SpaceInvaders, CartPole-v1, probe-target; raises ValueError with near matches for others."""
+    """SpaceInvaders, HalfCheetah, CartPole-v1, probe-target; raises ValueError with near matches for others."""
     if name in PROBES:
         return PROBES[name]
     if plain(name) in atari.shipped():
         return AtariConfig(game=atari.display_names().get(plain(name), name))
+    if plain(name) in ROBOTS:
+        return ROBOTS[plain(name)]
     if name in classic.ids():
         return ClassicConfig(id=name)
-    known = [*atari.display_names().values(), *classic.ids(), *PROBES]
+    known = [*atari.display_names().values(), *(robot.name for robot in ROBOTS.values()), *classic.ids(), *PROBES]
     raise ValueError(f"There is no environment '{name}'.{near_matches(name, known)}")
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from agents.algorithms.dqn import DQN, means
+from agents.algorithms.dqn import DQN
+from agents.engine.off_policy import means
 from agents.engine.config import rllib_config
 from agents.engine.replay import Frames
 from envs.classic import ClassicConfig
@@ -39,14 +40,14 @@ def test_a_bad_setting_is_refused_in_one_line_that_names_it(bad: dict[str, Any])
 
 def test_continuous_actions_are_refused() -> None:
     with pytest.raises(ValueError, match=r"Discrete from 0.*--algo ppo"):
-        DQN().check(TargetConfig().build(), 8, 0)
+        DQN().check(TargetConfig().build(), 1, 8, 0)
 
 
 def test_steps_between_visits_must_be_whole_updates() -> None:
     settings = DQN(rollout_length=3, update_every_env_steps=4)
-    settings.check(CountingConfig().build(), 8, 0)
+    settings.check(CountingConfig().build(), 1, 8, 0)
     with pytest.raises(ValueError, match="multiple of update_every_env_steps"):
-        settings.check(CountingConfig().build(), 2, 0)
+        settings.check(CountingConfig().build(), 1, 2, 0)
 
 
 @pytest.mark.parametrize(
@@ -61,27 +62,26 @@ def test_steps_between_visits_must_be_whole_updates() -> None:
 )
 def test_settings_that_do_not_fit_together_are_refused(settings: DQN, num_envs: int, told: str) -> None:
     with pytest.raises(ValueError, match=told) as refusal:
-        settings.check(CountingConfig().build(), num_envs, 0)
+        settings.check(CountingConfig().build(), 1, num_envs, 0)
     assert "\n" not in str(refusal.value)
 
 
 def test_checkpoints_hold_the_newest_frames_and_the_best() -> None:
     images, vectors = Box(0, 255, (4, 84, 84), np.uint8), Box(-1, 1, (3,), np.float32)
     settings = DQN(replay_capacity=1_000_000, checkpoint_replay_limit_gb=16.0)
-    assert settings.checkpoint_bytes(images, 10_000_000) == 2 * 7_056 * 1_000_000
-    assert settings.checkpoint_bytes(vectors, 1_000) == 2 * 12 * 1_000
-    assert replace(settings, checkpoint_replay_limit_gb=1.0).checkpoint_bytes(images, 10_000_000) == 2 * 10**9
-    assert replace(settings, checkpoint_replay=False).checkpoint_bytes(images, 10_000_000) == 0
+    assert settings.checkpoint_bytes(images, 4, 10_000_000) == 2 * 7_056 * 1_000_000
+    assert settings.checkpoint_bytes(vectors, 1, 1_000) == 2 * 12 * 1_000
+    assert replace(settings, checkpoint_replay_limit_gb=1.0).checkpoint_bytes(images, 4, 10_000_000) == 2 * 10**9
+    assert replace(settings, checkpoint_replay=False).checkpoint_bytes(images, 4, 10_000_000) == 0
 
 
 def test_a_replay_beyond_the_memory_is_refused_unless_it_lies_in_a_file() -> None:
-    settings, game = DQN(replay_capacity=10**10), recipe_named("dqn")
-    env = game(ClassicConfig("CartPole-v1")).env.build()
-    settings.check(env, 8, 0)  # vectors are small
+    settings, env = DQN(replay_capacity=10**9), ClassicConfig("CartPole-v1").build()
+    replace(settings, replay_capacity=10**7).check(env, 1, 8, 0)  # vectors are small
     env.observation_space = type(env.observation_space)(0, 255, (4, 84, 84), np.uint8)
     with pytest.raises(ValueError, match=r"GiB of memory.*--algo.memory-map-replay"):
-        settings.check(env, 8, 0)
-    replace(settings, memory_map_replay=True).check(env, 8, 0)
+        settings.check(env, 4, 8, 0)
+    replace(settings, memory_map_replay=True).check(env, 4, 8, 0)
 
 
 def test_epsilon_falls_linearly_and_stays() -> None:
@@ -124,12 +124,12 @@ def some_experience(start: int) -> Frames:
     first[0] = start == 0
     observations = np.stack([np.repeat(steps[:, None], 4, 1), np.ones((4, 4))], -1).astype(np.float32)
     rewards = np.ones((4, 4), np.float32)
-    return Frames(observations, np.zeros((4, 4), np.int64), rewards, flags, flags, first, first)
+    return Frames(observations, np.zeros((4, 4), np.int64), rewards, flags, flags, first, first, np.full((4, 4), None, object))
 
 
 def visit(learner: Any, number: int) -> tuple[int, list[dict[str, Any]]]:
     """The learner's minibatches of visit `number`, each 16 env steps, and a gradient step for each."""
-    learner.env_steps, learner.progress = 16 * number, 0.0
+    learner.env_steps, learner.env_steps_before, learner.progress = 16 * number, 16 * (number - 1), 0.0
     terms: list[dict[str, Any]] = []
     seen = []
     for minibatch in learner.minibatches(some_experience(4 * (number - 1)), terms):

@@ -279,10 +279,10 @@ def test_only_batches_that_divide_into_minibatches_on_each_learner_pass(
     # 6 x 32 / 2 = 96 do not divide by 64, and 32 steps do not divide among three.
     settings, environment = PPO(rollout_length=32, minibatch_size=64), CountingConfig().build()
     if divides:
-        settings.check(environment, num_envs, num_learners)
+        settings.check(environment, 1, num_envs, num_learners)
     else:
         with pytest.raises(ValueError, match="minibatch") as refusal:
-            settings.check(environment, num_envs, num_learners)
+            settings.check(environment, 1, num_envs, num_learners)
         assert "\n" not in str(refusal.value)
 
 
@@ -290,7 +290,7 @@ def test_actions_without_a_distribution_are_refused() -> None:
     environment = CountingConfig().build()
     environment.action_space = MultiBinary(3)
     with pytest.raises(ValueError, match="MultiBinary"):
-        PPO().check(environment, 8, 0)
+        PPO().check(environment, 1, 8, 0)
 
 
 def test_standardising_a_minibatch_of_one_step_is_refused() -> None:

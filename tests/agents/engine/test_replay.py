@@ -32,10 +32,14 @@ class Step:
     truncated: bool
     first: bool
     after: NDArray
+    final: NDArray | None = None
+    """The newest frame of what followed, where the episode ended and that is known."""
 
 
-def episodes(rng: np.random.Generator, steps: int, stack: int) -> list[Step]:
-    """Random frames in episodes of random lengths; lost lives terminate for the learner, but the game goes on."""
+def episodes(rng: np.random.Generator, steps: int, stack: int, known: float = 0.5) -> list[Step]:
+    """Random frames in episodes of random lengths; lost lives terminate for the learner, but the game goes on.
+
+    What an episode ended in is `known` with this chance."""
     made: list[Step] = []
     frames: list[NDArray] = []
     first = True
@@ -48,8 +52,12 @@ def episodes(rng: np.random.Generator, steps: int, stack: int) -> list[Step]:
         terminated, truncated = bool(end and kind != 1), bool(end and kind == 1)
         after = np.stack(frames[-stack:])
         reward, action = float(rng.integers(-3, 4)), int(rng.integers(5))
-        made.append(Step(observation, action, reward, terminated, truncated, first, after))
-        first = truncated or bool(end and kind == 0)  # kind 2 is a lost life
+        over = truncated or bool(end and kind == 0)  # kind 2 is a lost life
+        final = frames[-1] if over and rng.random() < known else None
+        if stack == 1 and final is not None:
+            final = final[None]
+        made.append(Step(observation, action, reward, terminated, truncated, first, after, final))
+        first = over
     return made
 
 
@@ -58,6 +66,10 @@ def experience_of(columns: list[list[Step]], start: int, stop: int) -> Frames:
         return np.stack([[getattr(steps[t], name) for steps in columns] for t in range(start, stop)]).astype(dtype)
 
     first, observations = column("first", np.bool_), column("observation", np.uint8)
+    finals = np.full(first.shape, None, object)
+    for t in range(start, stop):
+        for n, steps in enumerate(columns):
+            finals[t - start, n] = steps[t].final
     return Frames(
         observations=observations[:, :, -1] if observations.shape[2] > 1 else observations,
         actions=column("action", np.int64),
@@ -66,6 +78,7 @@ def experience_of(columns: list[list[Step]], start: int, stop: int) -> Frames:
         truncated=column("truncated", np.bool_),
         first=first,
         starts=first,
+        finals=finals,
     )
 
 
@@ -91,12 +104,14 @@ def transition_of(steps: list[Step], t: int, n_step: int) -> tuple[NDArray, int,
     total, weight = 0.0, 1.0
     for i in range(n_step):
         step = steps[t + i]
-        if step.truncated:
+        if step.truncated and step.final is None:
             return steps[t].observation, steps[t].action, total, weight, step.observation
         total += weight * step.reward
         weight *= DISCOUNT
         if step.terminated:
             return steps[t].observation, steps[t].action, total, 0.0, step.after
+        if step.truncated:
+            return steps[t].observation, steps[t].action, total, weight, step.after
     return steps[t].observation, steps[t].action, total, weight, steps[t + n_step - 1].after
 
 
@@ -107,7 +122,7 @@ def check_all_that_can_be_drawn(replay: Replay, columns: list[list[Step]], added
         (t % length) * num_envs + n: (n, t)
         for t in range(lowest, added - n_step)
         for n in range(num_envs)
-        if not columns[n][t].truncated
+        if not columns[n][t].truncated or columns[n][t].final is not None
     }
     assert set(np.flatnonzero(replay.drawable).tolist()) == set(expected)
     if not expected:
@@ -116,7 +131,7 @@ def check_all_that_can_be_drawn(replay: Replay, columns: list[list[Step]], added
     rows = np.array(sorted(expected))
     ends, rewards, discounts = replay._windows(rows)
     returns = (rewards * DISCOUNT ** np.arange(n_step)[:, None]).sum(0)
-    now, then = replay._observations(rows).numpy(), replay._observations(ends).numpy()
+    now, then = replay._observations(rows).numpy(), replay.following(ends).numpy()
     for i, row in enumerate(rows):
         n, t = expected[int(row)]
         observation, action, total, discount, after = transition_of(columns[n], t, n_step)
@@ -166,7 +181,10 @@ def test_stacks_of_real_games_are_rebuilt_to_the_bit() -> None:
         before = observations.copy()
         observations, rewards, over, truncated, info = env.step(actions)
         terminated = info["learning_terminated"]
-        step = (before[:, -1], actions, rewards, terminated, truncated & ~terminated, first, first)
+        finals = np.array([None, None], object)
+        for n in np.flatnonzero(over | truncated):
+            finals[n] = info["final_obs"][n][-1].copy()
+        step = (before[:, -1], actions, rewards, terminated, truncated & ~terminated, first, first, finals)
         replay.add(Frames(*(np.asarray(column)[None] for column in step)))
         seen.append(before)
         first = over | truncated
@@ -302,7 +320,7 @@ def test_a_limit_keeps_the_newest_steps(tmp_path: Path) -> None:
         (t % 30) * 2 + n
         for t in range(40, 48)
         for n in range(2)
-        if not columns[n][t].truncated and (t >= 43 or begun[n][t - 40])
+        if (not columns[n][t].truncated or columns[n][t].final is not None) and (t >= 43 or begun[n][t - 40])
     }
     assert set(np.flatnonzero(twin.drawable).tolist()) == kept
     twin.add(experience_of(columns, 50, 70))

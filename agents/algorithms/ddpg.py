@@ -1,0 +1,186 @@
+"""Deep deterministic policy gradient (Lillicrap et al. 2016), and as a difference from it TD3 (Fujimoto et al. 2018):
+twin critics, a policy that is delayed, targets that are smoothed."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+import torch.distributed as dist
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from agents.algorithms.ranges import require_above, require_within
+from agents.engine.deterministic_actor_critic import DeterministicActorCritic
+from agents.engine.env_runner import ActionNoiseEnvRunner
+from agents.engine.learner import Columns
+from agents.engine.off_policy import OffPolicy, OffPolicyAlgorithm, OffPolicyLearner
+from agents.engine.replay import Frames, Transitions
+
+
+@dataclass(frozen=True)
+class DDPG(OffPolicy):
+    """Off-policy: critics learn what actions are worth, a deterministic actor follows their gradient."""
+
+    name: str = "ddpg"
+    """What this choice of fields is called, in the run folder's name and in evaluations."""
+    hidden_sizes: tuple[int, ...] = (400, 300)
+    """Hidden layers of the actor and of each critic, after the encoder (Lillicrap et al. 2016)."""
+    target_rate: float = 0.005
+    """How far the target networks move towards the networks at a time (tau; Fujimoto et al. 2018)."""
+    num_critics: int = 1
+    """The target is the least that any of them says."""
+    policy_delay: int = 1
+    """Gradient steps of the critics for each of the actor and of the target networks."""
+    target_noise: float = 0.0
+    """Deviation of the noise on the target's actions, as a share of half the action's range."""
+    target_noise_limit: float = 0.5
+    """Most that this noise may be."""
+    noise: float = 0.1
+    """Deviation of the noise on actions while exploring, as a share of half the action's range."""
+    noise_correlation: float = 0.0
+    """What the noise keeps of itself at each step: 0 is Gaussian noise, 0.85 an Ornstein-Uhlenbeck process with theta
+    0.15 (Lillicrap et al. 2016)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_above(self, 0.0, "target_rate", "num_critics", "policy_delay")
+        require_within(self, 0.0, 1.0, "target_rate", "noise_correlation")
+        require_within(self, 0.0, math.inf, "target_noise", "target_noise_limit", "noise")
+        if min(self.hidden_sizes, default=0) < 1:
+            raise ValueError(f"hidden_sizes must be at least one width of at least 1, not {self.hidden_sizes}.")
+
+    @property
+    def algorithm_class(self) -> type:
+        return OffPolicyAlgorithm
+
+    @property
+    def runner_class(self) -> type:
+        return ActionNoiseEnvRunner
+
+    @property
+    def learner_class(self) -> type:
+        return DDPGLearner
+
+    @property
+    def module_class(self) -> type:
+        return DeterministicActorCritic
+
+    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+        space = environment.action_space
+        if not (isinstance(space, Box) and len(space.shape) == 1 and space.is_bounded()):
+            raise ValueError(
+                f"{self.name.upper()} acts in a one-dimensional Box with bounds, not {space}; --algo dqn or ppo."
+            )
+        self.check_replay(environment, frame_stack, num_envs, num_learners)
+
+    def module_config(self) -> dict[str, Any]:
+        return {"hidden_sizes": self.hidden_sizes, "num_critics": self.num_critics}
+
+    def exploration_at(self, env_steps: int, num_envs: int, num_runners: int) -> NDArray[np.float32]:
+        """Deviation of each environment's noise (num_envs,); infinite, that is any action, until learning starts."""
+        deviation = math.inf if env_steps < self.learning_starts_env_steps else self.noise
+        return np.full(num_envs, deviation, np.float32)
+
+
+def smoothed(actions: Tensor, settings: DDPG, generator: torch.Generator) -> Tensor:
+    """The target's actions (B, A) with clipped noise (Fujimoto et al. 2018, equation 14)."""
+    if settings.target_noise == 0:
+        return actions
+    noise = torch.empty_like(actions).normal_(generator=generator) * settings.target_noise
+    limit = settings.target_noise_limit
+    return (actions + noise.clamp(-limit, limit)).clamp(-1, 1)
+
+
+def critic_loss(values: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared errors of critics (C, B) against targets (B,), summed over critics; and the mean absolute errors (B,)."""
+    errors = values - targets
+    return (weights * errors**2).mean(1).sum(), errors.detach().abs().mean(0)
+
+
+class DDPGLearner(OffPolicyLearner):
+    def build(self) -> None:
+        super().build()
+        network = self.bare_network
+        self.actor_parameters = list(network.actor.parameters())
+        self.critic_parameters = [*network.encoder.parameters(), *network.critics.parameters()]
+        self.critic_steps = 0
+        self.policy_loss = torch.zeros((), device=self._device)
+
+    def columns(self, transitions: Transitions) -> Columns:
+        columns: Columns = {
+            name: torch.as_tensor(column).to(self._device, non_blocking=True)
+            for name, column in {
+                "actions": transitions.actions,
+                "rewards": self.discounted_rewards(transitions),
+                "discounts": transitions.discounts,
+                "weights": transitions.weights,
+            }.items()
+        }
+        prepare = self.bare_network.prepare
+        with torch.no_grad():
+            columns["observations"] = prepare(transitions.observations.to(self._device, non_blocking=True))
+            columns["next_observations"] = prepare(transitions.next_observations.to(self._device, non_blocking=True))
+        return columns
+
+    def targets(self, minibatch: Columns) -> Tensor:
+        """What the critics should say (B,): rewards, and the least that the target critics think of what follows."""
+        with torch.no_grad():
+            features = self.target.features(minibatch["next_observations"])
+            actions = smoothed(self.target.actions(features), self.settings, self.noise)
+            following = self.target.values(features, actions).amin(0)
+        return minibatch["rewards"] + minibatch["discounts"] * following
+
+    def _step(self, minibatch: Columns, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """A step of the critics, then, of some, one of the actor, which asks the critics that have just learnt."""
+        network, targets = self.bare_network, self.targets(minibatch)
+        features = network.features(minibatch["observations"])
+        values = network.values(features, minibatch["actions"])
+        loss, errors = critic_loss(values, targets, minibatch["weights"])
+        self.errors.append(errors)
+        self._descend(loss, self.critic_parameters, optimizer)
+        self.critic_steps += 1
+        if self.critic_steps % self.settings.policy_delay == 0:
+            features = features.detach()
+            policy_loss = -network.first_value(features, network.actions(features)).mean()
+            self._descend(policy_loss, self.actor_parameters, optimizer)
+            self.policy_loss = policy_loss.detach()
+            with torch.no_grad():
+                torch._foreach_lerp_(
+                    list(self.target.parameters()), list(network.parameters()), self.settings.target_rate
+                )
+        return {
+            "loss": loss.detach(),
+            "policy_loss": self.policy_loss,
+            "q_mean": values.detach().mean(),
+            "td_error": errors.mean(),
+        }
+
+    def _descend(self, loss: Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+        """One step of these parameters alone; with several learners, along their mean gradient."""
+        optimizer.zero_grad(set_to_none=True)
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = gradient
+        if dist.is_initialized():
+            flat = nn.utils.parameters_to_vector([p.grad for p in parameters])
+            dist.all_reduce(flat)
+            nn.utils.vector_to_parameters(flat / dist.get_world_size(), [p.grad for p in parameters])
+        optimizer.step()
+
+    def after_update(self, experience: Frames) -> dict[str, float]:
+        exploration = self.settings.exploration_at(self.env_steps, 1, 1)[0]
+        noise = {"noise": float(exploration)} if math.isfinite(exploration) else {}
+        return super().after_update(experience) | noise
+
+    def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component("critic_steps", components, not_components):
+            state["critic_steps"] = self.critic_steps
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self.critic_steps = state.get("critic_steps", self.critic_steps)

@@ -1,0 +1,108 @@
+"""A deterministic actor with one critic or several, for actions in a Box."""
+
+from contextlib import AbstractContextManager
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor, nn
+
+from agents.engine.module import Precision, use_bf16
+from agents.engine.packing import build_encoder
+
+
+class DeterministicActorCritic(TorchRLModule):
+    """Observations -> features -> actions (B, A), each number in [-1, 1]; features and actions -> values (C, B).
+
+    The encoder learns from the critics. The environment's Box is reached by `to_environment`.
+
+    `model_config`: `encoder` (an Encoder), `hidden_sizes` (of the actor and of each critic), `num_critics`,
+    `precision`.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def setup(self) -> None:
+        config = self.model_config
+        self.precision: Precision = config["precision"]
+        self.encoder = build_encoder(config["encoder"], self.observation_space)
+        features, actions = self.encoder.output_dim, self.action_space.shape[0]
+        self.actor = Trunk(features, config["hidden_sizes"], actions)
+        self.critics = nn.ModuleList(
+            Trunk(features + actions, config["hidden_sizes"], 1) for _ in range(config["num_critics"])
+        )
+        self.register_buffer("low", torch.as_tensor(self.action_space.low), persistent=False)
+        self.register_buffer("high", torch.as_tensor(self.action_space.high), persistent=False)
+
+    def prepare(self, observations: Tensor) -> Tensor:
+        """What can be done once an observation, without parameters: cast, lay out."""
+        with self.low_precision(observations):
+            return self.encoder.input_layer(observations)
+
+    def features(self, prepared: Tensor) -> Tensor:
+        """Prepared observations (B, ...) -> (B, F) float32."""
+        with self.low_precision(prepared):
+            return self.encoder.torso(prepared).float()
+
+    def actions(self, features: Tensor) -> Tensor:
+        """The policy's actions (B, A) for features (B, F)."""
+        with self.low_precision(features):
+            return self.actor(features).tanh()
+
+    def values(self, features: Tensor, actions: Tensor) -> Tensor:
+        """What each critic thinks of actions (B, A): (C, B)."""
+        both = torch.cat([features, actions], 1)
+        with self.low_precision(features):
+            return torch.stack([critic(both).squeeze(1) for critic in self.critics])
+
+    def first_value(self, features: Tensor, actions: Tensor) -> Tensor:
+        """What the first critic thinks: (B,)."""
+        with self.low_precision(features):
+            return self.critics[0](torch.cat([features, actions], 1)).squeeze(1)
+
+    def act(self, prepared: Tensor, generator: torch.Generator, deterministic: bool) -> Tensor:
+        """Actions (B, A) as the environment takes them, without noise."""
+        actions = self.actions(self.features(prepared))
+        return self.low + (actions + 1) / 2 * (self.high - self.low)
+
+    def explore(self, prepared: Tensor, exploration: Tensor, noise: Tensor, generator: torch.Generator) -> Tensor:
+        """Actions (B, A) in [-1, 1]: the policy's with `noise` (B, A) times `exploration` (B,); where that is infinite,
+        any, all with the same chance."""
+        anything = torch.rand(noise.shape, generator=generator, device=noise.device) * 2 - 1
+        by_chance = exploration.isinf()[:, None]
+        if by_chance.all():
+            return anything
+        noisy = self.actions(self.features(prepared)) + exploration[:, None] * noise
+        return torch.where(by_chance, anything, noisy.clamp(-1, 1))
+
+    def to_environment(self, actions: NDArray) -> NDArray:
+        """Actions (B, A) in [-1, 1] -> in the environment's Box."""
+        low, high = self.action_space.low, self.action_space.high
+        return (low + (actions + 1) / 2 * (high - low)).astype(np.float32)
+
+    def low_precision(self, x: Tensor) -> AbstractContextManager:
+        low = use_bf16(self.precision, True, x.device.type)
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=low)
+
+
+class Trunk(nn.Module):
+    """Fully connected layers with ReLU between them: (B, inputs) -> (B, outputs) float32.
+
+    The first and the last layer stay in float32 whatever autocast says: they are small, and positions, actions and
+    values have more digits than bfloat16 holds."""
+
+    def __init__(self, inputs: int, hidden_sizes: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((inputs, *hidden_sizes)))
+        self.head = nn.Linear(hidden_sizes[-1], outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.layers[0](x).relu()
+        for layer in self.layers[1:]:
+            x = layer(x).relu()
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(x.float())

@@ -1,0 +1,94 @@
+"""Observations of several parts, such as a camera and range sensors, as one array: columns and replay need no other."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Dict
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class Packing:
+    """How observations of a space are packed: those of a Box as they are; the parts of a Dict side by side, as
+    numbers where all parts have one dtype, else as bytes.
+
+    Raises ValueError for a Dict with parts other than a Box."""
+
+    def __init__(self, space: gymnasium.Space) -> None:
+        self.parts: dict[str, Box] = {}
+        self.slices: dict[str, slice] = {}
+        if not isinstance(space, Dict):
+            self.shape, self.dtype = tuple(space.shape or ()), np.dtype(space.dtype or np.float32)
+            self.sees_images = len(self.shape) == 3
+            return
+        for name, part in space.spaces.items():
+            if not isinstance(part, Box):
+                raise ValueError(f"The parts of an observation must each be a Box; '{name}' is {part}.")
+            self.parts[name] = part
+        dtypes = {part.dtype for part in self.parts.values()}
+        self.dtype = np.dtype(dtypes.pop() if len(dtypes) == 1 else np.uint8)
+        start = 0
+        for name, part in self.parts.items():
+            size = math.prod(part.shape) * part.dtype.itemsize // self.dtype.itemsize
+            self.slices[name] = slice(start, start + size)
+            start += size
+        self.shape = (start,)
+        self.sees_images = any(len(part.shape) == 3 for part in self.parts.values())
+
+    def pack(self, observations: NDArray | Mapping[str, NDArray]) -> NDArray:
+        """Observations (B, ...), or such parts by name -> (B, *shape)."""
+        if not isinstance(observations, Mapping):
+            return observations
+        columns = []
+        for name, part in self.parts.items():
+            column = np.ascontiguousarray(observations[name], part.dtype)
+            columns.append(column.reshape(len(column), -1).view(self.dtype))
+        return np.concatenate(columns, 1)
+
+    def pack_one(self, observation: Any) -> NDArray:
+        """A single observation, or its parts by name -> (*shape)."""
+        if not isinstance(observation, Mapping):
+            return np.asarray(observation)
+        return self.pack({name: np.asarray(value)[None] for name, value in observation.items()})[0]
+
+    def unpack(self, packed: Tensor) -> dict[str, Tensor]:
+        """(B, *shape) -> parts by name, each (B, *part); numbers that were made of them, such as normalised ones, keep
+        their dtype."""
+        parts = {}
+        for name, part in self.parts.items():
+            column = packed[:, self.slices[name]]
+            if packed.dtype == torch.uint8:
+                column = column.contiguous().view(torch.from_numpy(np.empty(0, part.dtype)).dtype)
+            parts[name] = column.reshape(len(packed), *part.shape)
+        return parts
+
+
+class PartsEncoder(nn.Module):
+    """An encoder that reads observations by their parts, for those that come packed."""
+
+    def __init__(self, encoder: Any, packing: Packing) -> None:
+        super().__init__()
+        self.input_layer = nn.Identity()
+        self.torso = nn.Sequential(Unpack(packing), encoder)
+        self.output_dim: int = encoder.output_dim
+
+
+class Unpack(nn.Module):
+    def __init__(self, packing: Packing) -> None:
+        super().__init__()
+        self.packing = packing
+
+    def forward(self, packed: Tensor) -> dict[str, Tensor]:
+        return self.packing.unpack(packed)
+
+
+def build_encoder(config: Any, space: gymnasium.Space) -> Any:
+    """The encoder's network, for packed observations of this space.
+
+    Raises ValueError where it cannot read them."""
+    encoder = config.build(space)
+    return PartsEncoder(encoder, Packing(space)) if isinstance(space, Dict) else encoder

@@ -1,0 +1,1 @@
+"""Robots on PyBullet: locomotion, arms with goals, grasping from images, path planning."""

@@ -1,0 +1,64 @@
+"""Robots that walk, run, reach and push on PyBullet (Coumans and Bai 2016): the tasks of pybullet-envs-gymnasium."""
+
+from dataclasses import dataclass
+
+import gymnasium
+from gymnasium.vector import VectorEnv
+
+from envs.names import plain
+from envs.robots.simulation import import_quietly, quiet, vectorised
+
+ROBOTS = (
+    "HalfCheetah", "Ant", "Hopper", "Walker2D", "Humanoid", "HumanoidFlagrun", "HumanoidFlagrunHarder",
+    "Reacher", "Pusher", "Thrower", "InvertedPendulum", "InvertedDoublePendulum", "InvertedPendulumSwingup",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LocomotionConfig:
+    """One robot, by its plain name: joint angles and speeds as a vector, torques as actions.
+
+    An episode ends when the robot has fallen, if it can; else it is truncated, after 1,000 steps of 1/60 s as a rule.
+    """
+
+    robot: str = "HalfCheetah"
+    """The robot's plain name, such as HalfCheetah, Hopper or Ant."""
+    max_episode_steps: int = -1
+    """Steps after which an episode is truncated; -1 keeps the task's own limit."""
+    parallel: bool = False
+    """Each robot in a process of its own."""
+
+    def __post_init__(self) -> None:
+        if plain(self.robot) not in names():
+            raise ValueError(f"There is no robot '{self.robot}'; there are: {', '.join(ROBOTS)}.")
+        if self.max_episode_steps == 0 or self.max_episode_steps < -1:
+            raise ValueError(f"max_episode_steps must be at least 1, or -1, not {self.max_episode_steps}.")
+
+    @property
+    def name(self) -> str:
+        return names()[plain(self.robot)]
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {}
+
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
+    def build(self) -> gymnasium.Env:
+        import_quietly("pybullet_envs_gymnasium")
+        limit = self.max_episode_steps if self.max_episode_steps > 0 else None
+        env = gymnasium.make(f"{self.name}BulletEnv-v0", render_mode="rgb_array", max_episode_steps=limit)
+        # What draws and what steps is one object, and nothing of it exists before the first reset.
+        with quiet():
+            env.reset()
+        return env
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return vectorised(self.build, num_envs, self.parallel)
+
+
+def names() -> dict[str, str]:
+    """Plain spelling -> the robot's name, such as halfcheetah -> HalfCheetah."""
+    return {plain(robot): robot for robot in ROBOTS}

@@ -1,0 +1,74 @@
+"""A Franka Emika Panda arm and its tasks (Gallouedec et al. 2021, panda-gym), each with a goal."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium
+from gymnasium.vector import VectorEnv
+
+from envs.names import plain
+from envs.robots.simulation import import_quietly, quiet, vectorised
+
+TASKS = ("Reach", "Push", "Slide", "PickAndPlace", "Stack", "Flip")
+
+
+@dataclass(frozen=True)
+class PandaConfig:
+    """One task: the arm's and the object's state as `observation`, with `achieved_goal` and `desired_goal` (metres).
+
+    An episode is truncated after 50 steps of 1/25 s (Stack: 100), and goes on when the goal is reached: staying there
+    is part of the task. `info["is_success"]` says whether it is reached."""
+
+    task: str = "Reach"
+    """Reach, Push, Slide, PickAndPlace, Stack or Flip."""
+    dense: bool = False
+    """The reward is minus the distance to the goal, in metres; else minus 1 until the goal is reached."""
+    control: Literal["hand", "joints"] = "hand"
+    """What actions move: the hand, by up to 5 cm along each axis, or the seven joints; then the fingers, if needed."""
+    parallel: bool = False
+    """Each arm in a process of its own."""
+
+    def __post_init__(self) -> None:
+        if plain(self.task) not in names():
+            raise ValueError(f"There is no Panda task '{self.task}'; there are: {', '.join(TASKS)}.")
+
+    @property
+    def name(self) -> str:
+        return f"Panda{names()[plain(self.task)]}"
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {}
+
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
+    def build(self) -> gymnasium.Env:
+        import_quietly("panda_gym")
+        control, reward = "Joints" if self.control == "joints" else "", "Dense" if self.dense else ""
+        with quiet():
+            env = gymnasium.make(
+                f"{self.name}{control}{reward}-v3",
+                render_mode="rgb_array",
+                renderer="Tiny",
+                render_width=320,
+                render_height=240,
+            )
+        return GoesOn(env)
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return vectorised(self.build, num_envs, self.parallel)
+
+
+class GoesOn(gymnasium.Wrapper):
+    """An episode goes on when the goal is reached: only time ends it."""
+
+    def step(self, action: Any):
+        observation, reward, _, truncated, info = self.env.step(action)
+        return observation, reward, False, truncated, info
+
+
+def names() -> dict[str, str]:
+    """Plain spelling -> the task's name, such as pickandplace -> PickAndPlace."""
+    return {plain(task): task for task in TASKS}

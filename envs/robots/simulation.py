@@ -1,0 +1,58 @@
+"""What all robots share: PyBullet without its chatter, and many environments in step."""
+
+import ctypes
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """While it lasts, nothing reaches standard output: PyBullet writes there from C."""
+    flush()
+    before, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        flush()
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(nowhere)
+
+
+def flush() -> None:
+    """Python's and C's output, each of which keeps some back."""
+    sys.stdout.flush()
+    ctypes.CDLL(None).fflush(None)
+
+
+def import_quietly(module: str) -> Any:
+    """A module that needs PyBullet; raises ValueError where it is not installed."""
+    try:
+        with quiet():
+            return importlib.import_module(module)
+    except ImportError as missing:
+        raise ValueError(f"Robots need PyBullet ({missing}): pip install 'praxis-rl[robots]'.") from missing
+
+
+def pybullet_client() -> Any:
+    """A simulation of its own, without a window."""
+    bullet_client, pybullet = import_quietly("pybullet_utils.bullet_client"), import_quietly("pybullet")
+    client = bullet_client.BulletClient(connection_mode=pybullet.DIRECT)
+    client.setAdditionalSearchPath(import_quietly("pybullet_data").getDataPath())
+    return client
+
+
+def vectorised(build: Callable[[], gymnasium.Env], num_envs: int, parallel: bool) -> VectorEnv:
+    """So many environments in step, each in a process of its own if they are to run in `parallel`."""
+    builders = [build] * num_envs
+    if parallel:
+        return AsyncVectorEnv(builders, autoreset_mode=AutoresetMode.SAME_STEP)
+    return SyncVectorEnv(builders, autoreset_mode=AutoresetMode.SAME_STEP)
