@@ -193,7 +193,9 @@ def write_mp4(path: Path, frames: NDArray[np.uint8], frames_per_second: float) -
 
 
 @torch.no_grad()
-def act(network: Any, observations: NDArray | dict[str, NDArray], generator: torch.Generator, deterministic: bool) -> NDArray:
+def act(
+    network: Any, observations: NDArray | dict[str, NDArray], generator: torch.Generator, deterministic: bool
+) -> NDArray:
     """Actions (B, ...) that the environment understands, for observations (B, ...)."""
     packed = Packing(network.observation_space).pack(observations)
     prepared = network.prepare(torch.from_numpy(packed).to(device_of(network)))

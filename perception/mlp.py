@@ -7,8 +7,8 @@ from typing import Literal, TypeVar
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict
 import torch
+from gymnasium.spaces import Box, Dict
 from torch import Tensor, nn
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)

@@ -148,10 +148,7 @@ class DDPGLearner(OffPolicyLearner):
             policy_loss = -network.first_value(features, network.actions(features)).mean()
             self._descend(policy_loss, self.actor_parameters, optimizer)
             self.policy_loss = policy_loss.detach()
-            with torch.no_grad():
-                torch._foreach_lerp_(
-                    list(self.target.parameters()), list(network.parameters()), self.settings.target_rate
-                )
+            self._move_target()
         return {
             "loss": loss.detach(),
             "policy_loss": self.policy_loss,
@@ -161,14 +158,20 @@ class DDPGLearner(OffPolicyLearner):
 
     def _descend(self, loss: Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""
-        optimizer.zero_grad(set_to_none=True)
-        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.grad = gradient
+        gradients = torch.autograd.grad(loss, parameters)
         if dist.is_initialized():
-            flat = nn.utils.parameters_to_vector([p.grad for p in parameters])
+            flat = nn.utils.parameters_to_vector(gradients)
             dist.all_reduce(flat)
-            nn.utils.vector_to_parameters(flat / dist.get_world_size(), [p.grad for p in parameters])
+            nn.utils.vector_to_parameters(flat / dist.get_world_size(), gradients)
+        optimizer.zero_grad(set_to_none=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
         optimizer.step()
+
+    @torch.no_grad()
+    def _move_target(self) -> None:
+        targets, networks = list(self.target.parameters()), list(self.bare_network.parameters())
+        torch._foreach_lerp_(targets, networks, self.settings.target_rate)  # pyright: ignore[reportPrivateImportUsage]
 
     def after_update(self, experience: Frames) -> dict[str, float]:
         exploration = self.settings.exploration_at(self.env_steps, 1, 1)[0]

@@ -2,7 +2,6 @@
 (Wang et al. 2016), prioritised replay (Schaul et al. 2016), n-step returns, distributions (Bellemare et al. 2017;
 Dabney et al. 2018), noisy nets (Fortunato et al. 2018), all together (Hessel et al. 2018, Rainbow)."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""Hindsight experience replay (Andrychowicz et al. 2017): what was reached is learnt from as if it had been the goal."""
+"""Hindsight experience replay (Andrychowicz et al. 2017): what was reached is learnt from as if it was the goal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -79,4 +79,5 @@ def hindsight(environment: gymnasium.Env, strategy: Strategy, share: float) -> H
     """Hindsight for this environment; raises ValueError where it has no goals."""
     slices = goal_packing(environment).slices
     unwrapped: Any = environment.unwrapped
-    return Hindsight(strategy, share, *(slices[name] for name in GOALS), unwrapped.compute_reward)
+    achieved, desired = (slices[name] for name in GOALS)
+    return Hindsight(strategy, share, achieved, desired, unwrapped.compute_reward)

@@ -79,7 +79,7 @@ def head(features: int, outputs: int, gain: float) -> nn.Linear:
 
 
 def use_bf16(precision: Precision, pays: bool, device_type: str) -> bool:
-    """Whether a network's large layers run in bfloat16: on request, or where that pays and the device is made for it."""
+    """Whether a network's large layers run in bfloat16: on request, or where it pays on a device made for it."""
     return precision == "bf16" or (precision == "auto" and pays and has_fast_bf16(device_type))
 
 

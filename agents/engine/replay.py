@@ -210,7 +210,7 @@ class Replay:
         return ((priorities / priorities.min()) ** -importance_exponent).astype(np.float32)
 
     def _windows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-        """Last rows of the n-step transitions from these rows, their rewards (n, B), and the discount of what follows."""
+        """Last rows of the n-step transitions from these, their rewards (n, B), and the discount of what follows."""
         ends, discounts = rows, np.ones(len(rows), np.float32)
         rewards = np.zeros((self.n_step, len(rows)), np.float32)
         goes_on = np.ones(len(rows), np.bool_)
@@ -253,7 +253,7 @@ class Replay:
     def _end_episodes(self, rows: NDArray[np.int64], last: int) -> None:
         """Of the episodes whose newest rows these are, `last` is the last step."""
         for row in rows:
-            steps = np.arange(max(self.begun[row], last - self.length + 1), last + 1)
+            steps = np.arange(max(int(self.begun[row]), last - self.length + 1), last + 1)
             self.last[(steps % self.length) * self.num_envs + row % self.num_envs] = last
 
     def _later(self, rows: NDArray[np.int64], steps: int) -> NDArray[np.int64]:

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import gymnasium
+import numpy as np
 from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
 
 from envs.names import plain
 from envs.robots.simulation import import_quietly, quiet, vectorised
 
-TASKS = ("Reach", "Push", "Slide", "PickAndPlace", "Stack", "Flip")
+TASKS = ("Reach", "Push", "Slide", "PickAndPlace", "Stack")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class PandaConfig:
     is part of the task. `info["is_success"]` says whether it is reached."""
 
     task: str = "Reach"
-    """Reach, Push, Slide, PickAndPlace, Stack or Flip."""
+    """Reach, Push, Slide, PickAndPlace or Stack."""
     dense: bool = False
     """The reward is minus the distance to the goal, in metres; else minus 1 until the goal is reached."""
     control: Literal["hand", "joints"] = "hand"
@@ -61,8 +63,36 @@ class PandaConfig:
         return vectorised(self.build, num_envs, self.parallel)
 
 
-class GoesOn(gymnasium.Wrapper):
-    """An episode goes on when the goal is reached: only time ends it."""
+class GoesOn(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
+    """An episode goes on when the goal is reached: only time ends it.
+
+    What a seed decides, it decides wholly: by itself the task draws goals from the machine's chance at every reset that
+    has no seed, and the simulation remembers contacts of the episode before."""
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        gymnasium.utils.RecordConstructorArgs.__init__(self)
+        gymnasium.Wrapper.__init__(self, env)
+        self._seeds = np.random.default_rng()
+        self._simulation: Any = env.unwrapped.sim  # pyright: ignore[reportAttributeAccessIssue]
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        if seed is not None:
+            self._seeds = np.random.default_rng(seed)
+        self._forget_contacts()
+        return self.env.reset(seed=int(self._seeds.integers(2**31)), options=options)
+
+    def _forget_contacts(self) -> None:
+        """Lifts what lies there into the air, each by itself, and has the simulation see that nothing touches."""
+        client = self._simulation.physics_client
+        for name, body in self._simulation._bodies_idx.items():
+            if name.startswith("object"):
+                client.resetBasePositionAndOrientation(body, [0.0, 0.0, 9.0 + body], [0.0, 0.0, 0.0, 1.0])
+        client.performCollisionDetection()
+
+    def compute_reward(self, achieved_goal: NDArray, desired_goal: NDArray, info: Any) -> NDArray:
+        """What having achieved the one would bring if the other were the goal; for one or for many."""
+        unwrapped: Any = self.env.unwrapped
+        return unwrapped.compute_reward(achieved_goal, desired_goal, info)
 
     def step(self, action: Any):
         observation, reward, _, truncated, info = self.env.step(action)

@@ -10,8 +10,8 @@ import torch
 from gymnasium.spaces import Box
 
 from agents.algorithms.dqn import DQN
-from agents.engine.off_policy import means
 from agents.engine.config import rllib_config
+from agents.engine.off_policy import means
 from agents.engine.replay import Frames
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
@@ -124,7 +124,9 @@ def some_experience(start: int) -> Frames:
     first[0] = start == 0
     observations = np.stack([np.repeat(steps[:, None], 4, 1), np.ones((4, 4))], -1).astype(np.float32)
     rewards = np.ones((4, 4), np.float32)
-    return Frames(observations, np.zeros((4, 4), np.int64), rewards, flags, flags, first, first, np.full((4, 4), None, object))
+    return Frames(
+        observations, np.zeros((4, 4), np.int64), rewards, flags, flags, first, first, np.full((4, 4), None, object)
+    )
 
 
 def visit(learner: Any, number: int) -> tuple[int, list[dict[str, Any]]]:

@@ -33,9 +33,9 @@ def test_robots_are_known_by_their_plain_names(name: str) -> None:
 def test_a_misspelt_robot_is_told_with_near_ones() -> None:
     with pytest.raises(ValueError, match=r"'HalfCheeta'.*HalfCheetah"):
         environment_named("HalfCheeta")
-    with pytest.raises(ValueError, match="no robot 'Cat'.*HalfCheetah"):
+    with pytest.raises(ValueError, match=r"no robot 'Cat'.*HalfCheetah"):
         LocomotionConfig("Cat")
-    with pytest.raises(ValueError, match="no Panda task 'Jump'.*Reach"):
+    with pytest.raises(ValueError, match=r"no Panda task 'Jump'.*Reach"):
         PandaConfig("Jump")
     with pytest.raises(ValueError, match="max_episode_steps"):
         LocomotionConfig("Ant", max_episode_steps=0)
