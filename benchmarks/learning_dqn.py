@@ -1,8 +1,8 @@
 """What DQN learns on Space Invaders in 200,000 env steps, beside Stable-Baselines3's: python benchmarks/learning_dqn.py
 
 Both with the settings of the recipe `dqn`, on as many seeds. What was learnt after 120, 140, ... 200 thousand env
-steps then plays 30 whole games, unclipped, with one random action in a thousand: a single network's greedy games are
-much alike, so one would say little. What is there already is not trained again. Half an hour a seed on two cores.
+steps then plays 30 whole games, unclipped, with one random action in twenty (Mnih et al. 2015): the greedy games of a
+single network are much alike, and whether they come out as 3 or 380 says little of what was learnt. What is there already is not trained again. Half an hour a seed on two cores.
 """
 
 import json
@@ -26,6 +26,7 @@ from agents.metrics import read_progress
 
 RIVAL = ROOT / "benchmarks" / "contenders" / "dqn_sb3_learning.py"
 SNAPSHOTS = 5
+EPSILON = "0.05"
 COLOURS = {"Praxis": "tab:blue", "Stable-Baselines3": "tab:orange"}
 
 
@@ -75,8 +76,11 @@ def ours(run: Path, env: str, seed: int, total_env_steps: int) -> dict[str, Any]
     lines = read_progress(run / "progress.jsonl")
     if not lines:
         snapshots = ["--checkpoint-every-env-steps", str(total_env_steps // 10), "--keep-checkpoints", str(SNAPSHOTS)]
+        chance = ["--algo.evaluation-epsilon", EPSILON]
         choices = ["--env", env, "--algo", "dqn", "--seed", str(seed), "--total-env-steps", str(total_env_steps)]
-        command("train_agent.py", *choices, *snapshots, "--evaluate-every-env-steps", "0", "--run-dir", str(run))
+        command(
+            "train_agent.py", *choices, *snapshots, *chance, "--evaluate-every-env-steps", "0", "--run-dir", str(run)
+        )
     elif lines[-1]["env_steps"] < total_env_steps:
         command("train_agent.py", "--resume", str(run))
     returns = {}
@@ -92,7 +96,9 @@ def rival(path: Path, env: str, seed: int, total_env_steps: int) -> dict[str, An
     if not path.exists():
         choices = ["--env", env, "--seed", str(seed), "--total-env-steps", str(total_env_steps)]
         steps = ["--play-at", *map(str, play_at(total_env_steps))]
-        subprocess.run([sys.executable, str(RIVAL), *choices, *steps, "--output", str(path)], check=True)
+        subprocess.run(
+            [sys.executable, str(RIVAL), *choices, *steps, "--epsilon", EPSILON, "--output", str(path)], check=True
+        )
     return json.loads(path.read_text())
 
 

@@ -2,30 +2,65 @@
 
 from dataclasses import replace
 
+from gymnasium.spaces import Dict
+
 from agents.algorithms.ddpg import DDPG
 from agents.experiment import Experiment
 from agents.interfaces import Environment
+from envs.robots.locomotion import LocomotionConfig
+from envs.robots.panda import PandaConfig
 from perception.mlp import MLPConfig
 
 # PyBullet's locomotion robots: Stable-Baselines3's tuned settings (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv).
 ROBOTS = DDPG(discount=0.98, replay_capacity=200_000, learning_starts_env_steps=10_000)
 
+# Pendulum and its like: the same, but for a shorter wait; ten thousand steps are half a run there.
+CLASSIC_CONTROL = replace(ROBOTS, learning_starts_env_steps=1_000)
+
 
 def recipe(environment: Environment) -> Experiment:
     """Lillicrap et al. 2016, with Gaussian noise."""
-    return experiment(environment, ROBOTS)
+    return experiment(environment, "ddpg")
 
 
 def twin_delayed(environment: Environment) -> Experiment:
     """Fujimoto et al. 2018, table 3."""
-    return experiment(environment, replace(ROBOTS, name="td3", num_critics=2, policy_delay=2, target_noise=0.2))
+    return experiment(environment, "td3", num_critics=2, policy_delay=2, target_noise=0.2)
 
 
-def experiment(environment: Environment, algo: DDPG) -> Experiment:
-    return Experiment(
+def experiment(
+    environment: Environment, name: str, num_critics: int = 1, policy_delay: int = 1, target_noise: float = 0.0
+) -> Experiment:
+    env = environment.build()
+    goals, simulated = isinstance(env.observation_space, Dict), isinstance(environment, LocomotionConfig | PandaConfig)
+    env.close()
+    algo = replace(
+        ROBOTS if simulated else CLASSIC_CONTROL,
+        name=name,
+        num_critics=num_critics,
+        policy_delay=policy_delay,
+        target_noise=target_noise,
+    )
+    chosen = Experiment(
         env=environment,
         algo=algo,
         encoder=MLPConfig(hidden_sizes=()),  # observations as they are: actor and critics have their own layers
         num_envs=4,
-        total_env_steps=1_000_000,
+    )
+    if goals:
+        return replace(chosen, algo=with_goals(algo), total_env_steps=20_000, evaluate_every_env_steps=10_000)
+    if simulated:
+        return chosen
+    return replace(chosen, total_env_steps=20_000, evaluate_every_env_steps=10_000, checkpoint_every_env_steps=10_000)
+
+
+def with_goals(algo: DDPG) -> DDPG:
+    """Andrychowicz et al. 2017: goals from the future of the episode, four in five; three layers of 256."""
+    return replace(
+        algo,
+        hindsight="future",
+        hidden_sizes=(256, 256, 256),
+        discount=0.95,
+        learning_starts_env_steps=1_000,
+        replay_capacity=1_000_000,
     )

@@ -7,7 +7,7 @@ import pytest
 from agents.algorithms.dqn import DQN
 from agents.evaluate import chosen_checkpoint, evaluate, load_network
 from agents.train import train
-from scripts.recipes import RECIPES, environment_named, recipe_named
+from scripts.recipes import environment_named, recipe_named
 
 
 def played(experiment, run_dir):
@@ -24,7 +24,7 @@ def test_cartpole_is_balanced(tmp_path):
     assert played(experiment, tmp_path / "run").mean >= 475  # gymnasium's own bar; a random policy's return is 22
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "ppo"])
+@pytest.mark.parametrize("name", ["dqn", "double-dqn", "rainbow", "qr-dqn"])
 def test_every_set_finds_the_answers(name, tmp_path):
     experiment = recipe_named(name)(environment_named("probe-choice"))
     assert isinstance(experiment.algo, DQN)
