@@ -73,7 +73,7 @@ class DDPG(OffPolicy):
         space = environment.action_space
         if not (isinstance(space, Box) and len(space.shape) == 1 and space.is_bounded()):
             raise ValueError(
-                f"{self.name.upper()} acts in a one-dimensional Box with bounds, not {space}; --algo dqn or ppo."
+                f"{self.name.upper()} acts in a one-dimensional Box with bounds, not {space}; try --algo dqn or ppo."
             )
         self.check_replay(environment, frame_stack, num_envs, num_learners)
 

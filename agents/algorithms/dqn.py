@@ -90,7 +90,7 @@ class DQN(OffPolicy):
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         space = environment.action_space
         if not (isinstance(space, Discrete) and space.start == 0):
-            raise ValueError(f"DQN chooses among actions that are Discrete from 0, not {space}; --algo ppo takes it.")
+            raise ValueError(f"DQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo or td3.")
         if num_envs * self.rollout_length > self.target_update_every_env_steps:
             raise ValueError(
                 f"{num_envs * self.rollout_length:,} env steps between two visits to the replay are more than "
