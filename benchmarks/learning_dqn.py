@@ -2,7 +2,8 @@
 
 Both with the settings of the recipe `dqn`, on as many seeds. What was learnt after 120, 140, ... 200 thousand env
 steps then plays 30 whole games, unclipped, with one random action in twenty (Mnih et al. 2015): the greedy games of a
-single network are much alike, and whether they come out as 3 or 380 says little of what was learnt. What is there already is not trained again. Half an hour a seed on two cores.
+single network are much alike, and whether they come out as 3 or 380 says little of what was learnt. What is there
+already is not trained again. Half an hour a seed on two cores.
 """
 
 import json

@@ -41,6 +41,12 @@ CONTENDERS = {
     "dqn-sb3": ["dqn_sb3.py"],
     "dqn-sb3-32-games": ["dqn_sb3.py", "--num-envs", "32"],
     "dqn-rllib": ["dqn_rllib.py"],
+    "td3-praxis": ["ddpg_praxis.py", "--algo", "td3"],
+    "td3-praxis-fp32": ["ddpg_praxis.py", "--algo", "td3", "--precision", "fp32"],
+    "td3-sb3": ["ddpg_sb3.py", "--algo", "td3"],
+    "ddpg-praxis": ["ddpg_praxis.py", "--algo", "ddpg"],
+    "ddpg-praxis-fp32": ["ddpg_praxis.py", "--algo", "ddpg", "--precision", "fp32"],
+    "ddpg-sb3": ["ddpg_sb3.py", "--algo", "ddpg"],
 }
 START_UP_SECONDS = 600  # what a contender may take besides its measured seconds
 PACKAGES = ("torch", "ray", "stable-baselines3", "gymnasium", "ale-py", "numpy")

@@ -19,6 +19,7 @@ from envs.robots.locomotion import LocomotionConfig
 from envs.robots.panda import PandaConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.mlp import MLPConfig
+from perception.parts import PartsConfig
 from scripts.recipes import ddpg, dqn, ppo
 
 Entry = TypeVar("Entry")
@@ -31,7 +32,12 @@ ROBOTS: dict[str, Environment] = {
         *(PandaConfig(task) for task in panda.TASKS),
     )
 }
-ENCODERS: dict[str, type[Encoder]] = {"mlp": MLPConfig, "nature": NatureCNNConfig, "impala": ImpalaResNetConfig}
+ENCODERS: dict[str, type[Encoder]] = {
+    "mlp": MLPConfig,
+    "nature": NatureCNNConfig,
+    "impala": ImpalaResNetConfig,
+    "parts": PartsConfig,
+}
 RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "ppo": ppo.recipe,
     "dqn": dqn.recipe,
