@@ -1,6 +1,6 @@
 """Stable-Baselines3's DDPG or TD3 on HalfCheetah with its tuned settings, on one core: one update of 256 an env step.
 
-Timed by itself; `model` is also what benchmarks/learning_ddpg.py lets learn."""
+Timed by itself; `model` is also what benchmarks/learning_beside_sb3.py lets learn."""
 
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ def main(seconds: float = 30.0, algo: Literal["ddpg", "td3"] = "td3") -> None:
 
 def model(robot: str, algo: str, *, seed: int, learning_starts: int = 10_000) -> Any:
     """With the settings of Praxis's recipes (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv)."""
-    env = Monitor(gymnasium.make(f"{robot}BulletEnv-v0"))
+    env = Monitor(make(robot))
     actions = env.action_space.shape[0]  # pyright: ignore[reportOptionalSubscript]
     return ALGORITHMS[algo](
         "MlpPolicy",
@@ -49,6 +49,10 @@ def model(robot: str, algo: str, *, seed: int, learning_starts: int = 10_000) ->
         seed=seed,
         device="cpu",
     )
+
+
+def make(robot: str) -> gymnasium.Env:
+    return gymnasium.make(f"{robot}BulletEnv-v0")
 
 
 if __name__ == "__main__":

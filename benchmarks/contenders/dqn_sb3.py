@@ -1,7 +1,7 @@
 """Stable-Baselines3's DQN with its own Atari wrappers and eight games, as in its tuned settings.
 
 Two updates of 32 every 8 env steps.
-Timed by itself; `model` is also what benchmarks/learning_dqn.py lets learn."""
+Timed by itself; `model` is also what benchmarks/learning_beside_sb3.py lets learn."""
 
 import ale_py
 import gymnasium

@@ -1,0 +1,142 @@
+"""What an off-policy algorithm learns beside Stable-Baselines3's, with the same settings, on the same seeds.
+
+    python benchmarks/learning_beside_sb3.py --case dqn       # Space Invaders, 200,000 env steps
+    python benchmarks/learning_beside_sb3.py --case td3       # HalfCheetah, 100,000; or ddpg, or --env Hopper
+
+What was learnt after 60, 70, ... 100 % of the env steps then plays 30 whole episodes, unclipped: DQN with one random
+action in twenty (Mnih et al. 2015), because the greedy games of a single network are much alike, and whether they come
+out as 3 or 380 says little of what was learnt; DDPG and TD3 without noise. What is there already is not trained again.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from learning import command, curves
+
+from agents.checkpoint import finished_checkpoints
+from agents.evaluate import bootstrap_interval, interquartile_mean
+from agents.metrics import read_progress
+
+CONTENDERS = ROOT / "benchmarks" / "contenders"
+SNAPSHOTS = 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is compared, and what each side's command is told besides seed and length."""
+
+    env: str
+    total_env_steps: int
+    rival: str
+    ours: tuple[str, ...] = ()
+    theirs: tuple[str, ...] = ()
+
+
+CASES = {
+    "dqn": Case(
+        "SpaceInvaders",
+        200_000,
+        "dqn_sb3_learning.py",
+        ours=("--algo.evaluation-epsilon", "0.05"),
+        theirs=("--epsilon", "0.05"),
+    ),
+    "ddpg": Case("HalfCheetah", 100_000, "ddpg_sb3_learning.py", theirs=("--algo", "ddpg")),
+    "td3": Case("HalfCheetah", 100_000, "ddpg_sb3_learning.py", theirs=("--algo", "td3")),
+}
+COLOURS = {"Praxis": "tab:blue", "Stable-Baselines3": "tab:orange"}
+
+
+def main(
+    case: Literal["dqn", "ddpg", "td3"] = "dqn",
+    env: str = "",
+    seeds: tuple[int, ...] = (1, 2, 3),
+    runs: Path = ROOT / "runs",
+    output: Path | None = None,
+) -> None:
+    """Trains both, evaluates and draws.
+
+    Args:
+        case: The algorithm.
+        env: Where, if not where the case says.
+        seeds: One run each, on each side.
+        runs: Where the run folders are or come to be.
+        output: The numbers; the picture lies beside it. Named by case and environment if not said.
+    """
+    chosen = replace(CASES[case], env=env or CASES[case].env)
+    output = output or ROOT / "benchmarks" / "results" / f"learning-{case}-{chosen.env}.json"
+    told = " ".join(["python benchmarks/learning_beside_sb3.py", *sys.argv[1:]])
+    result: dict[str, Any] = {"command": told, "env": chosen.env, "Praxis": {}, "Stable-Baselines3": {}}
+    for seed in seeds:
+        result["Praxis"][seed] = ours(runs / f"{chosen.env}-{case}-seed{seed}", case, chosen, seed)
+        result["Stable-Baselines3"][seed] = theirs(runs / f"{chosen.env}-{case}-sb3-seed{seed}.json", chosen, seed)
+    for side in COLOURS:
+        result[side] |= summary([np.array(games) for row in result[side].values() for games in row["returns"].values()])
+        print(side, {name: np.round(result[side][name], 1).tolist() for name in ("iqm", "mean", "ci95_of_mean")})
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=1) + "\n")
+    draw(result, f"{case} on {chosen.env}", seeds, output.with_suffix(".png"))
+    print(f"{output}, {output.with_suffix('.png')}")
+
+
+def summary(snapshots: list[NDArray]) -> dict[str, Any]:
+    """IQM and mean over all games; the interval is of the mean over snapshots, whose games are alike."""
+    games = np.concatenate(snapshots)
+    interval = bootstrap_interval(np.array([games.mean() for games in snapshots]), seed=0)
+    return {"iqm": interquartile_mean(games), "mean": float(games.mean()), "ci95_of_mean": interval}
+
+
+def play_at(total_env_steps: int) -> list[int]:
+    every = total_env_steps // 10
+    return [total_env_steps - every * i for i in reversed(range(SNAPSHOTS))]
+
+
+def ours(run: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
+    lines, every = read_progress(run / "progress.jsonl"), str(case.total_env_steps // 10)
+    if not lines:
+        choices = ["--env", case.env, "--algo", algo, "--seed", str(seed), *case.ours]
+        length = ["--total-env-steps", str(case.total_env_steps), "--evaluate-every-env-steps", "0"]
+        snapshots = ["--checkpoint-every-env-steps", every, "--keep-checkpoints", str(SNAPSHOTS)]
+        command("train_agent.py", *choices, *length, *snapshots, "--run-dir", str(run))
+    elif lines[-1]["env_steps"] < case.total_env_steps:
+        command("train_agent.py", "--resume", str(run))
+    returns = {}
+    for checkpoint in reversed(finished_checkpoints(run / "checkpoints")[:SNAPSHOTS]):
+        command("evaluate_agent.py", str(run), "--checkpoint", checkpoint.name)
+        returns[checkpoint.name] = json.loads((run / "evaluation.json").read_text())["returns"]
+    curve = [(line["env_steps"], line.get("episode/return_mean")) for line in read_progress(run / "progress.jsonl")]
+    described = json.loads((run / "experiment.json").read_text())
+    return {"returns": returns, "curve": curve, "git_commit": described["git_commit"], "machine": described["machine"]}
+
+
+def theirs(path: Path, case: Case, seed: int) -> dict[str, Any]:
+    if not path.exists():
+        length = ["--total-env-steps", str(case.total_env_steps), "--play-at", *map(str, play_at(case.total_env_steps))]
+        choices = ["--env", case.env, "--seed", str(seed), *case.theirs, "--output", str(path)]
+        subprocess.run([sys.executable, str(CONTENDERS / case.rival), *choices, *length], check=True)
+    return json.loads(path.read_text())
+
+
+def draw(result: dict[str, Any], title: str, seeds: tuple[int, ...], path: Path) -> None:
+    figure, axes = curves(title)
+    for side, colour in COLOURS.items():
+        for seed in seeds:
+            curve = [(step, value) for step, value in result[side][seed]["curve"] if value is not None]
+            label = side if seed == seeds[0] else None
+            axes.plot(*zip(*curve, strict=True), linewidth=1.4, color=colour, label=label)
+    axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
