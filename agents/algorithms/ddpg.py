@@ -18,7 +18,7 @@ from agents.engine.deterministic_actor_critic import DeterministicActorCritic
 from agents.engine.env_runner import ActionNoiseEnvRunner
 from agents.engine.learner import Columns
 from agents.engine.off_policy import OffPolicy, OffPolicyAlgorithm, OffPolicyLearner
-from agents.engine.replay import Frames, Transitions
+from agents.engine.replay import Frames
 
 
 @dataclass(frozen=True)
@@ -109,22 +109,6 @@ class DDPGLearner(OffPolicyLearner):
         self.critic_parameters = [*network.encoder.parameters(), *network.critics.parameters()]
         self.critic_steps = 0
         self.policy_loss = torch.zeros((), device=self._device)
-
-    def columns(self, transitions: Transitions) -> Columns:
-        columns: Columns = {
-            name: torch.as_tensor(column).to(self._device, non_blocking=True)
-            for name, column in {
-                "actions": transitions.actions,
-                "rewards": self.discounted_rewards(transitions),
-                "discounts": transitions.discounts,
-                "weights": transitions.weights,
-            }.items()
-        }
-        prepare = self.bare_network.prepare
-        with torch.no_grad():
-            columns["observations"] = prepare(transitions.observations.to(self._device, non_blocking=True))
-            columns["next_observations"] = prepare(transitions.next_observations.to(self._device, non_blocking=True))
-        return columns
 
     def targets(self, minibatch: Columns) -> Tensor:
         """What the critics should say (B,): rewards, and the least that the target critics think of what follows."""

@@ -130,23 +130,11 @@ class DQNLearner(OffPolicyLearner):
         period = self.settings.target_update_every_env_steps
         if self.env_steps // period != self.env_steps_before // period:
             self.target.load_state_dict(self.bare_network.state_dict())
-        columns: Columns = {
-            name: torch.as_tensor(column).to(self._device, non_blocking=True)
-            for name, column in {
-                "actions": transitions.actions,
-                "rewards": self.discounted_rewards(transitions),
-                "discounts": transitions.discounts,
-                "weights": transitions.weights,
-            }.items()
-        }
-        network = self.bare_network
+        columns = super().columns(transitions)
+        after = columns["next_observations"] if self.settings.double else columns.pop("next_observations")
         with torch.no_grad():
             self.target.draw_noise(self.noise)
-            columns["observations"] = network.prepare(transitions.observations.to(self._device, non_blocking=True))
-            after = network.prepare(transitions.next_observations.to(self._device, non_blocking=True))
             columns["following"] = self.target(after)
-            if self.settings.double:
-                columns["next_observations"] = after
         return columns
 
     def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:

@@ -132,7 +132,7 @@ def frame_bytes(observation_space: gymnasium.Space, frame_stack: int) -> int:
 class OffPolicyLearner(ColumnarLearner):
     """Keeps the replay and the target network; with several learners, each the replay of its own environments.
 
-    An algorithm adds `columns`, `loss`, and the `errors` of each gradient step, by which priorities are set."""
+    An algorithm adds its gradient step, and the `errors` of each, by which priorities are set."""
 
     def build(self) -> None:
         super().build()
@@ -166,7 +166,16 @@ class OffPolicyLearner(ColumnarLearner):
 
     def columns(self, transitions: Transitions) -> Columns:
         """What the loss asks for of a visit's transitions, on the device."""
-        raise NotImplementedError
+        prepare, device = self.bare_network.prepare, self._device
+        with torch.no_grad():
+            return {
+                "observations": prepare(transitions.observations.to(device, non_blocking=True)),
+                "actions": torch.as_tensor(transitions.actions).to(device, non_blocking=True),
+                "rewards": torch.as_tensor(self.discounted_rewards(transitions)).to(device, non_blocking=True),
+                "discounts": torch.as_tensor(transitions.discounts).to(device, non_blocking=True),
+                "next_observations": prepare(transitions.next_observations.to(device, non_blocking=True)),
+                "weights": torch.as_tensor(transitions.weights).to(device, non_blocking=True),
+            }
 
     def minibatches(self, experience: Frames, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
         """What is learnt from was there before `experience`, so that it could be drawn while that was sampled."""
