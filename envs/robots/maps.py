@@ -16,6 +16,8 @@ ARENA = 10.0
 CELL = 0.2
 CLEARANCE = 0.65
 """What a path's grid cells keep from every obstacle: Husky's corners reach 0.58 m from its middle."""
+EDGE = ARENA / 2 - 0.5
+"""Obstacles' middles lie within so much of the arena's, along x and along y."""
 MIN_DISTANCE = 5.0
 """Straight from start to goal, at least."""
 
@@ -58,7 +60,7 @@ def draw_map(seed: int, num_obstacles: int) -> Map:
     rng = np.random.default_rng(seed)
     while True:
         shapes = rng.permutation(len(SHAPES))[:num_obstacles]
-        poses = rng.uniform((-ARENA / 2, -ARENA / 2, 0), (ARENA / 2, ARENA / 2, math.pi), (num_obstacles, 3))
+        poses = rng.uniform((-EDGE, -EDGE, 0), (EDGE, EDGE, math.pi), (num_obstacles, 3))
         free = clearance(CENTRES, shapes, poses) >= CLEARANCE
         if not free.any():
             continue
@@ -147,6 +149,15 @@ def shorten(path: NDArray, shapes: NDArray, poses: NDArray) -> NDArray[np.float6
 
 # Half-way along a diagonal move, a line between two points that keep CLEARANCE comes nearer by this, at most.
 SLACK = CLEARANCE - math.sqrt(CLEARANCE**2 - CELL**2 / 2)
+
+
+def ahead_on(path: NDArray, position: tuple[float, float], distance: float) -> NDArray[np.float64]:
+    """The point (2,) of a path (k, 2) so far beyond the one nearest to the position; its end, where it is shorter."""
+    length = np.r_[0.0, np.linalg.norm(np.diff(path, axis=0), axis=1).cumsum()]
+    fine = np.arange(0.0, length[-1], CELL / 4)
+    points = np.stack([np.interp(fine, length, path[:, axis]) for axis in (0, 1)], axis=1)
+    nearest = fine[np.linalg.norm(points - position, axis=1).argmin()]
+    return np.array([np.interp(nearest + distance, length, path[:, axis]) for axis in (0, 1)])
 
 
 def path_length(path: NDArray) -> float:

@@ -13,30 +13,33 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """While it lasts, nothing reaches standard output: PyBullet writes there from C."""
+def quiet(*descriptors: int) -> Iterator[None]:
+    """While it lasts, nothing reaches these descriptors, by default standard output: PyBullet writes there from C."""
     flush()
-    before, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    before, nowhere = {to: os.dup(to) for to in descriptors or (1,)}, os.open(os.devnull, os.O_WRONLY)
+    for to in before:
+        os.dup2(nowhere, to)
     try:
         yield
     finally:
         flush()
-        os.dup2(before, 1)
-        os.close(before)
+        for to, saved in before.items():
+            os.dup2(saved, to)
+            os.close(saved)
         os.close(nowhere)
 
 
 def flush() -> None:
     """Python's and C's output, each of which keeps some back."""
     sys.stdout.flush()
+    sys.stderr.flush()
     ctypes.CDLL(None).fflush(None)
 
 
 def import_quietly(module: str) -> Any:
     """A module that needs PyBullet; raises ValueError where it is not installed."""
     try:
-        with quiet():
+        with quiet(1, 2):  # when it was built, it tells standard error
             return importlib.import_module(module)
     except ImportError as missing:
         raise ValueError(f"Robots need PyBullet ({missing}): pip install 'praxis-rl[robots]'.") from missing
@@ -45,7 +48,8 @@ def import_quietly(module: str) -> Any:
 def pybullet_client() -> Any:
     """A simulation of its own, without a window."""
     bullet_client, pybullet = import_quietly("pybullet_utils.bullet_client"), import_quietly("pybullet")
-    client = bullet_client.BulletClient(connection_mode=pybullet.DIRECT)
+    with quiet():
+        client = bullet_client.BulletClient(connection_mode=pybullet.DIRECT)
     client.setAdditionalSearchPath(import_quietly("pybullet_data").getDataPath())
     return client
 

@@ -16,6 +16,7 @@ from envs.names import near_matches, plain
 from envs.probe import ChoiceConfig, CountingConfig, TargetConfig
 from envs.robots import locomotion, panda
 from envs.robots.locomotion import LocomotionConfig
+from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.mlp import MLPConfig
@@ -30,6 +31,7 @@ ROBOTS: dict[str, Environment] = {
     for c in (
         *(LocomotionConfig(robot) for robot in locomotion.ROBOTS),
         *(PandaConfig(task) for task in panda.TASKS),
+        NavigateConfig(),
     )
 }
 ENCODERS: dict[str, type[Encoder]] = {
@@ -54,6 +56,7 @@ PLUGS: dict[str, type] = {
         ClassicConfig,
         LocomotionConfig,
         PandaConfig,
+        NavigateConfig,
         CountingConfig,
         TargetConfig,
         ChoiceConfig,

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
-from gymnasium.spaces import Dict
+from gymnasium.spaces import Dict, Space
 
 from agents.algorithms.ddpg import DDPG
 from agents.experiment import Experiment
-from agents.interfaces import Environment
+from agents.interfaces import Encoder, Environment
 from envs.robots.locomotion import LocomotionConfig
+from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
+from perception.cnn import NatureCNNConfig
 from perception.mlp import MLPConfig
+from perception.parts import PartsConfig
 
 # PyBullet's locomotion robots: Stable-Baselines3's tuned settings (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv).
 ROBOTS = DDPG(discount=0.98, replay_capacity=200_000, learning_starts_env_steps=10_000)
@@ -32,8 +35,10 @@ def experiment(
     environment: Environment, name: str, num_critics: int = 1, policy_delay: int = 1, target_noise: float = 0.0
 ) -> Experiment:
     env = environment.build()
-    goals, simulated = isinstance(env.observation_space, Dict), isinstance(environment, LocomotionConfig | PandaConfig)
+    space = env.observation_space
     env.close()
+    goals = isinstance(space, Dict) and "desired_goal" in space.spaces
+    simulated = isinstance(environment, LocomotionConfig | PandaConfig | NavigateConfig)
     algo = replace(
         ROBOTS if simulated else CLASSIC_CONTROL,
         name=name,
@@ -44,7 +49,7 @@ def experiment(
     chosen = Experiment(
         env=environment,
         algo=algo,
-        encoder=MLPConfig(hidden_sizes=()),  # observations as they are: actor and critics have their own layers
+        encoder=encoder_for(space),
         num_envs=4,
     )
     if goals:
@@ -52,6 +57,13 @@ def experiment(
     if simulated:
         return chosen
     return replace(chosen, total_env_steps=20_000, evaluate_every_env_steps=10_000, checkpoint_every_env_steps=10_000)
+
+
+def encoder_for(space: Space) -> Encoder:
+    """Convolutions for images; vectors as they are, because actor and critics have layers of their own."""
+    if isinstance(space, Dict) and any(len(part.shape or ()) == 3 for part in space.spaces.values()):
+        return PartsConfig()
+    return NatureCNNConfig() if len(space.shape or ()) == 3 else MLPConfig(hidden_sizes=())
 
 
 def with_goals(algo: DDPG) -> DDPG:

@@ -26,8 +26,9 @@ KINDS = [
     "probe-choice",
     "HalfCheetah",
     "PandaReach",
+    "Navigate",
 ]
-CONTINUOUS = {"Pendulum-v1", "probe-target", "HalfCheetah", "PandaReach"}
+CONTINUOUS = {"Pendulum-v1", "probe-target", "HalfCheetah", "PandaReach", "Navigate"}
 SUITED = {"ppo": None, "ddpg": True, "td3": True}
 """Whether an algorithm wants continuous actions; None takes both, and what is not here wants discrete ones."""
 
