@@ -56,11 +56,19 @@ def test_an_observations_features_do_not_depend_on_the_others_in_its_batch() -> 
     torch.testing.assert_close(encoder(x), torch.cat([encoder(row[None]) for row in x]), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("space", [Dict({"a": VECTOR}), Box(0, 1, (0,), np.float32)], ids=["dict", "empty"])
+@pytest.mark.parametrize(
+    "space", [Dict({"a": VECTOR, "b": Discrete(5)}), Box(0, 1, (0,), np.float32)], ids=["dict", "empty"]
+)
 def test_what_is_no_vector_is_refused_in_one_line(space: Space) -> None:
     with pytest.raises(ValueError, match="reads vectors") as refusal:
         MLPConfig().build(space)
     assert "\n" not in str(refusal.value)
+
+
+def test_several_vectors_are_read_as_one() -> None:
+    encoder = MLPConfig(hidden_sizes=()).build(Dict({"a": VECTOR, "b": Box(0, 1, (2, 2), np.float32)}))
+    a, b = torch.rand(3, *VECTOR.shape), torch.rand(3, 2, 2)
+    torch.testing.assert_close(encoder({"a": a, "b": b}), torch.cat([a, b.flatten(1)], 1))
 
 
 def test_a_bare_number_of_a_state_is_refused() -> None:
