@@ -14,6 +14,9 @@ from envs.names import near_matches
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
+# Atari's games and the robots have plain names, and configurations of their own.
+BY_NAME = ("ale_py", "pybullet_envs_gymnasium", "panda_gym")
+
 
 @dataclass(frozen=True)
 class ClassicConfig:
@@ -58,5 +61,5 @@ class ClassicConfig:
 
 
 def ids() -> list[str]:
-    """Every registered environment id outside the Atari games, which have old ids besides their `ALE/` ones."""
-    return [i for i, spec in gymnasium.registry.items() if not str(spec.entry_point).startswith("ale_py")]
+    """Every registered environment id but those of environments that have plain names."""
+    return [i for i, spec in gymnasium.registry.items() if not str(spec.entry_point).startswith(BY_NAME)]

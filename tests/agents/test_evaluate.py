@@ -48,6 +48,7 @@ class Answer(nn.Module):
     def __init__(self, answer: Any, action_space: gymnasium.Space) -> None:
         super().__init__()
         self.answer, self.action_space = answer, action_space
+        self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.distribution: Any = distribution_for(action_space)
         self.weight = nn.Parameter(torch.zeros(1))
 

@@ -142,7 +142,7 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(uninterrupted, tmp_path)
 
 
 def test_a_resumed_dqn_has_the_same_replay_priorities_target_and_noise(tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.algorithms.dqn.REPORT_EVERY_ENV_STEPS", 32)
+    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
     train(tiny_dqn(tmp_path / "whole", total_env_steps=640))
     stop_after_lines(tmp_path / "parts", 6)
     train(tiny_dqn(tmp_path / "parts", total_env_steps=640))
@@ -165,7 +165,7 @@ def test_a_resumed_dqn_has_the_same_replay_priorities_target_and_noise(tmp_path,
 
 
 def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.algorithms.dqn.REPORT_EVERY_ENV_STEPS", 32)
+    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
     without = tiny_dqn(tmp_path / "run", total_env_steps=256)
     without = replace(without, algo=replace(without.algo, checkpoint_replay=False))
     train(without)
@@ -176,7 +176,7 @@ def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path,
 
 
 def test_two_runners_and_two_learners_replay_their_own_environments(tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.algorithms.dqn.REPORT_EVERY_ENV_STEPS", 32)
+    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
     run_dir = tmp_path / "distributed"
     train(tiny_dqn(run_dir, num_env_runners=2, num_learners=2, total_env_steps=192))
     checkpoint = chosen_checkpoint(run_dir, "latest")

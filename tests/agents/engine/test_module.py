@@ -114,10 +114,10 @@ def test_bfloat16_gradients_are_float32_and_close() -> None:
 def test_only_images_get_bfloat16_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     for fast in (True, False):
         monkeypatch.setattr("agents.engine.module.has_fast_bf16", lambda device_type, fast=fast: fast)
-        assert use_bf16("auto", images=True, device_type="cpu") == fast
-        assert not use_bf16("auto", images=False, device_type="cpu")
-        assert not use_bf16("fp32", images=True, device_type="cpu")
-        assert use_bf16("bf16", images=False, device_type="cpu")
+        assert use_bf16("auto", pays=True, device_type="cpu") == fast
+        assert not use_bf16("auto", pays=False, device_type="cpu")
+        assert not use_bf16("fp32", pays=True, device_type="cpu")
+        assert use_bf16("bf16", pays=False, device_type="cpu")
 
 
 def test_normalised_observations_reach_the_encoder_standardised() -> None:
