@@ -7,7 +7,8 @@ the rate that its wheels ask for and wanders meanwhile, while 0.2 s of it take 2
 
 The reward is the way won, along the shortest ways around the obstacles (potential-based shaping, Ng et al. 1999):
 progress in a straight line would lead into dead ends, and the policy need not see the map for it. A collision ends
-the episode, so success means that nothing was touched.
+the episode, so success means that nothing was touched. On 300 held-out maps, following A*'s path reached every goal,
+driving straight at the goal half of them; of 500, a random policy reached none.
 """
 
 import math
@@ -25,7 +26,7 @@ from envs.robots.maps import ARENA, SHAPES, Map, Shape
 from envs.robots.simulation import pybullet_client, quiet, vectorised
 
 SECONDS_PER_STEP, SUBSTEPS = 0.2, 4
-# Clearpath's limits for Husky: m/s, m/s², rad/s, rad/s².
+# m/s, m/s², rad/s, rad/s²: the speed that Husky is built for, and Clearpath's limits (husky_control, control.yaml).
 MAX_SPEED, MAX_ACCELERATION, MAX_TURN, MAX_TURN_ACCELERATION = 1.0, 3.0, 2.0, 6.0
 
 NUM_RAYS, RANGE, LIDAR_HEIGHT = 36, 5.0, 0.3
@@ -55,7 +56,7 @@ class NavigateConfig:
     """
 
     camera: bool = False
-    """Observe a camera's image besides: about 0.6 ms a step more, where a step takes 0.35 ms without."""
+    """Observe a camera's image besides: about 0.7 ms a step more, where a step takes 0.35 ms without."""
     num_obstacles: int = 8
     """Pillars, crates and walls on a map of 10 m x 10 m, from 0 to 16."""
     held_out: bool = False
@@ -77,7 +78,7 @@ class NavigateConfig:
 
     @property
     def reference_scores(self) -> dict[str, float]:
-        return {}
+        return {"random": -5.5}  # mean of 500 held-out episodes, by the values above
 
     @property
     def frame_stack(self) -> int:
