@@ -2,6 +2,7 @@
 twin critics, a policy that is delayed, targets that are smoothed."""
 
 import math
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,9 @@ from agents.engine.deterministic_actor_critic import DeterministicActorCritic
 from agents.engine.env_runner import ActionNoiseEnvRunner
 from agents.engine.learner import Columns
 from agents.engine.off_policy import OffPolicy, OffPolicyAlgorithm, OffPolicyLearner
-from agents.engine.replay import Frames
+from agents.engine.replay import Frames, Transitions
+
+Gradients = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class DDPG(OffPolicy):
     noise_correlation: float = 0.0
     """What the noise keeps of itself at each step: 0 is Gaussian noise, 0.85 an Ornstein-Uhlenbeck process with theta
     0.15 (Lillicrap et al. 2016)."""
+    compile_losses: bool = True
+    """Translate the losses and their gradients to machine code at the start, which takes some seconds (torch.compile);
+    where no C++ compiler is found, they run as they are."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,13 +92,11 @@ class DDPG(OffPolicy):
         return np.full(num_envs, deviation, np.float32)
 
 
-def smoothed(actions: Tensor, settings: DDPG, generator: torch.Generator) -> Tensor:
-    """The target's actions (B, A) with clipped noise (Fujimoto et al. 2018, equation 14)."""
-    if settings.target_noise == 0:
-        return actions
-    noise = torch.empty_like(actions).normal_(generator=generator) * settings.target_noise
+def smoothing_noise(shape: torch.Size, settings: DDPG, generator: torch.Generator) -> Tensor:
+    """Clipped noise for the target's actions (Fujimoto et al. 2018, equation 14)."""
     limit = settings.target_noise_limit
-    return (actions + noise.clamp(-limit, limit)).clamp(-1, 1)
+    noise = torch.empty(shape, device=generator.device).normal_(generator=generator)
+    return (settings.target_noise * noise).clamp(-limit, limit)
 
 
 def critic_loss(values: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,61 +105,86 @@ def critic_loss(values: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tenso
     return (weights * errors**2).mean(1).sum(), errors.detach().abs().mean(0)
 
 
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile will find what it needs; a processor's code wants a C++ compiler."""
+    return device.type == "cuda" or shutil.which("g++") is not None
+
+
 class DDPGLearner(OffPolicyLearner):
     def build(self) -> None:
         super().build()
         network = self.bare_network
         self.actor_parameters = list(network.actor.parameters())
         self.critic_parameters = [*network.encoder.parameters(), *network.critics.parameters()]
+        self.network_parameters = list(network.parameters())
+        self.target_parameters = list(self.target.parameters())
         self.critic_steps = 0
         self.policy_loss = torch.zeros((), device=self._device)
+        if self.settings.compile_losses and can_compile(self._device):
+            # Gradients are compiled with their losses, so that the policy's step spares those of the critics.
+            torch._dynamo.config.trace_autograd_ops = True
+            self.critic_gradients = torch.compile(self.critic_gradients, fullgraph=True)
+            self.policy_gradients = torch.compile(self.policy_gradients, fullgraph=True)
+
+    def columns(self, transitions: Transitions) -> Columns:
+        columns = super().columns(transitions)
+        if self.settings.target_noise > 0:
+            columns["target_noise"] = smoothing_noise(columns["actions"].shape, self.settings, self.noise)
+        return columns
 
     def targets(self, minibatch: Columns) -> Tensor:
         """What the critics should say (B,): rewards, and the least that the target critics think of what follows."""
         with torch.no_grad():
             features = self.target.features(minibatch["next_observations"])
-            actions = smoothed(self.target.actions(features), self.settings, self.noise)
+            actions = self.target.actions(features)
+            if "target_noise" in minibatch:
+                actions = (actions + minibatch["target_noise"]).clamp(-1, 1)
             following = self.target.values(features, actions).amin(0)
         return minibatch["rewards"] + minibatch["discounts"] * following
 
+    def critic_gradients(self, minibatch: Columns) -> tuple[Gradients, dict[str, Tensor], Tensor, Tensor]:
+        """Of the critics' loss; its terms, the absolute errors (B,), and features (B, F) for the actor."""
+        features = self.bare_network.features(minibatch["observations"])
+        values = self.bare_network.values(features, minibatch["actions"])
+        loss, errors = critic_loss(values, self.targets(minibatch), minibatch["weights"])
+        terms = {"loss": loss.detach(), "q_mean": values.detach().mean(), "td_error": errors.mean()}
+        return torch.autograd.grad(loss, self.critic_parameters), terms, errors, features.detach()
+
+    def policy_gradients(self, features: Tensor) -> tuple[Gradients, Tensor]:
+        """Of how little the first critic thinks of the policy's actions; and that."""
+        loss = -self.bare_network.first_value(features, self.bare_network.actions(features)).mean()
+        return torch.autograd.grad(loss, self.actor_parameters), loss.detach()
+
     def _step(self, minibatch: Columns, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """A step of the critics, then, of some, one of the actor, which asks the critics that have just learnt."""
-        network, targets = self.bare_network, self.targets(minibatch)
-        features = network.features(minibatch["observations"])
-        values = network.values(features, minibatch["actions"])
-        loss, errors = critic_loss(values, targets, minibatch["weights"])
+        gradients, terms, errors, features = self.critic_gradients(minibatch)
         self.errors.append(errors)
-        self._descend(loss, self.critic_parameters, optimizer)
+        self._descend(self.critic_parameters, gradients, optimizer)
         self.critic_steps += 1
         if self.critic_steps % self.settings.policy_delay == 0:
-            features = features.detach()
-            policy_loss = -network.first_value(features, network.actions(features)).mean()
-            self._descend(policy_loss, self.actor_parameters, optimizer)
-            self.policy_loss = policy_loss.detach()
+            gradients, self.policy_loss = self.policy_gradients(features)
+            self._descend(self.actor_parameters, gradients, optimizer)
             self._move_target()
-        return {
-            "loss": loss.detach(),
-            "policy_loss": self.policy_loss,
-            "q_mean": values.detach().mean(),
-            "td_error": errors.mean(),
-        }
+        return terms | {"policy_loss": self.policy_loss}
 
-    def _descend(self, loss: Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    def _descend(
+        self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: torch.optim.Optimizer
+    ) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""
-        gradients = torch.autograd.grad(loss, parameters)
         if dist.is_initialized():
             flat = nn.utils.parameters_to_vector(gradients)
             dist.all_reduce(flat)
             nn.utils.vector_to_parameters(flat / dist.get_world_size(), gradients)
-        optimizer.zero_grad(set_to_none=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
+        for parameter in parameters:
+            parameter.grad = None
 
     @torch.no_grad()
     def _move_target(self) -> None:
-        targets, networks = list(self.target.parameters()), list(self.bare_network.parameters())
-        torch._foreach_lerp_(targets, networks, self.settings.target_rate)  # pyright: ignore[reportPrivateImportUsage]
+        rate = self.settings.target_rate
+        torch._foreach_lerp_(self.target_parameters, self.network_parameters, rate)  # pyright: ignore[reportPrivateImportUsage]
 
     def after_update(self, experience: Frames) -> dict[str, float]:
         exploration = self.settings.exploration_at(self.env_steps, 1, 1)[0]

@@ -7,8 +7,8 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import torch
 import tyro
+from measure import on_one_core
 from praxis import measure_experiment
 
 from agents.algorithms.ddpg import DDPG
@@ -21,7 +21,7 @@ def main(
     num_envs: int = 4,
     precision: Literal["auto", "bf16", "fp32"] = "auto",
 ) -> None:
-    torch.set_num_threads(1)
+    on_one_core()
     base = recipes.recipe_named(algo)(recipes.environment_named("HalfCheetah"))
     assert isinstance(base.algo, DDPG)
     settings = replace(base.algo, learning_starts_env_steps=1_000)

@@ -7,9 +7,8 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 import pybullet_envs_gymnasium  # noqa: F401, registers the robots
-import torch
 import tyro
-from measure import count_parameters, measure
+from measure import count_parameters, measure, on_one_core
 from stable_baselines3 import DDPG, TD3
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.noise import NormalActionNoise
@@ -18,7 +17,7 @@ ALGORITHMS: dict[str, Any] = {"ddpg": DDPG, "td3": TD3}
 
 
 def main(seconds: float = 30.0, algo: Literal["ddpg", "td3"] = "td3") -> None:
-    torch.set_num_threads(1)
+    on_one_core()
     agent = model("HalfCheetah", algo, seed=1, learning_starts=1_000)
     agent.learn(1_000)
 

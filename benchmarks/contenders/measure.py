@@ -1,6 +1,7 @@
 """How every contender is timed: some iterations to warm up, then whole iterations until time is up."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 
@@ -37,6 +38,13 @@ def now() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
+
+
+def on_one_core() -> None:
+    """Keeps this process, with all its threads, on one core, where the system can."""
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def count_parameters(network: torch.nn.Module) -> int:

@@ -17,8 +17,8 @@ from perception.parts import PartsConfig
 # PyBullet's locomotion robots: Stable-Baselines3's tuned settings (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv).
 ROBOTS = DDPG(discount=0.98, replay_capacity=200_000, learning_starts_env_steps=10_000)
 
-# Pendulum and its like: the same, but for a shorter wait; ten thousand steps are half a run there.
-CLASSIC_CONTROL = replace(ROBOTS, learning_starts_env_steps=1_000)
+# Pendulum and its like: the same, but for a shorter wait, and nothing is compiled; ten thousand steps are half a run.
+CLASSIC_CONTROL = replace(ROBOTS, learning_starts_env_steps=1_000, compile_losses=False)
 
 
 def recipe(environment: Environment) -> Experiment:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from agents.algorithms.ddpg import DDPG, critic_loss, smoothed
+from agents.algorithms.ddpg import DDPG, critic_loss, smoothing_noise
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import ActionNoiseEnvRunner
 from agents.experiment import Experiment
@@ -63,21 +63,19 @@ def test_the_critics_loss_by_hand() -> None:
     assert errors.tolist() == [1.5, 1.0]
 
 
-def test_the_targets_actions_are_smoothed_within_limits() -> None:
-    actions, generator = torch.tensor([[0.0], [0.9]]).repeat(5_000, 1), torch.Generator().manual_seed(0)
-    assert smoothed(actions, DDPG(), generator) is actions
-    noisy = smoothed(actions, DDPG(target_noise=0.2, target_noise_limit=0.3), generator)
-    moves = (noisy - actions)[::2]
-    assert moves.abs().max().item() == pytest.approx(0.3)
-    assert noisy.max().item() == 1.0
+def test_the_smoothing_noise_is_clipped() -> None:
+    settings, generator = DDPG(target_noise=0.2, target_noise_limit=0.3), torch.Generator().manual_seed(0)
+    noise = smoothing_noise(torch.Size((5_000, 2)), settings, generator)
+    assert noise.abs().max().item() == pytest.approx(0.3)
     # A normal of deviation 0.2 that is clipped at 1.5 deviations has deviation 0.2 * 0.8834 (numerically integrated).
-    assert moves.std().item() == pytest.approx(0.2 * 0.8834, rel=0.03)
+    assert noise.std().item() == pytest.approx(0.2 * 0.8834, rel=0.03)
 
 
 def experiment_of(**changes: Any) -> Experiment:
     recipe = recipe_named("ddpg")(TargetConfig())
     given: dict[str, Any] = {
-        "learning_starts_env_steps": 8, "replay_capacity": 400, "batch_size": 8, "hidden_sizes": (16, 16)
+        "learning_starts_env_steps": 8, "replay_capacity": 400, "batch_size": 8, "hidden_sizes": (16, 16),
+        "compile_losses": False,
     }  # fmt: skip
     return replace(recipe, algo=replace(recipe.algo, **given | changes), num_envs=4, precision="fp32")
 
@@ -111,6 +109,28 @@ def test_targets_by_hand() -> None:
         both = torch.cat([batch["next_observations"], actions], 1)
         values = [critic(both)[:, 0] for critic in target.critics]
     torch.testing.assert_close(learner.targets(batch), 1 + 0.9 * torch.minimum(*values))
+
+
+def test_the_targets_actions_are_smoothed_within_the_box() -> None:
+    learner, batch = learner_of(), minibatch()
+    with torch.no_grad():
+        actions = (torch.tanh(learner.target.actor(batch["next_observations"])) + 5).clamp(-1, 1)
+        values = learner.target.critics[0](torch.cat([batch["next_observations"], actions], 1))[:, 0]
+    smoothed = learner.targets(batch | {"target_noise": torch.full((8, 1), 5.0)})
+    torch.testing.assert_close(smoothed, 1 + 0.9 * values)
+
+
+def test_a_compiled_step_is_the_same_step() -> None:
+    changes = {"num_critics": 2, "policy_delay": 2}
+    plain, compiled, batch = learner_of(**changes), learner_of(**changes, compile_losses=True), minibatch()
+    assert not hasattr(plain.critic_gradients, "get_compiler_config")
+    assert hasattr(compiled.critic_gradients, "get_compiler_config")
+    compiled.set_state(plain.get_state())
+    for _ in range(4):
+        terms = [learner._step(batch, learner.get_optimizer()) for learner in (plain, compiled)]
+    torch.testing.assert_close(*terms, rtol=1e-4, atol=1e-5)
+    for a, b in zip(plain.network_parameters, compiled.network_parameters, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
 def test_the_first_step_of_both_networks_is_adams_along_their_own_losses() -> None:
