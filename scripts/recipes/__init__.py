@@ -15,6 +15,7 @@ from envs.classic import ClassicConfig
 from envs.names import near_matches, plain
 from envs.probe import ChoiceConfig, CountingConfig, TargetConfig
 from envs.robots import locomotion, panda
+from envs.robots.grasp import KukaGraspConfig
 from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
@@ -31,6 +32,7 @@ ROBOTS: dict[str, Environment] = {
     for c in (
         *(LocomotionConfig(robot) for robot in locomotion.ROBOTS),
         *(PandaConfig(task) for task in panda.TASKS),
+        KukaGraspConfig(),
         NavigateConfig(),
     )
 }
@@ -56,6 +58,7 @@ PLUGS: dict[str, type] = {
         ClassicConfig,
         LocomotionConfig,
         PandaConfig,
+        KukaGraspConfig,
         NavigateConfig,
         CountingConfig,
         TargetConfig,
