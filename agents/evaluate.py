@@ -17,7 +17,8 @@ from agents.checkpoint import finished_checkpoints, load_state
 from agents.engine.config import build_network
 from agents.engine.env_runner import to_bounds
 from agents.engine.packing import Packing
-from agents.experiment import Experiment, InvalidExperiment, require
+from agents.experiment import Experiment, InvalidExperiment, require, to_json
+from agents.interfaces import EPISODE_METRICS
 
 MOST_ENVS = 16
 RESAMPLES = 10_000
@@ -28,6 +29,7 @@ class Evaluation:
     """The returns of exactly as many whole episodes as were asked for, and their summary."""
 
     env: str
+    env_settings: dict[str, Any]
     algo: str
     checkpoint: str
     episodes: int
@@ -41,6 +43,8 @@ class Evaluation:
     human: float | None
     success_rate: float | None
     """Share of episodes whose last step says `is_success`, where the environment says so."""
+    metrics: dict[str, float]
+    """Means of the environment's own measures, each over the episodes that have it."""
     deterministic: bool
     seed: int
     returns: list[float]
@@ -119,6 +123,7 @@ def evaluate(
     returns: list[list[float]] = [[] for _ in range(num_envs)]
     lengths: list[list[int]] = [[] for _ in range(num_envs)]
     successes: list[bool] = []
+    measures: dict[str, list[float]] = {}
     running, clock = np.zeros(num_envs), np.zeros(num_envs, np.int64)
     observations, _ = env.reset(seed=seed)
     while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
@@ -133,12 +138,15 @@ def evaluate(
                 final = info.get("final_info", info)
                 if "is_success" in final:
                     successes.append(bool(final["is_success"][n]))
+                for measure, value in measured(final.get(EPISODE_METRICS, {}), n).items():
+                    measures.setdefault(measure, []).append(value)
             running[n] = clock[n] = 0
     env.close()
     flat = np.array([value for env_returns in returns for value in env_returns])
     scores = experiment.env.reference_scores
     return Evaluation(
         env=experiment.env.name,
+        env_settings=to_json(experiment.env),
         algo=experiment.algo.name,
         checkpoint=checkpoint,
         episodes=episodes,
@@ -149,11 +157,17 @@ def evaluate(
         random=scores.get("random"),
         human=scores.get("human"),
         success_rate=float(np.mean(successes)) if successes else None,
+        metrics={measure: float(np.mean(values)) for measure, values in measures.items()},
         deterministic=deterministic,
         seed=seed,
         returns=flat.tolist(),
         lengths=[length for env_lengths in lengths for length in env_lengths],
     )
+
+
+def measured(infos: dict[str, NDArray], n: int) -> dict[str, float]:
+    """What environment n measured, of a vector's infos: beside each name's column stands, underscored, who has it."""
+    return {name: float(column[n]) for name, column in infos.items() if name[0] != "_" and infos[f"_{name}"][n]}
 
 
 def record(

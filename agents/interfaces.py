@@ -18,6 +18,10 @@ LEARNING_TERMINATED = "learning_terminated"
 """Key of a vector environment's `info`, bool (N,): steps that the learner should treat as the
 end of an episode although the game goes on, such as a lost life."""
 
+EPISODE_METRICS = "episode_metrics"
+"""Key of an environment's `info` on an episode's last step: numbers by name that say of the whole episode what its return
+does not, such as how much longer than the shortest the way was. Those that mean nothing for it are left out."""
+
 
 def has_members(candidate: type, *names: str) -> bool:
     """What `issubclass` answers for a Protocol; the command line asks it, to show a plug's fields.

@@ -29,7 +29,7 @@ from agents.checkpoint import (
 )
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network, rllib_config
-from agents.evaluate import chosen_checkpoint, evaluate, load_network, read_best, record, write_mp4
+from agents.evaluate import Evaluation, chosen_checkpoint, evaluate, load_network, read_best, record, write_mp4
 from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, require
 from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, episode_metrics, memory_metrics, speed_metrics
 
@@ -154,26 +154,30 @@ class Keeper:
         if result.mean > self.best["mean"]:
             self.best = {"checkpoint": name, "mean": result.mean}
             write_durably(self.run_dir / "best.json", json.dumps(self.best).encode())
-        log.scalars(
-            env_steps,
-            {
-                EVALUATION_RETURN_MEAN: result.mean,
-                "evaluation/return_median": result.median,
-                "evaluation/return_iqm": result.iqm,
-                "evaluation/return_min": min(result.returns),
-                "evaluation/return_max": max(result.returns),
-                "evaluation/length_mean": sum(result.lengths) / len(result.lengths),
-            },
-        )
+        log.scalars(env_steps, evaluation_metrics(result))
         frames, rate, _ = record(experiment, network, seed=experiment.seed, deterministic=False, most_steps=VIDEO_STEPS)
         video = self.run_dir / "videos" / f"{name}.mp4"
         write_mp4(video, frames, rate)
         log.video(env_steps, frames, rate)
         low, high = result.ci95
+        success = "" if result.success_rate is None else f", success {result.success_rate:.0%}"
         screen.say(
             f"evaluation at {env_steps:,} env steps: mean return {result.mean:.1f} "
-            f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes; video {video}"
+            f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes{success}; video {video}"
         )
+
+
+def evaluation_metrics(result: Evaluation) -> dict[str, float]:
+    success = {} if result.success_rate is None else {"success_rate": result.success_rate}
+    returns = {
+        EVALUATION_RETURN_MEAN: result.mean,
+        "evaluation/return_median": result.median,
+        "evaluation/return_iqm": result.iqm,
+        "evaluation/return_min": min(result.returns),
+        "evaluation/return_max": max(result.returns),
+        "evaluation/length_mean": sum(result.lengths) / len(result.lengths),
+    }
+    return returns | {f"evaluation/{name}": value for name, value in (success | result.metrics).items()}
 
 
 def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: float) -> dict[str, float]:

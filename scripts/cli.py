@@ -80,6 +80,20 @@ def in_one_line(box: str) -> str:
     return f"{' '.join(mistake.split()).rstrip('.')}. {advice}"
 
 
+def parse_run(settings: type[Settings], arguments: list[str], usage: str) -> tuple[Settings, Experiment]:
+    """The settings of a command about a run, whose first field is the run's folder and which have the run's `env`, and
+    the run's experiment with that environment, as the command line may have changed it."""
+    runs = (Path(argument) for argument in arguments if not argument.startswith("-"))
+    found = next((run for run in runs if (run / "experiment.json").is_file()), None)
+    env = load_experiment(found).env if found else recipes.environment_named("SpaceInvaders")
+    default = settings(run=tyro.MISSING, env=env)  # pyright: ignore[reportCallIssue]
+    given: Any = parse(settings, arguments, usage, default)
+    experiment = replace(load_experiment(given.run), env=given.env)
+    with mistakes_are_the_users():
+        given.env.build().close()
+    return given, experiment
+
+
 def load_experiment(run_dir: Path) -> Experiment:
     """The experiment of a run folder; raises InvalidExperiment where there is none."""
     path = run_dir / "experiment.json"

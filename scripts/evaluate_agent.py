@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from agents.checkpoint import write_durably
 from agents.evaluate import Evaluation, chosen_checkpoint, evaluate, load_network
 from agents.experiment import require
-from scripts.cli import load_experiment, main_with_clear_errors, parse
+from agents.interfaces import Environment
+from scripts.cli import main_with_clear_errors, parse_run
 
 USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
 
@@ -19,6 +20,8 @@ USAGE = """Plays whole episodes with a trained agent and writes evaluation.json 
 class Settings:
     run: Path
     """The run's folder."""
+    env: Environment
+    """The run's environment; what is changed of it here, such as --env.held-out, was not so in training."""
     episodes: int = 30
     """Whole episodes; exactly so many."""
     checkpoint: str = "latest"
@@ -30,10 +33,9 @@ class Settings:
 
 
 def main(arguments: list[str]) -> None:
-    settings = parse(Settings, arguments, USAGE)
+    settings, experiment = parse_run(Settings, arguments, USAGE)
     require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
-    experiment = load_experiment(settings.run)
     checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
     network = load_network(experiment, checkpoint)
     result = evaluate(
@@ -62,6 +64,7 @@ def report(result: Evaluation) -> str:
     lines += [f"  {name:<7} {score:.1f}  (published)" for name, score in references.items() if score is not None]
     if result.success_rate is not None:
         lines.append(f"  success {result.success_rate:.0%}")
+    lines += [f"  {name} {value:.3f}" for name, value in result.metrics.items()]
     return "\n".join(lines)
 
 

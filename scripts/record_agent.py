@@ -8,7 +8,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.evaluate import chosen_checkpoint, load_network, record, write_mp4
 from agents.experiment import require
-from scripts.cli import load_experiment, main_with_clear_errors, parse
+from agents.interfaces import Environment
+from scripts.cli import main_with_clear_errors, parse_run
 
 USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<seed>.mp4 in its run folder."""
 
@@ -17,6 +18,8 @@ USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<see
 class Settings:
     run: Path
     """The run's folder."""
+    env: Environment
+    """The run's environment; what is changed of it here, such as --env.held-out, was not so in training."""
     checkpoint: str = "latest"
     """latest, best (by the evaluations during training), or a name such as step-000001000448."""
     deterministic: bool = False
@@ -28,10 +31,9 @@ class Settings:
 
 
 def main(arguments: list[str]) -> None:
-    settings = parse(Settings, arguments, USAGE)
+    settings, experiment = parse_run(Settings, arguments, USAGE)
     require(settings.most_steps >= 1, f"--most-steps must be at least 1, not {settings.most_steps}.")
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
-    experiment = load_experiment(settings.run)
     checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
     network = load_network(experiment, checkpoint)
     frames, rate, episode_return = record(

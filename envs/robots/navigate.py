@@ -52,7 +52,8 @@ class NavigateConfig:
     [-1, 1]: speed, where 1 is 1 m/s forwards, and turn rate, where 1 is 2 rad/s anticlockwise, for 0.2 s.
 
     Reaching the goal and colliding terminate an episode. Every step's info has `is_success`, `path_length` (driven)
-    and `shortest_path` (by A*, up to where the goal counts as reached), in metres.
+    and `shortest_path` (by A*, up to where the goal counts as reached), in metres; that of a success also how much longer
+    the way was, as `path_over_shortest` of its `episode_metrics`.
     """
 
     camera: bool = False
@@ -143,7 +144,10 @@ class NavigateEnv(gymnasium.Env):
         reward += REWARD_SUCCESS * success + REWARD_COLLISION * collided
         ended = success or collided
         truncated = not ended and self.clock >= self.config.max_episode_steps
-        return self._observation(), reward, ended, truncated, self._info(success)
+        info = self._info(success)
+        if success:
+            info["episode_metrics"] = {"path_over_shortest": self.driven / max(self._shortest, GOAL_RADIUS)}
+        return self._observation(), reward, ended, truncated, info
 
     def _drive(self) -> bool:
         """Moves for a step, or until the robot touches something, which is the answer."""

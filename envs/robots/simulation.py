@@ -37,9 +37,10 @@ def flush() -> None:
 
 
 def import_quietly(module: str) -> Any:
-    """A module that needs PyBullet; raises ValueError where it is not installed."""
+    """A module that needs PyBullet, and before it PyBullet, which says hello; raises ValueError where one is missing."""
     try:
         with quiet(1, 2):  # when it was built, it tells standard error
+            importlib.import_module("pybullet")
             return importlib.import_module(module)
     except ImportError as missing:
         raise ValueError(f"Robots need PyBullet ({missing}): pip install 'praxis-rl[robots]'.") from missing
