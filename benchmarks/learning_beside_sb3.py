@@ -3,9 +3,10 @@
     python benchmarks/learning_beside_sb3.py --case dqn       # Space Invaders, 200,000 env steps
     python benchmarks/learning_beside_sb3.py --case td3       # HalfCheetah, 100,000; or ddpg, or --env Hopper
 
-What was learnt after 60, 70, ... 100 % of the env steps then plays 30 whole episodes, unclipped: DQN with one random
-action in twenty (Mnih et al. 2015), because the greedy games of a single network are much alike, and whether they come
-out as 3 or 380 says little of what was learnt; DDPG and TD3 without noise. What is there already is not trained again.
+Networks from the second half of each run then play whole episodes, unclipped: of DDPG and TD3 those after 60, 70, ...
+100 % of the env steps, 30 episodes each, without noise. Of DQN twenty, 10 games each, with one random action in twenty
+(Mnih et al. 2015): the games of one network are much alike, and whether they come out as 40 or 300 says little of what
+the run has learnt. What is there already is not trained again.
 """
 
 import json
@@ -29,7 +30,6 @@ from agents.evaluate import bootstrap_interval, interquartile_mean
 from agents.metrics import read_progress
 
 CONTENDERS = ROOT / "benchmarks" / "contenders"
-SNAPSHOTS = 5
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,19 @@ class Case:
     env: str
     total_env_steps: int
     rival: str
+    snapshots: int = 5
+    episodes: int = 30
     ours: tuple[str, ...] = ()
     theirs: tuple[str, ...] = ()
+
+    @property
+    def snapshot_every(self) -> int:
+        """Env steps between two networks of the second half."""
+        return self.total_env_steps // (2 * self.snapshots)
+
+    @property
+    def play_at(self) -> list[int]:
+        return [self.total_env_steps - self.snapshot_every * i for i in reversed(range(self.snapshots))]
 
 
 CASES = {
@@ -48,7 +59,9 @@ CASES = {
         "SpaceInvaders",
         200_000,
         "dqn_sb3_learning.py",
-        ours=("--algo.evaluation-epsilon", "0.05"),
+        snapshots=20,
+        episodes=10,
+        ours=("--algo.evaluation-epsilon", "0.05", "--algo.no-checkpoint-replay"),
         theirs=("--epsilon", "0.05"),
     ),
     "ddpg": Case("HalfCheetah", 100_000, "ddpg_sb3_learning.py", theirs=("--algo", "ddpg")),
@@ -96,23 +109,19 @@ def summary(snapshots: list[NDArray]) -> dict[str, Any]:
     return {"iqm": interquartile_mean(games), "mean": float(games.mean()), "ci95_of_mean": interval}
 
 
-def play_at(total_env_steps: int) -> list[int]:
-    every = total_env_steps // 10
-    return [total_env_steps - every * i for i in reversed(range(SNAPSHOTS))]
-
-
 def ours(run: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
-    lines, every = read_progress(run / "progress.jsonl"), str(case.total_env_steps // 10)
+    lines = read_progress(run / "progress.jsonl")
     if not lines:
         choices = ["--env", case.env, "--algo", algo, "--seed", str(seed), *case.ours]
         length = ["--total-env-steps", str(case.total_env_steps), "--evaluate-every-env-steps", "0"]
-        snapshots = ["--checkpoint-every-env-steps", every, "--keep-checkpoints", str(SNAPSHOTS)]
+        every, kept = str(case.snapshot_every), str(case.snapshots)
+        snapshots = ["--checkpoint-every-env-steps", every, "--keep-checkpoints", kept]
         command("train_agent.py", *choices, *length, *snapshots, "--run-dir", str(run))
     elif lines[-1]["env_steps"] < case.total_env_steps:
         command("train_agent.py", "--resume", str(run))
     returns = {}
-    for checkpoint in reversed(finished_checkpoints(run / "checkpoints")[:SNAPSHOTS]):
-        command("evaluate_agent.py", str(run), "--checkpoint", checkpoint.name)
+    for checkpoint in reversed(finished_checkpoints(run / "checkpoints")[: case.snapshots]):
+        command("evaluate_agent.py", str(run), "--checkpoint", checkpoint.name, "--episodes", str(case.episodes))
         returns[checkpoint.name] = json.loads((run / "evaluation.json").read_text())["returns"]
     curve = [(line["env_steps"], line.get("episode/return_mean")) for line in read_progress(run / "progress.jsonl")]
     described = json.loads((run / "experiment.json").read_text())
@@ -121,7 +130,8 @@ def ours(run: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
 
 def theirs(path: Path, case: Case, seed: int) -> dict[str, Any]:
     if not path.exists():
-        length = ["--total-env-steps", str(case.total_env_steps), "--play-at", *map(str, play_at(case.total_env_steps))]
+        length = ["--total-env-steps", str(case.total_env_steps), "--play-at", *map(str, case.play_at)]
+        length += ["--episodes", str(case.episodes)]
         choices = ["--env", case.env, "--seed", str(seed), *case.theirs, "--output", str(path)]
         subprocess.run([sys.executable, str(CONTENDERS / case.rival), *choices, *length], check=True)
     return json.loads(path.read_text())

@@ -16,7 +16,7 @@ def main(
     seed: int = 1,
     total_env_steps: int = 200_000,
     play_at: tuple[int, ...] = (),
-    games_to_play: int = 30,
+    episodes: int = 30,
     epsilon: float = 0.001,
 ) -> None:
     """Trains with the settings of Praxis's recipe and writes returns and curve as JSON.
@@ -27,7 +27,7 @@ def main(
         seed: Of training; the games that are played to judge it have their own.
         total_env_steps: How long to train.
         play_at: Env steps after which to play.
-        games_to_play: Whole games, each time.
+        episodes: Whole games, each time.
         epsilon: Chance of a random action in them.
     """
     dqn = model(
@@ -39,7 +39,7 @@ def main(
         buffer_size=total_env_steps,
         stacks_once=True,
     )
-    watch = Watch(list(play_at), lambda: play(dqn, env, games_to_play, epsilon))
+    watch = Watch(list(play_at), lambda: play(dqn, env, episodes, epsilon))
     dqn.learn(total_env_steps, callback=watch)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({"returns": watch.returns, "curve": watch.curve}) + "\n")

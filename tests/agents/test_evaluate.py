@@ -130,6 +130,30 @@ def test_only_the_last_step_of_an_episode_counts_as_success() -> None:
     assert result.success_rate == pytest.approx(0.5, abs=4 * 0.5 / 200**0.5)
 
 
+class MeasuringEnv(CountingEnv):
+    """Measures its length, if odd, at its end."""
+
+    def step(self, action: Any):
+        *rest, terminated, truncated, info = super().step(action)
+        if (terminated or truncated) and self.length % 2:
+            info["episode_metrics"] = {"odd_length": float(self.length)}
+        return *rest, terminated, truncated, info
+
+
+@dataclass(frozen=True)
+class MeasuringConfig(CountingConfig):
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        makers = [lambda length=n + 1: MeasuringEnv(length) for n in range(num_envs)]
+        return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def test_an_environments_own_measures_are_means_over_the_episodes_that_have_them() -> None:
+    result = play(replace(COUNTING, env=MeasuringConfig()), build_network(COUNTING), 8)
+    assert result.metrics == {"odd_length": (1 + 3 + 5 + 7) / 4}
+    assert result.env_settings == {"type": "MeasuringConfig", "length": 5}
+    assert play(COUNTING, build_network(COUNTING), 2).metrics == {}
+
+
 def test_a_seed_decides_an_evaluation() -> None:
     network = build_network(TARGET)
     first, again, other = (play(TARGET, network, 5, seed=seed, deterministic=False) for seed in (1, 1, 2))

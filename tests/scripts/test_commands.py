@@ -95,6 +95,16 @@ def test_evaluate_plays_exactly_the_episodes_asked_for(space_invaders):
     assert {"median", "iqm", "ci95"} <= evaluation.keys()
 
 
+def test_evaluate_plays_under_other_conditions_when_asked_to(space_invaders):
+    conditions = ("--env.repeat-action-probability", "0.25", "run", "--episodes", "1")
+    result = run("evaluate_agent.py", *conditions, folder=space_invaders)
+    assert result.returncode == 0, result.stderr
+    evaluation = json.loads((space_invaders / "run" / "evaluation.json").read_text())
+    assert evaluation["env_settings"]["repeat_action_probability"] == 0.25
+    described = json.loads((space_invaders / "run" / "experiment.json").read_text())
+    assert described["experiment"]["env"]["repeat_action_probability"] == 0.0
+
+
 def test_record_films_an_episode(space_invaders):
     result = run("record_agent.py", "run", "--most-steps", "40", folder=space_invaders)
     assert result.returncode == 0, result.stderr
@@ -165,6 +175,17 @@ def test_another_networks_weights_are_refused(cartpole):
         "--resume", "run", "--total-env-steps", "1024", "--encoder.hidden-sizes", "32", "32", folder=cartpole
     )
     assert "weights of another network" in line
+
+
+@pytest.mark.parametrize("script", ["evaluate_agent.py", "record_agent.py"])
+def test_a_mistake_about_a_run_is_one_line(script, cartpole):
+    for arguments, says in (
+        ((), "Missing"),
+        (("nowhere",), "nowhere is not a run folder"),
+        (("run", "--env.id", "CartPol-v1"), "There is no environment 'CartPol-v1'"),
+        (("run", "--env.held-out"), "--env.held-out"),
+    ):
+        assert says in refused(*arguments, folder=cartpole, script=script)
 
 
 @pytest.mark.parametrize("script", ["evaluate_agent.py", "record_agent.py"])
