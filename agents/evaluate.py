@@ -138,7 +138,7 @@ def evaluate(
                 final = info.get("final_info", info)
                 if "is_success" in final:
                     successes.append(bool(final["is_success"][n]))
-                for measure, value in measured(final.get(EPISODE_METRICS, {}), n).items():
+                for measure, value in measured(final.get(EPISODE_METRICS, {}), int(n)).items():
                     measures.setdefault(measure, []).append(value)
             running[n] = clock[n] = 0
     env.close()

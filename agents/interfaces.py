@@ -19,8 +19,8 @@ LEARNING_TERMINATED = "learning_terminated"
 end of an episode although the game goes on, such as a lost life."""
 
 EPISODE_METRICS = "episode_metrics"
-"""Key of an environment's `info` on an episode's last step: numbers by name that say of the whole episode what its return
-does not, such as how much longer than the shortest the way was. Those that mean nothing for it are left out."""
+"""Key of an environment's `info` on an episode's last step: numbers by name that say of the whole episode what its
+return does not, such as how much longer than the shortest the way was. What means nothing for it is left out."""
 
 
 def has_members(candidate: type, *names: str) -> bool:

@@ -217,7 +217,9 @@ def stop_requests() -> Iterator[Any]:
 
 
 def start_ray(experiment: Experiment) -> None:
-    """Joins the cluster, or starts Ray here; raises InvalidExperiment where no cluster answers."""
+    """Joins the cluster, or starts Ray here.
+
+    Raises InvalidExperiment where no cluster answers, ConnectionError where Ray does not start here."""
     if ray.is_initialized():
         return
     if address := experiment.address or os.environ.get("RAY_ADDRESS", ""):
@@ -234,17 +236,20 @@ def start_ray(experiment: Experiment) -> None:
         return
     # Ray would have its workers yield to every other program: runners would starve beside a busy learner.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    ray.init(
-        address="local",
-        # Actors import what this process can import, wherever it was started from.
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        # Processes may outnumber cores: they wait for each other most of the time.
-        num_cpus=max(os.cpu_count() or 1, experiment.num_env_runners + experiment.num_learners + 1),
-        num_gpus=torch.cuda.device_count(),
-    )
+    try:
+        ray.init(
+            address="local",
+            # Actors import what this process can import, wherever it was started from.
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            # Processes may outnumber cores: they wait for each other most of the time.
+            num_cpus=max(os.cpu_count() or 1, experiment.num_env_runners + experiment.num_learners + 1),
+            num_gpus=torch.cuda.device_count(),
+        )
+    except Exception as failure:  # a busy machine's timeout is an Exception of no kind
+        raise ConnectionError(f"Ray did not start on this machine: {str(failure).splitlines()[0]}") from failure
 
 
 def default_run_dir(experiment: Experiment) -> str:

@@ -167,9 +167,7 @@ class DDPGLearner(OffPolicyLearner):
             self._move_target()
         return terms | {"policy_loss": self.policy_loss}
 
-    def _descend(
-        self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: torch.optim.Optimizer
-    ) -> None:
+    def _descend(self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: torch.optim.Optimizer) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""
         if dist.is_initialized():
             flat = nn.utils.parameters_to_vector(gradients)

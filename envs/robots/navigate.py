@@ -52,8 +52,8 @@ class NavigateConfig:
     [-1, 1]: speed, where 1 is 1 m/s forwards, and turn rate, where 1 is 2 rad/s anticlockwise, for 0.2 s.
 
     Reaching the goal and colliding terminate an episode. Every step's info has `is_success`, `path_length` (driven)
-    and `shortest_path` (by A*, up to where the goal counts as reached), in metres; that of a success also how much longer
-    the way was, as `path_over_shortest` of its `episode_metrics`.
+    and `shortest_path` (by A*, up to where the goal counts as reached), in metres; that of a success also how much
+    longer the way was, as `path_over_shortest` of its `episode_metrics`.
     """
 
     camera: bool = False

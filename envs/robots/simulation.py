@@ -37,7 +37,7 @@ def flush() -> None:
 
 
 def import_quietly(module: str) -> Any:
-    """A module that needs PyBullet, and before it PyBullet, which says hello; raises ValueError where one is missing."""
+    """A module that needs PyBullet, and first PyBullet, which says hello; raises ValueError where one is missing."""
     try:
         with quiet(1, 2):  # when it was built, it tells standard error
             importlib.import_module("pybullet")
