@@ -192,9 +192,11 @@ class DDPGLearner(OffPolicyLearner):
     def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
         state = super().get_state(components, not_components=not_components, **kwargs)
         if self._check_component("critic_steps", components, not_components):
-            state["critic_steps"] = self.critic_steps
+            state |= {"critic_steps": self.critic_steps, "policy_loss": self.policy_loss.cpu().numpy()}
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
-        self.critic_steps = state.get("critic_steps", self.critic_steps)
+        if "critic_steps" in state:
+            self.critic_steps = state["critic_steps"]
+            self.policy_loss = torch.as_tensor(state["policy_loss"], device=self._device)

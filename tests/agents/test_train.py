@@ -9,16 +9,19 @@ from dataclasses import dataclass, replace
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents.checkpoint import load_state
+from agents.engine.off_policy import OffPolicyAlgorithm
 from agents.evaluate import chosen_checkpoint
 from agents.experiment import InvalidExperiment
 from agents.metrics import read_progress
 from agents.train import resume, train
 from envs.classic import ClassicConfig
 from scripts.recipes import recipe_named
+
+GOAL_PARTS = ("observation", "achieved_goal", "desired_goal")
 
 
 class ClockEnv(gymnasium.Env):
@@ -93,6 +96,60 @@ def tiny_dqn(run_dir, **changes):
     return replace(tiny(run_dir), algo=algo, encoder=base.encoder, **changes)
 
 
+class AimEnv(gymnasium.Env):
+    """Wants the action to be 0.5, four times; decided wholly by the actions."""
+
+    observation_space = Dict({name: Box(-10, 10, (1,), np.float32) for name in GOAL_PARTS})
+    action_space = Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.clock = 0
+        return self.seen(np.zeros(1, np.float32)), {}
+
+    def seen(self, action):
+        values = (np.full(1, self.clock, np.float32), action, np.full(1, 0.5, np.float32))
+        return dict(zip(GOAL_PARTS, values, strict=True))
+
+    def compute_reward(self, achieved_goal, desired_goal, info):
+        return -(np.abs(achieved_goal - desired_goal)[..., 0] > 0.1).astype(np.float32)
+
+    def step(self, action):
+        self.clock += 1
+        seen = self.seen(np.asarray(action, np.float32))
+        reward = float(self.compute_reward(seen["achieved_goal"], seen["desired_goal"], {}))
+        return seen, reward, False, self.clock == 4, {}
+
+
+@dataclass(frozen=True)
+class AimConfig(ClockConfig):
+    name: str = "aim"
+
+    def build(self):
+        return AimEnv()
+
+    def build_vector(self, num_envs):
+        return SyncVectorEnv([AimEnv] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def tiny_td3(run_dir, **changes):
+    """As `tiny`, by TD3 that learns in hindsight, with noise that drifts."""
+    base = recipe_named("td3")(AimConfig())
+    algo = replace(
+        base.algo,
+        rollout_length=8,
+        update_every_env_steps=4,
+        learning_starts_env_steps=64,
+        replay_capacity=200,
+        batch_size=16,
+        hidden_sizes=(16,),
+        noise_correlation=0.5,
+        compile_losses=False,
+    )
+    assert algo.hindsight == "future"
+    return replace(tiny(run_dir), env=AimConfig(), algo=algo, encoder=base.encoder, **changes)
+
+
 def final_state(run_dir):
     return load_state(chosen_checkpoint(run_dir, "latest"))
 
@@ -164,6 +221,19 @@ def test_a_resumed_dqn_has_the_same_replay_priorities_target_and_noise(tmp_path,
     assert losses(tmp_path / "whole", names)[-1][1] is not None
 
 
+def test_a_resumed_td3_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
+    train(tiny_td3(tmp_path / "whole"))
+    stop_after_lines(tmp_path / "parts", 4)
+    train(tiny_td3(tmp_path / "parts"))
+    assert 128 <= final_state(tmp_path / "parts")["env_steps"] < 320
+    resume(tiny_td3(tmp_path / "parts"), tmp_path / "parts")
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
+    names = ("loss", "policy_loss", "q_mean", "td_error", "noise", "replay_fill")
+    assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
+    assert all(value is not None for value in losses(tmp_path / "whole", names)[-1])
+
+
 def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path, monkeypatch):
     monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
     without = tiny_dqn(tmp_path / "run", total_env_steps=256)
@@ -183,6 +253,23 @@ def test_two_runners_and_two_learners_replay_their_own_environments(tmp_path, mo
     assert [load_state(checkpoint / f"replay-{i}")["added"] for i in range(2)] == [48, 48]
     learnt = [steps for steps, loss in losses(run_dir, ("loss",)) if loss is not None]
     assert learnt == [160, 192]
+
+
+def test_two_learners_of_td3_stay_one_network(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
+    seen = []
+
+    def compare(algorithm, *arguments):
+        weights = algorithm.learner_group.foreach_learner(lambda learner: learner.bare_network.get_state())
+        seen.append([result.get() for result in weights])
+        return save_checkpoint(algorithm, *arguments)
+
+    save_checkpoint = OffPolicyAlgorithm.save_checkpoint
+    monkeypatch.setattr(OffPolicyAlgorithm, "save_checkpoint", compare)
+    train(tiny_td3(tmp_path / "distributed", num_env_runners=2, num_learners=2, total_env_steps=192))
+    first, last = seen[0], seen[-1]
+    assert_same(*last)
+    assert any((first[0][name] != last[0][name]).any() for name in last[0])
 
 
 def test_what_a_stopped_run_had_done_is_saved_to_the_step(tmp_path):
