@@ -61,7 +61,7 @@ def report(result: Evaluation) -> str:
         f"  IQM     {result.iqm:.1f}",
     ]
     references = {"random": result.random, "human": result.human}
-    lines += [f"  {name:<7} {score:.1f}  (published)" for name, score in references.items() if score is not None]
+    lines += [f"  {name:<7} {score:.1f}  (reference)" for name, score in references.items() if score is not None]
     if result.success_rate is not None:
         lines.append(f"  success {result.success_rate:.0%}")
     lines += [f"  {name} {value:.3f}" for name, value in result.metrics.items()]

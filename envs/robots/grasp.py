@@ -98,7 +98,7 @@ class KukaGraspConfig:
 
     @property
     def reference_scores(self) -> dict[str, float]:
-        return {}
+        return {} if self.shaped else {"random": 0.1}  # the mean of 200 episodes
 
     @property
     def frame_stack(self) -> int:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from envs.names import plain
 from envs.robots.simulation import import_quietly, quiet, vectorised
 
-TASKS = ("Reach", "Push", "Slide", "PickAndPlace", "Stack")
+RANDOM_RETURNS = {"Reach": -49.5, "Push": -45.6, "Slide": -50.0, "PickAndPlace": -47.1, "Stack": -97.5}
+"""Every task with the mean return of 200 episodes of random actions, with sparse rewards, measured here."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class PandaConfig:
 
     def __post_init__(self) -> None:
         if plain(self.task) not in names():
-            raise ValueError(f"There is no Panda task '{self.task}'; there are: {', '.join(TASKS)}.")
+            raise ValueError(f"There is no Panda task '{self.task}'; there are: {', '.join(RANDOM_RETURNS)}.")
 
     @property
     def name(self) -> str:
@@ -40,7 +41,7 @@ class PandaConfig:
 
     @property
     def reference_scores(self) -> dict[str, float]:
-        return {}
+        return {} if self.dense else {"random": RANDOM_RETURNS[names()[plain(self.task)]]}
 
     @property
     def frame_stack(self) -> int:
@@ -101,4 +102,4 @@ class GoesOn(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
 def names() -> dict[str, str]:
     """Plain spelling -> the task's name, such as pickandplace -> PickAndPlace."""
-    return {plain(task): task for task in TASKS}
+    return {plain(task): task for task in RANDOM_RETURNS}

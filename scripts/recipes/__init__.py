@@ -30,8 +30,8 @@ PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetCo
 ROBOTS: dict[str, Environment] = {
     plain(c.name): c
     for c in (
-        *(LocomotionConfig(robot) for robot in locomotion.ROBOTS),
-        *(PandaConfig(task) for task in panda.TASKS),
+        *(LocomotionConfig(robot) for robot in locomotion.RANDOM_RETURNS),
+        *(PandaConfig(task) for task in panda.RANDOM_RETURNS),
         KukaGraspConfig(),
         NavigateConfig(),
     )

@@ -1,11 +1,14 @@
 """PPO's tuned settings by kind of environment, with where the numbers come from."""
 
+from dataclasses import replace
+
 from gymnasium.spaces import Box
 
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
+from envs.robots.grasp import KukaGraspConfig
 from perception.cnn import NatureCNNConfig
 from perception.mlp import MLPConfig
 
@@ -16,6 +19,8 @@ def recipe(environment: Environment) -> Experiment:
     images = env.observation_space.shape is not None and len(env.observation_space.shape) == 3
     continuous = isinstance(env.action_space, Box)
     env.close()
+    if images and continuous:
+        return grasping(environment)
     choose = atari if images else continuous_control if continuous else classic_control
     return choose(environment)
 
@@ -41,6 +46,22 @@ def atari(environment: Environment) -> Experiment:
         encoder=NatureCNNConfig(),
         reward=EnvironmentReward(clip_to_sign=True),
         num_envs=32,
+    )
+
+
+def grasping(environment: Environment) -> Experiment:
+    """A camera and a hand; ours. An arm is told, while it learns, when it comes nearer to an object."""
+    algo = PPO(rollout_length=32, epochs=4, minibatch_size=128, learning_rate=5e-4, discount=0.95)
+    if isinstance(environment, KukaGraspConfig):
+        environment = replace(environment, shaped=True, discount=algo.discount)
+    return Experiment(
+        env=environment,
+        algo=algo,
+        encoder=NatureCNNConfig(),
+        num_envs=32,
+        total_env_steps=300_000,
+        evaluate_every_env_steps=50_000,
+        evaluation_episodes=50,
     )
 
 

@@ -11,7 +11,10 @@ from envs.robots.locomotion import LocomotionConfig
 from envs.robots.panda import PandaConfig
 from scripts.recipes import ROBOTS, environment_named
 
-ALL = [*(LocomotionConfig(name) for name in locomotion.ROBOTS), *(PandaConfig(task) for task in panda.TASKS)]
+ALL = [
+    *(LocomotionConfig(name) for name in locomotion.RANDOM_RETURNS),
+    *(PandaConfig(task) for task in panda.RANDOM_RETURNS),
+]
 
 
 @pytest.mark.parametrize("config", ALL, ids=lambda config: config.name)
