@@ -1,6 +1,7 @@
 """Deep deterministic policy gradient (Lillicrap et al. 2016), and as a difference from it TD3 (Fujimoto et al. 2018):
 twin critics, a policy that is delayed, targets that are smoothed."""
 
+import logging
 import math
 import shutil
 from dataclasses import dataclass
@@ -123,6 +124,8 @@ class DDPGLearner(OffPolicyLearner):
         if self.settings.compile_losses and can_compile(self._device):
             # Gradients are compiled with their losses, so that the policy's step spares those of the critics.
             torch._dynamo.config.trace_autograd_ops = True
+            # Else it would be told on the terminal that there is no GPU.
+            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
             self.critic_gradients = torch.compile(self.critic_gradients, fullgraph=True)
             self.policy_gradients = torch.compile(self.policy_gradients, fullgraph=True)
 
