@@ -23,7 +23,7 @@ Settings = TypeVar("Settings")
 TRAIN_USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoard events, videos.
 
 The first choices set the defaults of everything below:
-  --env NAME       an Atari game (SpaceInvaders) or a gymnasium id (CartPole-v1)
+  --env NAME       an Atari game (SpaceInvaders), a robot (HalfCheetah) or a gymnasium id (CartPole-v1)
   --algo NAME      {algorithms} (default ppo)
   --encoder NAME   {encoders} (default by environment)
   --resume RUN     go on with a run folder; its settings are then the defaults
