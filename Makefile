@@ -7,8 +7,9 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 train: .venv/ready
 	$(PYTHON) scripts/train_agent.py --env SpaceInvaders
 
+# Threads of two workers on every core wait for each other, so each has one.
 test: .venv/ready
-	$(PYTHON) -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses 2
 
 check: .venv/ready
 	.venv/bin/ruff format --check .
