@@ -43,7 +43,7 @@ class Experiment:
     num_learners: int = 0
     """Processes that learn, joined by DDP; 0 learns in this one."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Arithmetic of the encoder: auto takes bf16 for images where the processor or GPU is made for it."""
+    """Arithmetic of large layers: auto takes bf16 where it pays and the processor or GPU is made for it."""
     evaluate_every_env_steps: int = 100_000
     """Env steps between evaluations, each with a video; the first comes after a tenth of this. 0 never."""
     evaluation_episodes: int = 10
@@ -70,6 +70,12 @@ class Experiment:
         for name in ("num_env_runners", "num_learners", "evaluate_every_env_steps", "seed"):
             require(getattr(self, name) >= 0, f"--{dashed(name)} must not be negative, but is {getattr(self, name)}.")
         require(self.seed < 2**32, f"--seed must be below {2**32}, not {self.seed}.")
+        waits = self.algo.learning_starts_env_steps
+        require(
+            waits < self.total_env_steps,
+            f"Nothing would be learnt in {self.total_env_steps:,} env steps: learning starts after {waits:,}; raise "
+            "--total-env-steps or lower --algo.learning-starts-env-steps.",
+        )
         gpus = 0 if self.address else torch.cuda.device_count()
         require(
             gpus == 0 or self.num_learners <= gpus,

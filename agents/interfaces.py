@@ -188,6 +188,11 @@ class Algorithm(Protocol):
         """Steps that each environment takes between two updates."""
         ...
 
+    @property
+    def learning_starts_env_steps(self) -> int:
+        """Env steps that are only collected, before the first update."""
+        ...
+
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         """Raises ValueError, in one line, for settings that cannot train on this environment."""
         ...

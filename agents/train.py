@@ -89,7 +89,7 @@ def run(keeper: "Keeper", checkpoint: Path | None) -> None:
     screen = display(f"{experiment.env.name} with {experiment.algo.name} -> {run_dir}", experiment.total_env_steps)
     screen.say(f"tensorboard --logdir {run_dir.parent}")
     next_evaluation = evaluation_after(algorithm.env_steps, experiment.evaluate_every_env_steps)
-    next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
+    next_checkpoint = multiple_after(algorithm.env_steps, experiment.checkpoint_every_env_steps)
     with stop_requests() as stop_requested:
         try:
             while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
@@ -104,10 +104,9 @@ def run(keeper: "Keeper", checkpoint: Path | None) -> None:
                     network.set_state(algorithm.network_state())
                     keeper.evaluate(algorithm, network, log, screen)
                     next_evaluation = evaluation_after(algorithm.env_steps, experiment.evaluate_every_env_steps)
-                    next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
                 elif algorithm.env_steps >= next_checkpoint:
                     keeper.save(algorithm)
-                    next_checkpoint = algorithm.env_steps + experiment.checkpoint_every_env_steps
+                next_checkpoint = multiple_after(keeper.saved_at, experiment.checkpoint_every_env_steps)
             if keeper.saved_at != algorithm.env_steps:
                 keeper.save(algorithm)
         finally:
@@ -193,7 +192,12 @@ def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: flo
 def evaluation_after(env_steps: int, every: int) -> int:
     """At a tenth of the interval, so that a newcomer sees something happen, then at its multiples, resumed or not."""
     first = max(1, every // 10)
-    return first if env_steps < first else every * (env_steps // max(1, every) + 1)
+    return first if env_steps < first else multiple_after(env_steps, max(1, every))
+
+
+def multiple_after(env_steps: int, every: int) -> int:
+    """The next multiple of an interval: the same for a run that was resumed in between."""
+    return every * (env_steps // every + 1)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def command(script: str, *arguments: str) -> None:
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    figure, axes = curves(f"PPO on {result['env']}")
+    figure, axes = curves(f"PPO on {result['env']}", RANDOM)
     for seed, row in result["seeds"].items():
         curve = [(step, value) for step, value in row["curve"] if value is not None]
         axes.plot(*zip(*curve, strict=True), linewidth=1.4, label=f"seed {seed}")
@@ -98,13 +98,13 @@ def draw(result: dict[str, Any], path: Path) -> None:
     figure.savefig(path)
 
 
-def curves(what: str) -> tuple[Figure, Axes]:
+def curves(what: str, random: float) -> tuple[Figure, Axes]:
     """An empty picture of returns over env steps, random play's drawn in."""
     figure, axes = plt.subplots(figsize=(7.2, 3.6), dpi=110, layout="constrained")
-    axes.axhline(RANDOM, color="grey", linestyle=":", label="random")
-    axes.set_xlabel("env steps (four frames each)")
-    axes.set_ylabel("return of whole games, unclipped")
-    axes.set_title(f"{what}: mean of the latest 100 training games")
+    axes.axhline(random, color="grey", linestyle=":", label="random")
+    axes.set_xlabel("env steps")
+    axes.set_ylabel("return of whole episodes, unclipped")
+    axes.set_title(f"{what}: mean of the latest 100 training episodes")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -3,6 +3,10 @@
     python benchmarks/learning_beside_sb3.py --case dqn       # Space Invaders, 200,000 env steps
     python benchmarks/learning_beside_sb3.py --case td3       # HalfCheetah, 100,000; or ddpg, or --env Hopper
 
+Where they differ: Praxis acts in several environments at a time and learns in bfloat16 where the processor is made
+for it, and Stable-Baselines3 adds its noise to the random actions before learning starts, too. The settings are those
+for HalfCheetah, on Hopper as well.
+
 Networks from the second half of each run then play whole episodes, unclipped: of DDPG and TD3 those after 60, 70, ...
 100 % of the env steps, 30 episodes each, without noise. Of DQN twenty, 10 games each, with one random action in twenty
 (Mnih et al. 2015): the games of one network are much alike, and whether they come out as 40 or 300 says little of what
@@ -12,6 +16,7 @@ the run has learnt. What is there already is not trained again.
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +33,7 @@ from learning import command, curves
 from agents.checkpoint import finished_checkpoints
 from agents.evaluate import bootstrap_interval, interquartile_mean
 from agents.metrics import read_progress
+from scripts.recipes import environment_named
 
 CONTENDERS = ROOT / "benchmarks" / "contenders"
 
@@ -95,18 +101,27 @@ def main(
         result["Stable-Baselines3"][seed] = theirs(runs / f"{chosen.env}-{case}-sb3-seed{seed}.json", chosen, seed)
     for side in COLOURS:
         result[side] |= summary([np.array(games) for row in result[side].values() for games in row["returns"].values()])
-        print(side, {name: np.round(result[side][name], 1).tolist() for name in ("iqm", "mean", "ci95_of_mean")})
+        told_of = ("iqm", "mean", "ci95_of_mean", "networks_alike")
+        print(side, {name: np.round(result[side][name], 1).tolist() for name in told_of})
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=1) + "\n")
     draw(result, f"{case} on {chosen.env}", seeds, output.with_suffix(".png"))
     print(f"{output}, {output.with_suffix('.png')}")
 
 
-def summary(snapshots: list[NDArray]) -> dict[str, Any]:
-    """IQM and mean over all games; the interval is of the mean over snapshots, whose games are alike."""
-    games = np.concatenate(snapshots)
-    interval = bootstrap_interval(np.array([games.mean() for games in snapshots]), seed=0)
-    return {"iqm": interquartile_mean(games), "mean": float(games.mean()), "ci95_of_mean": interval}
+def summary(networks: list[NDArray]) -> dict[str, Any]:
+    """IQM and mean over all games; the interval is of the mean over networks, whose games are alike.
+
+    `networks_alike` have played, game by game, just what another one has: they press one button, whatever they see."""
+    games = np.concatenate(networks)
+    interval = bootstrap_interval(np.array([games.mean() for games in networks]), seed=0)
+    copies = Counter(tuple(games) for games in networks)
+    return {
+        "iqm": interquartile_mean(games),
+        "mean": float(games.mean()),
+        "ci95_of_mean": interval,
+        "networks_alike": sum(count for count in copies.values() if count > 1),
+    }
 
 
 def ours(run: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
@@ -114,18 +129,32 @@ def ours(run: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
     if not lines:
         choices = ["--env", case.env, "--algo", algo, "--seed", str(seed), *case.ours]
         length = ["--total-env-steps", str(case.total_env_steps), "--evaluate-every-env-steps", "0"]
-        every, kept = str(case.snapshot_every), str(case.snapshots)
-        snapshots = ["--checkpoint-every-env-steps", every, "--keep-checkpoints", kept]
-        command("train_agent.py", *choices, *length, *snapshots, "--run-dir", str(run))
+        every, kept = str(case.snapshot_every), str(2 * case.snapshots)  # one more each time that it is stopped
+        checkpoints = ["--checkpoint-every-env-steps", every, "--keep-checkpoints", kept]
+        command("train_agent.py", *choices, *length, *checkpoints, "--run-dir", str(run))
     elif lines[-1]["env_steps"] < case.total_env_steps:
         command("train_agent.py", "--resume", str(run))
     returns = {}
-    for checkpoint in reversed(finished_checkpoints(run / "checkpoints")[: case.snapshots]):
+    for checkpoint in snapshots(finished_checkpoints(run / "checkpoints"), case):
         command("evaluate_agent.py", str(run), "--checkpoint", checkpoint.name, "--episodes", str(case.episodes))
         returns[checkpoint.name] = json.loads((run / "evaluation.json").read_text())["returns"]
     curve = [(line["env_steps"], line.get("episode/return_mean")) for line in read_progress(run / "progress.jsonl")]
     described = json.loads((run / "experiment.json").read_text())
-    return {"returns": returns, "curve": curve, "git_commit": described["git_commit"], "machine": described["machine"]}
+    return {"returns": returns, "curve": curve} | described
+
+
+def snapshots(checkpoints: list[Path], case: Case) -> list[Path]:
+    """The first checkpoint at or after each env step to play at; raises SystemExit where one is missing."""
+    steps = sorted((int(path.name.removeprefix("step-")), path) for path in checkpoints)
+    chosen = []
+    for wanted in case.play_at:
+        found = [path for done, path in steps if wanted <= done < wanted + case.snapshot_every]
+        if not found:
+            raise SystemExit(
+                f"There is no checkpoint of {wanted:,} env steps; remove the run's folder and start again."
+            )
+        chosen.append(found[0])
+    return chosen
 
 
 def theirs(path: Path, case: Case, seed: int) -> dict[str, Any]:
@@ -134,11 +163,15 @@ def theirs(path: Path, case: Case, seed: int) -> dict[str, Any]:
         length += ["--episodes", str(case.episodes)]
         choices = ["--env", case.env, "--seed", str(seed), *case.theirs, "--output", str(path)]
         subprocess.run([sys.executable, str(CONTENDERS / case.rival), *choices, *length], check=True)
-    return json.loads(path.read_text())
+    result = json.loads(path.read_text())
+    played = [(int(step), len(games)) for step, games in result["returns"].items()]
+    if played != [(step, case.episodes) for step in case.play_at]:
+        raise SystemExit(f"{path} is of another comparison: it was played at {played}; remove it.")
+    return result
 
 
 def draw(result: dict[str, Any], title: str, seeds: tuple[int, ...], path: Path) -> None:
-    figure, axes = curves(title)
+    figure, axes = curves(title, environment_named(result["env"]).reference_scores["random"])
     for side, colour in COLOURS.items():
         for seed in seeds:
             curve = [(step, value) for step, value in result[side][seed]["curve"] if value is not None]

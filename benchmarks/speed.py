@@ -1,4 +1,4 @@
-"""How fast agents train on Space Invaders, side by side: python benchmarks/speed.py
+"""How fast agents train, side by side, if not said otherwise on Space Invaders: python benchmarks/speed.py
 
 Each contender is a file in contenders/ and runs alone, in a process of its own, once a round. A
 machine's speed drifts, so read the ratios, each taken within one round, before the absolute numbers.

@@ -32,6 +32,10 @@ class MLPConfig:
         sizes = [int(np.prod(part.shape or (0,))) if isinstance(part, Box) else 0 for part in parts]
         if not all(sizes):
             raise ValueError(f"An MLP reads vectors, not {observation_space}.")
+        if isinstance(observation_space, Dict) and any(len(part.shape or ()) == 3 for part in parts):
+            raise ValueError(
+                "An MLP reads vectors, and one part of these observations is an image; use --encoder parts."
+            )
         return MLP(self, sum(sizes))
 
 

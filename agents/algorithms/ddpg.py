@@ -44,10 +44,11 @@ class DDPG(OffPolicy):
     target_noise_limit: float = 0.5
     """Most that this noise may be."""
     noise: float = 0.1
-    """Deviation of the noise on actions while exploring, as a share of half the action's range."""
+    """Deviation of what is added to the noise on actions at each step of exploring, as a share of half the action's
+    range."""
     noise_correlation: float = 0.0
     """What the noise keeps of itself at each step: 0 is Gaussian noise, 0.85 an Ornstein-Uhlenbeck process with theta
-    0.15 (Lillicrap et al. 2016)."""
+    0.15 (Lillicrap et al. 2016), whose deviation grows to 1.9 times `noise`."""
     compile_losses: bool = True
     """Translate the losses and their gradients to machine code at the start, which takes some seconds (torch.compile);
     where no C++ compiler is found, they run as they are."""
@@ -78,9 +79,11 @@ class DDPG(OffPolicy):
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         space = environment.action_space
-        if not (isinstance(space, Box) and len(space.shape) == 1 and space.is_bounded()):
+        one_dimensional = isinstance(space, Box) and len(space.shape) == 1 and space.is_bounded()
+        if not (one_dimensional and np.issubdtype(space.dtype, np.floating)):
             raise ValueError(
-                f"{self.name.upper()} acts in a one-dimensional Box with bounds, not {space}; try --algo dqn or ppo."
+                f"{self.name.upper()} acts in a one-dimensional Box of real numbers with bounds, not {space}; "
+                "try --algo dqn or ppo."
             )
         self.check_replay(environment, frame_stack, num_envs, num_learners)
 
@@ -131,6 +134,7 @@ class DDPGLearner(OffPolicyLearner):
 
     def columns(self, transitions: Transitions) -> Columns:
         columns = super().columns(transitions)
+        columns["actions"] = columns["actions"].float()
         if self.settings.target_noise > 0:
             columns["target_noise"] = smoothing_noise(columns["actions"].shape, self.settings, self.noise)
         return columns
@@ -145,27 +149,29 @@ class DDPGLearner(OffPolicyLearner):
             following = self.target.values(features, actions).amin(0)
         return minibatch["rewards"] + minibatch["discounts"] * following
 
-    def critic_gradients(self, minibatch: Columns) -> tuple[Gradients, dict[str, Tensor], Tensor, Tensor]:
-        """Of the critics' loss; its terms, the absolute errors (B,), and features (B, F) for the actor."""
+    def critic_gradients(self, minibatch: Columns) -> tuple[Gradients, dict[str, Tensor], Tensor]:
+        """Of the critics' loss; its terms, and the absolute errors (B,)."""
         features = self.bare_network.features(minibatch["observations"])
         values = self.bare_network.values(features, minibatch["actions"])
         loss, errors = critic_loss(values, self.targets(minibatch), minibatch["weights"])
         terms = {"loss": loss.detach(), "q_mean": values.detach().mean(), "td_error": errors.mean()}
-        return torch.autograd.grad(loss, self.critic_parameters), terms, errors, features.detach()
+        return torch.autograd.grad(loss, self.critic_parameters), terms, errors
 
-    def policy_gradients(self, features: Tensor) -> tuple[Gradients, Tensor]:
+    def policy_gradients(self, observations: Tensor) -> tuple[Gradients, Tensor]:
         """Of how little the first critic thinks of the policy's actions; and that."""
+        with torch.no_grad():
+            features = self.bare_network.features(observations)
         loss = -self.bare_network.first_value(features, self.bare_network.actions(features)).mean()
         return torch.autograd.grad(loss, self.actor_parameters), loss.detach()
 
     def _step(self, minibatch: Columns, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """A step of the critics, then, of some, one of the actor, which asks the critics that have just learnt."""
-        gradients, terms, errors, features = self.critic_gradients(minibatch)
+        gradients, terms, errors = self.critic_gradients(minibatch)
         self.errors.append(errors)
         self._descend(self.critic_parameters, gradients, optimizer)
         self.critic_steps += 1
         if self.critic_steps % self.settings.policy_delay == 0:
-            gradients, self.policy_loss = self.policy_gradients(features)
+            gradients, self.policy_loss = self.policy_gradients(minibatch["observations"])
             self._descend(self.actor_parameters, gradients, optimizer)
             self._move_target()
         return terms | {"policy_loss": self.policy_loss}

@@ -20,6 +20,7 @@ from agents.engine.env_runner import OnPolicyEnvRunner
 from agents.engine.learner import ColumnarLearner, Columns
 from agents.engine.module import ActorCritic
 from agents.engine.normaliser import RunningMoments
+from agents.engine.packing import Packing
 from agents.interfaces import Rollout
 
 
@@ -98,6 +99,11 @@ class PPO:
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         distribution_for(environment.action_space)
+        packing = Packing(environment.observation_space)
+        if self.normalize_observations and packing.parts and packing.dtype == np.uint8:
+            raise ValueError(
+                "Observations with images among their parts cannot be normalised; use --algo.no-normalize-observations."
+            )
         batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
         if remainder or batch % self.minibatch_size:
             raise ValueError(
@@ -105,6 +111,10 @@ class PPO:
                 f"an update; they do not divide into minibatches of {self.minibatch_size} "
                 f"on {max(1, num_learners)} learner(s). Change --algo.minibatch-size or --algo.rollout-length."
             )
+
+    @property
+    def learning_starts_env_steps(self) -> int:
+        return 0
 
     def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
         return 0

@@ -21,7 +21,8 @@ class ColumnarLearner(TorchLearner):
     """RLlib's learner with its update loop replaced; an algorithm adds two methods.
 
     `minibatches(experience, terms)` gives the columns (B, ...) of each gradient step, on the device.
-    `loss(minibatch)` gives the loss and its terms, detached scalars by metric name.
+    `loss(minibatch)` gives the loss and its terms, detached scalars by metric name; where several losses take turns,
+    `_step` takes its place.
     """
 
     config: Any

@@ -96,7 +96,7 @@ class OffPolicy:
             raise ValueError(
                 f"{num_envs * self.rollout_length:,} env steps between two visits to the replay would draw "
                 f"{transitions:,} transitions at once; {MOST_TRANSITIONS_A_VISIT:,} are the most; lower "
-                "--algo.rollout-length."
+                "--algo.rollout-length, --num-envs, --algo.gradient-steps or --algo.batch-size."
             )
         if self.hindsight != "none":
             goal_packing(environment)

@@ -5,10 +5,11 @@ sensor's rays and draws; its motion is a unicycle's with Husky's limits on speed
 are not worth their price: Husky turns by skidding, and on PyBullet's contacts, as they come, it turns at a third of
 the rate that its wheels ask for and wanders meanwhile, while 0.2 s of it take 2 to 5 ms, several whole steps here.
 
-The reward is the way won, along the shortest ways around the obstacles (potential-based shaping, Ng et al. 1999):
-progress in a straight line would lead into dead ends, and the policy need not see the map for it. A collision ends
-the episode, so success means that nothing was touched. On 300 held-out maps, following A*'s path reached every goal,
-driving straight at the goal half of them; of 500, a random policy reached none.
+The reward is the way won, along the shortest ways around the obstacles (as potential-based shaping, Ng et al. 1999,
+but undiscounted, and nothing is given back at a collision): progress in a straight line would lead into dead ends, and
+the policy need not see the map for it. A collision ends the episode, so success means that nothing was touched. On 300
+held-out maps, following A*'s path reached every goal, driving straight at the goal half of them; of 500, a random
+policy reached none.
 """
 
 import math

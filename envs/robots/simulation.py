@@ -2,7 +2,9 @@
 
 import ctypes
 import importlib
+import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +59,14 @@ def pybullet_client() -> Any:
 
 def vectorised(build: Callable[[], gymnasium.Env], num_envs: int, parallel: bool) -> VectorEnv:
     """So many environments in step, each in a process of its own if they are to run in `parallel`."""
-    builders = [build] * num_envs
-    if parallel:
-        return AsyncVectorEnv(builders, autoreset_mode=AutoresetMode.SAME_STEP)
-    return SyncVectorEnv(builders, autoreset_mode=AutoresetMode.SAME_STEP)
+    if not parallel:
+        return SyncVectorEnv([build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    def build_there() -> gymnasium.Env:
+        # Ctrl-C reaches every process of the terminal. Whoever steps the vector decides when to stop; it also builds
+        # one environment itself, to look at its spaces.
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return build()
+
+    return AsyncVectorEnv([build_there] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)

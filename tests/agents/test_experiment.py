@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import experiment as experiments
+from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.experiment import FREE_DISK_BYTES, Experiment, InvalidExperiment, check_disk, check_new_folder
 from agents.rewards import EnvironmentReward
@@ -153,6 +154,10 @@ def test_a_sound_experiment_passes() -> None:
         ({"num_env_runners": 3}, "8 environments do not divide among 3 runner"),
         ({"num_learners": 5}, "do not divide among 1 runner.* and 5 learner"),
         ({"algo": PPO(minibatch_size=1000)}, "minibatches of 1000"),
+        (
+            {"algo": DQN(learning_starts_env_steps=500), "total_env_steps": 500},
+            "Nothing would be learnt in 500 env steps: learning starts after 500; raise --total-env-steps",
+        ),
         ({"encoder": NatureCNNConfig()}, "--encoder mlp reads vectors"),
         ({"env": ClassicConfig("CartPole")}, "no environment 'CartPole'.*CartPole-v1"),
         ({"env": AtariConfig("SpaceInvader")}, "no Atari game 'SpaceInvader'.*SpaceInvaders"),

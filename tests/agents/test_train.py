@@ -17,7 +17,7 @@ from agents.engine.off_policy import OffPolicyAlgorithm
 from agents.evaluate import chosen_checkpoint
 from agents.experiment import InvalidExperiment
 from agents.metrics import read_progress
-from agents.train import resume, train
+from agents.train import multiple_after, resume, train
 from envs.classic import ClassicConfig
 from scripts.recipes import recipe_named
 
@@ -270,6 +270,10 @@ def test_two_learners_of_td3_stay_one_network(tmp_path, monkeypatch):
     first, last = seen[0], seen[-1]
     assert_same(*last)
     assert any((first[0][name] != last[0][name]).any() for name in last[0])
+
+
+def test_a_checkpoint_is_due_at_multiples_wherever_a_run_was_stopped():
+    assert [multiple_after(steps, 50) for steps in (0, 49, 50, 83, 99, 100)] == [50, 50, 100, 100, 100, 150]
 
 
 def test_what_a_stopped_run_had_done_is_saved_to_the_step(tmp_path):

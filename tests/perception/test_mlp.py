@@ -71,6 +71,12 @@ def test_several_vectors_are_read_as_one() -> None:
     torch.testing.assert_close(encoder({"a": a, "b": b}), torch.cat([a, b.flatten(1)], 1))
 
 
+def test_images_among_the_parts_are_refused_with_who_can_read_them() -> None:
+    parts = {"camera": Box(0, 255, (3, 36, 36), np.uint8), "sensors": Box(-1, 1, (4,), np.float32)}
+    with pytest.raises(ValueError, match="use --encoder parts"):
+        MLPConfig(hidden_sizes=()).build(Dict(parts))
+
+
 def test_a_bare_number_of_a_state_is_refused() -> None:
     # As one feature, state 7 would be seven times state 1; environments make it a vector of zeros and a one.
     with pytest.raises(ValueError, match="reads vectors"):

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from torch import nn
 
 from agents.algorithms.ddpg import DDPG, critic_loss, smoothing_noise
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import ActionNoiseEnvRunner
+from agents.engine.replay import Transitions
 from agents.experiment import Experiment
 from envs.classic import ClassicConfig
 from envs.probe import ChoiceConfig, TargetConfig
+from perception.mlp import MLPConfig
 from scripts.recipes import recipe_named
 
 
@@ -44,8 +47,15 @@ def test_a_bad_setting_is_refused_in_one_line_that_names_it(bad: dict[str, Any])
 
 
 def test_discrete_actions_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"TD3 acts in .* Box with bounds, not Discrete.*--algo dqn or ppo"):
+    with pytest.raises(ValueError, match=r"TD3 acts in .* Box of real numbers with bounds, not Discrete.*--algo dqn or ppo"):
         DDPG(name="td3").check(ChoiceConfig().build(), 1, 4, 0)
+
+
+def test_actions_that_are_whole_numbers_are_refused() -> None:
+    env = TargetConfig().build()
+    env.action_space = Box(0, 10, (1,), np.int64)
+    with pytest.raises(ValueError, match="Box of real numbers"):
+        DDPG().check(env, 1, 4, 0)
 
 
 def test_hindsight_is_refused_with_several_steps_and_without_goals() -> None:
@@ -80,10 +90,10 @@ def experiment_of(**changes: Any) -> Experiment:
     return replace(recipe, algo=replace(recipe.algo, **given | changes), num_envs=4, precision="fp32")
 
 
-def learner_of(**changes: Any) -> Any:
-    env = TargetConfig().build()
+def learner_of(encoder: MLPConfig | None = None, **changes: Any) -> Any:
+    env, experiment = TargetConfig().build(), experiment_of(**changes)
     spaces = {"default_policy": (env.observation_space, env.action_space)}
-    return rllib_config(experiment_of(**changes)).build_learner(spaces=spaces)
+    return rllib_config(replace(experiment, encoder=encoder or experiment.encoder)).build_learner(spaces=spaces)
 
 
 def minibatch(size: int = 8) -> dict[str, torch.Tensor]:
@@ -164,6 +174,46 @@ def test_the_first_step_of_both_networks_is_adams_along_their_own_losses() -> No
         torch.testing.assert_close(after, before + 0.005 * (online - before))
 
 
+def test_an_encoder_learns_from_the_critics_alone_and_the_actor_sees_by_what_it_has_learnt() -> None:
+    learner, batch = learner_of(encoder=MLPConfig((8,))), minibatch()
+    network = learner.bare_network
+    encoder, seen = snapshot(network.encoder), network.features(batch["observations"]).detach()
+    gradients, _ = learner.policy_gradients(batch["observations"])
+    assert len(gradients) == len(list(network.actor.parameters()))
+    learner._step(batch, learner.get_optimizer())
+    assert changed(encoder, network.encoder)
+    assert (network.features(batch["observations"]) != seen).any()
+    for before, after, online in zip(
+        encoder, learner.target.encoder.parameters(), network.encoder.parameters(), strict=True
+    ):
+        torch.testing.assert_close(after, before + 0.005 * (online - before))
+    # The actor's step, taken again by hand: from where it stood, along what the features say after the critics' step.
+    twin = learner_of(encoder=MLPConfig((8,)))
+    start = snapshot(twin.bare_network.actor)
+    twin.bare_network.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        for parameter, before in zip(twin.bare_network.actor.parameters(), start, strict=True):
+            parameter.copy_(before)
+    expected, _ = twin.policy_gradients(batch["observations"])
+    for before, after, gradient in zip(start, network.actor.parameters(), expected, strict=True):
+        clear = gradient.abs() > 1e-4
+        torch.testing.assert_close((after - before)[clear], -1e-3 * gradient.sign()[clear], rtol=1e-2, atol=1e-6)
+
+
+def test_actions_are_learnt_from_in_single_precision_whatever_the_environments_are() -> None:
+    observations = torch.zeros(4, 1)
+    transitions = Transitions(
+        rows=np.arange(4),
+        observations=observations,
+        actions=np.zeros((4, 1), np.float64),
+        rewards=np.zeros((1, 4), np.float32),
+        discounts=np.ones(4, np.float32),
+        next_observations=observations,
+        weights=np.ones(4, np.float32),
+    )
+    assert learner_of().columns(transitions)["actions"].dtype == torch.float32
+
+
 def test_a_delayed_policy_and_the_targets_wait_for_the_critics() -> None:
     learner, batch = learner_of(policy_delay=2, num_critics=2), minibatch()
     network = learner.bare_network
@@ -211,20 +261,32 @@ def test_actions_are_any_until_learning_starts_then_the_policys_with_noise() -> 
     assert abs(correlation) < 0.12
 
 
-def test_correlated_noise_drifts_and_starts_anew_with_the_episode() -> None:
+def drifting_noise(correlation: float, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """What four environments' exploration added in 400 steps (400, 4), and where episodes began."""
     runner = runner_of(
-        ClassicConfig("Pendulum-v1"), rollout_length=400, learning_starts_env_steps=0, noise=0.05, noise_correlation=0.9
+        ClassicConfig("Pendulum-v1"),
+        rollout_length=400,
+        learning_starts_env_steps=0,
+        noise=noise,
+        noise_correlation=correlation,
     )
     late = runner.sample(0).experience
     with torch.no_grad():
         features = runner.module.features(runner.module.prepare(torch.from_numpy(late.observations).flatten(0, 1)))
-        noise = late.actions - runner.module.actions(features).view(400, 4, 1).numpy()
-    # By hand: an AR(1) process keeps 0.9 of itself; its deviation is 0.05 / sqrt(1 - 0.81).
-    correlation = np.corrcoef(noise[1:200].ravel(), noise[:199].ravel())[0, 1]
-    assert correlation == pytest.approx(0.9, abs=0.07)
-    starts = np.abs(noise[late.first])
-    assert starts.max() < 0.25
-    assert late.first.sum() == 8
+        return (late.actions - runner.module.actions(features).view(400, 4, 1).numpy())[..., 0], late.first
+
+
+def test_correlated_noise_keeps_its_share_of_itself() -> None:
+    noise, _ = drifting_noise(correlation=0.9, noise=0.05)
+    assert np.corrcoef(noise[1:200].ravel(), noise[:199].ravel())[0, 1] == pytest.approx(0.9, abs=0.07)
+
+
+def test_correlated_noise_starts_anew_with_the_episode() -> None:
+    # A walk that forgets nothing: after 200 steps of 0.02 it is at about 0.28, a new one at about 0.02.
+    noise, first = drifting_noise(correlation=1.0, noise=0.02)
+    assert first.sum() == 8
+    assert np.abs(noise[first]).max() < 0.08
+    assert np.abs(noise[190:200]).mean() > 0.12
 
 
 def test_the_environment_gets_its_own_units() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import MultiBinary
+from gymnasium.spaces import Box, Dict, MultiBinary
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -291,6 +291,15 @@ def test_actions_without_a_distribution_are_refused() -> None:
     environment.action_space = MultiBinary(3)
     with pytest.raises(ValueError, match="MultiBinary"):
         PPO().check(environment, 1, 8, 0)
+
+
+def test_images_among_the_parts_of_an_observation_are_not_normalised() -> None:
+    environment = CountingConfig().build()
+    parts = {"camera": Box(0, 255, (3, 36, 36), np.uint8), "sensors": Box(-1, 1, (4,), np.float32)}
+    environment.observation_space = Dict(parts)
+    with pytest.raises(ValueError, match=r"images .* --algo.no-normalize-observations"):
+        PPO(normalize_observations=True).check(environment, 1, 8, 0)
+    PPO(normalize_observations=False).check(environment, 1, 8, 0)
 
 
 def test_standardising_a_minibatch_of_one_step_is_refused() -> None:
