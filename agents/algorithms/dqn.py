@@ -33,7 +33,6 @@ class DQN(OffPolicy):
     batch_size: int = 32
     learning_starts_env_steps: int = 20_000
     learning_rate: float = 1e-4
-    adam_epsilon: float = 1.5e-4  # Hessel et al. 2018, table 1
     target_update_every_env_steps: int = 1_000
     """Env steps between copies of the network to the target network."""
     max_gradient_norm: float = 10.0

@@ -53,7 +53,6 @@ def model(
         gradient_steps=num_envs // 4,
         target_update_interval=1_000,  # env steps of all games together
         learning_rate=1e-4,
-        policy_kwargs={"optimizer_kwargs": {"eps": 1.5e-4}},
         exploration_initial_eps=1.0,
         exploration_final_eps=0.01,
         exploration_fraction=100_000 / total_env_steps,
