@@ -72,9 +72,9 @@ class KukaGraspConfig:
     """A fourth action moves the hand up or down by up to 2 cm; else it sinks by 2 cm a step."""
     shaped: bool = False
     """Also rewards coming nearer, sideways, to an object by potential-based shaping (Ng et al. 1999), which leaves the
-    best policy as it is."""
+    best policy as it is where `discount` is the learner's."""
     discount: float = 0.99
-    """The learner's discount, for the shaping."""
+    """What the shaping takes for the learner's discount; change it with --algo.discount."""
     max_episode_steps: int = 15
     """Steps after which an episode without a grasp is truncated; without height control the grasp comes before."""
     parallel: bool = False
