@@ -42,9 +42,8 @@ def test_sigkill_while_the_replay_is_saved_costs_no_finished_checkpoint(tmp_path
     assert replay["added"] * 32 == state["env_steps"]
 
     total = state["env_steps"] + 2_000
-    resumed = subprocess.run(
-        command("--resume", "run", "--total-env-steps", str(total)), cwd=tmp_path, capture_output=True, timeout=150
-    )
+    more = ("--total-env-steps", str(total), "--algo.learning-starts-env-steps", str(total - 1))
+    resumed = subprocess.run(command("--resume", "run", *more), cwd=tmp_path, capture_output=True, timeout=150)
     assert resumed.returncode == 0, resumed.stderr.decode()
     newest = finished_checkpoints(checkpoints)[0]
     assert load_state(newest)["env_steps"] >= total
