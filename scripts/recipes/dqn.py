@@ -53,9 +53,8 @@ def rainbow(environment: Environment) -> Experiment:
 # Replay, batch, update period and discount are those of Mnih et al. 2015, extended data table 1. They trained for 50
 # million env steps; for one million, learning start and final epsilon are Dopamine's (Castro et al. 2018), learning
 # rate, Adam's epsilon, gradient norm and target period those of Stable-Baselines3's tuned settings for Atari, where
-# epsilon falls in a tenth of the run, too. With Rainbow's epsilon for Adam, 1.5e-4, much less is learnt in 200,000 env
-# steps: benchmarks/README.md. One step of 32 games and eight updates: fewer, larger passes through the network than
-# four steps of eight games.
+# epsilon falls in a tenth of the run, too. One step of 32 games and eight updates: fewer, larger passes through the
+# network than four steps of eight games.
 ATARI = DQN()
 
 # CartPole and its like: many updates, five steps of real rewards. With a target network copied every 100 env steps one
