@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -44,7 +44,7 @@ def projected(probabilities: list[float], reward: float, discount: float, low: f
     mass = [0.0] * size
     for j, probability in enumerate(probabilities):
         moved = min(high, max(low, reward + discount * (low + j * step)))
-        place = (moved - low) / step
+        place = min((moved - low) / step, size - 1)  # the division may round beyond the last value
         lower, upper = math.floor(place), math.ceil(place)
         if lower == upper:
             mass[lower] += probability
@@ -54,6 +54,7 @@ def projected(probabilities: list[float], reward: float, discount: float, low: f
     return mass
 
 
+@example(logits=[0.0] * 8, reward=0.0, discount=1.0, limit=4.9792890548706055)
 @given(
     logits=st.lists(st.floats(-4, 4, width=32), min_size=2, max_size=21),
     reward=numbers,
