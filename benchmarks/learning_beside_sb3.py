@@ -112,7 +112,8 @@ def main(
 def summary(networks: list[NDArray]) -> dict[str, Any]:
     """IQM and mean over all games; the interval is of the mean over networks, whose games are alike.
 
-    `networks_alike` have played, game by game, just what another one has: they press one button, whatever they see."""
+    `networks_alike` have played, game by game, just what another one has, as those do that press one button whatever
+    they see."""
     games = np.concatenate(networks)
     interval = bootstrap_interval(np.array([games.mean() for games in networks]), seed=0)
     copies = Counter(tuple(games) for games in networks)
