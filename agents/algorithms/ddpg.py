@@ -4,6 +4,7 @@ twin critics, a policy that is delayed, targets that are smoothed."""
 import logging
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.algorithms.ranges import require_above, require_within
+from agents.engine.adam import Adam
 from agents.engine.deterministic_actor_critic import DeterministicActorCritic
 from agents.engine.env_runner import ActionNoiseEnvRunner
 from agents.engine.learner import Columns
@@ -114,6 +116,20 @@ def can_compile(device: torch.device) -> bool:
     return device.type == "cuda" or shutil.which("g++") is not None
 
 
+def compiled(function: Callable) -> Callable:
+    """In machine code, for the shapes of its first call and for nothing else.
+
+    Whether it still fits its module would be asked at each call and take a quarter of a millisecond; shapes, precision
+    and module are a learner's for good, and another learner's code is kept apart."""
+    return torch.compile(  # pyright: ignore[reportCallIssue]
+        function,
+        fullgraph=True,
+        dynamic=False,
+        isolate_recompiles=True,
+        options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
+    )
+
+
 class DDPGLearner(OffPolicyLearner):
     def build(self) -> None:
         super().build()
@@ -129,8 +145,8 @@ class DDPGLearner(OffPolicyLearner):
             torch._dynamo.config.trace_autograd_ops = True
             # Else it would be told on the terminal that there is no GPU.
             logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-            self.critic_gradients = torch.compile(self.critic_gradients, fullgraph=True)
-            self.policy_gradients = torch.compile(self.policy_gradients, fullgraph=True)
+            self.critic_gradients = compiled(self.critic_gradients)
+            self.policy_gradients = compiled(self.policy_gradients)
 
     def columns(self, transitions: Transitions) -> Columns:
         columns = super().columns(transitions)
@@ -164,7 +180,7 @@ class DDPGLearner(OffPolicyLearner):
         loss = -self.bare_network.first_value(features, self.bare_network.actions(features)).mean()
         return torch.autograd.grad(loss, self.actor_parameters), loss.detach()
 
-    def _step(self, minibatch: Columns, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:
         """A step of the critics, then, of some, one of the actor, which asks the critics that have just learnt."""
         gradients, terms, errors = self.critic_gradients(minibatch)
         self.errors.append(errors)
@@ -176,17 +192,13 @@ class DDPGLearner(OffPolicyLearner):
             self._move_target()
         return terms | {"policy_loss": self.policy_loss}
 
-    def _descend(self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: torch.optim.Optimizer) -> None:
+    def _descend(self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: Adam) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""
         if dist.is_initialized():
             flat = nn.utils.parameters_to_vector(gradients)
             dist.all_reduce(flat)
             nn.utils.vector_to_parameters(flat / dist.get_world_size(), gradients)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimizer.step()
-        for parameter in parameters:
-            parameter.grad = None
+        optimizer.descend(parameters, gradients)
 
     @torch.no_grad()
     def _move_target(self) -> None:

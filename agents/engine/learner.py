@@ -11,6 +11,7 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor, nn
 
+from agents.engine.adam import Adam
 from agents.engine.memory import keep_freed_memory
 from agents.interfaces import Experience
 
@@ -67,7 +68,7 @@ class ColumnarLearner(TorchLearner):
         # By the step that it is, not by what was drawn before, so that a resumed run draws the same.
         entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
         self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-        optimizer = self.get_optimizer()
+        optimizer: Any = self.get_optimizer()
         learning_rate = self.settings.learning_rate_at(self.progress)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
@@ -85,7 +86,7 @@ class ColumnarLearner(TorchLearner):
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         parameters: Any = self.get_parameters(self._module[module_id])
         settings = self.config.learner_config_dict["algorithm"]
-        optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, eps=settings.adam_epsilon, fused=True)
+        optimizer = Adam(parameters, settings.learning_rate, settings.adam_epsilon)
         self.register_optimizer(module_id=module_id, optimizer=optimizer, params=parameters)
 
     @property
@@ -111,12 +112,13 @@ class ColumnarLearner(TorchLearner):
             rows = order[start : start + self.settings.minibatch_size]
             yield {name: take(column, rows) for name, column in columns.items()}
 
-    def _step(self, minibatch: Columns, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:
         loss, terms = self.loss(minibatch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self._params.values(), self.settings.max_gradient_norm)
-        optimizer.step()
+        parameters = list(self._params.values())
+        norm = nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm)
+        optimizer.descend(parameters, [parameter.grad for parameter in parameters])
         return terms | {"loss": loss.detach(), "gradient_norm": norm}
 
     def _means(self, terms: list[dict[str, Tensor]]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from scripts import recipes
 def main(
     seconds: float = 30.0,
     algo: Literal["ddpg", "td3"] = "td3",
-    num_envs: int = 4,
+    num_envs: int = 8,
     precision: Literal["auto", "bf16", "fp32"] = "auto",
 ) -> None:
     on_one_core()

@@ -67,12 +67,12 @@ def experiment(
         env=environment,
         algo=algo,
         encoder=encoder_for(space),
-        num_envs=4,
+        num_envs=8 if (simulated or navigates) and not goals else 4,
     )
     if goals:
         return replace(chosen, algo=with_goals(algo), total_env_steps=20_000, evaluate_every_env_steps=10_000)
     if navigates:
-        return replace(chosen, num_envs=8, total_env_steps=300_000, evaluation_episodes=50)
+        return replace(chosen, total_env_steps=300_000, evaluation_episodes=50)
     if simulated:
         return chosen
     return replace(chosen, total_env_steps=20_000, evaluate_every_env_steps=10_000, checkpoint_every_env_steps=10_000)

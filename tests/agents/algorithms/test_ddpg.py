@@ -143,6 +143,20 @@ def test_a_compiled_step_is_the_same_step() -> None:
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
+def test_compiled_learners_in_one_process_do_not_share_their_code() -> None:
+    """Compiled code is not asked again whether it fits: each learner must have its own."""
+    first, second = (learner_of(num_critics=critics, compile_losses=True) for critics in (1, 2))
+    plain, batch = learner_of(num_critics=2), minibatch()
+    plain.set_state(second.get_state())
+    first._step(batch, first.get_optimizer())
+    before = snapshot(first.bare_network)
+    for learner in (second, plain):
+        learner._step(batch, learner.get_optimizer())
+    assert not changed(before, first.bare_network)
+    for a, b in zip(plain.network_parameters, second.network_parameters, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
 def test_the_first_step_of_both_networks_is_adams_along_their_own_losses() -> None:
     """Adam's first step is the learning rate along the gradient's sign, so signs and the polyak average say all."""
     learner, batch = learner_of(), minibatch()
