@@ -15,10 +15,10 @@ from torch import nn
 
 from agents.checkpoint import finished_checkpoints, load_state
 from agents.engine.config import build_network
-from agents.engine.env_runner import to_bounds
+from agents.engine.env_runner import faults, to_bounds
 from agents.engine.packing import Packing
 from agents.experiment import Experiment, InvalidExperiment, require, to_json
-from agents.interfaces import EPISODE_METRICS
+from agents.interfaces import EPISODE_METRICS, EnvironmentFailure
 
 MOST_ENVS = 16
 RESAMPLES = 10_000
@@ -113,7 +113,8 @@ def evaluate(
 ) -> Evaluation:
     """Plays `episodes` whole episodes, unclipped.
 
-    Each environment plays a fixed share: stopping at the first episodes to end would favour short ones.
+    Each environment plays a fixed share: stopping at the first episodes to end would favour short ones. An episode that
+    is cut because its environment failed does not count. Raises EnvironmentFailure where more are cut than played.
     """
     num_envs = min(episodes, MOST_ENVS)
     env = experiment.env.build_vector(num_envs)
@@ -125,17 +126,23 @@ def evaluate(
     successes: list[bool] = []
     measures: dict[str, list[float]] = {}
     running, clock = np.zeros(num_envs), np.zeros(num_envs, np.int64)
+    faulty = 0
     observations, _ = env.reset(seed=seed)
     while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
         actions = act(network, observations, generator, deterministic)
         observations, rewards, terminated, truncated, info = env.step(actions)
         running += rewards
         clock += 1
+        final = info.get("final_info", info)
+        cut = faults(final)
+        faulty += len(cut)
+        if faulty > episodes:
+            reason = next(iter(cut.values()))
+            raise EnvironmentFailure(f"More episodes were cut by failing environments than were asked for: {reason}")
         for n in np.flatnonzero(terminated | truncated):
-            if len(returns[n]) < shares[n]:
+            if len(returns[n]) < shares[n] and n not in cut:
                 returns[n].append(float(running[n]))
                 lengths[n].append(int(clock[n]))
-                final = info.get("final_info", info)
                 if "is_success" in final:
                     successes.append(bool(final["is_success"][n]))
                 for measure, value in measured(final.get(EPISODE_METRICS, {}), int(n)).items():

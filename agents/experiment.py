@@ -52,6 +52,9 @@ class Experiment:
     """Env steps between checkpoints: what a kill can cost."""
     keep_checkpoints: int = 3
     """Latest checkpoints to keep; the best one by evaluation is kept besides."""
+    most_environment_faults: int = 10
+    """Environments that may fail within 10,000 env steps (by an error, a step of over a minute, or numbers that are not
+    finite) and are built again; more stop the run."""
     run_dir: str = ""
     """The run's folder; empty makes runs/<env>-<algo>-<time>."""
     address: str = ""
@@ -67,7 +70,7 @@ class Experiment:
             "keep_checkpoints",
         ):
             require(getattr(self, name) >= 1, f"--{dashed(name)} must be at least 1, not {getattr(self, name)}.")
-        for name in ("num_env_runners", "num_learners", "evaluate_every_env_steps", "seed"):
+        for name in ("num_env_runners", "num_learners", "evaluate_every_env_steps", "seed", "most_environment_faults"):
             require(getattr(self, name) >= 0, f"--{dashed(name)} must not be negative, but is {getattr(self, name)}.")
         require(self.seed < 2**32, f"--seed must be below {2**32}, not {self.seed}.")
         waits = self.algo.learning_starts_env_steps

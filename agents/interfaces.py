@@ -22,6 +22,14 @@ EPISODE_METRICS = "episode_metrics"
 """Key of an environment's `info` on an episode's last step: numbers by name that say of the whole episode what its
 return does not, such as how much longer than the shortest the way was. What means nothing for it is left out."""
 
+ENVIRONMENT_FAULT = "environment_fault"
+"""Key of an environment's `info`: why it failed and was built again. With an episode's last step it says that this
+step failed and the episode was cut; with another one, that it happened between two episodes."""
+
+
+class EnvironmentFailure(OSError):
+    """Environments failed more often than is worth going on, told in one line."""
+
 
 def has_members(candidate: type, *names: str) -> bool:
     """What `issubclass` answers for a Protocol; the command line asks it, to show a plug's fields.

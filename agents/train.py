@@ -27,11 +27,20 @@ from agents.checkpoint import (
     write_checkpoint,
     write_durably,
 )
-from agents.engine.algorithm import ColumnarAlgorithm
+from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm
 from agents.engine.config import build_network, rllib_config
 from agents.evaluate import Evaluation, chosen_checkpoint, evaluate, load_network, read_best, record, write_mp4
 from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, require
-from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, episode_metrics, memory_metrics, speed_metrics
+from agents.interfaces import EnvironmentFailure
+from agents.metrics import (
+    EVALUATION_RETURN_MEAN,
+    Display,
+    RunLog,
+    display,
+    episode_metrics,
+    memory_metrics,
+    speed_metrics,
+)
 
 REPOSITORY = Path(__file__).parents[1]
 VIDEO_STEPS = 1_500
@@ -90,15 +99,17 @@ def run(keeper: "Keeper", checkpoint: Path | None) -> None:
     screen.say(f"tensorboard --logdir {run_dir.parent}")
     next_evaluation = evaluation_after(algorithm.env_steps, experiment.evaluate_every_env_steps)
     next_checkpoint = multiple_after(algorithm.env_steps, experiment.checkpoint_every_env_steps)
+    too_many_faults = ""
     with stop_requests() as stop_requested:
         try:
-            while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
+            while algorithm.env_steps < experiment.total_env_steps and not stop_requested() and not too_many_faults:
                 before, started = algorithm.env_steps, time.perf_counter()
                 algorithm.seconds.clear()
                 algorithm.train()
                 metrics = iteration_metrics(algorithm, algorithm.env_steps - before, time.perf_counter() - started)
                 log.scalars(algorithm.env_steps, metrics)
                 screen.show(algorithm.env_steps, metrics)
+                too_many_faults = tell_faults(algorithm, experiment.most_environment_faults, screen)
                 last = algorithm.env_steps >= experiment.total_env_steps
                 if experiment.evaluate_every_env_steps and (algorithm.env_steps >= next_evaluation or last):
                     network.set_state(algorithm.network_state())
@@ -114,12 +125,29 @@ def run(keeper: "Keeper", checkpoint: Path | None) -> None:
             log.close()
             algorithm.stop()
             ray.shutdown()
-    done = algorithm.env_steps >= experiment.total_env_steps
-    if done:
+    if too_many_faults:
+        raise EnvironmentFailure(f"{too_many_faults} Saved at {algorithm.env_steps:,} env steps.")
+    if algorithm.env_steps >= experiment.total_env_steps:
         print(f"Done: {run_dir}. Next: python scripts/evaluate_agent.py {run_dir}")
     else:
         print(f"Stopped and saved at {algorithm.env_steps:,} env steps. Go on with:")
         print(f"  python scripts/train_agent.py --resume {run_dir}")
+
+
+def tell_faults(algorithm: ColumnarAlgorithm, most: int, screen: Display) -> str:
+    """Tells of environments that failed; returns why the run should stop, if it should."""
+    if not algorithm.faults:
+        return ""
+    count, reason = len(algorithm.faults), algorithm.faults[-1]
+    algorithm.faults.clear()
+    screen.say(f"{count} environment(s) failed and were built again; the last one: {reason}")
+    recently = algorithm.recent_faults()
+    if recently <= most:
+        return ""
+    return (
+        f"{recently} environments failed within {FAULTS_COUNT_ENV_STEPS:,} env steps, more than the {most} of "
+        f"--most-environment-faults; the last one: {reason}."
+    )
 
 
 class Keeper:
@@ -154,16 +182,26 @@ class Keeper:
             self.best = {"checkpoint": name, "mean": result.mean}
             write_durably(self.run_dir / "best.json", json.dumps(self.best).encode())
         log.scalars(env_steps, evaluation_metrics(result))
-        frames, rate, _ = record(experiment, network, seed=experiment.seed, deterministic=False, most_steps=VIDEO_STEPS)
-        video = self.run_dir / "videos" / f"{name}.mp4"
-        write_mp4(video, frames, rate)
-        log.video(env_steps, frames, rate)
         low, high = result.ci95
         success = "" if result.success_rate is None else f", success {result.success_rate:.0%}"
+        film = self.film(name, network, env_steps, log)
         screen.say(
             f"evaluation at {env_steps:,} env steps: mean return {result.mean:.1f} "
-            f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes{success}; video {video}"
+            f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes{success}; {film}"
         )
+
+    def film(self, name: str, network: Any, env_steps: int, log: RunLog) -> str:
+        """A video of one episode; where it is, or why there is none: an environment may fail in any way."""
+        experiment, video = self.experiment, self.run_dir / "videos" / f"{name}.mp4"
+        try:
+            frames, rate, _ = record(
+                experiment, network, seed=experiment.seed, deterministic=False, most_steps=VIDEO_STEPS
+            )
+        except Exception as failure:
+            return f"no video, because its environment failed: {type(failure).__name__}: {failure}"
+        write_mp4(video, frames, rate)
+        log.video(env_steps, frames, rate)
+        return f"video {video}"
 
 
 def evaluation_metrics(result: Evaluation) -> dict[str, float]:
@@ -182,7 +220,7 @@ def evaluation_metrics(result: Evaluation) -> dict[str, float]:
 def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: float) -> dict[str, float]:
     return (
         episode_metrics(algorithm.recent_returns, algorithm.recent_lengths)
-        | {"episode/count": float(algorithm.episodes)}
+        | {"episode/count": float(algorithm.episodes), "episode/environment_faults": float(algorithm.faults_in_all)}
         | speed_metrics(env_steps, seconds, algorithm.seconds)
         | {f"learner/{name}": value for name, value in algorithm.learner_metrics.items()}
         | memory_metrics()

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import gymnasium
 from gymnasium.spaces import Box
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
 from gymnasium.wrappers import FlattenObservation
 
 from envs.names import near_matches
+from envs.vector import vectorised
 
 # Frames are drawn into arrays: pygame is to look for neither a screen nor a sound card.
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -57,7 +58,7 @@ class ClassicConfig:
         return env if isinstance(env.observation_space, Box) else FlattenObservation(env)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        return vectorised(self.build, num_envs)
 
 
 def ids() -> list[str]:

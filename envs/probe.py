@@ -1,12 +1,15 @@
 """Tiny environments with a known answer, for tests: a learner that is right solves each in seconds."""
 
+import time
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
+
+from envs.vector import vectorised
 
 
 class CountingEnv(gymnasium.Env):
@@ -41,6 +44,30 @@ class CountingEnv(gymnasium.Env):
 
     def _observation(self):
         return np.array([self.episode, self.clock], np.float32)
+
+
+class FlawedEnv(CountingEnv):
+    """Counts, and fails in its `fails_at`th step since it was built, as `flaw` says."""
+
+    def __init__(self, length: int, flaw: str, fails_at: int) -> None:
+        super().__init__(length)
+        self.flaw, self.until_flaw = flaw, fails_at
+
+    def step(self, action: Any):
+        observation, reward, terminated, truncated, info = super().step(action)
+        self.until_flaw -= 1
+        if self.until_flaw:
+            return observation, reward, terminated, truncated, info
+        match self.flaw:
+            case "raises":
+                raise RuntimeError("the flaw")
+            case "hangs":
+                time.sleep(3600)
+            case "observation":
+                observation[0] = np.nan
+            case "reward":
+                reward = np.nan
+        return observation, reward, terminated, truncated, info
 
 
 class TargetEnv(gymnasium.Env):
@@ -129,7 +156,37 @@ class CountingConfig:
         return CountingEnv(self.length)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        return vectorised(self.build, num_envs)
+
+
+@dataclass(frozen=True)
+class FlawedConfig:
+    """What an environment can do wrong."""
+
+    length: int = 5
+    """Steps an episode."""
+    flaw: Literal["raises", "hangs", "observation", "reward"] = "raises"
+    """How a step fails: by an error, by never ending, or by a number that is none."""
+    fails_at: int = 8
+    """Which step since the environment was built."""
+
+    @property
+    def name(self) -> str:
+        return "probe-flawed"
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {}
+
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
+    def build(self) -> gymnasium.Env:
+        return FlawedEnv(self.length, self.flaw, self.fails_at)
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return vectorised(self.build, num_envs)
 
 
 @dataclass(frozen=True)
@@ -152,7 +209,7 @@ class TargetConfig:
         return TargetEnv()
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        return vectorised(self.build, num_envs)
 
 
 @dataclass(frozen=True)
@@ -175,4 +232,4 @@ class ChoiceConfig:
         return ChoiceEnv()
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        return vectorised(self.build, num_envs)

@@ -24,6 +24,7 @@ from agents.interfaces import Experience
 from agents.metrics import EPISODES_IN_MEAN
 
 RUNNERS_RETURN_SECONDS = 120.0
+FAULTS_COUNT_ENV_STEPS = 10_000
 
 
 class ColumnarAlgorithm(Algorithm):
@@ -36,6 +37,10 @@ class ColumnarAlgorithm(Algorithm):
     def setup(self, config: Any) -> None:
         self.env_steps = 0
         self.episodes = 0
+        self.faults: list[str] = []
+        """Why environments failed since somebody last asked."""
+        self.faults_in_all = 0
+        self._faults_at: deque[int] = deque()
         self._order: list[int] = []
         self.learner_metrics: dict[str, float] = {}
         self.seconds: dict[str, float] = defaultdict(float)
@@ -105,11 +110,18 @@ class ColumnarAlgorithm(Algorithm):
                 "learner": self.learner_group.get_state(not_components=f"{COMPONENT_LEARNER}/metrics_logger"),
                 "env_steps": self.env_steps,
                 "episodes": self.episodes,
+                "faults_in_all": self.faults_in_all,
                 "iteration": self.iteration,
                 "recent_returns": list(self.recent_returns),
                 "recent_lengths": list(self.recent_lengths),
             },
         )
+
+    def recent_faults(self) -> int:
+        """Environments that failed in the last 10,000 env steps."""
+        while self._faults_at and self._faults_at[0] <= self.env_steps - FAULTS_COUNT_ENV_STEPS:
+            self._faults_at.popleft()
+        return len(self._faults_at)
 
     def each_learner(self, call: Callable[[Any], None]) -> None:
         """Calls it with every learner, where that learner is."""
@@ -122,6 +134,7 @@ class ColumnarAlgorithm(Algorithm):
         state = load_state(Path(checkpoint_dir))
         self.learner_group.set_state(state["learner"])
         self.env_steps, self.episodes = state["env_steps"], state["episodes"]
+        self.faults_in_all = state["faults_in_all"]
         self._iteration = state["iteration"]
         self.recent_returns.extend(state["recent_returns"])
         self.recent_lengths.extend(state["recent_lengths"])
@@ -162,6 +175,9 @@ class ColumnarAlgorithm(Algorithm):
             self.episodes += len(sample.episode_returns)
             self.recent_returns.extend(sample.episode_returns)
             self.recent_lengths.extend(sample.episode_lengths)
+            self.faults += sample.faults
+            self.faults_in_all += len(sample.faults)
+            self._faults_at.extend([self.env_steps] * len(sample.faults))
         self.metrics.log_value((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), self.env_steps, window=1)
         if self.recent_returns:
             mean_return, mean_length = np.mean(self.recent_returns), np.mean(self.recent_lengths)

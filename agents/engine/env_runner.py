@@ -1,5 +1,7 @@
 """Samples experience: one batched forward pass and one vector step at a time, into columns."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -13,7 +15,9 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames
-from agents.interfaces import LEARNING_TERMINATED, Rollout
+from agents.interfaces import ENVIRONMENT_FAULT, LEARNING_TERMINATED, EnvironmentFailure, Rollout
+
+MOST_FAILURES_IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Sample:
     runner: int  # its index among the runners
     episode_returns: list[float]  # whole episodes, unclipped
     episode_lengths: list[int]  # env steps
+    faults: list[str]  # why environments failed and were built again
     environment_seconds: float
     inference_seconds: float
 
@@ -40,7 +45,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
 
     def make_env(self) -> None:
         if self.env is not None:
-            self.env.close()
+            with suppress(Exception):  # it may have failed in any way
+                self.env.close()
         if not self.worker_index and torch.cuda.is_available():
             self._device = torch.device("cuda")  # RLlib lets a runner in the learner's process have no GPU
         settings = self.config.env_config
@@ -53,6 +59,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         self.num_envs = self.env.num_envs
         self._columns = self._allocate(settings["rollout_length"])
         self._generator = torch.Generator(self._device)
+        self._faults: list[str] = []
         self._needs_initial_reset = True
 
     def observe(self, t: int) -> None:
@@ -77,7 +84,18 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         """The next rows; `env_steps` is what all runners have done so far.
 
         It decides the randomness of these rows, so that a resumed run draws as if it had not stopped."""
-        self._generator.manual_seed(self._seed_at(env_steps))
+        for _ in range(MOST_FAILURES_IN_A_ROW):
+            self._generator.manual_seed(self._seed_at(env_steps))
+            try:
+                return self._sample(env_steps)
+            except EnvironmentFailure as failure:
+                reason, before = str(failure), self._faults
+                self.make_env()
+                self._faults = [*before, reason]
+        raise EnvironmentFailure(f"All environments failed {MOST_FAILURES_IN_A_ROW} times in a row: {reason}.")
+
+    def _sample(self, env_steps: int) -> Sample:
+        """Raises EnvironmentFailure where not one environment failed, which it could be told of, but the vector."""
         if self._needs_initial_reset:
             self._reset(env_steps)
         columns = self._columns
@@ -90,7 +108,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             actions = self.act(t, env_steps)
 
             before = perf_counter()
-            observations, rewards, terminated, truncated, info = self.env.step(actions)
+            with all_environments():
+                observations, rewards, terminated, truncated, info = self.env.step(actions)
             environment_seconds += perf_counter() - before
 
             self._observations = self.packing.pack(observations)
@@ -101,18 +120,23 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             self.after_step(t, over, info)
             self._returns += rewards
             self._lengths += 1
+            between, cut = faults(info), faults(info.get("final_info", {}))
+            self._faults += [*between.values(), *cut.values()]
             for n in np.flatnonzero(over):
-                episode_returns.append(float(self._returns[n]))
-                episode_lengths.append(int(self._lengths[n]))
+                if n not in cut:
+                    episode_returns.append(float(self._returns[n]))
+                    episode_lengths.append(int(self._lengths[n]))
                 self._returns[n] = self._lengths[n] = 0
         self.after_rollout()
         inference_seconds = perf_counter() - started - environment_seconds
+        met, self._faults = self._faults, []
         return Sample(
-            columns, self.worker_index, episode_returns, episode_lengths, environment_seconds, inference_seconds
+            columns, self.worker_index, episode_returns, episode_lengths, met, environment_seconds, inference_seconds
         )
 
     def _reset(self, env_steps: int) -> None:
-        observations, _ = self.env.reset(seed=self._seed_at(env_steps))
+        with all_environments():
+            observations, _ = self.env.reset(seed=self._seed_at(env_steps))
         self._observations = self.packing.pack(observations)
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
@@ -253,3 +277,18 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
 def to_bounds(actions: NDArray, space: Any) -> NDArray:
     """Actions as the environment takes them: a Gaussian policy's are clipped to the Box."""
     return np.clip(actions, space.low, space.high) if isinstance(space, Box) else actions
+
+
+@contextmanager
+def all_environments() -> Iterator[None]:
+    """Whatever a vector raises is a failure of its environments."""
+    try:
+        yield
+    except Exception as failure:
+        told = " ".join(f"{type(failure).__name__}: {failure}".split())
+        raise EnvironmentFailure(told) from failure
+
+
+def faults(info: dict[str, Any]) -> dict[int, str]:
+    """Environment -> why it failed, of a vector's info."""
+    return {n: reason for n, reason in enumerate(info.get(ENVIRONMENT_FAULT, ())) if reason}

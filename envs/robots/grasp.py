@@ -21,7 +21,8 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from envs.robots.simulation import pybullet_client, quiet, vectorised
+from envs.robots.simulation import pybullet_client, quiet
+from envs.vector import vectorised
 
 TRAINING_SHAPES = (("####",), ("##", "##"), ("###", "#.."), ("###", "..#"))
 HELD_OUT_SHAPES = ((".##", "##."), ("###", ".#."), ("##.", ".##"))

@@ -6,7 +6,8 @@ import gymnasium
 from gymnasium.vector import VectorEnv
 
 from envs.names import plain
-from envs.robots.simulation import import_quietly, quiet, vectorised
+from envs.robots.simulation import import_quietly, quiet
+from envs.vector import vectorised
 
 RANDOM_RETURNS = {
     "HalfCheetah": -1281.3, "Ant": 357.2, "Hopper": 20.6, "Walker2D": 16.5,

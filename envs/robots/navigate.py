@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from envs.robots import maps
 from envs.robots.maps import ARENA, SHAPES, Map, Shape
-from envs.robots.simulation import pybullet_client, quiet, vectorised
+from envs.robots.simulation import pybullet_client, quiet
+from envs.vector import vectorised
 
 SECONDS_PER_STEP, SUBSTEPS = 0.2, 4
 # m/s, m/s², rad/s, rad/s²: the speed that Husky is built for, and Clearpath's limits (husky_control, control.yaml).

@@ -9,7 +9,8 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from envs.names import plain
-from envs.robots.simulation import import_quietly, quiet, vectorised
+from envs.robots.simulation import import_quietly, quiet
+from envs.vector import vectorised
 
 RANDOM_RETURNS = {"Reach": -49.5, "Push": -45.6, "Slide": -50.0, "PickAndPlace": -47.1, "Stack": -97.5}
 """Every task with the mean return of 200 episodes of random actions, with sparse rewards, measured here."""

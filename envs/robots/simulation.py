@@ -1,17 +1,12 @@
-"""What all robots share: PyBullet without its chatter, and many environments in step."""
+"""What all robots share: PyBullet without its chatter."""
 
 import ctypes
 import importlib
-import multiprocessing
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-import gymnasium
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 
 @contextmanager
@@ -55,18 +50,3 @@ def pybullet_client() -> Any:
         client = bullet_client.BulletClient(connection_mode=pybullet.DIRECT)
     client.setAdditionalSearchPath(import_quietly("pybullet_data").getDataPath())
     return client
-
-
-def vectorised(build: Callable[[], gymnasium.Env], num_envs: int, parallel: bool) -> VectorEnv:
-    """So many environments in step, each in a process of its own if they are to run in `parallel`."""
-    if not parallel:
-        return SyncVectorEnv([build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
-
-    def build_there() -> gymnasium.Env:
-        # Ctrl-C reaches every process of the terminal. Whoever steps the vector decides when to stop; it also builds
-        # one environment itself, to look at its spaces.
-        if multiprocessing.parent_process() is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return build()
-
-    return AsyncVectorEnv([build_there] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)

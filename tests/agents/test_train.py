@@ -16,9 +16,11 @@ from agents.checkpoint import load_state
 from agents.engine.off_policy import OffPolicyAlgorithm
 from agents.evaluate import chosen_checkpoint
 from agents.experiment import InvalidExperiment
+from agents.interfaces import EnvironmentFailure
 from agents.metrics import read_progress
 from agents.train import multiple_after, resume, train
 from envs.classic import ClassicConfig
+from envs.probe import FlawedConfig
 from scripts.recipes import recipe_named
 
 GOAL_PARTS = ("observation", "achieved_goal", "desired_goal")
@@ -312,6 +314,24 @@ def test_two_runners_and_two_learners_train_one_policy(tmp_path):
     normaliser = final_state(run_dir)["learner"]["learner"]["rl_module"]["default_policy"]
     assert normaliser["normaliser.count"] == 640
     assert normaliser["normaliser.mean"].tolist() == [1.5, 1.0]
+
+
+@pytest.mark.parametrize("runners", [0, 1])
+def test_environments_that_fail_now_and_then_are_counted_and_told_of(tmp_path, capsys, runners):
+    """Four environments that fail in their 70th step, of 80 each."""
+    train(tiny(tmp_path / "run", env=FlawedConfig(flaw="observation", fails_at=70), num_env_runners=runners))
+    counts = [line["episode/environment_faults"] for line in read_progress(tmp_path / "run" / "progress.jsonl")]
+    assert (counts[-3], counts[-1]) == (0, 4)
+    assert "4 environment(s) failed and were built again; the last one: FloatingPointError" in capsys.readouterr().out
+    assert final_state(tmp_path / "run")["faults_in_all"] == 4
+
+
+def test_environments_that_fail_too_often_stop_the_run_which_is_saved(tmp_path):
+    experiment = tiny(tmp_path / "run", env=FlawedConfig(flaw="raises", fails_at=3), most_environment_faults=7)
+    with pytest.raises(EnvironmentFailure, match=r"8 environments .* more than the 7 .* the flaw\. Saved at 32") as end:
+        train(experiment)
+    assert "\n" not in str(end.value)
+    assert final_state(tmp_path / "run")["env_steps"] == 32
 
 
 def test_experiment_json_says_how_to_run_it_again(uninterrupted):

@@ -1,6 +1,7 @@
 """The columnar runner against a plain loop over single environments."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import OffPolicyEnvRunner, OnPolicyEnvRunner
+from agents.interfaces import EnvironmentFailure
 from envs.atari import AtariConfig
-from envs.probe import CountingConfig
+from envs.probe import CountingConfig, FlawedConfig
 from scripts.recipes import recipe_named
 
 
@@ -121,3 +123,55 @@ def test_of_stacked_frames_the_newest_comes_home_and_each_games_start_is_told():
     apart = frames.set_apart()
     assert apart.first[0].all()
     np.testing.assert_array_equal(apart.starts, frames.starts)
+
+
+def test_an_episode_that_a_failing_environment_cut_is_learnt_from_and_not_counted():
+    """Failing in its 8th step, the second episode of 5 is cut after 2 good steps and one that counts for nothing."""
+    runner = runner_for(FlawedConfig(length=5, flaw="raises", fails_at=8), num_envs=2, rollout_length=10)
+    sample = runner.sample()
+    assert sample.faults == ["RuntimeError: the flaw"] * 2
+    assert sample.episode_returns == [15.0, 15.0]
+    rollout = sample.experience
+    np.testing.assert_array_equal(rollout.rewards[:, 0], [1, 2, 3, 4, 5, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(np.flatnonzero(rollout.truncated[:, 0]), [7])
+    np.testing.assert_array_equal(np.flatnonzero(rollout.first[:, 0]), [0, 5, 8])
+    last_good = rollout.observations[7, 0]
+    np.testing.assert_allclose(rollout.next_values[7, 0], values_of(runner, [last_good])[0], rtol=1e-4)
+    assert runner.sample().faults == ["RuntimeError: the flaw"] * 2, "the new ones have the same flaw, 8 steps on"
+
+
+@dataclass(frozen=True)
+class FallingConfig(CountingConfig):
+    """A vector that falls as a whole in its fourth step, as often as FALLS_LEFT says."""
+
+    def build_vector(self, num_envs):
+        vector, left = super().build_vector(num_envs), FALLS_LEFT
+        step, clock = vector.step, count(1)
+
+        def falling(actions):
+            if next(clock) == 4 and left[0]:
+                left[0] -= 1
+                raise BrokenPipeError("gone")
+            return step(actions)
+
+        vector.step = falling
+        return vector
+
+
+FALLS_LEFT = [0]
+
+
+def test_a_vector_that_falls_is_built_again_and_its_rows_begin_anew():
+    FALLS_LEFT[0] = 1
+    runner = runner_for(FallingConfig(length=5), num_envs=2, rollout_length=6)
+    sample = runner.sample()
+    assert sample.faults == ["BrokenPipeError: gone"]
+    np.testing.assert_array_equal(sample.experience.rewards[:, 1], [1, 2, 3, 4, 5, 1])
+    assert runner.sample().faults == []
+
+
+def test_a_vector_that_falls_again_and_again_ends_the_run():
+    FALLS_LEFT[0] = 9
+    runner = runner_for(FallingConfig(length=5), num_envs=2, rollout_length=6)
+    with pytest.raises(EnvironmentFailure, match="3 times in a row: BrokenPipeError: gone"):
+        runner.sample()

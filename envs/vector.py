@@ -1,0 +1,170 @@
+"""Many environments in step, each of them built again when it fails."""
+
+import math
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+FAULT = "environment_fault"
+"""Key of an environment's `info`: why it failed and was built again."""
+LONGEST_STEP_SECONDS = 60.0
+
+
+def vectorised(
+    build: Callable[[], gymnasium.Env],
+    num_envs: int,
+    parallel: bool = False,
+    longest_step_seconds: float = LONGEST_STEP_SECONDS,
+) -> VectorEnv:
+    """So many environments in step, each in a process of its own if they are to run in `parallel`.
+
+    Each is built again where it fails. One that hangs outside of Python, in a library's endless loop, is only noticed
+    when it has a process of its own: `step` then raises multiprocessing's TimeoutError, and the vector must be built again."""
+
+    def restarting() -> gymnasium.Env:
+        return Restarting(build, longest_step_seconds)
+
+    if not parallel:
+        return SyncVectorEnv([restarting] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    def build_there() -> gymnasium.Env:
+        # Ctrl-C reaches every process of the terminal. Whoever steps the vector decides when to stop; it also builds
+        # one environment itself, to look at its spaces.
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return restarting()
+
+    # A step may be followed by building and resetting.
+    return Processes([build_there] * num_envs, longest_wait_seconds=4 * longest_step_seconds)
+
+
+class Restarting(gymnasium.Wrapper):
+    """An environment that is built again when it fails, so that it does not end the run.
+
+    It fails where it raises, where its observation or reward is not finite, and where a step takes longer than
+    `longest_step_seconds`. A step that fails truncates the episode, with the last good observation, no reward, and the
+    reason in `info`. A reset that fails is tried once more with a new environment, which may raise."""
+
+    def __init__(self, build: Callable[[], gymnasium.Env], longest_step_seconds: float) -> None:
+        super().__init__(build())
+        self.build, self.time_limit = build, TimeLimit(longest_step_seconds)
+        self.seeds = np.random.default_rng()
+        self.broken = False
+        self.fault_in_reset = ""
+        self.last_observation: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        if seed is not None:
+            self.seeds = np.random.default_rng(seed)
+        if not self.broken:
+            try:
+                return self._reset(seed, options)
+            except Exception as failure:
+                self.fault_in_reset = told(failure)
+        with suppress(Exception):
+            self.env.close()
+        self.env, self.broken = self.build(), False
+        # One that is new would else begin with a seed of chance.
+        return self._reset(int(self.seeds.integers(2**31)) if seed is None else seed, options)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        fault_in_reset, self.fault_in_reset = self.fault_in_reset, ""
+        try:
+            with self.time_limit:
+                observation, reward, terminated, truncated, info = self.env.step(action)
+            require_finite(observation, reward)
+        except Exception as failure:
+            self.broken = True
+            return self.last_observation, 0.0, False, True, {FAULT: told(failure)}
+        self.last_observation = copied(observation)
+        if fault_in_reset:
+            info = info | {FAULT: fault_in_reset}
+        return observation, reward, terminated, truncated, info
+
+    def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+        with self.time_limit:
+            observation, info = self.env.reset(seed=seed, options=options)
+        require_finite(observation, 0.0)
+        self.last_observation = copied(observation)
+        return observation, info
+
+
+class Processes(AsyncVectorEnv):
+    """Environments in processes of their own, for which nobody waits for ever."""
+
+    def __init__(self, builders: list[Callable[[], gymnasium.Env]], longest_wait_seconds: float) -> None:
+        self.longest_wait_seconds = longest_wait_seconds
+        super().__init__(builders, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    def step(self, actions: Any) -> Any:
+        self.step_async(actions)
+        return self.step_wait(self.longest_wait_seconds)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
+        self.reset_async(seed=seed, options=options)
+        return self.reset_wait(self.longest_wait_seconds)
+
+    def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
+        """They hold nothing that would have to be put away: a process that hangs is not asked, but killed."""
+        for process in self.processes:
+            process.kill()
+        super().close_extras(timeout, terminate=True)
+
+
+class TimeLimit:
+    """Raises TimeoutError within, as soon as Python is reached again; in threads but the main one it does nothing.
+
+    One for all calls, because asking the system costs as much as a step of CartPole takes."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds if threading.current_thread() is threading.main_thread() else 0.0
+        if self.seconds:
+            signal.signal(signal.SIGALRM, self._ring)
+
+    def __enter__(self) -> None:
+        if self.seconds:
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def __exit__(self, *_: object) -> None:
+        if self.seconds:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+    def _ring(self, signum: int, frame: Any) -> None:
+        raise TimeoutError(f"it took longer than {self.seconds:g} s")
+
+
+def require_finite(observation: Any, reward: Any) -> None:
+    """Raises FloatingPointError for numbers that are not."""
+    if not math.isfinite(reward):
+        raise FloatingPointError(f"its reward was {reward}")
+    if not finite(observation):
+        raise FloatingPointError("its observation was not finite")
+
+
+def finite(observation: Any) -> bool:
+    if isinstance(observation, dict):
+        return all(map(finite, observation.values()))
+    if isinstance(observation, tuple):
+        return all(map(finite, observation))
+    numbers = np.asarray(observation)
+    return numbers.dtype.kind != "f" or bool(np.isfinite(numbers).all())
+
+
+def copied(observation: Any) -> Any:
+    """Some environments write all observations into one array."""
+    if isinstance(observation, dict):
+        return {name: copied(part) for name, part in observation.items()}
+    if isinstance(observation, tuple):
+        return tuple(map(copied, observation))
+    return observation.copy() if isinstance(observation, np.ndarray) else observation
+
+
+def told(failure: Exception) -> str:
+    return " ".join(f"{type(failure).__name__}: {failure}".split())
