@@ -26,7 +26,8 @@ def vectorised(
     """So many environments in step, each in a process of its own if they are to run in `parallel`.
 
     Each is built again where it fails. One that hangs outside of Python, in a library's endless loop, is only noticed
-    when it has a process of its own: `step` then raises multiprocessing's TimeoutError, and the vector must be built again."""
+    when it has a process of its own: `step` then raises multiprocessing's TimeoutError, and the vector must be built
+    again."""
 
     def restarting() -> gymnasium.Env:
         return Restarting(build, longest_step_seconds)
