@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -18,9 +18,11 @@ from typing import Any, cast
 
 import ray
 import torch
+from ray.exceptions import RayError
 
 from agents.checkpoint import (
     checkpoint_name,
+    finished_checkpoints,
     load_state,
     remove_leftovers,
     remove_old_checkpoints,
@@ -44,6 +46,7 @@ from agents.metrics import (
 
 REPOSITORY = Path(__file__).parents[1]
 VIDEO_STEPS = 1_500
+MOST_RECOVERIES = 3
 PACKAGES = ("praxis-rl", "ray", "torch", "gymnasium", "ale-py", "numpy")
 
 
@@ -83,43 +86,30 @@ def resume(experiment: Experiment, run_dir: Path) -> Path:
 
 def run(keeper: "Keeper", checkpoint: Path | None) -> None:
     experiment, run_dir = keeper.experiment, keeper.run_dir
-    algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
-    if checkpoint is not None:
-        try:
-            algorithm.load_checkpoint(str(checkpoint))
-        except ValueError as misfit:
-            algorithm.stop()
-            ray.shutdown()
-            raise InvalidExperiment(str(getattr(misfit, "cause", misfit))) from misfit
+    algorithm = built(experiment, checkpoint)
     write_durably(run_dir / "experiment.json", json.dumps(described(experiment), indent=2).encode())
     network = build_network(experiment)
     log = RunLog(run_dir, algorithm.env_steps)
     log.experiment(experiment.to_json())
     screen = display(f"{experiment.env.name} with {experiment.algo.name} -> {run_dir}", experiment.total_env_steps)
     screen.say(f"tensorboard --logdir {run_dir.parent}")
-    next_evaluation = evaluation_after(algorithm.env_steps, experiment.evaluate_every_env_steps)
-    next_checkpoint = multiple_after(algorithm.env_steps, experiment.checkpoint_every_env_steps)
     too_many_faults = ""
     with stop_requests() as stop_requested:
         try:
-            while algorithm.env_steps < experiment.total_env_steps and not stop_requested() and not too_many_faults:
-                before, started = algorithm.env_steps, time.perf_counter()
-                algorithm.seconds.clear()
-                algorithm.train()
-                metrics = iteration_metrics(algorithm, algorithm.env_steps - before, time.perf_counter() - started)
-                log.scalars(algorithm.env_steps, metrics)
-                screen.show(algorithm.env_steps, metrics)
-                too_many_faults = tell_faults(algorithm, experiment.most_environment_faults, screen)
-                last = algorithm.env_steps >= experiment.total_env_steps
-                if experiment.evaluate_every_env_steps and (algorithm.env_steps >= next_evaluation or last):
-                    network.set_state(algorithm.network_state())
-                    keeper.evaluate(algorithm, network, log, screen)
-                    next_evaluation = evaluation_after(algorithm.env_steps, experiment.evaluate_every_env_steps)
-                elif algorithm.env_steps >= next_checkpoint:
-                    keeper.save(algorithm)
-                next_checkpoint = multiple_after(keeper.saved_at, experiment.checkpoint_every_env_steps)
-            if keeper.saved_at != algorithm.env_steps:
-                keeper.save(algorithm)
+            while True:
+                try:
+                    while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
+                        advance(keeper, algorithm, network, log, screen)
+                        too_many_faults = tell_faults(algorithm, experiment.most_environment_faults, screen)
+                        if too_many_faults:
+                            break
+                    if keeper.saved_at != algorithm.env_steps:
+                        keeper.save(algorithm)
+                    break
+                except RayError as death:
+                    algorithm = keeper.recovered(algorithm, death, screen)
+                    log.close()
+                    log = RunLog(run_dir, algorithm.env_steps)
         finally:
             screen.close()
             log.close()
@@ -132,6 +122,39 @@ def run(keeper: "Keeper", checkpoint: Path | None) -> None:
     else:
         print(f"Stopped and saved at {algorithm.env_steps:,} env steps. Go on with:")
         print(f"  python scripts/train_agent.py --resume {run_dir}")
+
+
+def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
+    """RLlib's Algorithm, at the beginning or where the checkpoint was.
+
+    Raises InvalidExperiment for a checkpoint that does not fit; Ray is then stopped."""
+    algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
+    if checkpoint is not None:
+        try:
+            algorithm.load_checkpoint(str(checkpoint))
+        except ValueError as misfit:
+            algorithm.stop()
+            ray.shutdown()
+            raise InvalidExperiment(str(getattr(misfit, "cause", misfit))) from misfit
+    return algorithm
+
+
+def advance(keeper: "Keeper", algorithm: ColumnarAlgorithm, network: Any, log: RunLog, screen: Display) -> None:
+    """One iteration, and the evaluation or checkpoint that is due with it."""
+    experiment = keeper.experiment
+    before, started = algorithm.env_steps, time.perf_counter()
+    algorithm.seconds.clear()
+    algorithm.train()
+    done = algorithm.env_steps
+    metrics = iteration_metrics(algorithm, done - before, time.perf_counter() - started)
+    log.scalars(done, metrics)
+    screen.show(done, metrics)
+    evaluate_every, last = experiment.evaluate_every_env_steps, done >= experiment.total_env_steps
+    if evaluate_every and (done >= evaluation_after(before, evaluate_every) or last):
+        network.set_state(algorithm.network_state())
+        keeper.evaluate(algorithm, network, log, screen)
+    elif done >= multiple_after(before, experiment.checkpoint_every_env_steps):
+        keeper.save(algorithm)
 
 
 def tell_faults(algorithm: ColumnarAlgorithm, most: int, screen: Display) -> str:
@@ -155,15 +178,39 @@ class Keeper:
 
     def __init__(self, experiment: Experiment, run_dir: Path, saved_at: int) -> None:
         self.experiment, self.run_dir, self.saved_at = experiment, run_dir, saved_at
+        self.recoveries = 0
+        """Since the last checkpoint."""
         self.best = read_best(run_dir)
 
     def save(self, algorithm: ColumnarAlgorithm) -> Path:
         folder = self.run_dir / "checkpoints"
         path = write_checkpoint(folder, checkpoint_name(algorithm.env_steps), algorithm.save_checkpoint)
         self.saved_at, algorithm.last_checkpoint = algorithm.env_steps, path.absolute()
+        self.recoveries = 0
         # By the name on the disk: until it says otherwise, the best is the one that it was.
         remove_old_checkpoints(folder, self.experiment.keep_checkpoints, read_best(self.run_dir)["checkpoint"])
         return path
+
+    def recovered(self, algorithm: ColumnarAlgorithm, death: RayError, screen: Display) -> ColumnarAlgorithm:
+        """The run as it was at its newest checkpoint, or at its beginning, after a process of it has died.
+
+        Raises what ended it where that was no death, ConnectionError where it dies again and again."""
+        reason = str(getattr(death, "cause", None) or death).strip().splitlines()[0]
+        if isinstance(death, FloatingPointError):
+            raise death
+        if self.recoveries == MOST_RECOVERIES:
+            raise ConnectionError(
+                f"{MOST_RECOVERIES + 1} deaths since the last checkpoint; the last: {reason}"
+            ) from death
+        self.recoveries += 1
+        with suppress(Exception):  # parts of it are dead
+            algorithm.stop()
+        remove_leftovers(self.run_dir / "checkpoints")
+        newest = next(iter(finished_checkpoints(self.run_dir / "checkpoints")), None)
+        screen.say(f"a process died ({reason}); going on from {newest.name if newest else 'the beginning'}")
+        algorithm = built(self.experiment, newest)
+        self.saved_at = algorithm.env_steps if newest else -1
+        return algorithm
 
     def evaluate(self, algorithm: ColumnarAlgorithm, network: Any, log: RunLog, screen: Any) -> None:
         """An evaluation with its checkpoint and video; none of it touches the training's randomness."""
