@@ -25,7 +25,8 @@ def test_a_run_goes_on_by_itself_from_its_newest_checkpoint(tmp_path: Path) -> N
         process = subprocess.Popen(train, stdout=output, stderr=output)
     deadline = time.monotonic() + 120
     while not ((run / "checkpoints").exists() and len(finished_checkpoints(run / "checkpoints")) >= 2):
-        assert time.monotonic() < deadline and process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        assert process.poll() is None, log.read_text()
         time.sleep(0.01)
     # A learner is what RLlib wraps in an "executable".
     learners = [p for p in psutil.Process(process.pid).children(recursive=True) if "_WrappedExecutable" in p.name()]
