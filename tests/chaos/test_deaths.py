@@ -1,4 +1,5 @@
-"""A learner that is killed costs a run no more than what came after its last checkpoint."""
+"""A runner that is killed is started again; a learner that is killed costs a run no more than what came after its last
+checkpoint."""
 
 import os
 import re
@@ -14,29 +15,34 @@ from agents.checkpoint import finished_checkpoints, load_state
 from agents.metrics import read_progress
 
 ROOT = Path(__file__).parents[2]
-DQN = ("--env", "CartPole-v1", "--algo", "dqn", "--num-learners", "2", "--algo.learning-starts-env-steps", "500")
+DQN = ("--env", "CartPole-v1", "--algo", "dqn", "--algo.learning-starts-env-steps", "500")
+PROCESSES = ("--num-env-runners", "2", "--num-learners", "2")
 LENGTH = ("--total-env-steps", "8000", "--checkpoint-every-env-steps", "1000", "--evaluate-every-env-steps", "0")
 
 
-def test_a_run_goes_on_by_itself_from_its_newest_checkpoint(tmp_path: Path) -> None:
+def test_a_run_goes_on_by_itself(tmp_path: Path) -> None:
     log, run = tmp_path / "log", tmp_path / "run"
+    train = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), *DQN, *PROCESSES, *LENGTH, "--run-dir", str(run)]
     with log.open("w") as output:
-        train = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), *DQN, *LENGTH, "--run-dir", str(run)]
         process = subprocess.Popen(train, stdout=output, stderr=output)
-    deadline = time.monotonic() + 120
-    while not ((run / "checkpoints").exists() and len(finished_checkpoints(run / "checkpoints")) >= 2):
-        assert time.monotonic() < deadline, log.read_text()
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.01)
-    # A learner is what RLlib wraps in an "executable".
-    learners = [p for p in psutil.Process(process.pid).children(recursive=True) if "_WrappedExecutable" in p.name()]
-    assert len(learners) == 2
-    os.kill(learners[0].pid, signal.SIGKILL)
+
+    def kill_one(name: str, after_checkpoints: int) -> None:
+        deadline = time.monotonic() + 120
+        while len(finished_checkpoints(run / "checkpoints")) < after_checkpoints:
+            assert time.monotonic() < deadline, log.read_text()
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.01)
+        victims = [p for p in psutil.Process(process.pid).children(recursive=True) if name in p.name()]
+        assert len(victims) == 2
+        os.kill(victims[0].pid, signal.SIGKILL)
+
+    kill_one("OffPolicyEnvRunner", after_checkpoints=1)
+    kill_one("_WrappedExecutable", after_checkpoints=3)  # a learner, as RLlib wraps it
     assert process.wait(timeout=180) == 0, log.read_text()
 
     told = log.read_text()
     [newest] = re.findall(r"a process died \(.*going on from step-(\d+)", told)
-    assert int(newest) >= 2_000
+    assert int(newest) >= 3_000
     survivor = finished_checkpoints(run / "checkpoints")[0]
     state = load_state(survivor)
     assert state["env_steps"] >= 8_000
