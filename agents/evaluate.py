@@ -15,7 +15,7 @@ from torch import nn
 
 from agents.checkpoint import finished_checkpoints, load_state
 from agents.engine.config import build_network
-from agents.engine.env_runner import faults, to_bounds
+from agents.engine.env_runner import all_environments, faults, to_bounds
 from agents.engine.packing import Packing
 from agents.experiment import Experiment, InvalidExperiment, require, to_json
 from agents.interfaces import EPISODE_METRICS, EnvironmentFailure
@@ -114,10 +114,12 @@ def evaluate(
     """Plays `episodes` whole episodes, unclipped.
 
     Each environment plays a fixed share: stopping at the first episodes to end would favour short ones. An episode that
-    is cut because its environment failed does not count. Raises EnvironmentFailure where more are cut than played.
+    is cut because its environment failed does not count. Raises EnvironmentFailure where more are cut than asked for,
+    or all environments fail.
     """
     num_envs = min(episodes, MOST_ENVS)
-    env = experiment.env.build_vector(num_envs)
+    with all_environments():
+        env = experiment.env.build_vector(num_envs)
     generator = torch.Generator(device_of(network)).manual_seed(seed)
     shares = np.full(num_envs, episodes // num_envs)
     shares[: episodes % num_envs] += 1
@@ -127,20 +129,23 @@ def evaluate(
     measures: dict[str, list[float]] = {}
     running, clock = np.zeros(num_envs), np.zeros(num_envs, np.int64)
     faulty = 0
-    observations, _ = env.reset(seed=seed)
+    with all_environments():
+        observations, _ = env.reset(seed=seed)
     while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
         actions = act(network, observations, generator, deterministic)
-        observations, rewards, terminated, truncated, info = env.step(actions)
+        with all_environments():
+            observations, rewards, terminated, truncated, info = env.step(actions)
         running += rewards
         clock += 1
         final = info.get("final_info", info)
-        cut = faults(final)
-        faulty += len(cut)
-        if faulty > episodes:
-            reason = next(iter(cut.values()))
-            raise EnvironmentFailure(f"More episodes were cut by failing environments than were asked for: {reason}")
+        cut = faults(info.get("final_info", {}))
         for n in np.flatnonzero(terminated | truncated):
-            if len(returns[n]) < shares[n] and n not in cut:
+            waited_for = len(returns[n]) < shares[n]
+            if waited_for and n in cut:
+                faulty += 1
+                if faulty > episodes:
+                    raise EnvironmentFailure(f"More than {episodes} episodes were cut; the last one: {cut[int(n)]}")
+            elif waited_for:
                 returns[n].append(float(running[n]))
                 lengths[n].append(int(clock[n]))
                 if "is_success" in final:

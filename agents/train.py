@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import ray
 import torch
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from agents.checkpoint import (
     checkpoint_name,
@@ -106,6 +106,10 @@ def run(keeper: "Keeper", checkpoint: Path | None) -> None:
                     if keeper.saved_at != algorithm.env_steps:
                         keeper.save(algorithm)
                     break
+                except EnvironmentFailure:
+                    if keeper.saved_at != algorithm.env_steps:
+                        keeper.save(algorithm)
+                    raise
                 except RayError as death:
                     algorithm = keeper.recovered(algorithm, death, screen)
                     log.close()
@@ -195,36 +199,47 @@ class Keeper:
         """The run as it was at its newest checkpoint, or at its beginning, after a process of it has died.
 
         Raises what ended it where that was no death, ConnectionError where it dies again and again."""
-        reason = str(getattr(death, "cause", None) or death).strip().splitlines()[0]
-        if isinstance(death, FloatingPointError):
-            raise death
-        if self.recoveries == MOST_RECOVERIES:
-            raise ConnectionError(
-                f"{MOST_RECOVERIES + 1} deaths since the last checkpoint; the last: {reason}"
-            ) from death
-        self.recoveries += 1
         with suppress(Exception):  # parts of it are dead
             algorithm.stop()
-        remove_leftovers(self.run_dir / "checkpoints")
-        newest = next(iter(finished_checkpoints(self.run_dir / "checkpoints")), None)
-        screen.say(f"a process died ({reason}); going on from {newest.name if newest else 'the beginning'}")
-        algorithm = built(self.experiment, newest)
-        self.saved_at = algorithm.env_steps if newest else -1
-        return algorithm
+        while True:
+            cause = getattr(death, "cause", None) or death
+            # A learner that outlives another one has a RuntimeError of its own: nobody answers it.
+            if isinstance(death, RayTaskError) and not isinstance(cause, RuntimeError | RayError):
+                raise death
+            reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+            if self.recoveries == MOST_RECOVERIES:
+                raise ConnectionError(
+                    f"Processes died {MOST_RECOVERIES + 1} times since the last checkpoint; the last time: {reason}"
+                ) from death
+            self.recoveries += 1
+            remove_leftovers(self.run_dir / "checkpoints")
+            newest = next(iter(finished_checkpoints(self.run_dir / "checkpoints")), None)
+            screen.say(f"a process died ({reason}); going on from {newest.name if newest else 'the beginning'}")
+            try:
+                algorithm = built(self.experiment, newest)
+            except RayError as another:
+                death = another
+                continue
+            self.saved_at = algorithm.env_steps if newest else -1
+            return algorithm
 
     def evaluate(self, algorithm: ColumnarAlgorithm, network: Any, log: RunLog, screen: Any) -> None:
-        """An evaluation with its checkpoint and video; none of it touches the training's randomness."""
+        """A checkpoint with its evaluation and video; none of it touches the training's randomness."""
         env_steps, experiment = algorithm.env_steps, self.experiment
         name = checkpoint_name(env_steps)
-        result = evaluate(
-            experiment,
-            network,
-            episodes=experiment.evaluation_episodes,
-            seed=experiment.seed + 10_000,
-            deterministic=False,
-            checkpoint=name,
-        )
         self.save(algorithm)
+        try:
+            result = evaluate(
+                experiment,
+                network,
+                episodes=experiment.evaluation_episodes,
+                seed=experiment.seed + 10_000,
+                deterministic=False,
+                checkpoint=name,
+            )
+        except EnvironmentFailure as failure:
+            screen.say(f"no evaluation at {env_steps:,} env steps: {failure}")
+            return
         if result.mean > self.best["mean"]:
             self.best = {"checkpoint": name, "mean": result.mean}
             write_durably(self.run_dir / "best.json", json.dumps(self.best).encode())

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.async_vector_env import AsyncState
 
 FAULT = "environment_fault"
 """Key of an environment's `info`: why it failed and was built again."""
@@ -51,32 +52,35 @@ class Restarting(gymnasium.Wrapper):
 
     It fails where it raises, where its observation or reward is not finite, and where a step takes longer than
     `longest_step_seconds`. A step that fails truncates the episode, with the last good observation, no reward, and the
-    reason in `info`. A reset that fails is tried once more with a new environment, which may raise."""
+    reason in `info`; the next reset is of a new environment. So is one after a reset that fails, whose `info` has the
+    reason. What a new environment raises in its first reset is raised."""
 
     def __init__(self, build: Callable[[], gymnasium.Env], longest_step_seconds: float) -> None:
         super().__init__(build())
         self.build, self.time_limit = build, TimeLimit(longest_step_seconds)
         self.seeds = np.random.default_rng()
         self.broken = False
-        self.fault_in_reset = ""
         self.last_observation: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         if seed is not None:
             self.seeds = np.random.default_rng(seed)
+        fault = {}
         if not self.broken:
             try:
                 return self._reset(seed, options)
             except Exception as failure:
-                self.fault_in_reset = told(failure)
-        with suppress(Exception):
+                fault = {FAULT: told(failure)}
+        with suppress(Exception), self.time_limit:
             self.env.close()
-        self.env, self.broken = self.build(), False
-        # One that is new would else begin with a seed of chance.
-        return self._reset(int(self.seeds.integers(2**31)) if seed is None else seed, options)
+        with self.time_limit:
+            self.env = self.build()
+        self.broken = False
+        # One that is new would else begin with a seed of chance, and what failed must not be tried with the same one.
+        observation, info = self._reset(int(self.seeds.integers(2**31)), options)
+        return observation, info | fault
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        fault_in_reset, self.fault_in_reset = self.fault_in_reset, ""
         try:
             with self.time_limit:
                 observation, reward, terminated, truncated, info = self.env.step(action)
@@ -85,8 +89,6 @@ class Restarting(gymnasium.Wrapper):
             self.broken = True
             return self.last_observation, 0.0, False, True, {FAULT: told(failure)}
         self.last_observation = copied(observation)
-        if fault_in_reset:
-            info = info | {FAULT: fault_in_reset}
         return observation, reward, terminated, truncated, info
 
     def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
@@ -98,7 +100,7 @@ class Restarting(gymnasium.Wrapper):
 
 
 class Processes(AsyncVectorEnv):
-    """Environments in processes of their own, for which nobody waits for ever."""
+    """Environments in processes of their own; nobody waits for ever for their steps, resets and end."""
 
     def __init__(self, builders: list[Callable[[], gymnasium.Env]], longest_wait_seconds: float) -> None:
         self.longest_wait_seconds = longest_wait_seconds
@@ -116,13 +118,14 @@ class Processes(AsyncVectorEnv):
         """They hold nothing that would have to be put away: a process that hangs is not asked, but killed."""
         for process in self.processes:
             process.kill()
+        self._state = AsyncState.DEFAULT  # no answer is waited for
         super().close_extras(timeout, terminate=True)
 
 
 class TimeLimit:
     """Raises TimeoutError within, as soon as Python is reached again; in threads but the main one it does nothing.
 
-    One for all calls, because asking the system costs as much as a step of CartPole takes."""
+    It takes SIGALRM for itself. One for all calls, because asking the system costs as much as a step of CartPole."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds if threading.current_thread() is threading.main_thread() else 0.0
@@ -131,7 +134,8 @@ class TimeLimit:
 
     def __enter__(self) -> None:
         if self.seconds:
-            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+            # And again, lest an environment goes on as if nothing had happened.
+            signal.setitimer(signal.ITIMER_REAL, self.seconds, self.seconds)
 
     def __exit__(self, *_: object) -> None:
         if self.seconds:

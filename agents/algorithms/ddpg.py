@@ -195,9 +195,10 @@ class DDPGLearner(OffPolicyLearner):
     def _descend(self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: Adam) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""
         if dist.is_initialized():
-            flat = nn.utils.parameters_to_vector(gradients)
+            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
             dist.all_reduce(flat)
-            nn.utils.vector_to_parameters(flat / dist.get_world_size(), gradients)
+            means = (flat / dist.get_world_size()).split([gradient.numel() for gradient in gradients])
+            gradients = tuple(mean.view(gradient.shape) for mean, gradient in zip(means, gradients, strict=True))
         optimizer.descend(parameters, gradients)
 
     @torch.no_grad()

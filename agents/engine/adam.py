@@ -19,13 +19,14 @@ class Adam(torch.optim.Adam):
     @torch.no_grad()
     def descend(self, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
         """One step of these parameters alone, which are some of the optimiser's and all on one device."""
+        gradients = [in_layout_of(p, gradient) for p, gradient in zip(parameters, gradients, strict=True)]
         [settings] = self.param_groups
         states = [self.state[parameter] or self._begin(parameter) for parameter in parameters]
         steps, means, squares = ([state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq"))
         torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateImportUsage]
         torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
             list(parameters),
-            list(gradients),
+            gradients,
             means,
             squares,
             [],  # the largest squares, which AMSGrad would keep
@@ -47,3 +48,10 @@ class Adam(torch.optim.Adam):
         }
         self.state[parameter] = state
         return state
+
+
+def in_layout_of(parameter: nn.Parameter, gradient: Tensor) -> Tensor:
+    """The kernel pairs numbers by their places in memory, and a convolution may give its weights' gradient in another
+    order than theirs."""
+    same = gradient.stride() == parameter.stride()
+    return gradient if same else torch.empty_like(parameter).copy_(gradient)

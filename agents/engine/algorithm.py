@@ -20,7 +20,7 @@ from ray.rllib.utils.metrics import (
 
 from agents.checkpoint import load_state, save_state
 from agents.engine.env_runner import Sample
-from agents.interfaces import Experience
+from agents.interfaces import EnvironmentFailure, Experience
 from agents.metrics import EPISODES_IN_MEAN
 
 RUNNERS_RETURN_SECONDS = 120.0
@@ -58,12 +58,16 @@ class ColumnarAlgorithm(Algorithm):
         self.synchronise()
 
     def sample(self) -> Any:
-        """Experience of every environment; a dead runner's share is taken by those that live."""
+        """Experience of every environment; a dead runner's share is taken by those that live.
+
+        Raises EnvironmentFailure where a runner's environments fail again and again."""
         started = perf_counter()
         samples: list[Sample] = []
         wanted, collected = self.config.num_envs_per_env_runner * max(1, self.config.num_env_runners), 0
         while collected < wanted:
             arrived = self._sample_all_runners(self.env_steps + collected) or self._wait_for_runners()
+            for failure in filter(None, (sample.failure for sample in arrived)):
+                raise EnvironmentFailure(failure)
             samples += arrived
             collected = sum(sample.experience.num_envs for sample in samples)
         # Those that live may have done more than their dead colleagues would have.
@@ -124,17 +128,18 @@ class ColumnarAlgorithm(Algorithm):
         return len(self._faults_at)
 
     def each_learner(self, call: Callable[[Any], None]) -> None:
-        """Calls it with every learner, where that learner is."""
+        """Calls it with every learner, where that learner is; raises what one of them raised."""
         for result in self.learner_group.foreach_learner(call):
-            result.get()
+            if not result.ok:
+                raise result.get()
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Raises ValueError for a folder that is not one of our checkpoints, or a damaged one."""
         self.last_checkpoint = Path(checkpoint_dir).absolute()
         state = load_state(Path(checkpoint_dir))
-        self.learner_group.set_state(state["learner"])
+        self.each_learner(lambda learner: learner.set_state(state["learner"]["learner"]))
         self.env_steps, self.episodes = state["env_steps"], state["episodes"]
-        self.faults_in_all = state["faults_in_all"]
+        self.faults_in_all = state.get("faults_in_all", 0)  # checkpoints from before it was counted lack it
         self._iteration = state["iteration"]
         self.recent_returns.extend(state["recent_returns"])
         self.recent_lengths.extend(state["recent_lengths"])

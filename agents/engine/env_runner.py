@@ -29,6 +29,7 @@ class Sample:
     episode_returns: list[float]  # whole episodes, unclipped
     episode_lengths: list[int]  # env steps
     faults: list[str]  # why environments failed and were built again
+    failure: str  # why there is no experience, if there is none
     environment_seconds: float
     inference_seconds: float
 
@@ -42,6 +43,11 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
     config: Any
     env: Any
     module: Any
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._faults: list[str] = []
+        self._attempt = 0
+        super().__init__(*arguments, **options)
 
     def make_env(self) -> None:
         if self.env is not None:
@@ -59,7 +65,6 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         self.num_envs = self.env.num_envs
         self._columns = self._allocate(settings["rollout_length"])
         self._generator = torch.Generator(self._device)
-        self._faults: list[str] = []
         self._needs_initial_reset = True
 
     def observe(self, t: int) -> None:
@@ -84,15 +89,20 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         """The next rows; `env_steps` is what all runners have done so far.
 
         It decides the randomness of these rows, so that a resumed run draws as if it had not stopped."""
-        for _ in range(MOST_FAILURES_IN_A_ROW):
-            self._generator.manual_seed(self._seed_at(env_steps))
+        reason = ""
+        for self._attempt in range(MOST_FAILURES_IN_A_ROW):
             try:
+                if self._attempt:
+                    with all_environments():
+                        self.make_env()
+                self._generator.manual_seed(self._seed_at(env_steps))
                 return self._sample(env_steps)
             except EnvironmentFailure as failure:
-                reason, before = str(failure), self._faults
-                self.make_env()
-                self._faults = [*before, reason]
-        raise EnvironmentFailure(f"All environments failed {MOST_FAILURES_IN_A_ROW} times in a row: {reason}.")
+                reason = str(failure)
+                self._faults.append(reason)
+        # What a runner raises would not arrive: RLlib would start it again.
+        told = f"All environments failed {MOST_FAILURES_IN_A_ROW} times in a row; the last time: {reason}."
+        return Sample(self._columns, self.worker_index, [], [], [], told, 0.0, 0.0)
 
     def _sample(self, env_steps: int) -> Sample:
         """Raises EnvironmentFailure where not one environment failed, which it could be told of, but the vector."""
@@ -131,20 +141,35 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         inference_seconds = perf_counter() - started - environment_seconds
         met, self._faults = self._faults, []
         return Sample(
-            columns, self.worker_index, episode_returns, episode_lengths, met, environment_seconds, inference_seconds
+            columns,
+            self.worker_index,
+            episode_returns,
+            episode_lengths,
+            met,
+            "",
+            environment_seconds,
+            inference_seconds,
         )
 
     def _reset(self, env_steps: int) -> None:
         with all_environments():
-            observations, _ = self.env.reset(seed=self._seed_at(env_steps))
+            observations, info = self.env.reset(seed=self._seed_at(env_steps))
+        self._faults += faults(info).values()
         self._observations = self.packing.pack(observations)
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
         self._needs_initial_reset = False
 
     def _seed_at(self, env_steps: int) -> int:
-        """A seed for this runner at this step, the same in every run with the experiment's seed."""
-        entropy = [self.config.seed or 0, self.worker_index or 0, env_steps]
+        """A seed for this runner at this step, the same in every run with the experiment's seed.
+
+        A further attempt has one of its own: with the same one, what failed would fail again."""
+        entropy = [
+            self.config.seed or 0,
+            self.worker_index or 0,
+            env_steps,
+            *([self._attempt] if self._attempt else []),
+        ]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 2)
 
     def _prepared(self, observations: NDArray) -> torch.Tensor:

@@ -116,7 +116,7 @@ class ColumnarLearner(TorchLearner):
         loss, terms = self.loss(minibatch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        parameters = list(self._params.values())
+        parameters = [parameter for parameter in self._params.values() if parameter.grad is not None]
         norm = nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm)
         optimizer.descend(parameters, [parameter.grad for parameter in parameters])
         return terms | {"loss": loss.detach(), "gradient_norm": norm}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.algorithms.ranges import require_above, require_within
+from agents.checkpoint import STATE
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.hindsight import goal_packing, hindsight
 from agents.engine.learner import ColumnarLearner, Columns
@@ -251,6 +252,8 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
         while self.env_steps < stop:
             super().training_step()
             reported.append(self.learner_metrics)
+            if self.faults:  # somebody has to decide whether to go on
+                break
         self.learner_metrics = means(reported)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -258,17 +261,22 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
         if self.config.learner_config_dict["algorithm"].checkpoint_replay:
             folder, previous = Path(checkpoint_dir).absolute(), self.last_checkpoint
             self.each_learner(lambda learner: learner.save_replay(folder, previous))
-            if len(list(folder.glob("replay-*"))) < max(1, self.config.num_learners):
+            if len(saved_replays(folder)) < max(1, self.config.num_learners):
                 raise OSError(f"Not every learner's replay arrived in {folder}: all machines must share that folder.")
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         super().load_checkpoint(checkpoint_dir)
         folder = Path(checkpoint_dir).absolute()
-        saved, learners = len(list(folder.glob("replay-*"))), max(1, self.config.num_learners)
+        saved, learners = len(saved_replays(folder)), max(1, self.config.num_learners)
         if saved not in (0, learners):
             raise ValueError(f"{folder} has the replays of {saved} learners, not of {learners}.")
         if saved:
             self.each_learner(lambda learner: learner.load_replay(folder))
+
+
+def saved_replays(folder: Path) -> list[Path]:
+    """Those of a checkpoint that are complete."""
+    return [state.parent for state in folder.glob(f"replay-*/{STATE}")]
 
 
 def means(rows: list[dict[str, float]]) -> dict[str, float]:

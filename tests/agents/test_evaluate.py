@@ -33,7 +33,8 @@ from agents.evaluate import (
     write_mp4,
 )
 from agents.experiment import Experiment, InvalidExperiment
-from envs.probe import CountingConfig, CountingEnv, TargetConfig
+from agents.interfaces import EnvironmentFailure
+from envs.probe import CountingConfig, CountingEnv, FlawedConfig, TargetConfig
 from perception.mlp import MLPConfig
 
 COUNTING = Experiment(env=CountingConfig(length=5), algo=PPO(), encoder=MLPConfig())
@@ -84,6 +85,18 @@ def test_exactly_the_episodes_asked_for_are_played_whole(episodes: int) -> None:
     assert result.episodes == episodes
     assert (result.mean, result.median, result.iqm, result.ci95) == (15.0, 15.0, 15.0, (15.0, 15.0))
     assert result.success_rate is None
+
+
+def test_an_episode_that_a_failing_environment_cut_is_played_again() -> None:
+    """The first environment has two to play, and fails in its second, at its 8th step."""
+    result = play(replace(COUNTING, env=FlawedConfig(length=5, fails_at=8)), build_network(COUNTING), 17)
+    assert result.returns == [15.0] * 17
+
+
+def test_an_evaluation_does_not_wait_for_environments_that_always_fail() -> None:
+    always = replace(COUNTING, env=FlawedConfig(length=5, fails_at=3))
+    with pytest.raises(EnvironmentFailure, match=r"More than 4 episodes were cut; .*the flaw"):
+        play(always, build_network(COUNTING), 4)
 
 
 def test_short_episodes_are_not_favoured() -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from ray.exceptions import RayActorError, RayTaskError
 
 from agents.checkpoint import load_state
+from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.off_policy import OffPolicyAlgorithm
 from agents.evaluate import chosen_checkpoint
 from agents.experiment import InvalidExperiment
@@ -332,6 +334,56 @@ def test_environments_that_fail_too_often_stop_the_run_which_is_saved(tmp_path):
         train(experiment)
     assert "\n" not in str(end.value)
     assert final_state(tmp_path / "run")["env_steps"] == 32
+
+
+def test_an_environment_that_fails_in_evaluations_alone_costs_no_training(tmp_path, capsys, monkeypatch):
+    def failing(*_, **__):
+        raise EnvironmentFailure("the flaw")
+
+    monkeypatch.setattr("agents.train.evaluate", failing)
+    train(tiny(tmp_path / "run", evaluate_every_env_steps=160))
+    assert "no evaluation at 160 env steps: the flaw" in capsys.readouterr().out
+    assert final_state(tmp_path / "run")["env_steps"] == 320
+
+
+def let_die(monkeypatch, deaths):
+    """Iterations end in these deaths, each the first time that so many env steps are done."""
+    train_for_real = ColumnarAlgorithm.train
+
+    def dying(algorithm):
+        result = train_for_real(algorithm)
+        if deaths and algorithm.env_steps >= deaths[0][0]:
+            raise deaths.pop(0)[1]
+        return result
+
+    monkeypatch.setattr(ColumnarAlgorithm, "train", dying)
+
+
+def task_error(cause):
+    return RayTaskError("update", "a traceback", cause).as_instanceof_cause()
+
+
+def test_a_run_with_deaths_ends_as_one_without(uninterrupted, tmp_path, monkeypatch, capsys):
+    let_die(monkeypatch, [(32, RayActorError()), (96, RayActorError()), (96, task_error(RuntimeError("peer is gone")))])
+    train(tiny(tmp_path / "run"))
+    assert_same(final_state(tmp_path / "run"), final_state(uninterrupted))
+    told = capsys.readouterr().out
+    assert told.count("a process died") == 3
+    assert "going on from the beginning" in told
+    assert "(peer is gone); going on from step-000000000064" in told
+
+
+def test_what_is_no_death_ends_the_run_at_once(tmp_path, monkeypatch, capsys):
+    let_die(monkeypatch, [(64, task_error(FloatingPointError("The loss became nan")))])
+    with pytest.raises(FloatingPointError):
+        train(tiny(tmp_path / "run"))
+    assert "a process died" not in capsys.readouterr().out
+
+
+def test_deaths_without_end_end_the_run(tmp_path, monkeypatch):
+    let_die(monkeypatch, [(64, RayActorError()) for _ in range(9)])
+    with pytest.raises(ConnectionError, match="died 4 times since the last checkpoint"):
+        train(tiny(tmp_path / "run"))
 
 
 def test_experiment_json_says_how_to_run_it_again(uninterrupted):

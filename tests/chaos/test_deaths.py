@@ -26,17 +26,25 @@ def test_a_run_goes_on_by_itself(tmp_path: Path) -> None:
     with log.open("w") as output:
         process = subprocess.Popen(train, stdout=output, stderr=output)
 
-    def kill_one(name: str, after_checkpoints: int) -> None:
+    def alive(name: str) -> set[int]:
+        return {p.pid for p in psutil.Process(process.pid).children(recursive=True) if name in p.name()}
+
+    def kill_one(name: str, after_checkpoints: int) -> int:
         deadline = time.monotonic() + 120
         while len(finished_checkpoints(run / "checkpoints")) < after_checkpoints:
             assert time.monotonic() < deadline, log.read_text()
             assert process.poll() is None, log.read_text()
             time.sleep(0.01)
-        victims = [p for p in psutil.Process(process.pid).children(recursive=True) if name in p.name()]
+        victims = alive(name)
         assert len(victims) == 2
-        os.kill(victims[0].pid, signal.SIGKILL)
+        os.kill(min(victims), signal.SIGKILL)
+        return min(victims)
 
-    kill_one("OffPolicyEnvRunner", after_checkpoints=1)
+    victim = kill_one("OffPolicyEnvRunner", after_checkpoints=1)
+    deadline = time.monotonic() + 60
+    while len(alive("OffPolicyEnvRunner") - {victim}) < 2:
+        assert time.monotonic() < deadline, "the runner was not started again"
+        time.sleep(0.1)
     kill_one("_WrappedExecutable", after_checkpoints=3)  # a learner, as RLlib wraps it
     assert process.wait(timeout=180) == 0, log.read_text()
 

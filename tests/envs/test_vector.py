@@ -87,11 +87,12 @@ class UnwillingEnv(CountingEnv):
         return super().reset(seed=seed, options=options)
 
 
-def test_a_reset_that_fails_is_tried_with_a_new_environment_and_told_of_in_the_next_step() -> None:
+def test_a_reset_that_fails_is_tried_with_a_new_environment_and_told_of() -> None:
     env = Restarting(lambda: UnwillingEnv(for_ever=False), 1.0)
     env.reset(seed=1)
-    assert env.reset()[0].tolist() == [0.0, 0.0]
-    assert env.step(0)[4] == {FAULT: "OSError: no such scene"}
+    observation, info = env.reset()
+    assert observation.tolist() == [0.0, 0.0]
+    assert info == {FAULT: "OSError: no such scene"}
     assert env.step(0)[4] == {}
 
 

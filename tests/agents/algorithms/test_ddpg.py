@@ -147,6 +147,7 @@ def test_compiled_learners_in_one_process_do_not_share_their_code() -> None:
     """Compiled code is not asked again whether it fits: each learner must have its own."""
     first, second = (learner_of(num_critics=critics, compile_losses=True) for critics in (1, 2))
     plain, batch = learner_of(num_critics=2), minibatch()
+    assert hasattr(first.critic_gradients, "get_compiler_config")
     plain.set_state(second.get_state())
     first._step(batch, first.get_optimizer())
     before = snapshot(first.bare_network)

@@ -58,3 +58,14 @@ def test_the_state_goes_on_in_another_optimiser() -> None:
     before.descend(one, gradients(1))
     after.descend(other, gradients(1))
     torch.testing.assert_close(one, other)
+
+
+def test_a_gradient_in_another_order_of_memory_meets_its_own_numbers() -> None:
+    ours, theirs = (nn.Parameter(torch.randn((4, 3, 2, 2), generator=torch.Generator().manual_seed(0))) for _ in "12")
+    gradient = torch.randn((4, 3, 2, 2), generator=torch.Generator().manual_seed(1))
+    theirs.grad = gradient
+    torch.optim.Adam([theirs], LEARNING_RATE).step()
+    shuffled = gradient.contiguous(memory_format=torch.channels_last)
+    assert shuffled.stride() != gradient.stride()
+    Adam([ours], LEARNING_RATE, 1e-8).descend([ours], [shuffled])
+    torch.testing.assert_close(ours, theirs)

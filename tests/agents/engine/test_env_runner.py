@@ -9,7 +9,6 @@ import torch
 
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import OffPolicyEnvRunner, OnPolicyEnvRunner
-from agents.interfaces import EnvironmentFailure
 from envs.atari import AtariConfig
 from envs.probe import CountingConfig, FlawedConfig
 from scripts.recipes import recipe_named
@@ -142,14 +141,16 @@ def test_an_episode_that_a_failing_environment_cut_is_learnt_from_and_not_counte
 
 @dataclass(frozen=True)
 class FallingConfig(CountingConfig):
-    """A vector that falls as a whole in its fourth step, as often as FALLS_LEFT says."""
+    """A vector that falls as a whole in its tenth step, or in its first, as often as FALLS_LEFT says."""
+
+    falls_at: int = 10
 
     def build_vector(self, num_envs):
         vector, left = super().build_vector(num_envs), FALLS_LEFT
         step, clock = vector.step, count(1)
 
         def falling(actions):
-            if next(clock) == 4 and left[0]:
+            if next(clock) == self.falls_at and left[0]:
                 left[0] -= 1
                 raise BrokenPipeError("gone")
             return step(actions)
@@ -164,14 +165,26 @@ FALLS_LEFT = [0]
 def test_a_vector_that_falls_is_built_again_and_its_rows_begin_anew():
     FALLS_LEFT[0] = 1
     runner = runner_for(FallingConfig(length=5), num_envs=2, rollout_length=6)
+    assert runner.sample().faults == []
     sample = runner.sample()
     assert sample.faults == ["BrokenPipeError: gone"]
     np.testing.assert_array_equal(sample.experience.rewards[:, 1], [1, 2, 3, 4, 5, 1])
+    np.testing.assert_array_equal(sample.experience.first[:, 1], [1, 0, 0, 0, 0, 1])
     assert runner.sample().faults == []
 
 
-def test_a_vector_that_falls_again_and_again_ends_the_run():
+def test_a_vector_that_falls_again_and_again_brings_home_why():
     FALLS_LEFT[0] = 9
-    runner = runner_for(FallingConfig(length=5), num_envs=2, rollout_length=6)
-    with pytest.raises(EnvironmentFailure, match="3 times in a row: BrokenPipeError: gone"):
-        runner.sample()
+    runner = runner_for(FallingConfig(length=5, falls_at=1), num_envs=2, rollout_length=6)
+    failure = "All environments failed 3 times in a row; the last time: BrokenPipeError: gone."
+    assert runner.sample().failure == failure
+    assert FALLS_LEFT[0] == 6
+
+
+def test_a_further_attempt_is_another_one():
+    """With the same seed and the same actions the same would happen."""
+    runner = runner_for(CountingConfig(length=5), num_envs=2, rollout_length=6)
+    seeds = set()
+    for runner._attempt in range(3):
+        seeds.add(runner._seed_at(64))
+    assert len(seeds) == 3
