@@ -97,7 +97,8 @@ def tiny_dqn(run_dir, **changes):
         replay_capacity=200,
         batch_size=16,
     )
-    return replace(tiny(run_dir), algo=algo, encoder=base.encoder, **changes)
+    rarely = tiny(run_dir, checkpoint_every_env_steps=160)
+    return replace(rarely, algo=algo, encoder=base.encoder, **changes)
 
 
 class AimEnv(gymnasium.Env):

@@ -145,8 +145,9 @@ def test_a_process_that_hangs_outside_of_python_is_told_of_and_can_be_closed() -
 
 
 def test_an_interrupt_stops_whoever_steps_and_not_the_environments() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
     env = vectorised(lambda: gymnasium.make("Pendulum-v1"), 2, parallel=True)
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     env.reset(seed=1)
     for process in env.processes:
         os.kill(process.pid, signal.SIGINT)
