@@ -1,7 +1,8 @@
 """Whole episodes, true returns, and how sure we are of their mean."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODUL
 from torch import nn
 
 from agents.checkpoint import finished_checkpoints, load_state
+from agents.cluster import evaluator_bundle
 from agents.engine.config import build_network
 from agents.engine.env_runner import all_environments, faults, to_bounds
 from agents.engine.packing import Packing
@@ -21,6 +23,7 @@ from agents.experiment import Experiment, InvalidExperiment, require, to_json
 from agents.interfaces import EPISODE_METRICS, EnvironmentFailure
 
 MOST_ENVS = 16
+FILM_STEPS = 1_500
 RESAMPLES = 10_000
 
 
@@ -52,6 +55,66 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a checkpoint plays: its evaluation and a film, or why there is none."""
+
+    env_steps: int
+    checkpoint: str
+    evaluation: Evaluation | None = None
+    no_evaluation: str = ""
+    frames: NDArray[np.uint8] | None = None
+    frames_per_second: float = 30.0
+    no_film: str = ""
+
+
+class Stopped(Exception):
+    """Somebody asked for the end while episodes were being played."""
+
+
+def never() -> bool:
+    return False
+
+
+def judge(
+    experiment: Experiment, network: Any, env_steps: int, checkpoint: str, stop: Callable[[], bool] = never
+) -> Judgement:
+    """Plays as many episodes as the experiment's evaluations have, and films one; an environment may fail in any way.
+
+    Raises Stopped soon after `stop()` says so."""
+    judgement = Judgement(env_steps, checkpoint)
+    try:
+        evaluation = evaluate(
+            experiment,
+            network,
+            episodes=experiment.evaluation_episodes,
+            seed=experiment.seed + 10_000,
+            deterministic=False,
+            checkpoint=checkpoint,
+            stop=stop,
+        )
+    except EnvironmentFailure as failure:
+        return replace(judgement, no_evaluation=str(failure))
+    judgement = replace(judgement, evaluation=evaluation)
+    try:
+        frames, rate, _ = record(
+            experiment, network, seed=experiment.seed, deterministic=False, most_steps=FILM_STEPS, stop=stop
+        )
+    except Stopped:
+        raise
+    except Exception as failure:
+        return replace(judgement, no_film=f"its environment failed: {type(failure).__name__}: {failure}")
+    return replace(judgement, frames=frames, frames_per_second=rate)
+
+
+def judge_weights(experiment: Experiment, weights: dict[str, NDArray], env_steps: int, checkpoint: str) -> Judgement:
+    """`judge` in a process of its own, with as many threads as it holds cores."""
+    torch.set_num_threads(max(1, round(evaluator_bundle(experiment).cpus)))
+    network = build_network(experiment)
+    network.set_state(weights)
+    return judge(experiment, network, env_steps, checkpoint)
 
 
 def load_network(experiment: Experiment, checkpoint: Path) -> Any:
@@ -109,13 +172,20 @@ def read_best(run_dir: Path) -> dict[str, Any]:
 
 
 def evaluate(
-    experiment: Experiment, network: nn.Module, *, episodes: int, seed: int, deterministic: bool, checkpoint: str
+    experiment: Experiment,
+    network: nn.Module,
+    *,
+    episodes: int,
+    seed: int,
+    deterministic: bool,
+    checkpoint: str,
+    stop: Callable[[], bool] = never,
 ) -> Evaluation:
     """Plays `episodes` whole episodes, unclipped.
 
     Each environment plays a fixed share: stopping at the first episodes to end would favour short ones. An episode that
     is cut because its environment failed does not count. Raises EnvironmentFailure where more are cut than asked for,
-    or all environments fail.
+    or all environments fail, and Stopped soon after `stop()` says so.
     """
     num_envs = min(episodes, MOST_ENVS)
     with all_environments():
@@ -132,6 +202,9 @@ def evaluate(
     with all_environments():
         observations, _ = env.reset(seed=seed)
     while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
+        if stop():
+            env.close()
+            raise Stopped
         actions = act(network, observations, generator, deterministic)
         with all_environments():
             observations, rewards, terminated, truncated, info = env.step(actions)
@@ -183,14 +256,23 @@ def measured(infos: dict[str, NDArray], n: int) -> dict[str, float]:
 
 
 def record(
-    experiment: Experiment, network: nn.Module, *, seed: int, deterministic: bool, most_steps: int
+    experiment: Experiment,
+    network: nn.Module,
+    *,
+    seed: int,
+    deterministic: bool,
+    most_steps: int,
+    stop: Callable[[], bool] = never,
 ) -> tuple[NDArray[np.uint8], float, float]:
-    """One episode as frames (T, H, W, 3), its frames a second, and its return so far."""
+    """One episode as frames (T, H, W, 3), its frames a second, and its return so far; raises Stopped as `evaluate`."""
     env = experiment.env.build()
     generator = torch.Generator(device_of(network)).manual_seed(seed)
     observation, _ = env.reset(seed=seed)
     frames, total = [rendered(env)], 0.0
     for _ in range(most_steps):
+        if stop():
+            env.close()
+            raise Stopped
         action = act(network, batch_of_one(observation), generator, deterministic)[0]
         observation, reward, terminated, truncated, _ = env.step(action)
         frames.append(rendered(env))

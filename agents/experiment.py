@@ -1,5 +1,6 @@
 """A whole run as one frozen dataclass: what users override, what is saved, what is checked first."""
 
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -7,7 +8,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_origin, get_type_hints
 
-import torch
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from agents.interfaces import Algorithm, Encoder, Environment, RewardModel
@@ -18,6 +18,24 @@ FREE_DISK_BYTES = 200 * 2**20
 
 class InvalidExperiment(ValueError):
     """A mistake in what the user asked for, told in one line; nothing has been started."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What each process of a run holds of its machine. A share of a GPU is for processes that can do with one."""
+
+    env_runner_cpus: float | None = None
+    """Cores of each env runner; 1 if not said."""
+    env_runner_gpus: float = 0.0
+    """GPUs of each env runner, to act by; 0.25 lets four share one."""
+    learner_cpus: float | None = None
+    """Cores of each learner; 1 if not said, 0 beside a GPU."""
+    learner_gpus: float | None = None
+    """GPUs of each learner; 1 if not said, where there are any."""
+    evaluator_cpus: float | None = None
+    """Cores of the evaluator (--evaluate-beside); 1 if not said."""
+    evaluator_gpus: float = 0.0
+    """GPUs of the evaluator."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,10 @@ class Experiment:
     """Processes that sample; 0 samples in this one."""
     num_learners: int = 0
     """Processes that learn, joined by DDP; 0 learns in this one."""
+    evaluate_beside: bool = False
+    """Evaluate in a process of its own while training goes on."""
+    resources: Resources = Resources()
+    """Cores and GPUs of each of these processes."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic of large layers: auto takes bf16 where it pays and the processor or GPU is made for it."""
     evaluate_every_env_steps: int = 100_000
@@ -58,7 +80,7 @@ class Experiment:
     run_dir: str = ""
     """The run's folder; empty makes runs/<env>-<algo>-<time>."""
     address: str = ""
-    """A Ray cluster, such as ray://head:10001; empty starts Ray on this machine."""
+    """A Ray cluster: ray://head:10001, or auto on one of its machines; empty starts Ray on this machine."""
 
     def validate(self) -> None:
         """Raises InvalidExperiment, in one line, for anything that could not train."""
@@ -79,10 +101,17 @@ class Experiment:
             f"Nothing would be learnt in {self.total_env_steps:,} env steps: learning starts after {waits:,}; raise "
             "--total-env-steps or lower --algo.learning-starts-env-steps.",
         )
-        gpus = 0 if self.address else torch.cuda.device_count()
+        for field in fields(self.resources):
+            amount = getattr(self.resources, field.name)
+            require(
+                amount is None or 0.0 <= amount < math.inf,
+                f"--resources.{dashed(field.name)} must not be negative, but is {amount}.",
+            )
+        gpus_each = self.resources.learner_gpus
         require(
-            gpus == 0 or self.num_learners <= gpus,
-            f"{self.num_learners} learners need a GPU each, and there are {gpus}; lower --num-learners.",
+            self.num_learners < 2 or gpus_each is None or float(gpus_each).is_integer(),
+            f"Learners that are joined cannot share a GPU, and are given {gpus_each} each; give 0 or 1, or take "
+            "--num-learners 1.",
         )
         runners, learners = max(1, self.num_env_runners), max(1, self.num_learners)
         require(

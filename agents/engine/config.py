@@ -4,11 +4,11 @@ import logging
 import os
 from typing import Any
 
-import ray
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
+from agents.cluster import env_runner_bundle, learner_bundle
 from agents.experiment import Experiment
 
 ENVIRONMENT_NAME = "praxis"
@@ -33,11 +33,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
     quiet_ray()
     algorithm = experiment.algo
     runners, learners = experiment.num_env_runners, experiment.num_learners
-    cores = os.cpu_count() or 1
-    gpus = (
-        int(ray.cluster_resources().get("GPU", 0)) if learners and ray.is_initialized() else torch.cuda.device_count()
-    )
-    core_share: Any = min(1.0, cores / (runners + learners + 1))  # RLlib's annotation says int; it takes shares
+    runner, learner = env_runner_bundle(experiment), learner_bundle(experiment)
     config = (
         ColumnarConfig(algo_class=algorithm.algorithm_class)
         .environment(
@@ -45,7 +41,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
             env_config={
                 "environment": experiment.env,
                 "rollout_length": algorithm.rollout_length,
-                "threads_per_runner": max(1, (cores - learners) // max(1, runners)),
+                "threads_per_runner": threads(experiment, experiment.resources.env_runner_cpus, runners, learners),
             },
             disable_env_checking=True,
         )
@@ -53,14 +49,15 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
             env_runner_cls=algorithm.runner_class,
             num_env_runners=runners,
             num_envs_per_env_runner=experiment.num_envs // max(1, runners),
-            num_cpus_per_env_runner=core_share,
+            num_cpus_per_env_runner=share(runner.cpus),
+            num_gpus_per_env_runner=runner.gpus,
             rollout_fragment_length=algorithm.rollout_length,
             sample_timeout_s=None,
         )
         .learners(
             num_learners=learners,
-            num_cpus_per_learner=0 if gpus else core_share,
-            num_gpus_per_learner=1 if gpus else 0,
+            num_cpus_per_learner=share(learner.cpus),
+            num_gpus_per_learner=learner.gpus if learners else torch.cuda.device_count() and 1,
         )
         .training(
             train_batch_size_per_learner=experiment.num_envs * algorithm.rollout_length // max(1, learners),
@@ -68,7 +65,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
                 "algorithm": algorithm,
                 "reward": experiment.reward,
                 "total_env_steps": experiment.total_env_steps,
-                "threads_per_learner": max(1, cores // max(1, learners)),
+                "threads_per_learner": threads(experiment, experiment.resources.learner_cpus, learners, 0),
             },
         )
         .rl_module(
@@ -80,6 +77,19 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
     )
     config._dont_auto_sync_env_runner_states = True
     return config
+
+
+def threads(experiment: Experiment, cpus: float | None, processes: int, beside: int) -> int:
+    """Threads of each process: as many as it was given cores; if it was not, one on a cluster's machine, which others
+    may use, and its share of this one, but for what stands `beside`."""
+    if cpus is not None:
+        return max(1, round(cpus))
+    return 1 if experiment.address else max(1, ((os.cpu_count() or 1) - beside) // max(1, processes))
+
+
+def share(cpus: float) -> Any:
+    """RLlib's annotation says int; it takes shares."""
+    return cpus
 
 
 def quiet_ray() -> None:

@@ -7,14 +7,13 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import ray
 import tyro
 from measure import count_parameters, measure
 
 from agents.algorithms.ppo import PPO
+from agents.cluster import ray_running
 from agents.engine.config import rllib_config
 from agents.experiment import Experiment
-from agents.train import start_ray
 from scripts import recipes
 
 
@@ -34,18 +33,17 @@ def main(seconds: float = 30.0, num_env_runners: int = 0, precision: Literal["au
 
 def measure_experiment(experiment: Experiment, seconds: float) -> None:
     experiment.validate()
-    start_ray(experiment)
-    algorithm = rllib_config(experiment).build_algo()
+    with ray_running(experiment):
+        algorithm = rllib_config(experiment).build_algo()
 
-    def iterate() -> int:
-        before = algorithm.env_steps
-        algorithm.train()
-        return algorithm.env_steps - before
+        def iterate() -> int:
+            before = algorithm.env_steps
+            algorithm.train()
+            return algorithm.env_steps - before
 
-    network = algorithm.learner_group._learner.module["default_policy"]
-    measure(iterate, seconds, count_parameters(network))
-    algorithm.stop()
-    ray.shutdown()
+        network = algorithm.learner_group._learner.module["default_policy"]
+        measure(iterate, seconds, count_parameters(network))
+        algorithm.stop()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import TypeVar
 from agents.algorithms.ddpg import DDPG
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
-from agents.experiment import Experiment
+from agents.experiment import Experiment, Resources
 from agents.interfaces import Encoder, Environment
 from agents.rewards import EnvironmentReward
 from envs import atari, classic
@@ -67,6 +67,7 @@ PLUGS: dict[str, type] = {
         DQN,
         DDPG,
         EnvironmentReward,
+        Resources,
         *ENCODERS.values(),
     )
 }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agents import experiment as experiments
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
-from agents.experiment import FREE_DISK_BYTES, Experiment, InvalidExperiment, check_disk, check_new_folder
+from agents.experiment import FREE_DISK_BYTES, Experiment, InvalidExperiment, Resources, check_disk, check_new_folder
 from agents.rewards import EnvironmentReward
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
@@ -29,6 +29,7 @@ CLASSES = (
     TargetConfig,
     PPO,
     EnvironmentReward,
+    Resources,
     MLPConfig,
     NatureCNNConfig,
     ImpalaResNetConfig,

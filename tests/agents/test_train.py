@@ -25,6 +25,8 @@ from envs.classic import ClassicConfig
 from envs.probe import FlawedConfig
 from scripts.recipes import recipe_named
 
+pytestmark = pytest.mark.usefixtures("ray_here")
+
 GOAL_PARTS = ("observation", "achieved_goal", "desired_goal")
 
 
@@ -341,7 +343,7 @@ def test_an_environment_that_fails_in_evaluations_alone_costs_no_training(tmp_pa
     def failing(*_, **__):
         raise EnvironmentFailure("the flaw")
 
-    monkeypatch.setattr("agents.train.evaluate", failing)
+    monkeypatch.setattr("agents.evaluate.evaluate", failing)
     train(tiny(tmp_path / "run", evaluate_every_env_steps=160))
     assert "no evaluation at 160 env steps: the flaw" in capsys.readouterr().out
     assert final_state(tmp_path / "run")["env_steps"] == 320

@@ -8,6 +8,8 @@ from agents.evaluate import chosen_checkpoint, evaluate, load_network
 from agents.train import train
 from scripts.recipes import environment_named, recipe_named
 
+pytestmark = pytest.mark.usefixtures("ray_here")
+
 
 def played(experiment, run_dir):
     """How the last policy of a run plays, without noise."""

@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
+
 from agents.algorithms.ppo import PPO
 from agents.evaluate import chosen_checkpoint, evaluate, load_network
 from agents.train import train
 from scripts.recipes import environment_named, recipe_named
+
+pytestmark = pytest.mark.usefixtures("ray_here")
 
 
 def learnt(name, run_dir, **changes):

@@ -1,0 +1,156 @@
+"""Where a run's processes are: on this machine or on a Ray cluster's, each with the cores and GPUs that it holds."""
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+import torch
+
+from agents.experiment import Experiment, InvalidExperiment, require
+
+REPOSITORY = Path(__file__).parents[1]
+STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycache__"]
+"""What of the repository the other machines need not have; patterns as git's ignore files have them."""
+
+ROOM_RETURNS_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What one process holds of the machine that it runs on."""
+
+    role: str
+    cpus: float
+    gpus: float
+
+    def to_ray(self) -> dict[str, float]:
+        """By Ray's names; what it holds nothing of is left out."""
+        return {name: amount for name, amount in (("CPU", self.cpus), ("GPU", self.gpus)) if amount > 0}
+
+
+def env_runner_bundle(experiment: Experiment) -> Bundle:
+    asked = experiment.resources
+    return Bundle("env runner", given(asked.env_runner_cpus, 1.0), asked.env_runner_gpus)
+
+
+def learner_bundle(experiment: Experiment) -> Bundle:
+    """A learner holds a GPU where there are any, else a core."""
+    asked = experiment.resources
+    gpus = given(asked.learner_gpus, 1.0 if gpus_at_hand() else 0.0)
+    return Bundle("learner", given(asked.learner_cpus, 0.0 if gpus else 1.0), gpus)
+
+
+def evaluator_bundle(experiment: Experiment) -> Bundle:
+    asked = experiment.resources
+    return Bundle("evaluator", given(asked.evaluator_cpus, 1.0), asked.evaluator_gpus)
+
+
+def remote_bundles(experiment: Experiment) -> list[Bundle]:
+    """One for each process besides the one that was started by hand."""
+    return (
+        [env_runner_bundle(experiment)] * experiment.num_env_runners
+        + [learner_bundle(experiment)] * experiment.num_learners
+        + [evaluator_bundle(experiment)] * experiment.evaluate_beside
+    )
+
+
+def gpus_at_hand() -> int:
+    """Of the cluster, once it is joined; before that, of this machine."""
+    return int(ray.cluster_resources().get("GPU", 0)) if ray.is_initialized() else torch.cuda.device_count()
+
+
+@contextmanager
+def ray_running(experiment: Experiment) -> Iterator[None]:
+    """Joins the cluster, or starts Ray here, and leaves it in the end; where Ray runs in this process already, that is
+    the one, and it goes on.
+
+    Raises InvalidExperiment where no cluster answers or it has too little, ConnectionError where Ray does not start."""
+    if ray.is_initialized():
+        require_room(experiment)
+        yield
+        return
+    if address := experiment.address or os.environ.get("RAY_ADDRESS", ""):
+        join(address)
+    else:
+        start(len(remote_bundles(experiment)))
+    try:
+        require_room(experiment)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def join(address: str) -> None:
+    """The cluster's machines get the code that stands here, and need its packages installed."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # the error below says it in one line
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"working_dir": str(REPOSITORY), "excludes": STAYS_HERE},
+            )
+    except (ConnectionError, ValueError) as silence:
+        raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
+
+
+def start(processes: int) -> None:
+    """Ray on this machine alone. Its processes may outnumber the cores: they wait for each other most of the time."""
+    # Ray would have its workers yield to every other program: runners would starve beside a busy learner.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    try:
+        ray.init(
+            address="local",
+            # Actors import what this process can import, wherever it was started from.
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            num_cpus=max(os.cpu_count() or 1, processes + 1),
+            num_gpus=torch.cuda.device_count(),
+        )
+    except Exception as failure:  # a busy machine's timeout is an Exception of no kind
+        raise ConnectionError(f"Ray did not start on this machine: {str(failure).splitlines()[0]}") from failure
+
+
+def require_room(experiment: Experiment) -> None:
+    """Raises InvalidExperiment where the run's processes would wait for ever for cores or GPUs that are not there."""
+    bundles = [bundle.to_ray() for bundle in remote_bundles(experiment)]
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for resource, noun in (("CPU", "cores"), ("GPU", "GPUs")):
+        each, per_machine = [b.get(resource, 0.0) for b in bundles], [m.get(resource, 0.0) for m in machines]
+        require(
+            max(each, default=0.0) <= max(per_machine),
+            f"One process is to hold {max(each, default=0.0):g} {noun}, and no machine has more than "
+            f"{max(per_machine):g}; see --resources.",
+        )
+        needed, has = sum(each), sum(per_machine)
+        require(
+            needed <= has,
+            f"{experiment.num_env_runners} env runner(s), {experiment.num_learners} learner(s) and "
+            f"{int(experiment.evaluate_beside)} evaluator(s) hold {needed:g} {noun}, and Ray has {has:g}; start fewer, "
+            "or give each less by --resources.",
+        )
+
+
+def wait_for_room(experiment: Experiment) -> None:
+    """Until the machines that a cluster lost have come back or others have; raises ConnectionError if they do not."""
+    deadline = time.monotonic() + ROOM_RETURNS_SECONDS
+    while True:
+        try:
+            return require_room(experiment)
+        except InvalidExperiment as lack:
+            if time.monotonic() > deadline:
+                raise ConnectionError(f"{lack} Go on with --resume when they are back.") from lack
+        time.sleep(1.0)
+
+
+def given(asked: float | None, otherwise: float) -> float:
+    return otherwise if asked is None else asked

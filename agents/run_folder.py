@@ -1,0 +1,205 @@
+"""What a run leaves behind: experiment.json, logs, checkpoints, evaluations, films."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import RayError
+
+from agents.checkpoint import (
+    checkpoint_name,
+    finished_checkpoints,
+    remove_leftovers,
+    remove_old_checkpoints,
+    write_checkpoint,
+    write_durably,
+)
+from agents.cluster import REPOSITORY, evaluator_bundle
+from agents.engine.algorithm import ColumnarAlgorithm
+from agents.engine.config import build_network
+from agents.evaluate import Evaluation, Judgement, Stopped, judge, judge_weights, read_best, write_mp4
+from agents.experiment import Experiment
+from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display
+
+PACKAGES = ("praxis-rl", "ray", "torch", "gymnasium", "ale-py", "numpy")
+
+Report = Callable[[int, dict[str, float], Path], None]
+"""Told of each evaluation: its env step, its metrics, its checkpoint."""
+
+
+def to_nobody(env_steps: int, metrics: dict[str, float], checkpoint: Path) -> None:
+    """The report that nobody reads."""
+
+
+class RunFolder:
+    """The folder of a run that is under way."""
+
+    def __init__(self, experiment: Experiment, path: Path, saved_at: int, report: Report) -> None:
+        self.experiment, self.path, self.saved_at, self.report = (
+            replace(experiment, run_dir=str(path)),
+            path,
+            saved_at,
+            report,
+        )
+        self.checkpoints = path / "checkpoints"
+        self.recoveries = 0
+        """Since the last checkpoint."""
+        self.best = read_best(path)
+        self.evaluations: list[ray.ObjectRef] = []
+        """Those being made beside the training."""
+
+    def open(self, env_steps: int) -> None:
+        """Begins to write, after so many env steps."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_durably(self.path / "experiment.json", json.dumps(described(self.experiment), indent=2).encode())
+        self.network = build_network(self.experiment)
+        self.log = RunLog(self.path, env_steps)
+        self.log.experiment(self.experiment.to_json())
+        title = f"{self.experiment.env.name} with {self.experiment.algo.name} -> {self.path}"
+        self.screen = display(title, self.experiment.total_env_steps)
+        self.screen.say(f"tensorboard --logdir {self.path.parent}")
+
+    def close(self) -> None:
+        self.screen.close()
+        self.log.close()
+
+    def go_back(self, env_steps: int) -> None:
+        """What was logged after so many env steps did not happen."""
+        self.log.close()
+        self.log = RunLog(self.path, env_steps)
+
+    def iteration(self, env_steps: int, metrics: dict[str, float]) -> None:
+        self.log.scalars(env_steps, metrics)
+        self.screen.show(env_steps, metrics)
+
+    def newest_checkpoint(self) -> Path | None:
+        """The newest complete one; what a death left half done is cleared away."""
+        remove_leftovers(self.checkpoints)
+        return next(iter(finished_checkpoints(self.checkpoints)), None)
+
+    def save(self, algorithm: ColumnarAlgorithm) -> Path:
+        path = write_checkpoint(self.checkpoints, checkpoint_name(algorithm.env_steps), algorithm.save_checkpoint)
+        self.saved_at, algorithm.last_checkpoint = algorithm.env_steps, path.absolute()
+        self.recoveries = 0
+        # By the name on the disk: until it says otherwise, the best is the one that it was.
+        remove_old_checkpoints(self.checkpoints, self.experiment.keep_checkpoints, read_best(self.path)["checkpoint"])
+        return path
+
+    def save_if_new(self, algorithm: ColumnarAlgorithm) -> None:
+        if self.saved_at != algorithm.env_steps:
+            self.save(algorithm)
+
+    def evaluate(self, algorithm: ColumnarAlgorithm, stop: Callable[[], bool]) -> None:
+        """A checkpoint with its evaluation and film; none of it touches the training's randomness."""
+        env_steps, checkpoint = algorithm.env_steps, self.save(algorithm).name
+        if self.experiment.evaluate_beside:
+            self.tell_evaluations(wait=True)  # one at a time: the next may not overtake it
+            bundle = evaluator_bundle(self.experiment)
+            there = ray.remote(judge_weights).options(num_cpus=bundle.cpus, num_gpus=bundle.gpus)
+            weights = algorithm.network_state()
+            self.evaluations.append(there.remote(self.experiment, weights, env_steps, checkpoint))
+            return
+        self.network.set_state(algorithm.network_state())
+        with suppress(Stopped):
+            self.tell(judge(self.experiment, self.network, env_steps, checkpoint, stop))
+
+    def tell_evaluations(self, wait: bool) -> None:
+        """Those that were made beside the training and are ready; with `wait`, all."""
+        if not self.evaluations:
+            return
+        done, self.evaluations = ray.wait(
+            self.evaluations, num_returns=len(self.evaluations), timeout=None if wait else 0
+        )
+        for evaluation in done:
+            try:
+                judgement = ray.get(evaluation)
+            except RayError as death:
+                self.screen.say(f"an evaluation died: {first_line(death)}")
+            else:
+                self.tell(judgement)
+
+    def tell(self, judgement: Judgement) -> None:
+        """To the log, to the screen, and to who asked for reports."""
+        env_steps, result = judgement.env_steps, judgement.evaluation
+        if result is None:
+            self.screen.say(f"no evaluation at {env_steps:,} env steps: {judgement.no_evaluation}")
+            return
+        if result.mean > self.best["mean"]:
+            self.best = {"checkpoint": judgement.checkpoint, "mean": result.mean}
+            write_durably(self.path / "best.json", json.dumps(self.best).encode())
+        metrics = evaluation_metrics(result)
+        self.log.scalars(env_steps, metrics)
+        low, high = result.ci95
+        success = "" if result.success_rate is None else f", success {result.success_rate:.0%}"
+        self.screen.say(
+            f"evaluation at {env_steps:,} env steps: mean return {result.mean:.1f} "
+            f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes{success}; {self.film(judgement)}"
+        )
+        self.report(env_steps, metrics, self.checkpoints / judgement.checkpoint)
+
+    def film(self, judgement: Judgement) -> str:
+        """Writes it; where it is, or why there is none."""
+        if judgement.frames is None:
+            return f"no video, because {judgement.no_film}"
+        path = self.path / "videos" / f"{judgement.checkpoint}.mp4"
+        write_mp4(path, judgement.frames, judgement.frames_per_second)
+        self.log.video(judgement.env_steps, judgement.frames, judgement.frames_per_second)
+        return f"video {path}"
+
+
+def evaluation_metrics(result: Evaluation) -> dict[str, float]:
+    success = {} if result.success_rate is None else {"success_rate": result.success_rate}
+    returns = {
+        EVALUATION_RETURN_MEAN: result.mean,
+        "evaluation/return_median": result.median,
+        "evaluation/return_iqm": result.iqm,
+        "evaluation/return_min": min(result.returns),
+        "evaluation/return_max": max(result.returns),
+        "evaluation/length_mean": sum(result.lengths) / len(result.lengths),
+    }
+    return returns | {f"evaluation/{name}": value for name, value in (success | result.metrics).items()}
+
+
+def first_line(death: BaseException) -> str:
+    """What somebody wants to read of it."""
+    return (str(death).strip() or type(death).__name__).splitlines()[0]
+
+
+def default_run_dir(experiment: Experiment) -> str:
+    return f"runs/{experiment.env.name}-{experiment.algo.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def described(experiment: Experiment) -> dict[str, Any]:
+    """The experiment with what is needed to run it again: commit, versions, machine."""
+    return {
+        "experiment": experiment.to_json(),
+        "git_commit": git_commit(),
+        "packages": {name: installed_version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.cuda.device_count()} GPUs",
+    }
+
+
+def git_commit() -> str:
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def installed_version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
