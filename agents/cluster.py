@@ -2,16 +2,17 @@
 
 import logging
 import os
+import socket
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ray
 import torch
+from ray.util import placement_group, remove_placement_group
 
 from agents.experiment import Experiment, InvalidExperiment, require
 
@@ -19,7 +20,8 @@ REPOSITORY = Path(__file__).parents[1]
 STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycache__"]
 """What of the repository the other machines need not have; patterns as git's ignore files have them."""
 
-ROOM_RETURNS_SECONDS = 120.0
+RESERVE_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,12 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
 
 def join(address: str) -> None:
     """The cluster's machines get the code that stands here, and need its packages installed."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():  # Ray itself would try for minutes
+        try:
+            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+        except OSError as silence:
+            raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
     try:
         with warnings.catch_warnings(action="ignore"):  # the error below says it in one line
             ray.init(
@@ -140,16 +148,35 @@ def require_room(experiment: Experiment) -> None:
         )
 
 
-def wait_for_room(experiment: Experiment) -> None:
-    """Until the machines that a cluster lost have come back or others have; raises ConnectionError if they do not."""
-    deadline = time.monotonic() + ROOM_RETURNS_SECONDS
-    while True:
-        try:
-            return require_room(experiment)
-        except InvalidExperiment as lack:
-            if time.monotonic() > deadline:
-                raise ConnectionError(f"{lack} Go on with --resume when they are back.") from lack
-        time.sleep(1.0)
+def with_room(experiment: Experiment) -> Experiment:
+    """The experiment, once its processes have room again after a death; with fewer env runners where machines that a
+    cluster lost do not come back.
+
+    Raises ConnectionError where there is no room for its learners either."""
+    if can_reserve(experiment, experiment.resources.patience_seconds):
+        return experiment
+    fewer = [n for n in reversed(range(experiment.num_env_runners)) if experiment.num_envs % max(1, n) == 0]
+    for runners in fewer:
+        smaller = replace(experiment, num_env_runners=runners)
+        if can_reserve(smaller, RESERVE_SECONDS):
+            return smaller
+    raise ConnectionError(
+        f"Ray's machines have no room for {experiment.num_learners} learner(s) any more. Go on with --resume when they "
+        "have."
+    )
+
+
+def can_reserve(experiment: Experiment, seconds: float) -> bool:
+    """Whether env runners and learners get what they hold within so many seconds: asked of the machines themselves,
+    since a dead one is on the cluster's list for some seconds more. The evaluator is not asked for: it may be alive."""
+    wanted = [bundle.to_ray() for bundle in remote_bundles(replace(experiment, evaluate_beside=False))]
+    if not any(wanted):
+        return True
+    reserved = placement_group([bundle for bundle in wanted if bundle])
+    try:
+        return reserved.wait(seconds)
+    finally:
+        remove_placement_group(reserved)
 
 
 def given(asked: float | None, otherwise: float) -> float:

@@ -15,7 +15,6 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODUL
 from torch import nn
 
 from agents.checkpoint import finished_checkpoints, load_state
-from agents.cluster import evaluator_bundle
 from agents.engine.config import build_network
 from agents.engine.env_runner import all_environments, faults, to_bounds
 from agents.engine.packing import Packing
@@ -107,14 +106,6 @@ def judge(
     except Exception as failure:
         return replace(judgement, no_film=f"its environment failed: {type(failure).__name__}: {failure}")
     return replace(judgement, frames=frames, frames_per_second=rate)
-
-
-def judge_weights(experiment: Experiment, weights: dict[str, NDArray], env_steps: int, checkpoint: str) -> Judgement:
-    """`judge` in a process of its own, with as many threads as it holds cores."""
-    torch.set_num_threads(max(1, round(evaluator_bundle(experiment).cpus)))
-    network = build_network(experiment)
-    network.set_state(weights)
-    return judge(experiment, network, env_steps, checkpoint)
 
 
 def load_network(experiment: Experiment, checkpoint: Path) -> Any:

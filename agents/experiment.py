@@ -36,6 +36,8 @@ class Resources:
     """Cores of the evaluator (--evaluate-beside); 1 if not said."""
     evaluator_gpus: float = 0.0
     """GPUs of the evaluator."""
+    patience_seconds: float = 60.0
+    """How long a run waits for machines that a cluster lost, before it goes on with fewer env runners."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import ray
 import torch
-from ray.exceptions import RayError
 
 from agents.checkpoint import (
     checkpoint_name,
@@ -24,10 +22,11 @@ from agents.checkpoint import (
     write_checkpoint,
     write_durably,
 )
-from agents.cluster import REPOSITORY, evaluator_bundle
+from agents.cluster import REPOSITORY
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network
-from agents.evaluate import Evaluation, Judgement, Stopped, judge, judge_weights, read_best, write_mp4
+from agents.evaluate import Evaluation, Judgement, Stopped, judge, read_best, write_mp4
+from agents.evaluator import Evaluator
 from agents.experiment import Experiment
 from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display
 
@@ -55,8 +54,7 @@ class RunFolder:
         self.recoveries = 0
         """Since the last checkpoint."""
         self.best = read_best(path)
-        self.evaluations: list[ray.ObjectRef] = []
-        """Those being made beside the training."""
+        self.evaluator = Evaluator(experiment)
 
     def open(self, env_steps: int) -> None:
         """Begins to write, after so many env steps."""
@@ -103,30 +101,22 @@ class RunFolder:
         """A checkpoint with its evaluation and film; none of it touches the training's randomness."""
         env_steps, checkpoint = algorithm.env_steps, self.save(algorithm).name
         if self.experiment.evaluate_beside:
-            self.tell_evaluations(wait=True)  # one at a time: the next may not overtake it
-            bundle = evaluator_bundle(self.experiment)
-            there = ray.remote(judge_weights).options(num_cpus=bundle.cpus, num_gpus=bundle.gpus)
-            weights = algorithm.network_state()
-            self.evaluations.append(there.remote(self.experiment, weights, env_steps, checkpoint))
+            self.tell_evaluation(wait=True)  # one at a time
+            self.evaluator.start(algorithm.network_state(), env_steps, checkpoint)
             return
         self.network.set_state(algorithm.network_state())
         with suppress(Stopped):
             self.tell(judge(self.experiment, self.network, env_steps, checkpoint, stop))
 
-    def tell_evaluations(self, wait: bool) -> None:
-        """Those that were made beside the training and are ready; with `wait`, all."""
-        if not self.evaluations:
+    def tell_evaluation(self, wait: bool) -> None:
+        """Of the one that was made beside the training, if it is ready; with `wait`, once it is."""
+        try:
+            judgement = self.evaluator.take(wait)
+        except ConnectionError as death:
+            self.screen.say(f"an evaluation is lost, its process died or found no room: {death}")
             return
-        done, self.evaluations = ray.wait(
-            self.evaluations, num_returns=len(self.evaluations), timeout=None if wait else 0
-        )
-        for evaluation in done:
-            try:
-                judgement = ray.get(evaluation)
-            except RayError as death:
-                self.screen.say(f"an evaluation died: {first_line(death)}")
-            else:
-                self.tell(judgement)
+        if judgement is not None:
+            self.tell(judgement)
 
     def tell(self, judgement: Judgement) -> None:
         """To the log, to the screen, and to who asked for reports."""

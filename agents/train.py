@@ -11,7 +11,7 @@ from typing import Any, cast
 from ray.exceptions import RayError, RayTaskError
 
 from agents.checkpoint import load_state, remove_leftovers
-from agents.cluster import ray_running, wait_for_room
+from agents.cluster import ray_running, with_room
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm
 from agents.engine.config import rllib_config
 from agents.evaluate import chosen_checkpoint, load_network
@@ -70,7 +70,7 @@ def run(folder: RunFolder, checkpoint: Path | None) -> None:
                         if too_many_faults:
                             break
                     folder.save_if_new(algorithm)
-                    folder.tell_evaluations(wait=not stop_requested())
+                    folder.tell_evaluation(wait=not stop_requested())
                     break
                 except (EnvironmentFailure, ConnectionError):
                     folder.save_if_new(algorithm)
@@ -92,8 +92,11 @@ def run(folder: RunFolder, checkpoint: Path | None) -> None:
 def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
     """RLlib's Algorithm, at the beginning or where the checkpoint was.
 
-    Raises InvalidExperiment for a checkpoint that does not fit."""
-    algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
+    Raises InvalidExperiment for a checkpoint that does not fit, ConnectionError where no env runner starts."""
+    try:
+        algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
+    except IndexError as nobody:  # RLlib takes the first runner's answer
+        raise ConnectionError("No env runner could be started; the logs of Ray's workers say why.") from nobody
     if checkpoint is not None:
         try:
             algorithm.load_checkpoint(str(checkpoint))
@@ -123,9 +126,11 @@ def recovered(folder: RunFolder, algorithm: ColumnarAlgorithm, death: RayError) 
         folder.recoveries += 1
         newest = folder.newest_checkpoint()
         folder.screen.say(f"a process died ({reason}); going on from {newest.name if newest else 'the beginning'}")
-        wait_for_room(folder.experiment)
+        smaller = with_room(folder.experiment)
+        if smaller != folder.experiment:
+            folder.screen.say(f"machines are missing; going on with {smaller.num_env_runners} env runner(s)")
         try:
-            algorithm = built(folder.experiment, newest)
+            algorithm = built(smaller, newest)
         except RayError as another:
             death = another
             continue
@@ -142,7 +147,7 @@ def advance(folder: RunFolder, algorithm: ColumnarAlgorithm, stop: Callable[[], 
     algorithm.train()
     done = algorithm.env_steps
     folder.iteration(done, iteration_metrics(algorithm, done - before, time.perf_counter() - started))
-    folder.tell_evaluations(wait=False)
+    folder.tell_evaluation(wait=False)
     evaluate_every, last = experiment.evaluate_every_env_steps, done >= experiment.total_env_steps
     if evaluate_every and (done >= evaluation_after(before, evaluate_every) or last):
         folder.evaluate(algorithm, stop)

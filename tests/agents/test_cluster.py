@@ -1,0 +1,79 @@
+"""Who holds what, and refusals before anything waits for cores or GPUs that are not there."""
+
+from dataclasses import replace
+
+import pytest
+
+from agents.algorithms.ppo import PPO
+from agents.cluster import Bundle, can_reserve, join, remote_bundles, require_room, with_room
+from agents.experiment import Experiment, InvalidExperiment, Resources
+from envs.probe import CountingConfig
+from perception.mlp import MLPConfig
+
+ALONE = Experiment(env=CountingConfig(), algo=PPO(), encoder=MLPConfig())
+SPREAD = replace(ALONE, num_env_runners=2, num_learners=1, evaluate_beside=True)
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    return lambda count: monkeypatch.setattr("agents.cluster.gpus_at_hand", lambda: count)
+
+
+def test_what_runs_in_this_process_holds_nothing_of_ray():
+    assert remote_bundles(ALONE) == []
+
+
+def test_each_process_holds_a_core(gpus):
+    gpus(0)
+    assert [(b.role, b.cpus, b.gpus) for b in remote_bundles(SPREAD)] == [
+        ("env runner", 1.0, 0.0),
+        ("env runner", 1.0, 0.0),
+        ("learner", 1.0, 0.0),
+        ("evaluator", 1.0, 0.0),
+    ]
+
+
+def test_a_learner_holds_a_gpu_where_there_is_one_unless_told_otherwise(gpus):
+    gpus(4)
+    assert remote_bundles(SPREAD)[2] == Bundle("learner", 0.0, 1.0)
+    told = Resources(env_runner_cpus=0.5, env_runner_gpus=0.25, learner_cpus=2.0, learner_gpus=0.0, evaluator_gpus=0.5)
+    runner, _, learner, evaluator = remote_bundles(replace(SPREAD, resources=told))
+    assert runner.to_ray() == {"CPU": 0.5, "GPU": 0.25}
+    assert learner.to_ray() == {"CPU": 2.0}
+    assert evaluator.to_ray() == {"CPU": 1.0, "GPU": 0.5}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_told_in_one_line_and_soon(address):
+    with pytest.raises(InvalidExperiment, match=f"No Ray cluster answers at {address}") as end:
+        join(address)
+    assert "\n" not in str(end.value)
+
+
+class TestInRay:
+    """The tests' own Ray has eight cores and no GPU."""
+
+    pytestmark = pytest.mark.usefixtures("ray_here")
+
+    def test_more_than_there_is_is_refused_in_one_line(self):
+        with pytest.raises(InvalidExperiment, match=r"9 env runner.* hold 9 cores, and Ray has 8; start fewer") as end:
+            require_room(replace(ALONE, num_env_runners=9))
+        assert "\n" not in str(end.value)
+        with pytest.raises(
+            InvalidExperiment, match=r"One process is to hold 0\.25 GPUs, and no machine has more than 0"
+        ):
+            require_room(replace(SPREAD, resources=Resources(env_runner_gpus=0.25)))
+
+    def test_shares_of_cores_make_room(self):
+        require_room(replace(ALONE, num_env_runners=16, resources=Resources(env_runner_cpus=0.5)))
+
+    def test_a_reservation_is_given_back(self):
+        for _ in range(3):
+            assert can_reserve(replace(ALONE, num_env_runners=7), seconds=30.0)
+
+    def test_a_run_goes_on_with_as_many_runners_as_find_room(self, monkeypatch):
+        monkeypatch.setattr("agents.cluster.RESERVE_SECONDS", 2.0)
+        wants = replace(SPREAD, num_envs=24, num_env_runners=12, resources=Resources(patience_seconds=0.2))
+        assert with_room(wants).num_env_runners == 6  # and a learner; seven would do, but do not divide 24
+        with pytest.raises(ConnectionError, match="no room for 1 learner"):
+            with_room(replace(wants, resources=Resources(learner_cpus=9.0, patience_seconds=0.2)))
