@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
+from ray.tune.search.sample import Domain
 
 LEARNING_TERMINATED = "learning_terminated"
 """Key of a vector environment's `info`, bool (N,): steps that the learner should treat as the
@@ -178,6 +179,11 @@ class Algorithm(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def search_space(self) -> dict[str, Domain]:
+        """Of the settings worth varying, what to draw them from."""
+        ...
 
     @property
     def algorithm_class(self) -> type: ...

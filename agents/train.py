@@ -60,7 +60,7 @@ def run(folder: RunFolder, checkpoint: Path | None) -> None:
     algorithm = built(experiment, checkpoint)
     folder.open(algorithm.env_steps)
     too_many_faults = ""
-    with stop_requests() as stop_requested:
+    with stop_requests(tell_of_the_end) as stop_requested:
         try:
             while True:
                 try:
@@ -192,10 +192,15 @@ def multiple_after(env_steps: int, every: int) -> int:
     return every * (env_steps // every + 1)
 
 
+def tell_of_the_end() -> None:
+    print("\nStopping after this update; saving. Once more ends at once.", flush=True)
+
+
 @contextmanager
-def stop_requests() -> Iterator[Any]:
-    """Ctrl-C and SIGTERM ask for an orderly end; a second Ctrl-C ends at once. Python lets only the main thread hear
-    signals."""
+def stop_requests(told: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM ask for an orderly end, which `told` is called with; a second one ends at once.
+
+    Python lets only the main thread hear signals."""
     asked = False
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -204,9 +209,9 @@ def stop_requests() -> Iterator[Any]:
     def ask(signum: int, frame: Any) -> None:
         nonlocal asked
         asked = True
-        print("\nStopping after this update; saving. Once more ends at once.", flush=True)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        told()
 
     before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -8,35 +8,68 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from tyro.conf import PositionalRequiredArgs
 
 from agents.experiment import Experiment, InvalidExperiment, require
+from agents.tune import Sweep, read_settings
 from scripts import recipes
 
 Settings = TypeVar("Settings")
 
+CHOICES = ("env", "algo", "encoder", "resume")
 TRAIN_USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoard events, videos.
-
-The first choices set the defaults of everything below:
+"""
+TUNE_USAGE = """Trains agents with many settings, a run folder each, and says which are best.
+"""
+CHOICES_USAGE = """The first choices set the defaults of everything below:
   --env NAME       an Atari game (SpaceInvaders), a robot (HalfCheetah) or a gymnasium id (CartPole-v1)
   --algo NAME      {algorithms} (default ppo)
   --encoder NAME   {encoders} (default by environment)
-  --resume RUN     go on with a run folder; its settings are then the defaults
+  --resume FOLDER  go on with what was stopped; its settings are then the defaults
 """
 
 
 def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
     """Recipe, then overrides; with --resume the saved experiment, then overrides, and its folder."""
-    rest, choices = take_choices(arguments, ("env", "algo", "encoder", "resume"))
+    rest, choices = take_choices(arguments, CHOICES)
     run_dir = Path(choices["resume"]) if "resume" in choices else None
-    if run_dir is not None:
+    experiment = parse(Experiment, rest, with_names(TRAIN_USAGE), default_experiment(choices))
+    require(
+        run_dir is None or Path(experiment.run_dir) == run_dir,
+        "--resume goes on in its own folder; leave out --run-dir.",
+    )
+    return experiment, run_dir
+
+
+def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, bool]:
+    """As `parse_experiment`, with the sweep's own settings, and whether it goes on; then nothing can be changed."""
+    rest, choices = take_choices(arguments, CHOICES)
+    experiment = default_experiment(choices)
+    if "resume" in choices:
+        require(not rest, f"--resume goes on with the sweep's own settings; leave out {' '.join(rest)}.")
+        return experiment, read_settings(Path(choices["resume"])), True
+    chosen = parse(SweepSettings, rest, with_names(TUNE_USAGE), SweepSettings(Sweep(), experiment))
+    return chosen.experiment, chosen.sweep, False
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What tune_agent.py takes, all at the top level."""
+
+    sweep: Annotated[Sweep, tyro.conf.arg(name="")]
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+
+
+def default_experiment(choices: dict[str, str]) -> Experiment:
+    """By the names that were chosen, before the other overrides."""
+    if "resume" in choices:
         require("env" not in choices and "algo" not in choices, "--resume goes on with its own --env and --algo.")
-        default = replace(load_experiment(run_dir), run_dir=str(run_dir))
+        default = replace(load_experiment(Path(choices["resume"])), run_dir=str(Path(choices["resume"])))
     else:
         with mistakes_are_the_users():
             environment = recipes.environment_named(choices.get("env", "SpaceInvaders"))
@@ -44,13 +77,12 @@ def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
     if "encoder" in choices:
         with mistakes_are_the_users():
             default = replace(default, encoder=recipes.encoder_named(choices["encoder"]))
-    usage = TRAIN_USAGE.format(algorithms=", ".join(recipes.RECIPES), encoders=", ".join(recipes.ENCODERS))
-    experiment = parse(Experiment, rest, usage, default)
-    require(
-        run_dir is None or Path(experiment.run_dir) == run_dir,
-        "--resume goes on in its own folder; leave out --run-dir.",
-    )
-    return experiment, run_dir
+    return default
+
+
+def with_names(usage: str) -> str:
+    names = CHOICES_USAGE.format(algorithms=", ".join(recipes.RECIPES), encoders=", ".join(recipes.ENCODERS))
+    return f"{usage}\n{names}"
 
 
 def parse(settings: type[Settings], arguments: list[str], usage: str, default: Settings | None = None) -> Settings:

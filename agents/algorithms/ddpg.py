@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
+from ray.tune import choice, loguniform, uniform
+from ray.tune.search.sample import Domain
 from torch import Tensor, nn
 
 from agents.algorithms.ranges import require_above, require_within
@@ -25,6 +27,15 @@ from agents.engine.off_policy import OffPolicy, OffPolicyAlgorithm, OffPolicyLea
 from agents.engine.replay import Frames, Transitions
 
 Gradients = tuple[Tensor, ...]
+SEARCH_SPACE: dict[str, Domain] = {
+    "learning_rate": loguniform(1e-4, 3e-3),
+    "batch_size": choice([64, 128, 256]),
+    "discount": choice([0.95, 0.98, 0.99]),
+    "target_rate": loguniform(1e-3, 2e-2),
+    "noise": uniform(0.05, 0.3),
+    "policy_delay": choice([1, 2]),
+}
+"""Where to look for better settings: those that rl-baselines3-zoo varies, and TD3's delay."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,10 @@ class DDPG(OffPolicy):
         require_within(self, 0.0, math.inf, "target_noise", "target_noise_limit", "noise")
         if min(self.hidden_sizes, default=0) < 1:
             raise ValueError(f"hidden_sizes must be at least one width of at least 1, not {self.hidden_sizes}.")
+
+    @property
+    def search_space(self) -> dict[str, Domain]:
+        return SEARCH_SPACE
 
     @property
     def algorithm_class(self) -> type:

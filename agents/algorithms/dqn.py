@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
+from ray.tune import choice, loguniform, uniform
+from ray.tune.search.sample import Domain
 from torch import Tensor
 
 from agents.algorithms.ranges import require_above, require_within
@@ -21,6 +23,17 @@ from agents.engine.q_network import QNetwork
 from agents.engine.replay import Frames, Transitions
 
 APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, section 4.1
+
+SEARCH_SPACE: dict[str, Domain] = {
+    "learning_rate": loguniform(1e-5, 3e-3),
+    "batch_size": choice([32, 64, 128]),
+    "discount": choice([0.95, 0.98, 0.99, 0.995]),
+    "target_update_every_env_steps": choice([250, 500, 1_000, 4_000, 10_000]),
+    "epsilon_end": uniform(0.01, 0.1),
+    "n_step": choice([1, 3, 5]),
+    "double": choice([False, True]),
+}
+"""Where to look for better settings: those that Hessel et al. 2018 and rl-baselines3-zoo vary."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,10 @@ class DQN(OffPolicy):
         require_above(self, 0.0, "max_gradient_norm", "value_limit")
         require_above(self, 1.0, "num_atoms", "num_quantiles")
         require_within(self, 0.0, 1.0, "epsilon_start", "epsilon_end", "evaluation_epsilon")
+
+    @property
+    def search_space(self) -> dict[str, Domain]:
+        return SEARCH_SPACE
 
     @property
     def algorithm_class(self) -> type:

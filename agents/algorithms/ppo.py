@@ -11,6 +11,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+from ray.tune import choice, loguniform, randint, uniform
+from ray.tune.search.sample import Domain
 from torch import Tensor
 
 from agents.algorithms.ranges import require_above, require_within
@@ -22,6 +24,17 @@ from agents.engine.module import ActorCritic
 from agents.engine.normaliser import RunningMoments
 from agents.engine.packing import Packing
 from agents.interfaces import Rollout
+
+SEARCH_SPACE: dict[str, Domain] = {
+    "learning_rate": loguniform(3e-5, 3e-3),
+    "entropy_coefficient": loguniform(1e-5, 3e-2),
+    "clip": uniform(0.1, 0.3),
+    "epochs": randint(2, 11),
+    "minibatch_size": choice([64, 128, 256]),
+    "discount": choice([0.95, 0.98, 0.99, 0.995]),
+    "gae_lambda": uniform(0.85, 1.0),
+}
+"""Where to look for better settings (after Andrychowicz et al. 2021, What Matters In On-Policy RL)."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,10 @@ class PPO:
     @property
     def name(self) -> str:
         return "ppo"
+
+    @property
+    def search_space(self) -> dict[str, Domain]:
+        return SEARCH_SPACE
 
     @property
     def algorithm_class(self) -> type:

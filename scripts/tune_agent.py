@@ -1,0 +1,37 @@
+"""Looks for better settings: python scripts/tune_agent.py --env CartPole-v1 --algo ppo --trials 16"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from agents.tune import Trial, sweep
+from scripts.cli import main_with_clear_errors, parse_sweep
+
+
+def main(arguments: list[str]) -> None:
+    experiment, settings, goes_on = parse_sweep(arguments)
+    trials = sweep(experiment, settings, goes_on)
+    if not trials:
+        return
+    print(report(trials))
+    print("The best one is a run like any other:")
+    print(f"  python scripts/evaluate_agent.py {trials[0].run} --checkpoint best")
+
+
+def report(trials: list[Trial]) -> str:
+    """A line a trial, the best one first."""
+    lines = []
+    for trial in trials:
+        mean = "no evaluation" if trial.best is None else f"mean return {trial.best:.1f}"
+        settings = ", ".join(f"{name} {shown(value)}" for name, value in trial.settings.items())
+        lines.append(f"{trial.run}: {mean}, {trial.ended} after {trial.env_steps:,} env steps; {settings}")
+    return "\n".join(lines)
+
+
+def shown(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)

@@ -1,0 +1,58 @@
+"""A sweep with a killed trial, and one that was stopped, ends with all its results."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from agents.checkpoint import finished_checkpoints
+
+ROOT = Path(__file__).parents[2]
+TRIALS = 8
+SMALL = ("--total-env-steps", "6144", "--evaluate-every-env-steps", "2048", "--evaluation-episodes", "2")
+
+
+def tune(*arguments: str, log: Path) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / "scripts" / "tune_agent.py"), *arguments]
+    with log.open("a") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output)
+
+
+def wait_for(condition, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.02)
+
+
+def test_a_killed_trial_and_a_stopped_sweep_cost_no_result(tmp_path: Path) -> None:
+    folder, log = tmp_path / "sweep", tmp_path / "log"
+    settings = ("--trials", str(TRIALS), "--at-a-time", "4", "--reduction", "2", "--vary", "learning_rate", "clip")
+    process = tune("--env", "CartPole-v1", *settings, *SMALL, "--run-dir", str(folder), log=log)
+
+    def trials_with_checkpoints() -> list[Path]:
+        return [run for run in folder.glob("trial-*") if finished_checkpoints(run / "checkpoints")]
+
+    wait_for(lambda: len(trials_with_checkpoints()) >= 2, process, log)
+    actors = [p for p in psutil.Process(process.pid).children(recursive=True) if "ImplicitFunc" in p.name()]
+    actors[0].kill()
+    wait_for(lambda: len(trials_with_checkpoints()) >= 5, process, log)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=120) == 0, log.read_text()
+    assert "Stopped and saved. Go on with:" in log.read_text()
+
+    process = tune("--resume", str(folder), log=log)
+    assert process.wait(timeout=250) == 0, log.read_text()
+    trials = json.loads((folder / "sweep.json").read_text())["trials"]
+    assert len(trials) == TRIALS, log.read_text()
+    assert all(trial["ended"] in ("whole", "early") for trial in trials), trials
+    assert [trial["best"] for trial in trials] == sorted((trial["best"] for trial in trials), reverse=True)
+    assert trials[0]["best"] > 25  # a random policy's return is 22
+    best = Path(trials[0]["run"])
+    assert json.loads((best / "best.json").read_text())["mean"] == trials[0]["best"]
+    assert (best / "experiment.json").exists()
