@@ -3,9 +3,9 @@
     python benchmarks/learning_beside_sb3.py --case dqn       # Space Invaders, 200,000 env steps
     python benchmarks/learning_beside_sb3.py --case td3       # HalfCheetah, 100,000; or ddpg, or --env Hopper
 
-Where they differ: Praxis acts in several environments at a time and learns in bfloat16 where the processor is made
-for it, and Stable-Baselines3 adds its noise to the random actions before learning starts, too. The settings are those
-for HalfCheetah, on Hopper as well.
+Where they differ: Praxis acts in 32 games at a time, of robots in one for 8 steps at a time, and learns in bfloat16
+where the processor is made for it, and Stable-Baselines3 adds its noise to the random actions before learning starts,
+too. The settings are those for HalfCheetah, on Hopper as well.
 
 Networks from the second half of each run then play whole episodes, unclipped: of DDPG and TD3 those after 60, 70, ...
 100 % of the env steps, 30 episodes each, without noise. Of DQN twenty, 10 games each, with one random action in twenty
@@ -139,7 +139,8 @@ def ours(run: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
     for checkpoint in snapshots(finished_checkpoints(run / "checkpoints"), case):
         command("evaluate_agent.py", str(run), "--checkpoint", checkpoint.name, "--episodes", str(case.episodes))
         returns[checkpoint.name] = json.loads((run / "evaluation.json").read_text())["returns"]
-    curve = [(line["env_steps"], line.get("episode/return_mean")) for line in read_progress(run / "progress.jsonl")]
+    lines = [line for line in read_progress(run / "progress.jsonl") if line["env_steps"] <= case.total_env_steps]
+    curve = [(line["env_steps"], line.get("episode/return_mean")) for line in lines]
     described = json.loads((run / "experiment.json").read_text())
     return {"returns": returns, "curve": curve} | described
 

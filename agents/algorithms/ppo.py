@@ -150,19 +150,29 @@ class PPO:
 
 
 def advantages_and_returns(rollout: Rollout, rewards: NDArray, settings: PPO) -> tuple[NDArray, NDArray]:
-    """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32.
+    """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32."""
+    advantages = sums_of_later(*errors_of_values(rollout, rewards, settings))
+    return advantages, advantages + rollout.values
+
+
+def errors_of_values(rollout: Rollout, rewards: NDArray, settings: PPO) -> tuple[NDArray, NDArray]:
+    """Temporal-difference errors, and what each keeps of the sum of those after it, both (T, N).
 
     Termination has no future; truncation has one, but not in this rollout: it is worth
     `next_values` there, and the sum of later errors is cut.
     """
     goes_on = ~rollout.terminated
     errors = rewards + settings.discount * rollout.next_values * goes_on - rollout.values
-    keeps = settings.discount * settings.gae_lambda * (goes_on & ~rollout.truncated)
-    advantages = np.empty_like(errors)
+    return errors, settings.discount * settings.gae_lambda * (goes_on & ~rollout.truncated)
+
+
+def sums_of_later(errors: NDArray, keeps: NDArray) -> NDArray:
+    """Each error (T, N) with what it keeps of the sum that follows it."""
+    sums = np.empty_like(errors)
     later = np.zeros_like(errors[0])
     for t in reversed(range(len(errors))):
-        advantages[t] = later = errors[t] + keeps[t] * later
-    return advantages, advantages + rollout.values
+        sums[t] = later = errors[t] + keeps[t] * later
+    return sums
 
 
 def ppo_loss(
@@ -219,10 +229,10 @@ class PPOLearner(ColumnarLearner):
         rewards = self.reward_model.reward(rollout)
         if self.settings.normalize_rewards:
             rewards = self._normalized(rewards, rollout)
-        advantages, returns = advantages_and_returns(rollout, rewards, self.settings)
-        self.explained_variance = explained_variance(rollout.values, returns)
         with torch.no_grad():
             observations = self.bare_network.prepare(self.to_device(rollout.observations))
+        rollout, advantages, returns = self.credit(rollout, rewards, observations)
+        self.explained_variance = explained_variance(rollout.values, returns)
         columns = {
             "actions": rollout.actions,
             "log_probs": rollout.log_probs,
@@ -231,6 +241,11 @@ class PPOLearner(ColumnarLearner):
             "returns": returns,
         }
         return {"observations": observations} | {k: self.to_device(v) for k, v in columns.items()}
+
+    def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> tuple[Rollout, NDArray, NDArray]:
+        """The rollout as the policy before this update sees it, its advantages and returns (T, N); `observations` are
+        prepared, (T * N, ...)."""
+        return rollout, *advantages_and_returns(rollout, rewards, self.settings)
 
     def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
         parameters, values = self.network(minibatch["observations"])

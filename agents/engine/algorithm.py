@@ -70,6 +70,7 @@ class ColumnarAlgorithm(Algorithm):
                 raise EnvironmentFailure(failure)
             samples += arrived
             collected = sum(sample.experience.num_envs for sample in samples)
+        samples.sort(key=lambda sample: sample.runner)
         # Those that live may have done more than their dead colleagues would have.
         parts = self._with_borders(samples)[: wanted // samples[0].experience.num_envs]
         experience = type(parts[0]).concatenate(parts)

@@ -32,6 +32,7 @@ class Sample:
     failure: str  # why there is no experience, if there is none
     environment_seconds: float
     inference_seconds: float
+    policy_version: int  # the runner's, by whose weights it acted
 
 
 class ColumnarEnvRunner(SingleAgentEnvRunner):
@@ -47,6 +48,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._faults: list[str] = []
         self._attempt = 0
+        self.policy_version = -1  # none that a learner gave it
         super().__init__(*arguments, **options)
 
     def make_env(self) -> None:
@@ -102,7 +104,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
                 self._faults.append(reason)
         # What a runner raises would not arrive: RLlib would start it again.
         told = f"All environments failed {MOST_FAILURES_IN_A_ROW} times in a row; the last time: {reason}."
-        return Sample(self._columns, self.worker_index, [], [], [], told, 0.0, 0.0)
+        return Sample(self._columns, self.worker_index, [], [], [], told, 0.0, 0.0, self.policy_version)
 
     def _sample(self, env_steps: int) -> Sample:
         """Raises EnvironmentFailure where not one environment failed, which it could be told of, but the vector."""
@@ -149,6 +151,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             "",
             environment_seconds,
             inference_seconds,
+            self.policy_version,
         )
 
     def _reset(self, env_steps: int) -> None:

@@ -18,14 +18,13 @@ from scripts import recipes
 def main(
     seconds: float = 30.0,
     algo: Literal["ddpg", "td3"] = "td3",
-    num_envs: int = 8,
     precision: Literal["auto", "bf16", "fp32"] = "auto",
 ) -> None:
     on_one_core()
     base = recipes.recipe_named(algo)(recipes.environment_named("HalfCheetah"))
     assert isinstance(base.algo, DDPG)
     settings = replace(base.algo, learning_starts_env_steps=1_000)
-    experiment = replace(base, algo=settings, num_envs=num_envs, precision=precision)
+    experiment = replace(base, algo=settings, precision=precision)
     measure_experiment(experiment, seconds)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from agents.algorithms.appo import APPO
 from agents.algorithms.ddpg import DDPG
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
@@ -44,6 +45,7 @@ ENCODERS: dict[str, type[Encoder]] = {
 }
 RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "ppo": ppo.recipe,
+    "appo": ppo.asynchronous,
     "dqn": dqn.recipe,
     "double-dqn": dqn.double,
     "rainbow": dqn.rainbow,
@@ -64,6 +66,7 @@ PLUGS: dict[str, type] = {
         TargetConfig,
         ChoiceConfig,
         PPO,
+        APPO,
         DQN,
         DDPG,
         EnvironmentReward,

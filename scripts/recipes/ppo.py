@@ -1,9 +1,10 @@
 """PPO's tuned settings by kind of environment, with where the numbers come from."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from gymnasium.spaces import Box
 
+from agents.algorithms.appo import APPO
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Environment
@@ -23,6 +24,14 @@ def recipe(environment: Environment) -> Experiment:
         return grasping(environment)
     choose = atari if images else continuous_control if continuous else classic_control
     return choose(environment)
+
+
+def asynchronous(environment: Environment) -> Experiment:
+    """The recipe with two env runners that do not wait for the learner."""
+    base = recipe(environment)
+    assert isinstance(base.algo, PPO)
+    algo = APPO(**{field.name: getattr(base.algo, field.name) for field in fields(base.algo)})
+    return replace(base, algo=algo, num_env_runners=2)
 
 
 def atari(environment: Environment) -> Experiment:

@@ -4,7 +4,7 @@ import json
 import signal
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import gymnasium
 import numpy as np
@@ -13,6 +13,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from ray.exceptions import RayActorError, RayTaskError
 
+from agents.algorithms.appo import APPO
 from agents.checkpoint import load_state
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.off_policy import OffPolicyAlgorithm
@@ -319,6 +320,19 @@ def test_two_runners_and_two_learners_train_one_policy(tmp_path):
     normaliser = final_state(run_dir)["learner"]["learner"]["rl_module"]["default_policy"]
     assert normaliser["normaliser.count"] == 640
     assert normaliser["normaliser.mean"].tolist() == [1.5, 1.0]
+
+
+def test_runners_that_do_not_wait_for_the_learner_train_one_policy(tmp_path):
+    base = tiny(tmp_path / "run", num_env_runners=2, total_env_steps=640)
+    algo = APPO(**{field.name: getattr(base.algo, field.name) for field in fields(base.algo)})
+    train(replace(base, algo=algo))
+    lines = read_progress(tmp_path / "run" / "progress.jsonl")
+    assert [line["env_steps"] for line in lines] == list(range(32, 641, 32))
+    assert lines[0]["learner/policy_lag_max"] == 0
+    assert {line["learner/policy_lag_max"] for line in lines[1:]} <= {1, 2, 3, 4}
+    assert lines[-1]["learner/samples_thrown_away"] == 0
+    normaliser = final_state(tmp_path / "run")["learner"]["learner"]["rl_module"]["default_policy"]
+    assert normaliser["normaliser.count"] == 640
 
 
 @pytest.mark.parametrize("runners", [0, 1])

@@ -13,7 +13,7 @@ from agents.interfaces import Experience
 
 def sample(runner: int, num_envs: int = 2) -> Sample:
     flags, numbers = np.zeros((3, num_envs), np.bool_), np.full((3, num_envs), runner, np.float32)
-    return Sample(Experience(numbers, numbers, numbers, flags, flags, flags), runner, [], [], [], "", 0.0, 0.0)
+    return Sample(Experience(numbers, numbers, numbers, flags, flags, flags), runner, [], [], [], "", 0.0, 0.0, 0)
 
 
 def algorithm(runners: int, rounds: list[list[int]]) -> Any:
@@ -50,4 +50,4 @@ def test_only_what_a_runner_did_right_before_is_followed(rounds: list[list[int]]
 def test_those_that_live_bring_home_as_much_as_all_and_no_more() -> None:
     experience = algorithm(3, [[1, 3], [1, 3]]).sample()
     assert experience.num_envs == 6
-    assert experience.rewards[0].tolist() == [1, 1, 3, 3, 1, 1]
+    assert experience.rewards[0].tolist() == [1, 1, 1, 1, 3, 3]

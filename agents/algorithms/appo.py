@@ -1,0 +1,82 @@
+"""Asynchronous PPO, as a difference from PPO: env runners sample while the learner learns, so the policy that acted is
+some updates old, and V-trace (Espeholt et al. 2018) corrects what is learnt from it. The clipped ratio starts, as in
+PPO, from the policy before the update, not from the one that acted (Hilton et al. 2022, decoupled)."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.algorithms.ppo import PPO, PPOLearner, errors_of_values, sums_of_later
+from agents.algorithms.ranges import require_within
+from agents.engine.asynchronous import AsynchronousAlgorithm
+from agents.interfaces import Rollout
+
+ROWS_AT_A_TIME = 1_024
+
+
+@dataclass(frozen=True)
+class APPO(PPO):
+    """PPO whose env runners do not wait for the learner; for where sampling is the bottleneck."""
+
+    max_policy_lag: int = 4
+    """Updates that a rollout's policy may be old; older rollouts are thrown away."""
+    most_weight: float = 1.0
+    """Where importance weights are cut off (V-trace's rho and c)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_within(self, 1, math.inf, "max_policy_lag", "most_weight")
+
+    @property
+    def name(self) -> str:
+        return "appo"
+
+    @property
+    def algorithm_class(self) -> type:
+        return AsynchronousAlgorithm
+
+    @property
+    def learner_class(self) -> type:
+        return APPOLearner
+
+
+def v_trace(rollout: Rollout, rewards: NDArray, weights: NDArray, settings: APPO) -> tuple[NDArray, NDArray]:
+    """Advantages, weighed for the policy that learns, and value targets, both (T, N) float32.
+
+    `weights` (T, N) say how much likelier the actions are under that policy than under the one that acted; values are
+    its critic's. With weights of 1, this is generalised advantage estimation."""
+    cut = np.minimum(weights, settings.most_weight)
+    errors, keeps = errors_of_values(rollout, rewards, settings)
+    advantages = sums_of_later(cut * errors, cut * keeps)
+    return advantages, advantages + rollout.values
+
+
+class APPOLearner(PPOLearner):
+    def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> tuple[Rollout, NDArray, NDArray]:
+        log_probs, values = self.judged(observations, self.to_device(rollout.actions), rollout.rewards.shape)
+        weights = np.exp(log_probs - rollout.log_probs)
+        self.weights_mean, self.weights_cut = float(weights.mean()), float((weights > self.settings.most_weight).mean())
+        following = np.concatenate([values[1:], rollout.next_values[-1:]])
+        # Of the observations that truncated episodes and the rollout end in there is only what the old critic said.
+        next_values = np.where(rollout.truncated, rollout.next_values, following)
+        rollout = replace(rollout, log_probs=log_probs, values=values, next_values=next_values)
+        return rollout, *v_trace(rollout, rewards, weights, self.settings)
+
+    @torch.no_grad()
+    def judged(self, observations: Tensor, actions: Tensor, shape: tuple[int, ...]) -> tuple[NDArray, NDArray]:
+        """What the policy that learns thinks: log-probabilities and values (T, N)."""
+        log_probs, values = [], []
+        for rows, taken in zip(observations.split(ROWS_AT_A_TIME), actions.split(ROWS_AT_A_TIME), strict=True):
+            parameters, value = self.bare_network(rows)
+            log_probs.append(self.bare_network.distribution.log_prob(parameters, taken))
+            values.append(value)
+        told = torch.stack([torch.cat(log_probs), torch.cat(values)]).float().cpu().numpy()
+        return told[0].reshape(shape), told[1].reshape(shape)
+
+    def after_update(self, experience: Rollout) -> dict[str, float]:
+        importance = {"importance_weight_mean": self.weights_mean, "importance_weights_cut": self.weights_cut}
+        return super().after_update(experience) | importance
