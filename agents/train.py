@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from ray.exceptions import RayError, RayTaskError
 
-from agents.checkpoint import load_state, remove_leftovers
+from agents.checkpoint import finished_checkpoints, load_state, remove_leftovers
 from agents.cluster import ray_running, with_room
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm
 from agents.engine.config import rllib_config
@@ -36,11 +36,16 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
 
 
 def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Path:
-    """Goes on from the newest checkpoint of a run, as if it had not stopped.
+    """Goes on from the newest checkpoint of a run, as if it had not stopped; from the beginning if it had none yet.
 
-    Raises InvalidExperiment if there is none, or none that can be read."""
-    checkpoint = chosen_checkpoint(path, "latest")
+    Raises InvalidExperiment if it cannot be read."""
     experiment.validate()
+    if not finished_checkpoints(path / "checkpoints"):
+        check_disk(path, experiment.checkpoint_bytes())
+        with ray_running(experiment):
+            run(RunFolder(experiment, path, saved_at=-1, report=report), checkpoint=None)
+        return path
+    checkpoint = chosen_checkpoint(path, "latest")
     remove_leftovers(path / "checkpoints")
     already = sum(file.stat().st_size for file in checkpoint.rglob("*") if file.is_file())
     check_disk(path, max(0, experiment.checkpoint_bytes() - already))
