@@ -106,7 +106,9 @@ def join(address: str) -> None:
                 runtime_env={"working_dir": str(REPOSITORY), "excludes": STAYS_HERE},
             )
     except (ConnectionError, ValueError) as silence:
-        raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
+        raise InvalidExperiment(
+            f"No Ray cluster answers at {address}, or it asks for a token: cluster/README.md has how to give it one."
+        ) from silence
 
 
 def start(processes: int) -> None:
