@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,10 @@ def remove_leftovers(checkpoints: Path) -> None:
         shutil.rmtree(leftover)
 
 
-def remove_old_checkpoints(checkpoints: Path, keep: int, best: str | None) -> None:
-    """All but the newest `keep` and the best."""
+def remove_old_checkpoints(checkpoints: Path, keep: int, spared: Collection[str | None]) -> None:
+    """All but the newest `keep` and those that are spared, by name."""
     for old in finished_checkpoints(checkpoints)[keep:]:
-        if old.name != best:
+        if old.name not in spared:
             shutil.rmtree(old)
 
 

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import ray
 import torch
-from ray.util import placement_group, remove_placement_group
+from ray.util import get_current_placement_group, placement_group, remove_placement_group
 
 from agents.experiment import Experiment, InvalidExperiment, require
 
@@ -20,6 +21,8 @@ REPOSITORY = Path(__file__).parents[1]
 STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycache__"]
 """What of the repository the other machines need not have; patterns as git's ignore files have them."""
 
+NO_GPU_UNASKED = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+"""A process that holds no GPU sees none."""
 RESERVE_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
 
@@ -68,22 +71,40 @@ def gpus_at_hand() -> int:
     return int(ray.cluster_resources().get("GPU", 0)) if ray.is_initialized() else torch.cuda.device_count()
 
 
+def settled(experiment: Experiment) -> Experiment:
+    """With what its learners hold said, so that a cluster that loses its GPUs does not make them learn on cores."""
+    learner = learner_bundle(experiment)
+    resources = replace(experiment.resources, learner_cpus=learner.cpus, learner_gpus=learner.gpus)
+    return replace(experiment, resources=resources)
+
+
+def cluster_address(experiment: Experiment) -> str:
+    """Of the cluster to join; empty where Ray is to be started here."""
+    return experiment.address or os.environ.get("RAY_ADDRESS", "")
+
+
 @contextmanager
 def ray_running(experiment: Experiment) -> Iterator[None]:
     """Joins the cluster, or starts Ray here, and leaves it in the end; where Ray runs in this process already, that is
     the one, and it goes on.
 
     Raises InvalidExperiment where no cluster answers or it has too little, ConnectionError where Ray does not start."""
+    bundles = remote_bundles(experiment)
     if ray.is_initialized():
-        require_room(experiment)
+        require_room(bundles)
         yield
         return
-    if address := experiment.address or os.environ.get("RAY_ADDRESS", ""):
+    if address := cluster_address(experiment):
         join(address)
     else:
-        start(len(remote_bundles(experiment)))
+        start(len(bundles))
     try:
-        require_room(experiment)
+        require_room(bundles)
+        require(
+            not address or can_reserve(experiment, experiment.resources.patience_seconds),
+            f"The cluster at {address} has what this run's processes hold, but not free, or not in one place; wait, or "
+            "start fewer.",
+        )
         yield
     finally:
         ray.shutdown()
@@ -103,12 +124,14 @@ def join(address: str) -> None:
                 address=address,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env={"working_dir": str(REPOSITORY), "excludes": STAYS_HERE},
+                runtime_env={"working_dir": str(REPOSITORY), "excludes": STAYS_HERE, "env_vars": NO_GPU_UNASKED},
             )
-    except (ConnectionError, ValueError) as silence:
+    except (ConnectionError, ValueError, RuntimeError) as refusal:
+        told = (str(refusal).strip() or type(refusal).__name__).splitlines()[0]
         raise InvalidExperiment(
-            f"No Ray cluster answers at {address}, or it asks for a token: cluster/README.md has how to give it one."
-        ) from silence
+            f"The Ray cluster at {address} does not let this run in: {told} If it asks for a token, cluster/README.md "
+            "has how to give it one."
+        ) from refusal
 
 
 def start(processes: int) -> None:
@@ -119,7 +142,7 @@ def start(processes: int) -> None:
         ray.init(
             address="local",
             # Actors import what this process can import, wherever it was started from.
-            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **NO_GPU_UNASKED}},
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -130,12 +153,14 @@ def start(processes: int) -> None:
         raise ConnectionError(f"Ray did not start on this machine: {str(failure).splitlines()[0]}") from failure
 
 
-def require_room(experiment: Experiment) -> None:
-    """Raises InvalidExperiment where the run's processes would wait for ever for cores or GPUs that are not there."""
-    bundles = [bundle.to_ray() for bundle in remote_bundles(experiment)]
+def require_room(bundles: list[Bundle]) -> None:
+    """Raises InvalidExperiment where so many processes would wait for ever for cores or GPUs that are not there."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    roles = Counter(bundle.role for bundle in bundles)
+    who = ", ".join(f"{count} {role}{'s' if count > 1 else ''}" for role, count in roles.items())
     for resource, noun in (("CPU", "cores"), ("GPU", "GPUs")):
-        each, per_machine = [b.get(resource, 0.0) for b in bundles], [m.get(resource, 0.0) for m in machines]
+        each = [bundle.to_ray().get(resource, 0.0) for bundle in bundles]
+        per_machine = [machine.get(resource, 0.0) for machine in machines]
         require(
             max(each, default=0.0) <= max(per_machine),
             f"One process is to hold {max(each, default=0.0):g} {noun}, and no machine has more than "
@@ -144,9 +169,7 @@ def require_room(experiment: Experiment) -> None:
         needed, has = sum(each), sum(per_machine)
         require(
             needed <= has,
-            f"{experiment.num_env_runners} env runner(s), {experiment.num_learners} learner(s) and "
-            f"{int(experiment.evaluate_beside)} evaluator(s) hold {needed:g} {noun}, and Ray has {has:g}; start fewer, "
-            "or give each less by --resources.",
+            f"{who} hold {needed:g} {noun}, and Ray has {has:g}; start fewer, or give each less by --resources.",
         )
 
 
@@ -155,7 +178,8 @@ def with_room(experiment: Experiment) -> Experiment:
     cluster lost do not come back.
 
     Raises ConnectionError where there is no room for its learners either."""
-    if can_reserve(experiment, experiment.resources.patience_seconds):
+    # A sweep's trial has room of its own, which nobody else can take, nor could it be reserved once more.
+    if get_current_placement_group() or can_reserve(experiment, experiment.resources.patience_seconds):
         return experiment
     fewer = [n for n in reversed(range(experiment.num_env_runners)) if experiment.num_envs % max(1, n) == 0]
     for runners in fewer:

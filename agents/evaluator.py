@@ -31,7 +31,10 @@ class Evaluator:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.player: Any = None
+        self.ready: Any = None
         self.under_way: ray.ObjectRef | None = None
+        self.checkpoint = ""
+        """Whose evaluation is under way."""
 
     def start(self, weights: dict[str, NDArray], env_steps: int, checkpoint: str) -> None:
         """Begins an evaluation; the one before it must have been taken."""
@@ -39,6 +42,8 @@ class Evaluator:
             bundle = evaluator_bundle(self.experiment)
             there = ray.remote(Player).options(num_cpus=bundle.cpus, num_gpus=bundle.gpus)
             self.player = there.remote(self.experiment)
+            self.ready = self.player.__ray_ready__.remote()
+        self.checkpoint = checkpoint
         self.under_way = self.player.judge.remote(weights, env_steps, checkpoint)
 
     def take(self, wait: bool) -> Judgement | None:
@@ -48,12 +53,12 @@ class Evaluator:
         if self.under_way is None or not (wait or ray.wait([self.under_way], timeout=0)[0]):
             return None
         try:
-            ray.get(self.player.__ray_ready__.remote(), timeout=self.experiment.resources.patience_seconds)
+            ray.get(self.ready, timeout=self.experiment.resources.patience_seconds)
             judgement = ray.get(self.under_way)
         except RayError as death:
             ray.kill(self.player)
             self.player = None
             raise ConnectionError(f"{type(death).__name__}") from death
         finally:
-            self.under_way = None
+            self.under_way, self.checkpoint = None, ""
         return judgement

@@ -28,7 +28,7 @@ from agents.engine.config import build_network
 from agents.evaluate import Evaluation, Judgement, Stopped, judge, read_best, write_mp4
 from agents.evaluator import Evaluator
 from agents.experiment import Experiment
-from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display
+from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress
 
 PACKAGES = ("praxis-rl", "ray", "torch", "gymnasium", "ale-py", "numpy")
 
@@ -90,16 +90,25 @@ class RunFolder:
         self.saved_at, algorithm.last_checkpoint = algorithm.env_steps, path.absolute()
         self.recoveries = 0
         # By the name on the disk: until it says otherwise, the best is the one that it was.
-        remove_old_checkpoints(self.checkpoints, self.experiment.keep_checkpoints, read_best(self.path)["checkpoint"])
+        spared = (read_best(self.path)["checkpoint"], self.evaluator.checkpoint)
+        remove_old_checkpoints(self.checkpoints, self.experiment.keep_checkpoints, spared)
         return path
 
     def save_if_new(self, algorithm: ColumnarAlgorithm) -> None:
         if self.saved_at != algorithm.env_steps:
             self.save(algorithm)
 
+    def lacks_evaluation(self, env_steps: int) -> bool:
+        """Whether one was due with the newest checkpoint, after so many env steps, but a kill or a stop came first."""
+        experiment, lines = self.experiment, read_progress(self.path / "progress.jsonl")
+        steps = sorted({line["env_steps"] for line in lines if line["env_steps"] < env_steps})
+        due = evaluation_is_due(experiment, steps[-1] if steps else 0, env_steps)
+        return due and not any(EVALUATION_RETURN_MEAN in line for line in lines if line["env_steps"] == env_steps)
+
     def evaluate(self, algorithm: ColumnarAlgorithm, stop: Callable[[], bool]) -> None:
         """A checkpoint with its evaluation and film; none of it touches the training's randomness."""
-        env_steps, checkpoint = algorithm.env_steps, self.save(algorithm).name
+        self.save_if_new(algorithm)
+        env_steps, checkpoint = algorithm.env_steps, checkpoint_name(algorithm.env_steps)
         if self.experiment.evaluate_beside:
             self.tell_evaluation(wait=True)  # one at a time
             self.evaluator.start(algorithm.network_state(), env_steps, checkpoint)
@@ -145,6 +154,22 @@ class RunFolder:
         write_mp4(path, judgement.frames, judgement.frames_per_second)
         self.log.video(judgement.env_steps, judgement.frames, judgement.frames_per_second)
         return f"video {path}"
+
+
+def evaluation_is_due(experiment: Experiment, before: int, done: int) -> bool:
+    """Whether between these env steps one is: at a tenth of the interval, so that a newcomer sees something happen, at
+    its multiples, resumed or not, and at the end."""
+    every = experiment.evaluate_every_env_steps
+    if not every:
+        return False
+    first = max(1, every // 10)
+    due = first if before < first else multiple_after(before, every)
+    return done >= due or done >= experiment.total_env_steps
+
+
+def multiple_after(env_steps: int, every: int) -> int:
+    """The next multiple of an interval: the same for a run that was resumed in between."""
+    return every * (env_steps // every + 1)
 
 
 def evaluation_metrics(result: Evaluation) -> dict[str, float]:

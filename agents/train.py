@@ -11,14 +11,22 @@ from typing import Any, cast
 from ray.exceptions import RayError, RayTaskError
 
 from agents.checkpoint import finished_checkpoints, load_state, remove_leftovers
-from agents.cluster import ray_running, with_room
+from agents.cluster import ray_running, settled, with_room
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm
 from agents.engine.config import rllib_config
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, require
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import Display, episode_metrics, memory_metrics, speed_metrics
-from agents.run_folder import Report, RunFolder, default_run_dir, first_line, to_nobody
+from agents.run_folder import (
+    Report,
+    RunFolder,
+    default_run_dir,
+    evaluation_is_due,
+    first_line,
+    multiple_after,
+    to_nobody,
+)
 
 MOST_RECOVERIES = 3
 
@@ -39,6 +47,7 @@ def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Pa
     """Goes on from the newest checkpoint of a run, as if it had not stopped; from the beginning if it had none yet.
 
     Raises InvalidExperiment if it cannot be read."""
+    require(not (path / "sweep.json").exists(), f"{path} is a sweep: python scripts/tune_agent.py --resume {path}")
     experiment.validate()
     if not finished_checkpoints(path / "checkpoints"):
         check_disk(path, experiment.checkpoint_bytes())
@@ -51,24 +60,39 @@ def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Pa
     check_disk(path, max(0, experiment.checkpoint_bytes() - already))
     load_network(experiment, checkpoint)  # so that a checkpoint that does not fit is told of now
     done = load_state(checkpoint)["env_steps"]
+    folder = RunFolder(experiment, path, saved_at=done, report=report)
     require(
-        done < experiment.total_env_steps,
+        done < experiment.total_env_steps or folder.lacks_evaluation(done),
         f"{path} has all its {done:,} env steps; to go on, raise --total-env-steps.",
     )
     with ray_running(experiment):
-        run(RunFolder(experiment, path, saved_at=done, report=report), checkpoint)
+        run(folder, checkpoint)
     return path
 
 
+def is_complete(experiment: Experiment, path: Path) -> bool:
+    """Whether a run has all its env steps and its last evaluation."""
+    finished = finished_checkpoints(path / "checkpoints")
+    if not finished:
+        return False
+    done = load_state(finished[0])["env_steps"]
+    folder = RunFolder(experiment, path, saved_at=done, report=to_nobody)
+    return done >= experiment.total_env_steps and not folder.lacks_evaluation(done)
+
+
 def run(folder: RunFolder, checkpoint: Path | None) -> None:
-    experiment = folder.experiment
+    experiment = settled(folder.experiment)
     algorithm = built(experiment, checkpoint)
+    missed = checkpoint is not None and folder.lacks_evaluation(algorithm.env_steps)
     folder.open(algorithm.env_steps)
     too_many_faults = ""
     with stop_requests(tell_of_the_end) as stop_requested:
         try:
             while True:
                 try:
+                    if missed:
+                        missed = False
+                        folder.evaluate(algorithm, stop_requested)
                     while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
                         advance(folder, algorithm, stop_requested)
                         too_many_faults = tell_faults(algorithm, experiment.most_environment_faults, folder.screen)
@@ -81,7 +105,7 @@ def run(folder: RunFolder, checkpoint: Path | None) -> None:
                     folder.save_if_new(algorithm)
                     raise
                 except RayError as death:
-                    algorithm = recovered(folder, algorithm, death)
+                    algorithm = recovered(folder, experiment, algorithm, death)
         finally:
             folder.close()
             algorithm.stop()
@@ -111,7 +135,9 @@ def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
     return algorithm
 
 
-def recovered(folder: RunFolder, algorithm: ColumnarAlgorithm, death: RayError) -> ColumnarAlgorithm:
+def recovered(
+    folder: RunFolder, experiment: Experiment, algorithm: ColumnarAlgorithm, death: RayError
+) -> ColumnarAlgorithm:
     """The run as it was at its newest checkpoint, or at its beginning, after a process of it has died.
 
     Raises what ended it where that was no death, ConnectionError where it dies again and again, or where the machines
@@ -131,8 +157,8 @@ def recovered(folder: RunFolder, algorithm: ColumnarAlgorithm, death: RayError) 
         folder.recoveries += 1
         newest = folder.newest_checkpoint()
         folder.screen.say(f"a process died ({reason}); going on from {newest.name if newest else 'the beginning'}")
-        smaller = with_room(folder.experiment)
-        if smaller != folder.experiment:
+        smaller = with_room(experiment)
+        if smaller != experiment:
             folder.screen.say(f"machines are missing; going on with {smaller.num_env_runners} env runner(s)")
         try:
             algorithm = built(smaller, newest)
@@ -153,8 +179,7 @@ def advance(folder: RunFolder, algorithm: ColumnarAlgorithm, stop: Callable[[], 
     done = algorithm.env_steps
     folder.iteration(done, iteration_metrics(algorithm, done - before, time.perf_counter() - started))
     folder.tell_evaluation(wait=False)
-    evaluate_every, last = experiment.evaluate_every_env_steps, done >= experiment.total_env_steps
-    if evaluate_every and (done >= evaluation_after(before, evaluate_every) or last):
+    if evaluation_is_due(experiment, before, done):
         folder.evaluate(algorithm, stop)
     elif done >= multiple_after(before, experiment.checkpoint_every_env_steps):
         folder.save(algorithm)
@@ -186,17 +211,6 @@ def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: flo
     )
 
 
-def evaluation_after(env_steps: int, every: int) -> int:
-    """At a tenth of the interval, so that a newcomer sees something happen, then at its multiples, resumed or not."""
-    first = max(1, every // 10)
-    return first if env_steps < first else multiple_after(env_steps, max(1, every))
-
-
-def multiple_after(env_steps: int, every: int) -> int:
-    """The next multiple of an interval: the same for a run that was resumed in between."""
-    return every * (env_steps // every + 1)
-
-
 def tell_of_the_end() -> None:
     print("\nStopping after this update; saving. Once more ends at once.", flush=True)
 
@@ -214,9 +228,9 @@ def stop_requests(told: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     def ask(signum: int, frame: Any) -> None:
         nonlocal asked
         asked = True
+        told()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        told()
 
     before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

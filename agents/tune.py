@@ -12,27 +12,30 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
-from ray.tune.search.sample import Categorical, Domain
+from ray.tune.search.sample import Categorical, Domain, Float, Integer
 
-from agents.checkpoint import checkpoint_name, finished_checkpoints, link_or_copy, write_durably
-from agents.cluster import ray_running, remote_bundles
+from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, remove_leftovers, write_durably
+from agents.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.evaluate import read_best
 from agents.experiment import Experiment, InvalidExperiment, check_new_folder, require
 from agents.metrics import EVALUATION_RETURN_MEAN
-from agents.run_folder import default_run_dir
-from agents.train import resume, stop_requests, train
+from agents.run_folder import default_run_dir, first_line
+from agents.train import is_complete, resume, stop_requests, train
 
 ENV_STEPS = "env_steps"
 MOST_RETRIES = 3
 SWEEP = "sweep.json"
-POINTER = "checkpoint.json"
-"""What Tune keeps of a checkpoint: where it is."""
+ORIGIN = "origin.json"
+"""Beside a checkpoint that Tune keeps: whose it is, and what it was worth."""
+FIXED_IN_A_RUN = ("n_step",)
+"""What a replay was collected for, which PBT cannot change under way."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Sweep:
     """Most trials at a time; 0 as many as the machines hold."""
     cpus_per_trial: float = 1.0
     """Cores that each trial holds, besides those of its env runners and learners."""
+    gpus_per_trial: float = 0.0
+    """GPUs, or the share of one, that each trial holds, where it has no learners apart."""
     scheduler: Literal["asha", "pbt"] = "asha"
     """asha ends the poorer trials early (Li et al. 2020), and Optuna proposes what the next ones try. pbt lets the
     poorer ones go on from the better ones' weights, with settings near to theirs (Jaderberg et al. 2017)."""
@@ -88,6 +93,7 @@ def sweep(experiment: Experiment, settings: Sweep, goes_on: bool = False) -> lis
         check_new_folder(folder)
     quiet_tune()
     with ray_running(experiment):
+        require_room(held(experiment, settings))
         folder.mkdir(parents=True, exist_ok=True)
         write_durably(folder / "experiment.json", json.dumps({"experiment": experiment.to_json()}, indent=2).encode())
         write_sweep(folder, settings, [])
@@ -127,8 +133,11 @@ def read_settings(folder: Path) -> Sweep:
 def search_space(experiment: Experiment, settings: Sweep) -> dict[str, Domain]:
     """What is varied: by name of the algorithm's settings."""
     space: Mapping[str, Domain] = experiment.algo.search_space
+    if settings.scheduler == "pbt":
+        space = {name: domain for name, domain in space.items() if name not in FIXED_IN_A_RUN}
     unknown = [name for name in settings.vary if name not in space]
-    require(not unknown, f"{', '.join(unknown)} cannot be varied; of {experiment.algo.name} can: {', '.join(space)}.")
+    can = f"of {experiment.algo.name} with {settings.scheduler} can: {', '.join(space)}."
+    require(not unknown, f"{', '.join(unknown)} cannot be varied; {can}")
     return {name: space[name] for name in settings.vary or space}
 
 
@@ -168,6 +177,7 @@ def new_tuner(experiment: Experiment, settings: Sweep, space: dict[str, Domain],
             name="tune",
             storage_path=str(folder.absolute()),
             failure_config=tune.FailureConfig(max_failures=MOST_RETRIES),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             callbacks=[Told()],
             verbose=0,
         ),
@@ -178,7 +188,12 @@ def scheduler(experiment: Experiment, settings: Sweep, space: dict[str, Domain])
     every = experiment.evaluate_every_env_steps
     if settings.scheduler == "pbt":
         return PopulationBasedTraining(
-            time_attr=ENV_STEPS, perturbation_interval=every, hyperparam_mutations=dict(space), log_config=False
+            time_attr=ENV_STEPS,
+            perturbation_interval=every,
+            # Of a list it takes a neighbour; what it multiplies may leave the space.
+            hyperparam_mutations={n: d.categories if isinstance(d, Categorical) else d for n, d in space.items()},
+            custom_explore_fn=partial(clipped, space=space),
+            log_config=False,
         )
     return ASHAScheduler(
         time_attr=ENV_STEPS,
@@ -186,6 +201,17 @@ def scheduler(experiment: Experiment, settings: Sweep, space: dict[str, Domain])
         max_t=experiment.total_env_steps,
         reduction_factor=settings.reduction,
     )
+
+
+def clipped(config: dict[str, Any], space: Mapping[str, Domain]) -> dict[str, Any]:
+    """Settings moved into the space's bounds."""
+    inside = dict(config)
+    for name, domain in space.items():
+        if isinstance(domain, Integer):
+            inside[name] = int(min(max(config[name], domain.lower), domain.upper - 1))
+        elif isinstance(domain, Float):
+            inside[name] = float(min(max(config[name], domain.lower), domain.upper))
+    return inside
 
 
 def stopped_tuner(experiment: Experiment, settings: Sweep, folder: Path) -> tune.Tuner:
@@ -199,47 +225,69 @@ def stopped_tuner(experiment: Experiment, settings: Sweep, folder: Path) -> tune
 
 def trainable(experiment: Experiment, settings: Sweep, folder: Path) -> Any:
     """What Tune runs as a trial, with the cores and GPUs that it holds."""
-    holds = [{"CPU": settings.cpus_per_trial}, *(bundle.to_ray() for bundle in remote_bundles(experiment))]
-    function = tune.with_parameters(trial, experiment=experiment, folder=str(folder.absolute()))
+    shares = settings.scheduler == "pbt"
+    function = tune.with_parameters(trial, experiment=experiment, shares=shares, folder=str(folder.absolute()))
+    holds = [bundle.to_ray() for bundle in held(experiment, settings)]
     return tune.with_resources(function, tune.PlacementGroupFactory(holds))
 
 
-def trial(config: dict[str, Any], experiment: Experiment, folder: str) -> None:
-    """One trial, in a process of its own: from the beginning, or from the checkpoint that Tune or its folder has."""
-    run = Path(folder) / trial_name(tune.get_context().get_trial_id())
+def held(experiment: Experiment, settings: Sweep) -> list[Bundle]:
+    """By one trial's processes."""
+    return [Bundle("trial", settings.cpus_per_trial, settings.gpus_per_trial), *remote_bundles(experiment)]
+
+
+def trial(config: dict[str, Any], experiment: Experiment, shares: bool, folder: str) -> None:
+    """One trial, in a process of its own: from the beginning, from where its folder stands, or from what Tune has of
+    another trial. With `shares`, others may go on from its checkpoints."""
+    name = trial_name(tune.get_context().get_trial_id())
+    run = Path(folder) / name
     mine = replace(with_settings(experiment, config), run_dir=str(run))
     if (kept := tune.get_checkpoint()) is not None:
-        with kept.as_directory() as pointer:
-            take_over(Path(json.loads((Path(pointer) / POINTER).read_text())), run)
-    if not finished_checkpoints(run / "checkpoints"):
-        shutil.rmtree(run, ignore_errors=True)  # it died before it had saved anything
-        train(mine, to_tune)
-    elif finished_checkpoints(run / "checkpoints")[0].name < checkpoint_name(mine.total_env_steps):
-        resume(mine, run, to_tune)
+        with kept.as_directory() as theirs:
+            if json.loads((Path(theirs) / ORIGIN).read_text())["trial"] != name:
+                take_over(Path(theirs), run)
+    report = to_tune_with_checkpoint if shares else to_tune
+    if not (run / "experiment.json").exists():
+        train(mine, report)
+    elif not is_complete(mine, run):
+        resume(mine, run, report)
 
 
 def to_tune(env_steps: int, metrics: dict[str, float], checkpoint: Path) -> None:
     """Reports an evaluation; here Tune ends trials."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / POINTER).write_text(json.dumps(str(checkpoint.absolute())))
+    tune.report({ENV_STEPS: env_steps, **metrics})
+
+
+def to_tune_with_checkpoint(env_steps: int, metrics: dict[str, float], checkpoint: Path) -> None:
+    """The same, with the checkpoint and what it was worth, for Tune to keep and to give to other trials."""
+    run = checkpoint.parents[1]
+    with tempfile.TemporaryDirectory(dir=run) as folder:
+        linked(checkpoint, Path(folder) / checkpoint.name)
+        origin = {"trial": run.name, "checkpoint": checkpoint.name, "mean": metrics[EVALUATION_RETURN_MEAN]}
+        (Path(folder) / ORIGIN).write_text(json.dumps(origin))
         tune.report({ENV_STEPS: env_steps, **metrics}, checkpoint=tune.Checkpoint.from_directory(folder))
 
 
-def take_over(checkpoint: Path, run: Path) -> None:
-    """Another trial's checkpoint takes the place of a run's own, and of the evaluations by which it knew its best."""
-    if checkpoint.parent == run / "checkpoints":
-        return
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    (run / "best.json").unlink(missing_ok=True)
-    shutil.copytree(
-        checkpoint,
-        run / "checkpoints" / checkpoint.name,
-        copy_function=lambda source, target: link_or_copy(Path(source), Path(target)),
-    )
+def take_over(theirs: Path, run: Path) -> None:
+    """What Tune has of another trial takes the place of a run's own checkpoints, and of the best of them."""
+    origin = json.loads((theirs / ORIGIN).read_text())
+    beside = run / "checkpoints" / f"{TEMPORARY}{origin['checkpoint']}"
+    remove_leftovers(run / "checkpoints")
+    linked(theirs / origin["checkpoint"], beside)
+    for own in finished_checkpoints(run / "checkpoints"):
+        shutil.rmtree(own)
+    beside.replace(run / "checkpoints" / origin["checkpoint"])
+    best = {"checkpoint": origin["checkpoint"], "mean": origin["mean"]}
+    write_durably(run / "best.json", json.dumps(best).encode())
+
+
+def linked(folder: Path, copy: Path) -> None:
+    """The same files under another name."""
+    shutil.copytree(folder, copy, copy_function=lambda source, target: link_or_copy(Path(source), Path(target)))
 
 
 def trial_name(trial_id: str) -> str:
-    """Tune's ids end in the trial's number."""
+    """Tune's ids end in the trial's number, or are, with Optuna, eight letters and digits."""
     return f"trial-{trial_id.rpartition('_')[2]}"
 
 
@@ -248,7 +296,7 @@ def ended(folder: Path, path: str, config: dict[str, Any], error: Exception | No
     best = read_best(run)
     newest = next(iter(finished_checkpoints(run / "checkpoints")), None)
     done = int(newest.name.removeprefix("step-")) if newest else 0
-    how = str(error).strip().splitlines()[-1] if error else "whole" if done >= experiment.total_env_steps else "early"
+    how = first_line(error) if error else "whole" if done >= experiment.total_env_steps else "early"
     return Trial(str(run), config, best["mean"] if best["checkpoint"] else None, done, how)
 
 
@@ -265,6 +313,8 @@ class Told(tune.Callback):
 
 def ask_tune_to_stop() -> None:
     print("\nStopping; saving. Once more ends at once.", flush=True)
+    if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        raise KeyboardInterrupt  # Tune has not begun
     signal.raise_signal(signal.SIGUSR1)  # Tune's own request for an orderly end
 
 

@@ -84,8 +84,7 @@ class Run:
             self.finished.append(played(self.path))
             self.path.rename(self.path.with_name(f"{self.path.name}-finished-{len(self.finished)}"))
         elif self.process is not None and self.process.returncode > 0:
-            self.lost.append(f"exit code {self.process.returncode}: {last_line(self.log)}")
-            self.path.rename(self.path.with_name(f"{self.path.name}-lost-{len(self.lost)}"))
+            self.note_loss(f"exit code {self.process.returncode}: {last_line(self.log)}")
         self.start()
 
     def kill(self, victim: str) -> bool:
@@ -113,15 +112,16 @@ class Run:
         goes_on_from = {"command": lambda: saved, "env runner": lambda: before[-1] if before else 0}.get(
             victim, lambda: self.recovered_from(recoveries)
         )
-        deadline = time.monotonic() + GOES_ON_WITHIN_SECONDS
-        while self.alive() and not self.is_beyond(goes_on_from()):
+        deadline, lost = time.monotonic() + GOES_ON_WITHIN_SECONDS, ""
+        while self.alive() and not self.is_beyond(goes_on_from()) and not lost:
             if time.monotonic() > deadline:
-                self.lost.append(f"after the {victim}'s death it did not go on: {last_line(self.log)}")
-                self.stop()
-                self.path.rename(self.path.with_name(f"{self.path.name}-lost-{len(self.lost)}"))
-                self.process = None
-                return
+                lost = "it did not go on"
             time.sleep(0.05)
+        if self.process is not None and (self.process.poll() or 0) > 0:
+            lost = f"exit code {self.process.returncode}"
+        if lost:
+            self.note_loss(f"{lost} after the {victim}'s death: {last_line(self.log)}")
+            return
         now, origin = self.steps(), goes_on_from()
         if now != sorted(set(now)):
             self.miscounted.append(f"after the {victim}'s death: {now}")
@@ -129,6 +129,12 @@ class Run:
             self.resumed += 1
             if origin not in now:
                 self.miscounted.append(f"the checkpoint has {origin} env steps, the run went on with {now}")
+
+    def note_loss(self, how: str) -> None:
+        self.stop()
+        self.lost.append(how)
+        self.path.rename(self.path.with_name(f"{self.path.name}-lost-{len(self.lost)}"))
+        self.process = None
 
     def is_beyond(self, env_steps: int | None) -> bool:
         now = self.steps()
@@ -155,11 +161,10 @@ class Run:
                 added = load_state(newest / "replay-0")["added"]
                 if added * num_envs != done:
                     self.corrupt.append(f"{newest}: {added} x {num_envs} steps in the replay, {done} env steps")
-        except FileNotFoundError:  # a run that lives has written a newer one and removed this one
-            return self.saved_env_steps()
         except ValueError as damage:
-            if newest.exists():
-                self.corrupt.append(str(damage))
+            if not newest.exists():  # a run that lives has written newer ones and removed this one
+                return self.saved_env_steps()
+            self.corrupt.append(str(damage))
             return 0
         return done
 

@@ -51,7 +51,8 @@ def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, bool]:
     rest, choices = take_choices(arguments, CHOICES)
     experiment = default_experiment(choices)
     if "resume" in choices:
-        require(not rest, f"--resume goes on with the sweep's own settings; leave out {' '.join(rest)}.")
+        changes = [*(["--encoder"] if "encoder" in choices else []), *rest]
+        require(not changes, f"--resume goes on with the sweep's own settings; leave out {' '.join(changes)}.")
         return experiment, read_settings(Path(choices["resume"])), True
     chosen = parse(SweepSettings, rest, with_names(TUNE_USAGE), SweepSettings(Sweep(), experiment))
     return chosen.experiment, chosen.sweep, False

@@ -178,14 +178,17 @@ class ColumnarAlgorithm(Algorithm):
     def _count(self, samples: list[Sample], experience: Experience) -> None:
         self.env_steps += experience.env_steps()
         for sample in samples:
-            self.episodes += len(sample.episode_returns)
-            self.recent_returns.extend(sample.episode_returns)
-            self.recent_lengths.extend(sample.episode_lengths)
-            self.faults += sample.faults
-            self.faults_in_all += len(sample.faults)
-            self._faults_at.extend([self.env_steps] * len(sample.faults))
+            self._count_episodes(sample)
         self.metrics.log_value((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), self.env_steps, window=1)
         if self.recent_returns:
             mean_return, mean_length = np.mean(self.recent_returns), np.mean(self.recent_lengths)
             self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), mean_return, window=1)
             self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN), mean_length, window=1)
+
+    def _count_episodes(self, sample: Sample) -> None:
+        self.episodes += len(sample.episode_returns)
+        self.recent_returns.extend(sample.episode_returns)
+        self.recent_lengths.extend(sample.episode_lengths)
+        self.faults += sample.faults
+        self.faults_in_all += len(sample.faults)
+        self._faults_at.extend([self.env_steps] * len(sample.faults))

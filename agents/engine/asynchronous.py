@@ -3,6 +3,7 @@ learns from what they brought before."""
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ SAMPLING = "sample"
 class AsynchronousAlgorithm(ColumnarAlgorithm):
     """An update learns from as much as a synchronous one, of whichever runners brought it.
 
-    A sample's policy lag is how many updates the learner has made since the weights that acted in it; samples that lag
-    by more than the algorithm's `max_policy_lag` are thrown away. Without runners of its own it is synchronous."""
+    A sample's policy lag is how many updates the learner has made since the weights that acted in it. What lags by more
+    than the algorithm's `max_policy_lag` is thrown away, but for the episodes that ended in it. Without runners of its
+    own it is synchronous."""
 
     def setup(self, config: Any) -> None:
         self.updates = 0
@@ -29,6 +31,8 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
         """Of the samples in the next update."""
         self._weights: Any = None
         self._arrived: deque[Sample] = deque()
+        self._missed: set[int] = set()
+        """Runners whose last sample was thrown away."""
         super().setup(config)
 
     def sample(self) -> Any:
@@ -66,11 +70,20 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
         while self._arrived:
             sample = self._arrived.popleft()
             lag = self.updates - sample.policy_version
-            if lag <= self.config.learner_config_dict["algorithm"].max_policy_lag:
+            if sample.failure or lag <= self.config.learner_config_dict["algorithm"].max_policy_lag:
                 self.lags.append(lag)
-                return [sample]
+                return [self._after_what_was_kept(sample)]
             self.thrown_away += 1
+            self._missed.add(sample.runner)
+            self._count_episodes(sample)
         return []
+
+    def _after_what_was_kept(self, sample: Sample) -> Sample:
+        """Where its runner's sample before was thrown away, it follows from nothing that the learner has seen."""
+        if sample.runner not in self._missed:
+            return sample
+        self._missed.remove(sample.runner)
+        return replace(sample, experience=sample.experience.set_apart())
 
     def _wait_for_runners(self) -> list[Sample]:
         """Nothing has arrived: all of it was too old, or nobody lives."""

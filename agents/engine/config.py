@@ -8,7 +8,7 @@ import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from agents.cluster import env_runner_bundle, learner_bundle
+from agents.cluster import cluster_address, env_runner_bundle, learner_bundle
 from agents.experiment import Experiment
 
 ENVIRONMENT_NAME = "praxis"
@@ -57,7 +57,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
         .learners(
             num_learners=learners,
             num_cpus_per_learner=share(learner.cpus),
-            num_gpus_per_learner=learner.gpus if learners else torch.cuda.device_count() and 1,
+            num_gpus_per_learner=learner.gpus if learners else min(learner.gpus, torch.cuda.device_count()),
         )
         .training(
             train_batch_size_per_learner=experiment.num_envs * algorithm.rollout_length // max(1, learners),
@@ -84,7 +84,7 @@ def threads(experiment: Experiment, cpus: float | None, processes: int, beside: 
     may use, and its share of this one, but for what stands `beside`."""
     if cpus is not None:
         return max(1, round(cpus))
-    return 1 if experiment.address else max(1, ((os.cpu_count() or 1) - beside) // max(1, processes))
+    return 1 if cluster_address(experiment) else max(1, ((os.cpu_count() or 1) - beside) // max(1, processes))
 
 
 def share(cpus: float) -> Any:

@@ -194,7 +194,7 @@ def names(folder: Path) -> list[str]:
 
 def write(folder: Path, steps: int, keep: int = 10, best: str | None = None) -> Path:
     path = write_checkpoint(folder, checkpoint_name(steps), saver(steps))
-    remove_old_checkpoints(folder, keep, best)
+    remove_old_checkpoints(folder, keep, (best, None))
     return path
 
 

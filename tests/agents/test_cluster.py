@@ -56,16 +56,16 @@ class TestInRay:
     pytestmark = pytest.mark.usefixtures("ray_here")
 
     def test_more_than_there_is_is_refused_in_one_line(self):
-        with pytest.raises(InvalidExperiment, match=r"9 env runner.* hold 9 cores, and Ray has 8; start fewer") as end:
-            require_room(replace(ALONE, num_env_runners=9))
+        with pytest.raises(InvalidExperiment, match=r"9 env runners hold 9 cores, and Ray has 8; start fewer") as end:
+            require_room(remote_bundles(replace(ALONE, num_env_runners=9)))
         assert "\n" not in str(end.value)
         with pytest.raises(
             InvalidExperiment, match=r"One process is to hold 0\.25 GPUs, and no machine has more than 0"
         ):
-            require_room(replace(SPREAD, resources=Resources(env_runner_gpus=0.25)))
+            require_room(remote_bundles(replace(SPREAD, resources=Resources(env_runner_gpus=0.25))))
 
     def test_shares_of_cores_make_room(self):
-        require_room(replace(ALONE, num_env_runners=16, resources=Resources(env_runner_cpus=0.5)))
+        require_room(remote_bundles(replace(ALONE, num_env_runners=16, resources=Resources(env_runner_cpus=0.5))))
 
     def test_a_reservation_is_given_back(self):
         for _ in range(3):

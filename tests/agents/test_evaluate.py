@@ -22,12 +22,14 @@ from agents.engine.config import build_network
 from agents.engine.distributions import distribution_for
 from agents.evaluate import (
     Evaluation,
+    Stopped,
     act,
     bootstrap_interval,
     chosen_checkpoint,
     device_of,
     evaluate,
     interquartile_mean,
+    judge,
     load_network,
     record,
     write_mp4,
@@ -253,6 +255,21 @@ def test_a_film_ends_after_the_most_steps() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (15, 17), (210, 160), (400, 601)])
+def test_episodes_and_films_end_soon_after_somebody_asks_for_the_end() -> None:
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 2
+
+    experiment = Experiment(env=CountingConfig(length=1_000), algo=PPO(), encoder=MLPConfig())
+    with pytest.raises(Stopped):
+        judge(experiment, build_network(experiment), 1, "step-1", stop)
+    assert len(asked) == 3
+    with pytest.raises(Stopped):
+        record(experiment, build_network(experiment), seed=1, deterministic=True, most_steps=9, stop=stop)
+
+
 def test_a_written_film_can_be_read_back(tmp_path: Path, height: int, width: int) -> None:
     frames = np.zeros((12, height, width, 3), np.uint8)
     frames[6:, :, :, 0] = 255  # black, then red

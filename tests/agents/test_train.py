@@ -21,7 +21,8 @@ from agents.evaluate import chosen_checkpoint
 from agents.experiment import InvalidExperiment
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import read_progress
-from agents.train import multiple_after, resume, train
+from agents.run_folder import multiple_after
+from agents.train import resume, train
 from envs.classic import ClassicConfig
 from envs.probe import FlawedConfig
 from scripts.recipes import recipe_named
@@ -289,6 +290,38 @@ def test_what_a_stopped_run_had_done_is_saved_to_the_step(tmp_path):
     stop_after_lines(run_dir, 3)
     train(tiny(run_dir, checkpoint_every_env_steps=10**6))
     assert final_state(run_dir)["env_steps"] == read_progress(run_dir / "progress.jsonl")[-1]["env_steps"] < 320
+
+
+def test_an_evaluation_that_a_kill_cost_is_made_up_for(tmp_path):
+    run_dir = tmp_path / "run"
+    experiment = tiny(run_dir, evaluate_every_env_steps=160)
+    train(experiment)
+    progress = run_dir / "progress.jsonl"
+    lines = progress.read_text().splitlines()
+    assert json.loads(lines[-1])["env_steps"] == 320
+    assert "evaluation/return_mean" in lines[-1]
+    progress.write_text("".join(f"{line}\n" for line in lines[:-1]))
+    resume(experiment, run_dir)
+    made_up_for = json.loads(progress.read_text().splitlines()[-1])
+    assert made_up_for | {"time": 0} == json.loads(lines[-1]) | {"time": 0}
+    with pytest.raises(InvalidExperiment, match="has all its 320 env steps"):
+        resume(experiment, run_dir)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_beginning(uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "experiment.json").write_text("{}")
+    (run_dir / "progress.jsonl").write_text('{"env_steps": 32, "learner/loss": 9.0}\n')
+    resume(tiny(run_dir), run_dir)
+    assert_same(final_state(uninterrupted), final_state(run_dir))
+    assert losses(uninterrupted) == losses(run_dir)
+
+
+def test_a_sweep_is_no_run_to_resume(tmp_path):
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(InvalidExperiment, match=r"is a sweep: python scripts/tune_agent\.py --resume"):
+        resume(tiny(tmp_path), tmp_path)
 
 
 def test_a_finished_run_says_so_and_goes_on_with_more_steps(tmp_path):

@@ -1,7 +1,9 @@
 """Sweeps: what is varied, what is refused before anything starts, and how one trial goes on from another's weights."""
 
-import json
+import random
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from ray.tune.search.sample import Categorical
@@ -10,7 +12,17 @@ from agents import tune
 from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state, save_state
 from agents.evaluate import read_best
 from agents.experiment import InvalidExperiment
-from agents.tune import Sweep, extremes, read_settings, search_space, sweep, take_over, with_settings
+from agents.metrics import EVALUATION_RETURN_MEAN
+from agents.tune import (
+    Sweep,
+    extremes,
+    read_settings,
+    search_space,
+    sweep,
+    take_over,
+    to_tune_with_checkpoint,
+    with_settings,
+)
 from envs.classic import ClassicConfig
 from scripts.recipes import RECIPES, recipe_named
 
@@ -41,7 +53,7 @@ def test_each_choice_is_tried_before_the_sweep_starts():
     [
         ({}, Sweep(trials=0), "--trials must be above 0"),
         ({}, Sweep(reduction=1), "--reduction must be at least 2, not 1"),
-        ({}, Sweep(vary=("speed",)), "speed cannot be varied; of ppo can: learning_rate"),
+        ({}, Sweep(vary=("speed",)), "speed cannot be varied; of ppo with asha can: learning_rate"),
         ({"evaluate_every_env_steps": 0}, Sweep(), "--evaluate-every-env-steps must lie between 1 and"),
         ({"num_envs": 1}, Sweep(vary=("minibatch_size",)), "do not divide into minibatches of 128"),
     ],
@@ -66,29 +78,60 @@ def test_settings_come_back_from_a_sweeps_folder(tmp_path):
 
 
 @pytest.fixture
-def two_runs(tmp_path):
-    for name, steps in (("poor", (100, 200)), ("good", (100,))):
-        for done in steps:
-            save_state(tmp_path / name / "checkpoints" / checkpoint_name(done), {"env_steps": done, "of": name})
-        (tmp_path / name / "best.json").write_text(json.dumps({"checkpoint": checkpoint_name(100), "mean": 5.0}))
-    return tmp_path / "poor", tmp_path / "good"
+def poor_run(tmp_path):
+    for done in (100, 200):
+        save_state(tmp_path / "poor" / "checkpoints" / checkpoint_name(done), {"env_steps": done, "of": "poor"})
+    return tmp_path / "poor"
 
 
-def test_a_poor_trial_takes_over_a_good_ones_checkpoint(two_runs):
-    poor, good = two_runs
-    take_over(good / "checkpoints" / checkpoint_name(100), poor)
-    assert [load_state(path) for path in finished_checkpoints(poor / "checkpoints")] == [
-        {"env_steps": 100, "of": "good"}
-    ]
-    assert read_best(poor)["checkpoint"] is None
-    assert finished_checkpoints(good / "checkpoints")
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """What Tune keeps of a good trial's report."""
+    checkpoint = tmp_path / "good" / "checkpoints" / checkpoint_name(150)
+    save_state(checkpoint, {"env_steps": 150, "of": "good"})
+    reports = []
+
+    def report(metrics, checkpoint):
+        shutil.copytree(checkpoint.path, tmp_path / "kept")
+        reports.append(metrics)
+
+    monkeypatch.setattr("agents.tune.tune.report", report)
+    to_tune_with_checkpoint(150, {EVALUATION_RETURN_MEAN: 7.0}, checkpoint)
+    assert reports == [{"env_steps": 150, EVALUATION_RETURN_MEAN: 7.0}]
+    shutil.rmtree(tmp_path / "good")  # its run goes on and keeps only the newest
+    return tmp_path / "kept"
 
 
-def test_a_trial_that_only_goes_on_keeps_what_it_has(two_runs):
-    poor, _ = two_runs
-    take_over(poor / "checkpoints" / checkpoint_name(100), poor)
-    assert [path.name for path in finished_checkpoints(poor / "checkpoints")] == [
-        checkpoint_name(200),
-        checkpoint_name(100),
-    ]
-    assert read_best(poor)["mean"] == 5.0
+def test_a_poor_trial_takes_over_what_tune_kept_of_a_good_one(poor_run, kept):
+    take_over(kept, poor_run)
+    [only] = finished_checkpoints(poor_run / "checkpoints")
+    assert only.name == checkpoint_name(150)
+    assert load_state(only) == {"env_steps": 150, "of": "good"}
+    assert read_best(poor_run) == {"checkpoint": checkpoint_name(150), "mean": 7.0}
+
+
+def test_a_take_over_that_was_killed_is_made_again(poor_run, kept, monkeypatch):
+    monkeypatch.setattr("agents.tune.shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        take_over(kept, poor_run)
+    assert load_state(finished_checkpoints(poor_run / "checkpoints")[0])["of"] == "poor"
+    monkeypatch.undo()
+    take_over(kept, poor_run)
+    assert load_state(finished_checkpoints(poor_run / "checkpoints")[0])["of"] == "good"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_population_based_training_makes_of_settings_is_valid(name):
+    experiment = recipe_named(name)(ClassicConfig("Pendulum-v1" if name in CONTINUOUS else "CartPole-v1"))
+    settings = Sweep(scheduler="pbt")
+    space = search_space(experiment, settings)
+    assert "n_step" not in space
+    explorer = tune.scheduler(experiment, settings, space)
+    random.seed(1)
+    config = {name: domain.sample() for name, domain in space.items()}
+    seen = set()
+    for _ in range(60):
+        config, _ = explorer._get_new_config(SimpleNamespace(config=config), SimpleNamespace(config=config))
+        with_settings(experiment, config).validate()
+        seen.add(tuple(config.values()))
+    assert len(seen) > 20

@@ -1,6 +1,7 @@
 """Which samples an asynchronous update learns from, and what runners are asked for meanwhile."""
 
 from collections import deque
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from agents.engine.asynchronous import AsynchronousAlgorithm, sample_with
 from agents.engine.env_runner import Sample
-from agents.interfaces import Experience
+from agents.interfaces import EnvironmentFailure, Experience
 
 
 def sample(runner: int, version: int) -> Sample:
@@ -42,7 +43,9 @@ def algorithm(polls: list[list[Sample]], updates: int, max_policy_lag: int = 2) 
         num_envs_per_env_runner=2, num_env_runners=2, learner_config_dict={"algorithm": settings}
     )
     made.env_steps, made.updates, made.thrown_away, made.lags = 0, updates, 0, []
-    made._order, made._arrived, made._weights = [], deque(), object()
+    made._order, made._arrived, made._weights, made._missed = [], deque(), object(), set()
+    made.counted = []
+    made._count_episodes = made.counted.append
     made.seconds = {"sampling": 0.0, "environment": 0.0, "inference": 0.0}
     made._count = lambda samples, experience: None
     made.env_runner_group = Runners(polls)
@@ -60,6 +63,19 @@ def test_what_lags_too_far_behind_is_thrown_away_and_counted() -> None:
     assert made.sample().num_envs == 4
     assert made.lags == [1, 2]
     assert made.thrown_away == 1
+    assert [(sample.runner, sample.policy_version) for sample in made.counted] == [(1, 2)]
+
+
+def test_what_follows_a_thrown_away_sample_is_set_apart() -> None:
+    made = algorithm([[sample(1, 5), sample(2, 5)], [sample(1, 2), sample(1, 5), sample(2, 5)]], updates=5)
+    made.sample()
+    assert made.sample().first[0].tolist() == [True, True, False, False]
+
+
+def test_a_failure_is_told_of_however_old_it_is() -> None:
+    made = algorithm([[replace(sample(1, 0), failure="the flaw")]], updates=9)
+    with pytest.raises(EnvironmentFailure, match="the flaw"):
+        made.sample()
 
 
 def test_runners_are_asked_again_before_the_learner_begins() -> None:
