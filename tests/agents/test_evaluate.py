@@ -254,7 +254,6 @@ def test_a_film_ends_after_the_most_steps() -> None:
     assert total == 6.0  # 1 + 2 + 3
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (15, 17), (210, 160), (400, 601)])
 def test_episodes_and_films_end_soon_after_somebody_asks_for_the_end() -> None:
     asked: list[bool] = []
 
@@ -270,6 +269,7 @@ def test_episodes_and_films_end_soon_after_somebody_asks_for_the_end() -> None:
         record(experiment, build_network(experiment), seed=1, deterministic=True, most_steps=9, stop=stop)
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (15, 17), (210, 160), (400, 601)])
 def test_a_written_film_can_be_read_back(tmp_path: Path, height: int, width: int) -> None:
     frames = np.zeros((12, height, width, 3), np.uint8)
     frames[6:, :, :, 0] = 255  # black, then red
