@@ -355,6 +355,23 @@ def test_two_runners_and_two_learners_train_one_policy(tmp_path):
     assert normaliser["normaliser.mean"].tolist() == [1.5, 1.0]
 
 
+def test_two_learners_make_the_update_that_one_makes(tmp_path):
+    """The same 32 env steps, each learner on its half; what differs is the order in which floats are added."""
+    plain = {"normalize_advantages": False, "normalize_rewards": False, "normalize_observations": False}
+
+    def learnt(name, learners, learning_rate):
+        base = tiny(tmp_path / name, num_learners=learners, total_env_steps=32, precision="fp32")
+        size = 32 // max(1, learners)
+        algo = replace(base.algo, epochs=1, minibatch_size=size, learning_rate=learning_rate, **plain)
+        train(replace(base, algo=algo))
+        return final_state(tmp_path / name)["learner"]["learner"]["rl_module"]["default_policy"]
+
+    before, one, two = learnt("still", 0, 1e-12), learnt("one", 0, 1e-3), learnt("two", 2, 1e-3)
+    for name, weights in one.items():
+        np.testing.assert_allclose(weights, two[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    assert max(np.abs(weights - before[name]).max() for name, weights in one.items()) > 1e-4
+
+
 def test_runners_that_do_not_wait_for_the_learner_train_one_policy(tmp_path):
     base = tiny(tmp_path / "run", num_env_runners=2, total_env_steps=640)
     algo = APPO(**{field.name: getattr(base.algo, field.name) for field in fields(base.algo)})
