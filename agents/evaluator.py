@@ -1,5 +1,7 @@
 """Evaluates in a process of its own, while training goes on."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -11,6 +13,8 @@ from agents.cluster import evaluator_bundle
 from agents.engine.config import build_network
 from agents.evaluate import Judgement, judge
 from agents.experiment import Experiment
+
+POLL_SECONDS = 0.1
 
 
 class Player:
@@ -46,19 +50,31 @@ class Evaluator:
         self.checkpoint = checkpoint
         self.under_way = self.player.judge.remote(weights, env_steps, checkpoint)
 
-    def take(self, wait: bool) -> Judgement | None:
-        """The evaluation that is under way, once it is made, or None.
+    def take(self, give_up: Callable[[], bool]) -> Judgement | None:
+        """The evaluation that is under way, once it is made; None where there is none, or `give_up()` says so before.
 
         Raises ConnectionError where its process died, or found no room on any machine."""
-        if self.under_way is None or not (wait or ray.wait([self.under_way], timeout=0)[0]):
+        if self.under_way is None:
             return None
+        started = time.monotonic()
+        while not is_there(self.under_way):
+            if give_up():
+                return None
+            if not is_there(self.ready) and time.monotonic() - started > self.experiment.resources.patience_seconds:
+                raise self._lost("no machine had room for it")
+            time.sleep(POLL_SECONDS)
         try:
-            ray.get(self.ready, timeout=self.experiment.resources.patience_seconds)
             judgement = ray.get(self.under_way)
         except RayError as death:
-            ray.kill(self.player)
-            self.player = None
-            raise ConnectionError(f"{type(death).__name__}") from death
-        finally:
-            self.under_way, self.checkpoint = None, ""
+            raise self._lost(f"its process died: {type(death).__name__}") from death
+        self.under_way, self.checkpoint = None, ""
         return judgement
+
+    def _lost(self, reason: str) -> ConnectionError:
+        ray.kill(self.player)
+        self.player, self.under_way, self.checkpoint = None, None, ""
+        return ConnectionError(reason)
+
+
+def is_there(result: Any) -> bool:
+    return bool(ray.wait([result], timeout=0)[0])

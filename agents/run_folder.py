@@ -110,19 +110,21 @@ class RunFolder:
         self.save_if_new(algorithm)
         env_steps, checkpoint = algorithm.env_steps, checkpoint_name(algorithm.env_steps)
         if self.experiment.evaluate_beside:
-            self.tell_evaluation(wait=True)  # one at a time
+            self.tell_evaluation(give_up=stop)  # one at a time
+            if stop():
+                return
             self.evaluator.start(algorithm.network_state(), env_steps, checkpoint)
             return
         self.network.set_state(algorithm.network_state())
         with suppress(Stopped):
             self.tell(judge(self.experiment, self.network, env_steps, checkpoint, stop))
 
-    def tell_evaluation(self, wait: bool) -> None:
-        """Of the one that was made beside the training, if it is ready; with `wait`, once it is."""
+    def tell_evaluation(self, give_up: Callable[[], bool]) -> None:
+        """Of the one that is made beside the training, once it is ready, or not if `give_up()` says so before."""
         try:
-            judgement = self.evaluator.take(wait)
+            judgement = self.evaluator.take(give_up)
         except ConnectionError as death:
-            self.screen.say(f"an evaluation is lost, its process died or found no room: {death}")
+            self.screen.say(f"an evaluation is lost: {death}")
             return
         if judgement is not None:
             self.tell(judgement)

@@ -99,7 +99,7 @@ def run(folder: RunFolder, checkpoint: Path | None) -> None:
                         if too_many_faults:
                             break
                     folder.save_if_new(algorithm)
-                    folder.tell_evaluation(wait=not stop_requested())
+                    folder.tell_evaluation(give_up=stop_requested)
                     break
                 except (EnvironmentFailure, ConnectionError):
                     folder.save_if_new(algorithm)
@@ -178,7 +178,7 @@ def advance(folder: RunFolder, algorithm: ColumnarAlgorithm, stop: Callable[[], 
     algorithm.train()
     done = algorithm.env_steps
     folder.iteration(done, iteration_metrics(algorithm, done - before, time.perf_counter() - started))
-    folder.tell_evaluation(wait=False)
+    folder.tell_evaluation(give_up=at_once)
     if evaluation_is_due(experiment, before, done):
         folder.evaluate(algorithm, stop)
     elif done >= multiple_after(before, experiment.checkpoint_every_env_steps):
@@ -209,6 +209,10 @@ def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: flo
         | {f"learner/{name}": value for name, value in algorithm.learner_metrics.items()}
         | memory_metrics()
     )
+
+
+def at_once() -> bool:
+    return True
 
 
 def tell_of_the_end() -> None:

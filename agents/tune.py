@@ -75,8 +75,7 @@ class Trial:
 def sweep(experiment: Experiment, settings: Sweep, goes_on: bool = False) -> list[Trial]:
     """Runs the trials in the experiment's run folder, or those that are left of a sweep that was stopped there.
 
-    Gives the best one first.
-    Raises InvalidExperiment before anything is started."""
+    Gives the best one first; none where it was stopped. Raises InvalidExperiment before anything is started."""
     folder = Path(experiment.run_dir or f"{default_run_dir(experiment)}-sweep")
     space = search_space(experiment, settings)
     for name in ("trials", "cpus_per_trial"):
@@ -248,6 +247,7 @@ def trial(config: dict[str, Any], experiment: Experiment, shares: bool, folder: 
                 take_over(Path(theirs), run)
     report = to_tune_with_checkpoint if shares else to_tune
     if not (run / "experiment.json").exists():
+        shutil.rmtree(run, ignore_errors=True)  # it was killed before it had begun
         train(mine, report)
     elif not is_complete(mine, run):
         resume(mine, run, report)
