@@ -2,9 +2,9 @@
 
 PPO and DQN on CartPole, DDPG on Pendulum; half of the runs work in one process, half with an env runner and a learner
 of their own. A kill is a SIGKILL for the command with all its processes, which is then resumed, or for the env runner
-or the learner, which the run has to survive by itself. A run that comes to its end is judged by its return, and the
-next one begins. Of each kill is asked: does the run go on; can its newest checkpoint be read; does it go on from just
-the env steps that the checkpoint holds, with the replay that belongs to them?
+or the learner, which the run has to survive by itself. Of each kill is asked: does the run go on; can its newest
+checkpoint be read; does it go on from just the env steps that the checkpoint holds, with the replay that belongs to
+them? In the end each run is left in peace and judged by its return.
 """
 
 import json
@@ -168,6 +168,17 @@ class Run:
             return 0
         return done
 
+    def finish(self) -> None:
+        """Lets the run come to its end, and judges it."""
+        if not self.alive():
+            self.start()
+        assert self.process is not None
+        self.process.wait()
+        if self.process.returncode:
+            self.note_loss(f"exit code {self.process.returncode}: {last_line(self.log)}")
+        else:
+            self.finished.append(played(self.path))
+
     def stop(self) -> None:
         if self.alive():
             assert self.process is not None
@@ -201,7 +212,8 @@ def main(
             besiege(run, chance)
             print(f"{run.path.name}: {dict(run.kills)}", flush=True)
             write(output, runs)
-        run.stop()
+        run.finish()
+        write(output, runs)
     print(json.dumps(table(runs), indent=1))
 
 
