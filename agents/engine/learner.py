@@ -1,5 +1,6 @@
 """Learns from columns: mixed precision, a fused optimiser, one host synchronisation an update."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,8 @@ class ColumnarLearner(TorchLearner):
 
     def build(self) -> None:
         keep_freed_memory()
+        # What comes by the object store cannot be written to, and nobody does.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         super().build()
         self.settings = self.config.learner_config_dict["algorithm"]
         self.reward_model = self.config.learner_config_dict["reward"]
