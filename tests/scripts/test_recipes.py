@@ -30,7 +30,7 @@ KINDS = [
     "KukaGrasp",
 ]
 CONTINUOUS = {"Pendulum-v1", "probe-target", "HalfCheetah", "PandaReach", "Navigate", "KukaGrasp"}
-SUITED = {"ppo": None, "ddpg": True, "td3": True}
+SUITED = {"ppo": None, "appo": None, "ddpg": True, "td3": True}
 """Whether an algorithm wants continuous actions; None takes both, and what is not here wants discrete ones."""
 
 
@@ -86,7 +86,7 @@ def test_an_encoder_is_made_by_its_name() -> None:
     ("lookup", "typed", "said"),
     [
         (encoder_named, "natur", r"no encoder 'natur'; there are: impala, mlp, nature, parts.*Did you mean nature\?"),
-        (recipe_named, "ppoo", r"no algorithm 'ppoo'; there are: .*ppo.*Did you mean ppo\?"),
+        (recipe_named, "ppoo", r"no algorithm 'ppoo'; there are: appo, .*ppo.*Did you mean ppo"),
         (recipe_named, "", "no algorithm ''"),
     ],
 )
