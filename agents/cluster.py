@@ -15,7 +15,7 @@ import ray
 import torch
 from ray.util import get_current_placement_group, placement_group, remove_placement_group
 
-from agents.experiment import Experiment, InvalidExperiment, require
+from agents.experiment import Experiment, InvalidExperiment, first_line, require
 
 REPOSITORY = Path(__file__).parents[1]
 STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycache__"]
@@ -89,17 +89,16 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
     the one, and it goes on.
 
     Raises InvalidExperiment where no cluster answers or it has too little, ConnectionError where Ray does not start."""
-    bundles = remote_bundles(experiment)
     if ray.is_initialized():
-        require_room(bundles)
+        require_room(remote_bundles(experiment))
         yield
         return
     if address := cluster_address(experiment):
         join(address)
     else:
-        start(len(bundles))
+        start(len(remote_bundles(experiment)))
     try:
-        require_room(bundles)
+        require_room(remote_bundles(experiment))  # only now is it known which GPUs there are
         require(
             not address or can_reserve(experiment, experiment.resources.patience_seconds),
             f"The cluster at {address} has what this run's processes hold, but not free, or not in one place; wait, or "
@@ -127,10 +126,9 @@ def join(address: str) -> None:
                 runtime_env={"working_dir": str(REPOSITORY), "excludes": STAYS_HERE, "env_vars": NO_GPU_UNASKED},
             )
     except (ConnectionError, ValueError, RuntimeError) as refusal:
-        told = (str(refusal).strip() or type(refusal).__name__).splitlines()[0]
         raise InvalidExperiment(
-            f"The Ray cluster at {address} does not let this run in: {told} If it asks for a token, cluster/README.md "
-            "has how to give it one."
+            f"The Ray cluster at {address} does not let this run in: {first_line(refusal)} If it asks for a token, "
+            "cluster/README.md has how to give it one."
         ) from refusal
 
 
@@ -150,7 +148,7 @@ def start(processes: int) -> None:
             num_gpus=torch.cuda.device_count(),
         )
     except Exception as failure:  # a busy machine's timeout is an Exception of no kind
-        raise ConnectionError(f"Ray did not start on this machine: {str(failure).splitlines()[0]}") from failure
+        raise ConnectionError(f"Ray did not start on this machine: {first_line(failure)}") from failure
 
 
 def require_room(bundles: list[Bundle]) -> None:

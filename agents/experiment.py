@@ -156,6 +156,11 @@ def require(condition: bool, otherwise: str) -> None:
         raise InvalidExperiment(otherwise)
 
 
+def first_line(failure: BaseException) -> str:
+    """What somebody wants to read of an error that is not ours."""
+    return (str(failure).strip() or type(failure).__name__).splitlines()[0]
+
+
 def check_new_folder(run_dir: Path, checkpoint_bytes: int = 0) -> None:
     """Raises InvalidExperiment for a run folder that has something in it, or no room to write."""
     require(

@@ -44,12 +44,8 @@ class RunFolder:
     """The folder of a run that is under way."""
 
     def __init__(self, experiment: Experiment, path: Path, saved_at: int, report: Report) -> None:
-        self.experiment, self.path, self.saved_at, self.report = (
-            replace(experiment, run_dir=str(path)),
-            path,
-            saved_at,
-            report,
-        )
+        self.experiment = replace(experiment, run_dir=str(path))
+        self.path, self.saved_at, self.report = path, saved_at, report
         self.checkpoints = path / "checkpoints"
         self.recoveries = 0
         """Since the last checkpoint."""
@@ -185,11 +181,6 @@ def evaluation_metrics(result: Evaluation) -> dict[str, float]:
         "evaluation/length_mean": sum(result.lengths) / len(result.lengths),
     }
     return returns | {f"evaluation/{name}": value for name, value in (success | result.metrics).items()}
-
-
-def first_line(death: BaseException) -> str:
-    """What somebody wants to read of it."""
-    return (str(death).strip() or type(death).__name__).splitlines()[0]
 
 
 def default_run_dir(experiment: Experiment) -> str:

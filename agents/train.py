@@ -15,7 +15,7 @@ from agents.cluster import ray_running, settled, with_room
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm
 from agents.engine.config import rllib_config
 from agents.evaluate import chosen_checkpoint, load_network
-from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, require
+from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, first_line, require
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import Display, episode_metrics, memory_metrics, speed_metrics
 from agents.run_folder import (
@@ -23,7 +23,6 @@ from agents.run_folder import (
     RunFolder,
     default_run_dir,
     evaluation_is_due,
-    first_line,
     multiple_after,
     to_nobody,
 )

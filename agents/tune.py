@@ -24,9 +24,9 @@ from ray.tune.search.sample import Categorical, Domain, Float, Integer
 from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, remove_leftovers, write_durably
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.evaluate import read_best
-from agents.experiment import Experiment, InvalidExperiment, check_new_folder, require
+from agents.experiment import Experiment, InvalidExperiment, check_new_folder, first_line, require
 from agents.metrics import EVALUATION_RETURN_MEAN
-from agents.run_folder import default_run_dir, first_line
+from agents.run_folder import default_run_dir
 from agents.train import is_complete, resume, stop_requests, train
 
 ENV_STEPS = "env_steps"
