@@ -1,8 +1,8 @@
 """How a run's speed grows with its env runners, measured here and reckoned for more: python benchmarks/scaling.py
 
-PPO on Space Invaders, synchronous and asynchronous, with 0, 1 and 2 env runners in turn: env steps a second, what each
-phase and each process takes of the cores, and what crosses the object store. From the fits: how many env runners a
-learner of a given speed can use.
+PPO, synchronous and asynchronous, with 0, 1 and 2 env runners in turn: env steps a second, what each phase and each
+process takes of the cores, and what crosses the object store. From the first of them, scaling_model.py reckons the
+others, to compare with what they were measured to do, and how many env runners a learner on a GPU can use.
 """
 
 import json
@@ -23,6 +23,16 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import psutil
 import tyro
+from scaling_model import (
+    BYTES_A_SECOND_BETWEEN_MACHINES,
+    OPERATIONS_A_SECOND,
+    Update,
+    asynchronous,
+    counting,
+    learning_speed,
+    on_shared_cores,
+    synchronous,
+)
 from speed import surroundings
 
 from agents.cluster import ray_running
@@ -31,13 +41,9 @@ from agents.experiment import Experiment
 from scripts import recipes
 
 WARM_UP_ITERATIONS = 3
-LEARNERS = {
-    "this machine, two cores": None,
-    "2,000 steps/s": 2_000.0,
-    "8,000 steps/s": 8_000.0,
-    "32,000 steps/s": 32_000.0,
-}
-"""Env steps a second that a learner could learn from; None as measured here."""
+CASES = (("ppo", 0), ("ppo", 1), ("ppo", 2), ("appo", 1), ("appo", 2))
+LEARNERS = (1, 2, 4)
+LARGER_MINIBATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -54,22 +60,25 @@ class Measured:
 
 
 def main(
-    seconds: float = 30.0, rounds: int = 3, output: Path = ROOT / "benchmarks" / "results" / "scaling.json"
+    env: str = "SpaceInvaders",
+    seconds: float = 30.0,
+    rounds: int = 3,
+    output: Path = ROOT / "benchmarks" / "results" / "scaling.json",
 ) -> None:
     """Measures, fits, draws.
 
     Args:
+        env: What to train on.
         seconds: Of each measurement.
         rounds: How often each is measured.
         output: The numbers; the picture lies beside it.
     """
-    cases = [("ppo", 0), ("ppo", 1), ("ppo", 2), ("appo", 1), ("appo", 2)]
-    measured: dict[tuple[str, int], list[Measured]] = {case: [] for case in cases}
+    measured: dict[tuple[str, int], list[Measured]] = {case: [] for case in CASES}
     for number in range(rounds):
-        for case in cases if number % 2 == 0 else cases[::-1]:
-            measured[case].append(measure(*case, seconds))
+        for case in CASES if number % 2 == 0 else CASES[::-1]:
+            measured[case].append(measure(env, *case, seconds))
             print(f"round {number + 1} of {rounds}: {measured[case][-1]}", flush=True)
-    model = fit(measured)
+    model = fit(measured, counted(env))
     told = {
         "command": " ".join(["python benchmarks/scaling.py", *sys.argv[1:]]),
         **surroundings(),
@@ -81,9 +90,13 @@ def main(
     print(json.dumps(model, indent=1))
 
 
-def measure(algo: str, runners: int, seconds: float) -> Measured:
-    base = recipes.recipe_named(algo)(recipes.environment_named("SpaceInvaders"))
-    experiment: Experiment = replace(base, num_env_runners=runners, total_env_steps=10_000_000)
+def experiment_with(env: str, algo: str, runners: int) -> Experiment:
+    base = recipes.recipe_named(algo)(recipes.environment_named(env))
+    return replace(base, num_env_runners=runners, total_env_steps=10_000_000)
+
+
+def measure(env: str, algo: str, runners: int, seconds: float) -> Measured:
+    experiment: Any = experiment_with(env, algo, runners)
     with ray_running(experiment):
         algorithm: Any = rllib_config(experiment).build_algo()
         for _ in range(WARM_UP_ITERATIONS):
@@ -121,42 +134,96 @@ def core_seconds() -> dict[str, float]:
     return spent
 
 
-def fit(measured: dict[tuple[str, int], list[Measured]]) -> dict[str, Any]:
-    """What one env runner on a core of its own brings, and what the learner here takes, env steps a second."""
-    one = measured["appo", 1]
-    runner = 1_000 / statistics.median(m.core_seconds_per_1000["env runners"] for m in one)
-    learner = 1_000 / statistics.median(m.seconds_per_1000["learning"] for m in measured["ppo", 0])
+def counted(env: str) -> Update:
+    """What a synchronous update takes, counted in one gradient step."""
+    experiment: Any = experiment_with(env, "ppo", 0)
+    with ray_running(experiment):
+        algorithm: Any = rllib_config(experiment).build_algo()
+        algorithm.train()
+        learner, experience = algorithm.learner_group._learner, algorithm.sample()
+        minibatch = next(learner.minibatches(experience, []))
+        with counting() as work:
+            learner._step(minibatch, learner.get_optimizer())
+        parameters = sum(parameter.numel() for parameter in learner.bare_network.parameters())
+        algorithm.stop()
+    env_steps, settings = experience.env_steps(), experiment.algo
+    return Update(
+        env_steps,
+        settings.epochs * env_steps // settings.minibatch_size,
+        int(work["kernels"]),
+        work["operations"],
+        parameters,
+        round(len(pickle.dumps(experience, protocol=5)) / env_steps, 1),
+    )
+
+
+def fit(measured: dict[tuple[str, int], list[Measured]], update: Update) -> dict[str, Any]:
+    """What a core brings as an env runner and as a learner; with it, what was measured here, reckoned, and what GPUs
+    would be fed by."""
+
+    def median_of(case: tuple[str, int], kind: str, name: str) -> float:
+        return statistics.median(getattr(one, kind)[name] for one in measured[case])
+
+    runner = 1_000 / median_of(("ppo", 1), "core_seconds_per_1000", "env runners")
+    learner = 1_000 / median_of(("ppo", 1), "core_seconds_per_1000", "command and learner")
+    alone = 1_000 / median_of(("ppo", 0), "seconds_per_1000", "learning")
+    cores = psutil.cpu_count() or 1
+    here = [
+        {
+            "algo": algo,
+            "runners": runners,
+            "measured": statistics.median(one.env_steps_per_second for one in measured[algo, runners]),
+            "reckoned": round(on_shared_cores(algo, runners, cores, runner, learner, alone), 1),
+        }
+        for algo, runners in CASES
+        if runners
+    ]
+    gpus = [
+        {
+            "gpu": gpu,
+            "learners": learners,
+            "minibatches_in_one": larger,
+            "env_steps_per_second": round(speed := learning_speed(update, gpu, learners, larger)),
+            "runner_cores_to_feed": round(speed / runner, 1),
+        }
+        for larger in (1, LARGER_MINIBATCHES)
+        for gpu in OPERATIONS_A_SECOND
+        for learners in LEARNERS
+    ]
     return {
         "runner_steps_per_core_second": round(runner, 1),
-        "learner_steps_per_second": round(learner, 1),
-        "runners_to_feed": {name: round((speed or learner) / runner, 1) for name, speed in LEARNERS.items()},
+        "learner_steps_per_core_second": round(learner, 1),
+        "learner_steps_per_second_on_all_cores": round(alone, 1),
+        "update": asdict(update),
+        "env_steps_per_second_over_ten_gigabits": round(BYTES_A_SECOND_BETWEEN_MACHINES / update.bytes_per_step),
+        "here": here,
+        "gpus": gpus,
     }
-
-
-def synchronous(runners: float, runner: float, learner: float) -> float:
-    """Env steps a second where sampling and learning take turns."""
-    return 1 / (1 / learner + 1 / (runners * runner))
-
-
-def asynchronous(runners: float, runner: float, learner: float) -> float:
-    """Where they go on at the same time: the slower one decides."""
-    return min(learner, runners * runner)
 
 
 def draw(measured: dict[tuple[str, int], list[Measured]], model: dict[str, Any], path: Path) -> None:
     figure, (here, reckoned) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for algo, colour in (("ppo", "tab:blue"), ("appo", "tab:orange")):
         points = [(n, m.env_steps_per_second) for (name, n), row in measured.items() if name == algo for m in row]
-        here.scatter(*zip(*points, strict=True), color=colour, label=algo)
-    here.set(title="measured on two cores", xlabel="env runners", ylabel="env steps/s", xticks=[0, 1, 2], ylim=0)
+        here.scatter(*zip(*points, strict=True), color=colour, label=f"{algo}, measured")
+        line = [(row["runners"], row["reckoned"]) for row in model["here"] if row["algo"] == algo]
+        here.plot(*zip(*line, strict=True), "--", color=colour, label=f"{algo}, reckoned")
+    here.set(title="on two cores, without a GPU", xlabel="env runners", ylabel="env steps/s", xticks=[0, 1, 2], ylim=0)
     here.legend(frameon=False)
-    counts = [2**power for power in range(9)]
+    counts = [2**power for power in range(11)]
     runner = model["runner_steps_per_core_second"]
-    for (name, speed), colour in zip(LEARNERS.items(), ("tab:gray", "tab:green", "tab:red", "tab:purple"), strict=True):
-        learner = speed or model["learner_steps_per_second"]
+    of_one = {row["gpu"]: row for row in model["gpus"] if row["learners"] == 1 and row["minibatches_in_one"] > 1}
+    for (gpu, row), colour in zip(of_one.items(), ("tab:gray", "tab:green", "tab:red", "tab:purple"), strict=True):
+        learner = row["env_steps_per_second"]
         reckoned.plot(counts, [synchronous(n, runner, learner) for n in counts], "--", color=colour)
-        reckoned.plot(counts, [asynchronous(n, runner, learner) for n in counts], color=colour, label=f"learner {name}")
-    reckoned.set(title="reckoned: a core for each env runner", xlabel="env runners", xscale="log", yscale="log")
+        reckoned.plot(counts, [asynchronous(n, runner, learner) for n in counts], color=colour, label=gpu)
+    reckoned.set(
+        title=f"reckoned: one GPU learns, {LARGER_MINIBATCHES} minibatches in one",
+        xlabel="env runners, a core each",
+        ylabel="env steps/s",
+        xscale="log",
+        yscale="log",
+    )
     reckoned.legend(frameon=False, title="whole: appo, broken: ppo")
     figure.savefig(path, dpi=80)
 

@@ -1,0 +1,106 @@
+"""Runs that are killed on a schedule (early, in the middle of a checkpoint, late) lose nothing that a checkpoint had,
+and learn what they would have learnt."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import load
+
+from agents.checkpoint import TEMPORARY, finished_checkpoints, load_state
+from agents.metrics import read_progress
+from envs.probe import ChoiceEnv, TargetEnv
+
+ROOT = Path(__file__).parents[2]
+SECONDS_FOR_A_MOMENT = 120
+OFTEN = ("--checkpoint-every-env-steps", "500", "--evaluate-every-env-steps", "0")
+PPO = ("--algo.rollout-length", "8", "--algo.minibatch-size", "64", "--algo.discount", "0", "--algo.epochs", "4")
+DQN = ("--algo.learning-rate", "1e-3", "--algo.epsilon-decay-env-steps", "2000", "--algo.discount", "0.9")
+DDPG = ("--algo.learning-starts-env-steps", "500", "--algo.discount", "0.5", "--algo.hidden-sizes", "64", "64")
+RUNS = {
+    "ppo": ("--env", "probe-choice", "--algo", "ppo", "--total-env-steps", "15000", *PPO),
+    "dqn": ("--env", "probe-choice", "--algo", "dqn", "--total-env-steps", "8000", *DQN),
+    "ddpg": ("--env", "probe-target", "--algo", "ddpg", "--total-env-steps", "4000", *DDPG),
+}
+
+
+def right_rewards(observations: NDArray, actions: NDArray) -> NDArray:
+    """What the probes give for these actions: each row tells by itself whether it is what was lived."""
+    if observations.shape[1:] == ChoiceEnv.observation_space.shape:
+        return (observations.argmax(1) == actions).astype(np.float32)
+    assert observations.shape[1:] == TargetEnv.observation_space.shape
+    return 1.0 - np.abs(actions - observations)[:, 0]
+
+
+def frames_of(replay: Path) -> NDArray:
+    names = sorted(load_state(replay)["frames"])
+    return np.concatenate([load((replay / name).read_bytes())["frames"] for name in names])
+
+
+def lived(checkpoint: Path) -> tuple[NDArray, NDArray, NDArray]:
+    """All observations, actions and rewards that the checkpoint's replay holds, from the run's first step on."""
+    state = load_state(checkpoint / "replay-0")
+    num_envs, done = state["kind"]["num_envs"], load_state(checkpoint)["env_steps"]
+    assert state["added"] * num_envs == done
+    return frames_of(checkpoint / "replay-0"), state["actions"][:done], state["rewards"][:done]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_kills_cost_nothing_that_a_checkpoint_had(name: str, tmp_path: Path) -> None:
+    run, log = tmp_path / "run", tmp_path / "log"
+    checkpoints = run / "checkpoints"
+
+    def done() -> list[Path]:
+        return finished_checkpoints(checkpoints) if checkpoints.exists() else []
+
+    def start() -> subprocess.Popen:
+        begun = (run / "experiment.json").exists()
+        arguments = ("--resume", str(run)) if begun else (*RUNS[name], *OFTEN, "--run-dir", str(run))
+        with log.open("a") as output:
+            command = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), *arguments]
+            return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+
+    def kill_when(moment: Callable[[], bool]) -> None:
+        process, deadline = start(), time.monotonic() + SECONDS_FOR_A_MOMENT
+        while not moment():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.0005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    kill_when(lambda: len(done()) >= 1)
+    first = load_state(done()[0])["env_steps"]
+    before = lived(done()[0]) if name != "ppo" else None
+
+    kill_when(lambda: load_state(done()[0])["env_steps"] >= first + 1_000 and any(checkpoints.glob(f"{TEMPORARY}*")))
+    second = load_state(done()[0])["env_steps"]
+    assert second > first
+
+    assert start().wait(timeout=SECONDS_FOR_A_MOMENT) == 0, log.read_text()
+    told, newest = log.read_text(), done()[0]
+    steps = [line["env_steps"] for line in read_progress(run / "progress.jsonl")]
+    assert {first, second} <= set(steps), "each resumed from its newest checkpoint"
+    assert steps == sorted(set(steps))
+    assert steps[-1] == load_state(newest)["env_steps"]
+    assert "Traceback" not in told
+    assert not list(checkpoints.glob(f"{TEMPORARY}*")), "what the killed save left behind is cleared away"
+
+    if before is not None:
+        after = lived(newest)
+        for earlier, later in zip(before, after, strict=True):
+            np.testing.assert_array_equal(later[:first], earlier, "the steps before the first kill are still there")
+        observations, actions, rewards = after
+        np.testing.assert_allclose(rewards, right_rewards(observations, actions), atol=1e-6)
+
+    play = [sys.executable, str(ROOT / "scripts" / "evaluate_agent.py"), str(run), "--episodes", "20"]
+    subprocess.run([*play, "--deterministic", "--checkpoint", "latest"], check=True, capture_output=True, timeout=120)
+    assert json.loads((run / "evaluation.json").read_text())["mean"] > 9.0  # of 10; random policies' are 2.5 and 3.3
