@@ -125,9 +125,14 @@ class Experiment:
             environment = self.env.build()
             self.algo.check(environment, self.env.frame_stack, self.num_envs, self.num_learners)
             self.encoder.build(environment.observation_space)
+            judge = self.reward.build(environment.observation_space, environment.action_space)
             environment.close()
         except ValueError as mistake:
             raise InvalidExperiment(str(mistake)) from mistake
+        require(
+            judge is None or self.algo.judges_single_steps,
+            "A reward model judges single steps, and this algorithm learns from several at once; use --algo.n-step 1.",
+        )
 
     def checkpoint_bytes(self) -> int:
         """What checkpoints may hold on the disk at a time, besides networks."""

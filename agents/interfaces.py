@@ -160,12 +160,53 @@ class Rollout(Experience):
     next_values: NDArray[np.float32]  # (T, N), of the observations that followed
 
 
+@dataclass(frozen=True)
+class Steps:
+    """B env steps on the learner's device, for a reward model."""
+
+    observations: Any  # a tensor (B, *observation) of the observation space's dtype, or such parts by name
+    actions: torch.Tensor  # (B,) int64, or (B, action) float32
+
+    def rows(self, chosen: torch.Tensor) -> "Steps":
+        parts = self.observations
+        own = {k: v[chosen] for k, v in parts.items()} if isinstance(parts, dict) else parts[chosen]
+        return Steps(own, self.actions[chosen])
+
+
+class RewardModule(Protocol):
+    """A `torch.nn.Module` beside the policy, trained from the same steps, saved and distributed with it."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step size for its parameters."""
+        ...
+
+    def reward(self, steps: Steps) -> torch.Tensor:
+        """What is added to the environment's rewards, (B,) float32, weighed already. Asked once a step, before the
+        module learns from it."""
+        ...
+
+    def loss(self, steps: Steps) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """What it learns from the agent's steps; and detached scalars by metric name."""
+        ...
+
+
 @runtime_checkable
 class RewardModel(Protocol):
-    """Decides what the learner is rewarded for; the true return is always logged apart."""
+    """A frozen dataclass that describes what the learner is rewarded for; the true return is always logged apart."""
 
-    def reward(self, experience: Any) -> NDArray[np.float32]:
-        """The reward (T, N) to learn from: of Experience, or of what a replay draws, whose `rewards` are (n, B)."""
+    @classmethod
+    def __subclasshook__(cls, candidate: type, /) -> bool:
+        return has_members(candidate, "of_environment", "build")
+
+    def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the environment's own rewards, of any shape, are worth to the learner."""
+        ...
+
+    def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> Any:
+        """A RewardModule, whose rewards are added; None where the environment has the only say.
+
+        Raises ValueError where it cannot judge such steps."""
         ...
 
 
@@ -200,6 +241,11 @@ class Algorithm(Protocol):
     @property
     def rollout_length(self) -> int:
         """Steps that each environment takes between two updates."""
+        ...
+
+    @property
+    def judges_single_steps(self) -> bool:
+        """Whether it learns from single env steps, each of which a reward model can judge."""
         ...
 
     @property

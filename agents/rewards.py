@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
-
-from agents.interfaces import Experience
 
 
 @dataclass(frozen=True)
@@ -16,5 +15,8 @@ class EnvironmentReward:
     """Learn from the reward's sign alone, so that one learning rate fits every game (Mnih 2015); logged returns
     stay unclipped."""
 
-    def reward(self, experience: Experience) -> NDArray[np.float32]:
-        return np.sign(experience.rewards) if self.clip_to_sign else experience.rewards
+    def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.sign(rewards) if self.clip_to_sign else rewards
+
+    def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> None:
+        return None

@@ -15,8 +15,8 @@ from envs.vector import vectorised
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
-# Atari's games and the robots have plain names, and configurations of their own.
-BY_NAME = ("ale_py", "pybullet_envs_gymnasium", "panda_gym")
+# Atari's games, the robots and the grids have plain names, and configurations of their own.
+BY_NAME = ("ale_py", "pybullet_envs_gymnasium", "panda_gym", "minigrid")
 
 
 @dataclass(frozen=True)

@@ -21,15 +21,16 @@ from scripts import recipes
 
 Settings = TypeVar("Settings")
 
-CHOICES = ("env", "algo", "encoder", "resume")
+CHOICES = ("env", "algo", "encoder", "reward", "resume")
 TRAIN_USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoard events, videos.
 """
 TUNE_USAGE = """Trains agents with many settings, a run folder each, and says which are best.
 """
 CHOICES_USAGE = """The first choices set the defaults of everything below:
-  --env NAME       an Atari game (SpaceInvaders), a robot (HalfCheetah) or a gymnasium id (CartPole-v1)
+  --env NAME       an Atari game (SpaceInvaders), a robot (HalfCheetah), a grid (MultiRoom-N4-S5) or a gymnasium id
   --algo NAME      {algorithms} (default ppo)
   --encoder NAME   {encoders} (default by environment)
+  --reward NAME    {rewards} (default environment)
   --resume FOLDER  go on with what was stopped; its settings are then the defaults
 """
 
@@ -51,7 +52,7 @@ def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, bool]:
     rest, choices = take_choices(arguments, CHOICES)
     experiment = default_experiment(choices)
     if "resume" in choices:
-        changes = [*(["--encoder"] if "encoder" in choices else []), *rest]
+        changes = [*(f"--{name}" for name in ("encoder", "reward") if name in choices), *rest]
         require(not changes, f"--resume goes on with the sweep's own settings; leave out {' '.join(changes)}.")
         return experiment, read_settings(Path(choices["resume"])), True
     chosen = parse(SweepSettings, rest, with_names(TUNE_USAGE), SweepSettings(Sweep(), experiment))
@@ -78,12 +79,16 @@ def default_experiment(choices: dict[str, str]) -> Experiment:
     if "encoder" in choices:
         with mistakes_are_the_users():
             default = replace(default, encoder=recipes.encoder_named(choices["encoder"]))
+    if "reward" in choices:
+        with mistakes_are_the_users():
+            default = replace(default, reward=recipes.reward_named(choices["reward"]))
     return default
 
 
 def with_names(usage: str) -> str:
-    names = CHOICES_USAGE.format(algorithms=", ".join(recipes.RECIPES), encoders=", ".join(recipes.ENCODERS))
-    return f"{usage}\n{names}"
+    names = {"algorithms": recipes.RECIPES, "encoders": recipes.ENCODERS, "rewards": recipes.REWARDS}
+    told = CHOICES_USAGE.format(**{kind: ", ".join(table) for kind, table in names.items()})
+    return f"{usage}\n{told}"
 
 
 def parse(settings: type[Settings], arguments: list[str], usage: str, default: Settings | None = None) -> Settings:

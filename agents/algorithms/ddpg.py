@@ -11,7 +11,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-import torch.distributed as dist
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from ray.tune import choice, loguniform, uniform
@@ -19,7 +18,7 @@ from ray.tune.search.sample import Domain
 from torch import Tensor, nn
 
 from agents.algorithms.ranges import require_above, require_within
-from agents.engine.adam import Adam
+from agents.engine.adam import Adam, averaged
 from agents.engine.deterministic_actor_critic import DeterministicActorCritic
 from agents.engine.env_runner import ActionNoiseEnvRunner
 from agents.engine.learner import Columns
@@ -209,12 +208,7 @@ class DDPGLearner(OffPolicyLearner):
 
     def _descend(self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: Adam) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""
-        if dist.is_initialized():
-            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-            dist.all_reduce(flat)
-            means = (flat / dist.get_world_size()).split([gradient.numel() for gradient in gradients])
-            gradients = tuple(mean.view(gradient.shape) for mean, gradient in zip(means, gradients, strict=True))
-        optimizer.descend(parameters, gradients)
+        optimizer.descend(parameters, averaged(gradients))
 
     @torch.no_grad()
     def _move_target(self) -> None:

@@ -130,6 +130,10 @@ class PPO:
             )
 
     @property
+    def judges_single_steps(self) -> bool:
+        return True
+
+    @property
     def learning_starts_env_steps(self) -> int:
         return 0
 
@@ -226,21 +230,21 @@ class PPOLearner(ColumnarLearner):
 
     def prepare(self, rollout: Rollout) -> Columns:
         """A rollout as flat columns (T * N, ...), with what to learn from: advantages and returns."""
-        rewards = self.reward_model.reward(rollout)
+        observations, actions = self.to_device(rollout.observations), self.to_device(rollout.actions)
+        rewards = self.rewards(rollout.rewards, observations, actions)
         if self.settings.normalize_rewards:
             rewards = self._normalized(rewards, rollout)
         with torch.no_grad():
-            observations = self.bare_network.prepare(self.to_device(rollout.observations))
+            observations = self.bare_network.prepare(observations)
         rollout, advantages, returns = self.credit(rollout, rewards, observations)
         self.explained_variance = explained_variance(rollout.values, returns)
         columns = {
-            "actions": rollout.actions,
             "log_probs": rollout.log_probs,
             "values": rollout.values,
             "advantages": advantages,
             "returns": returns,
         }
-        return {"observations": observations} | {k: self.to_device(v) for k, v in columns.items()}
+        return {"observations": observations, "actions": actions} | {k: self.to_device(v) for k, v in columns.items()}
 
     def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> tuple[Rollout, NDArray, NDArray]:
         """The rollout as the policy before this update sees it, its advantages and returns (T, N); `observations` are

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 
@@ -55,3 +56,13 @@ def in_layout_of(parameter: nn.Parameter, gradient: Tensor) -> Tensor:
     order than theirs."""
     same = gradient.stride() == parameter.stride()
     return gradient if same else torch.empty_like(parameter).copy_(gradient)
+
+
+def averaged(gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The mean of all learners' gradients; one learner's are its own."""
+    if not dist.is_initialized():
+        return gradients
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    means = (flat / dist.get_world_size()).split([gradient.numel() for gradient in gradients])
+    return [mean.view(gradient.shape) for mean, gradient in zip(means, gradients, strict=True)]

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from agents.engine.adam import Adam
 from agents.engine.memory import keep_freed_memory
+from agents.engine.packing import Packing
+from agents.engine.reward_model import LearntReward
 from agents.interfaces import Experience
 
 Columns = dict[str, Tensor]
@@ -37,9 +39,12 @@ class ColumnarLearner(TorchLearner):
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         super().build()
         self.settings = self.config.learner_config_dict["algorithm"]
-        self.reward_model = self.config.learner_config_dict["reward"]
+        self.reward_of = self.config.learner_config_dict["reward"]
         self.total_env_steps: int = self.config.learner_config_dict["total_env_steps"]
         self.generator = torch.Generator()
+        spaces = self.bare_network.observation_space, self.bare_network.action_space
+        model = self.reward_of.build(*spaces)
+        self.reward_model = LearntReward(model, Packing(spaces[0]), self._device, self.generator) if model else None
         if self.config.num_learners > 0 and not torch.cuda.is_available():
             torch.set_num_threads(self.config.learner_config_dict["threads_per_learner"])
 
@@ -79,12 +84,36 @@ class ColumnarLearner(TorchLearner):
         for minibatch in self.minibatches(experience, terms):
             terms.append(self._step(minibatch, optimizer))
         means = self._means(terms) if terms else {}
+        if terms and self.reward_model is not None:
+            means |= self.reward_model.metrics()
         if not np.isfinite(means.get("loss", 0.0)):
             raise FloatingPointError(
                 f"The loss became {means['loss']} after {self.env_steps:,} env steps; "
                 "lower the learning rate, or use --precision fp32."
             )
         return means | self.after_update(experience) | {"learning_rate": learning_rate}
+
+    def rewards(self, rewards: np.ndarray, observations: Tensor, actions: Tensor) -> np.ndarray:
+        """What the learner is rewarded for (T, B): the environment's rewards (T, B) as it takes them, and a reward
+        model's, which then learns from these steps: packed observations (T * B, ...) and actions (T * B, ...)."""
+        own = self.reward_of.of_environment(rewards)
+        if self.reward_model is None:
+            return own
+        steps = self.reward_model.steps(observations, actions)
+        added = self.reward_model.reward(steps).reshape(rewards.shape)
+        self.reward_model.learn(steps)
+        return own + added
+
+    def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self.reward_model is not None and self._check_component("reward_model", components, not_components):
+            state["reward_model"] = self.reward_model.get_state()
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        if self.reward_model is not None and "reward_model" in state:
+            self.reward_model.set_state(state["reward_model"])
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         parameters: Any = self.get_parameters(self._module[module_id])

@@ -78,6 +78,10 @@ class OffPolicy:
         if self.hindsight != "none" and self.n_step > 1:
             raise ValueError(f"Hindsight gives one step another goal; n_step must be 1 with it, not {self.n_step}.")
 
+    @property
+    def judges_single_steps(self) -> bool:
+        return self.n_step == 1
+
     def updates_after(self, env_steps: int) -> int:
         """Gradient steps that are due for so many env steps."""
         return env_steps // self.update_every_env_steps * self.gradient_steps
@@ -168,11 +172,14 @@ class OffPolicyLearner(ColumnarLearner):
     def columns(self, transitions: Transitions) -> Columns:
         """What the loss asks for of a visit's transitions, on the device."""
         prepare, device = self.bare_network.prepare, self._device
+        observations = transitions.observations.to(device, non_blocking=True)
+        actions = torch.as_tensor(transitions.actions).to(device, non_blocking=True)
+        rewards = self.discounted(self.rewards(transitions.rewards, observations, actions))
         with torch.no_grad():
             return {
-                "observations": prepare(transitions.observations.to(device, non_blocking=True)),
-                "actions": torch.as_tensor(transitions.actions).to(device, non_blocking=True),
-                "rewards": torch.as_tensor(self.discounted_rewards(transitions)).to(device, non_blocking=True),
+                "observations": prepare(observations),
+                "actions": actions,
+                "rewards": torch.as_tensor(rewards).to(device, non_blocking=True),
                 "discounts": torch.as_tensor(transitions.discounts).to(device, non_blocking=True),
                 "next_observations": prepare(transitions.next_observations.to(device, non_blocking=True)),
                 "weights": torch.as_tensor(transitions.weights).to(device, non_blocking=True),
@@ -207,11 +214,9 @@ class OffPolicyLearner(ColumnarLearner):
         drawn = self.replay.draw(batches * settings.batch_size, random, exponent, batches)
         return drawn if self.hindsight is None else self.hindsight.relabel(self.replay, drawn, random)
 
-    def discounted_rewards(self, transitions: Transitions) -> NDArray[np.float32]:
-        """What is learnt from of the rewards on the way, as one number each (B,)."""
-        settings = self.settings
-        rewards = self.reward_model.reward(transitions)
-        weighed = settings.discount ** np.arange(settings.n_step, dtype=np.float32)[:, None] * rewards
+    def discounted(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Each transition's rewards on the way (n, B) as one number (B,)."""
+        weighed = self.settings.discount ** np.arange(len(rewards), dtype=np.float32)[:, None] * rewards
         return weighed.sum(0, dtype=np.float32)
 
     def after_update(self, experience: Frames) -> dict[str, float]:

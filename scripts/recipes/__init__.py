@@ -8,11 +8,12 @@ from agents.algorithms.ddpg import DDPG
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment, Resources
-from agents.interfaces import Encoder, Environment
+from agents.interfaces import Encoder, Environment, RewardModel
 from agents.rewards import EnvironmentReward
-from envs import atari, classic
+from envs import atari, classic, grid
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
+from envs.grid import GridConfig
 from envs.names import near_matches, plain
 from envs.probe import ChoiceConfig, CountingConfig, TargetConfig
 from envs.robots import locomotion, panda
@@ -21,7 +22,10 @@ from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
+from perception.gan_reward import DiscriminatorRewardConfig
+from perception.grid import GridEncoderConfig
 from perception.mlp import MLPConfig
+from perception.novelty_reward import NoveltyRewardConfig
 from perception.parts import PartsConfig
 from scripts.recipes import ddpg, dqn, ppo
 
@@ -42,6 +46,12 @@ ENCODERS: dict[str, type[Encoder]] = {
     "nature": NatureCNNConfig,
     "impala": ImpalaResNetConfig,
     "parts": PartsConfig,
+    "grid": GridEncoderConfig,
+}
+REWARDS: dict[str, type[RewardModel]] = {
+    "environment": EnvironmentReward,
+    "rnd": NoveltyRewardConfig,
+    "gail": DiscriminatorRewardConfig,
 }
 RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "ppo": ppo.recipe,
@@ -58,6 +68,7 @@ PLUGS: dict[str, type] = {
     for cls in (
         AtariConfig,
         ClassicConfig,
+        GridConfig,
         LocomotionConfig,
         PandaConfig,
         KukaGraspConfig,
@@ -69,16 +80,16 @@ PLUGS: dict[str, type] = {
         APPO,
         DQN,
         DDPG,
-        EnvironmentReward,
         Resources,
         *ENCODERS.values(),
+        *REWARDS.values(),
     )
 }
 """Every class that an experiment.json may name."""
 
 
 def environment_named(name: str) -> Environment:
-    """SpaceInvaders, HalfCheetah, CartPole-v1, probe-target; raises ValueError with near matches for others."""
+    """SpaceInvaders, HalfCheetah, MultiRoom-N6, CartPole-v1, probe-target; else a ValueError with near matches."""
     if name in PROBES:
         return PROBES[name]
     if plain(name) in atari.shipped():
@@ -87,7 +98,10 @@ def environment_named(name: str) -> Environment:
         return ROBOTS[plain(name)]
     if name in classic.ids():
         return ClassicConfig(id=name)
-    known = [*atari.display_names().values(), *(robot.name for robot in ROBOTS.values()), *classic.ids(), *PROBES]
+    if plain(name) in grid.tasks():
+        return GridConfig(task=name)
+    robots = (robot.name for robot in ROBOTS.values())
+    known = [*atari.display_names().values(), *robots, *grid.names(), *classic.ids(), *PROBES]
     raise ValueError(f"There is no environment '{name}'.{near_matches(name, known)}")
 
 
@@ -97,6 +111,10 @@ def recipe_named(name: str) -> Callable[[Environment], Experiment]:
 
 def encoder_named(name: str) -> Encoder:
     return named(name, ENCODERS, "encoder")()
+
+
+def reward_named(name: str) -> RewardModel:
+    return named(name, REWARDS, "reward")()
 
 
 def named(name: str, table: dict[str, Entry], kind: str) -> Entry:

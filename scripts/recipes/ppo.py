@@ -9,13 +9,17 @@ from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
+from envs.grid import GridConfig
 from envs.robots.grasp import KukaGraspConfig
 from perception.cnn import NatureCNNConfig
+from perception.grid import GridEncoderConfig
 from perception.mlp import MLPConfig
 
 
 def recipe(environment: Environment) -> Experiment:
     """The recipe for an environment: by its observations, then by its actions."""
+    if isinstance(environment, GridConfig):
+        return grids(environment)
     env = environment.build()
     images = env.observation_space.shape is not None and len(env.observation_space.shape) == 3
     continuous = isinstance(env.action_space, Box)
@@ -70,6 +74,19 @@ def grasping(environment: Environment) -> Experiment:
         num_envs=32,
         total_env_steps=300_000,
         evaluate_every_env_steps=50_000,
+        evaluation_episodes=50,
+    )
+
+
+def grids(environment: Environment) -> Experiment:
+    """Rooms seen in part: Chevalier-Boisvert et al. 2019, section 4.2 (rl-starter-files), with more environments."""
+    return Experiment(
+        env=environment,
+        algo=PPO(rollout_length=128, epochs=4, minibatch_size=256, learning_rate=1e-3, entropy_coefficient=0.01),
+        encoder=GridEncoderConfig(),
+        num_envs=16,
+        total_env_steps=500_000,
+        evaluate_every_env_steps=100_000,
         evaluation_episodes=50,
     )
 

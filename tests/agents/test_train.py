@@ -1,9 +1,6 @@
 """Whole runs on tiny environments: determinism, resume, several runners and learners."""
 
 import json
-import signal
-import threading
-import time
 from dataclasses import fields, replace
 
 import numpy as np
@@ -23,31 +20,9 @@ from agents.train import resume, train
 from envs.classic import ClassicConfig
 from envs.probe import FlawedConfig
 from scripts.recipes import recipe_named
-from tests.agents.tiny_runs import tiny, tiny_dqn, tiny_td3
+from tests.agents.tiny_runs import assert_same, final_state, losses, stop_after_lines, tiny, tiny_dqn, tiny_td3
 
 pytestmark = pytest.mark.usefixtures("ray_here")
-
-
-def final_state(run_dir):
-    return load_state(chosen_checkpoint(run_dir, "latest"))
-
-
-def assert_same(one, other, path=""):
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), path
-        for key in one:
-            assert_same(one[key], other[key], f"{path}/{key}")
-    elif isinstance(one, list):
-        assert len(one) == len(other), path
-        for i, (a, b) in enumerate(zip(one, other, strict=True)):
-            assert_same(a, b, f"{path}/{i}")
-    else:
-        np.testing.assert_array_equal(one, other, err_msg=path)
-
-
-def losses(run_dir, names=("loss", "kl", "entropy", "gradient_norm", "learning_rate", "explained_variance")):
-    lines = read_progress(run_dir / "progress.jsonl")
-    return [(line["env_steps"], *(line.get(f"learner/{name}") for name in names)) for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -341,15 +316,3 @@ def test_every_metric_of_a_classic_run_is_finite(tmp_path):
     assert all(value is not None for line in training for value in line.values())
     assert 8 <= evaluation["evaluation/return_min"] <= evaluation["evaluation/return_mean"] <= 500
     assert list((tmp_path / "cartpole" / "videos").glob("*.mp4"))
-
-
-def stop_after_lines(run_dir, count):
-    """Ctrl-C once progress.jsonl has so many lines."""
-
-    def wait_and_interrupt():
-        progress = run_dir / "progress.jsonl"
-        while not progress.exists() or len(progress.read_text().splitlines()) < count:
-            time.sleep(0.001)
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=wait_and_interrupt, daemon=True).start()

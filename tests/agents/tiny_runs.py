@@ -1,5 +1,8 @@
-"""Runs of milliseconds on tiny environments, decided to the bit, by each algorithm: what test_train.py trains."""
+"""Runs of milliseconds on tiny environments, decided to the bit, by each algorithm, and how two of them compare."""
 
+import signal
+import threading
+import time
 from dataclasses import dataclass, replace
 
 import gymnasium
@@ -7,6 +10,9 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from agents.checkpoint import load_state
+from agents.evaluate import chosen_checkpoint
+from agents.metrics import read_progress
 from scripts.recipes import recipe_named
 
 GOAL_PARTS = ("observation", "achieved_goal", "desired_goal")
@@ -137,3 +143,37 @@ def tiny_td3(run_dir, **changes):
     )
     assert algo.hindsight == "future"
     return replace(tiny(run_dir), env=AimConfig(), algo=algo, encoder=base.encoder, **changes)
+
+
+def final_state(run_dir):
+    return load_state(chosen_checkpoint(run_dir, "latest"))
+
+
+def assert_same(one, other, path=""):
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for key in one:
+            assert_same(one[key], other[key], f"{path}/{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), path
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_same(a, b, f"{path}/{i}")
+    else:
+        np.testing.assert_array_equal(one, other, err_msg=path)
+
+
+def losses(run_dir, names=("loss", "kl", "entropy", "gradient_norm", "learning_rate", "explained_variance")):
+    lines = read_progress(run_dir / "progress.jsonl")
+    return [(line["env_steps"], *(line.get(f"learner/{name}") for name in names)) for line in lines]
+
+
+def stop_after_lines(run_dir, count):
+    """Ctrl-C once progress.jsonl has so many lines."""
+
+    def wait_and_interrupt():
+        progress = run_dir / "progress.jsonl"
+        while not progress.exists() or len(progress.read_text().splitlines()) < count:
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=wait_and_interrupt, daemon=True).start()

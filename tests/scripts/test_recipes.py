@@ -85,7 +85,11 @@ def test_an_encoder_is_made_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("lookup", "typed", "said"),
     [
-        (encoder_named, "natur", r"no encoder 'natur'; there are: impala, mlp, nature, parts.*Did you mean nature\?"),
+        (
+            encoder_named,
+            "natur",
+            r"no encoder 'natur'; there are: grid, impala, mlp, nature, parts.*Did you mean nature\?",
+        ),
         (recipe_named, "ppoo", r"no algorithm 'ppoo'; there are: appo, .*ppo.*Did you mean ppo"),
         (recipe_named, "", "no algorithm ''"),
     ],

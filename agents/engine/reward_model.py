@@ -1,0 +1,75 @@
+"""A reward model at work in the learner: asked for rewards, then trained from the same steps."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from ray.rllib.utils.numpy import convert_to_numpy
+from ray.rllib.utils.torch_utils import convert_to_torch_tensor
+from torch import Tensor, nn
+
+from agents.engine.adam import Adam, averaged
+from agents.engine.packing import Packing
+from agents.interfaces import Steps
+
+ROWS_AT_A_TIME = 1_024
+MINIBATCH_SIZE = 256
+ADAM_EPSILON = 1e-8
+
+
+class LearntReward:
+    """A RewardModule with its optimiser; with several learners they learn along their mean gradient."""
+
+    def __init__(self, module: Any, packing: Packing, device: torch.device, generator: torch.Generator) -> None:
+        self.module, self.packing, self.device, self.generator = module.to(device), packing, device, generator
+        if dist.is_initialized():
+            for value in self.module.state_dict().values():
+                dist.broadcast(value, 0)
+        self.parameters: list[nn.Parameter] = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimizer = Adam(self.parameters, self.module.learning_rate, ADAM_EPSILON)
+        self.terms: list[dict[str, Tensor]] = []
+
+    def steps(self, observations: Tensor, actions: Tensor) -> Steps:
+        """Of packed observations (B, ...) and actions (B, ...)."""
+        return Steps(self.packing.unpack(observations) if self.packing.parts else observations, actions)
+
+    @torch.no_grad()
+    def reward(self, steps: Steps) -> NDArray[np.float32]:
+        """(B,)"""
+        everywhere = torch.arange(len(steps.actions), device=self.device)
+        parts = [self.module.reward(steps.rows(rows)) for rows in everywhere.split(ROWS_AT_A_TIME)]
+        rewards = torch.cat(parts).float().cpu().numpy()
+        self.rewards_mean = float(rewards.mean())
+        return rewards
+
+    def learn(self, steps: Steps) -> None:
+        """Once from every step, in minibatches in an order of chance."""
+        self.terms.clear()
+        order = torch.randperm(len(steps.actions), generator=self.generator).to(self.device)
+        for rows in order.split(MINIBATCH_SIZE):
+            loss, terms = self.module.loss(steps.rows(rows))
+            gradients = torch.autograd.grad(loss, self.parameters)
+            self.optimizer.descend(self.parameters, averaged(gradients))
+            self.terms.append({"loss": loss.detach()} | terms)
+        if dist.is_initialized():
+            for buffer in filter(torch.is_floating_point, self.module.buffers()):
+                dist.all_reduce(buffer)
+                buffer /= dist.get_world_size()
+
+    def metrics(self) -> dict[str, float]:
+        """Of the latest update."""
+        table = torch.stack([torch.stack(list(row.values())) for row in self.terms]).float().mean(0)
+        told = dict(zip(self.terms[0], table.tolist(), strict=True)) | {"mean": self.rewards_mean}
+        return {f"reward_model_{name}": value for name, value in told.items()}
+
+    def get_state(self) -> dict[str, Any]:
+        state: Any = convert_to_numpy({"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()})
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        device = str(self.device)
+        self.module.load_state_dict(convert_to_torch_tensor(state["module"], device))
+        moments = convert_to_torch_tensor(state["optimizer"]["state"], device)
+        self.optimizer.load_state_dict(state["optimizer"] | {"state": moments})

@@ -1,0 +1,131 @@
+"""Likeness to demonstrations as a reward: generative adversarial imitation (GAIL; Ho and Ermon 2016)."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from perception.mlp import orthogonal
+from perception.readers import reader_of
+
+MOST_CERTAIN = 5.0
+"""Log-odds beyond which the discriminator's certainty brings no more."""
+
+
+@dataclass(frozen=True)
+class DiscriminatorRewardConfig:
+    """The agent is rewarded for steps that a discriminator cannot tell from demonstrated ones."""
+
+    demonstrations: str = ""
+    """The file of scripts/make_demonstrations.py."""
+    weight: float = 0.1
+    """What a step's log-odds of being demonstrated count, which are at most 5."""
+    environment_weight: float = 0.0
+    """What the environment's reward counts."""
+    learning_rate: float = 3e-4
+    """Adam's step size for the discriminator."""
+    gradient_penalty: float = 1.0
+    """How much the slope of the log-odds is held down between demonstrated and other steps (Gulrajani et al. 2017)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}.")
+
+    def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
+        return rewards * np.float32(self.environment_weight)
+
+    def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "DiscriminatorReward":
+        demonstrated = demonstrations(self.demonstrations, observation_space, action_space)
+        return DiscriminatorReward(self, observation_space, action_space, demonstrated)
+
+
+class DiscriminatorReward(nn.Module):
+    """Rewards steps by the log-odds that they were demonstrated, log D - log(1 - D).
+
+    The paper's -log(1 - D) is never negative, and so pays an agent for not reaching the end of its task (Kostrikov et
+    al. 2019)."""
+
+    observations: Tensor
+    actions: Tensor
+    next_row: Tensor
+
+    def __init__(
+        self,
+        config: DiscriminatorRewardConfig,
+        observation_space: gymnasium.Space,
+        action_space: gymnasium.Space,
+        demonstrated: dict[str, Tensor],
+    ) -> None:
+        super().__init__()
+        self.weight, self.learning_rate, self.penalty = config.weight, config.learning_rate, config.gradient_penalty
+        self.read = reader_of(observation_space)
+        self.num_actions = int(action_space.n) if isinstance(action_space, Discrete) else 0
+        width = self.read.output_dim + (self.num_actions or demonstrated["actions"].shape[1])
+        self.judge = nn.Sequential(
+            orthogonal(nn.Linear(width, 128)),
+            nn.Tanh(),
+            orthogonal(nn.Linear(128, 1), gain=1.0),
+        )
+        self.register_buffer("observations", demonstrated["observations"], persistent=False)
+        self.register_buffer("actions", demonstrated["actions"], persistent=False)
+        self.register_buffer("next_row", torch.zeros((), dtype=torch.int64))
+
+    def reward(self, steps: Any) -> Tensor:
+        """(B,)"""
+        odds = self.judge(self.features(steps.observations, steps.actions))[:, 0]
+        return self.weight * odds.clamp(-MOST_CERTAIN, MOST_CERTAIN)
+
+    def loss(self, steps: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """How badly it tells the steps from as many demonstrated ones."""
+        size = len(steps.actions)
+        rows = (self.next_row + torch.arange(size, device=self.next_row.device)) % len(self.actions)
+        self.next_row.copy_((self.next_row + size) % len(self.actions))
+        shown = self.features(self.observations[rows], self.actions[rows])
+        done = self.features(steps.observations, steps.actions)
+        odds_shown, odds_done = self.judge(shown)[:, 0], self.judge(done)[:, 0]
+        loss = F.softplus(-odds_shown).mean() + F.softplus(odds_done).mean()
+        with torch.no_grad():
+            right = {"demonstrated_right": (odds_shown > 0).float(), "own_right": (odds_done < 0).float()}
+        return loss + self.penalty * self.slope(shown, done), {name: share.mean() for name, share in right.items()}
+
+    def features(self, observations: Tensor, actions: Tensor) -> Tensor:
+        taken = F.one_hot(actions, self.num_actions) if self.num_actions else actions
+        return torch.cat([self.read(observations), taken.float()], 1)
+
+    def slope(self, shown: Tensor, done: Tensor) -> Tensor:
+        """Mean square of the judge's gradient at mixtures of both kinds of steps."""
+        share = torch.rand(len(shown), 1, device=shown.device)
+        between = (share * shown + (1 - share) * done).detach().requires_grad_()
+        [gradient] = torch.autograd.grad(self.judge(between).sum(), between, create_graph=True)
+        return (gradient**2).sum(1).mean()
+
+
+def demonstrations(path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> dict[str, Tensor]:
+    """Observations (D, ...) and actions (D, ...) in an order of chance, the same each time.
+
+    Raises ValueError where they are missing or of another environment."""
+    if not path:
+        raise ValueError(
+            "Imitation needs demonstrations: --reward.demonstrations FILE, of scripts/make_demonstrations.py."
+        )
+    try:
+        columns = load_file(Path(path))
+    except (OSError, SafetensorError) as missing:
+        raise ValueError(f"{path} holds no demonstrations: {missing}.") from missing
+    wanted = observation_space.shape if isinstance(observation_space, Box) else None
+    if columns.keys() < {"observations", "actions"} or tuple(columns["observations"].shape[1:]) != wanted:
+        raise ValueError(f"{path} holds no demonstrations for observations of {observation_space}.")
+    if tuple(columns["actions"].shape[1:]) != action_space.shape:
+        raise ValueError(f"{path} holds no demonstrations for actions of {action_space}.")
+    order = torch.randperm(len(columns["actions"]), generator=torch.Generator().manual_seed(0))
+    return {name: columns[name][order] for name in ("observations", "actions")}

@@ -1,0 +1,82 @@
+"""Reads grids of symbols, as MiniGrid shows them."""
+
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor, nn
+
+from perception.cnn import FlattenPixels, check_widths
+from perception.mlp import orthogonal
+
+MOST_SYMBOLS = 32
+
+
+@dataclass(frozen=True)
+class GridEncoderConfig:
+    """Symbols as planes of zeros and ones, two convolutions and a dense layer."""
+
+    channels: tuple[int, ...] = (32, 64)
+    """Channels of each 3x3 convolution."""
+    features: int = 128
+    """Width of the dense layer."""
+
+    def build(self, observation_space: gymnasium.Space) -> "GridEncoder":
+        check_widths(*self.channels, self.features)
+        if not (isinstance(observation_space, Box) and shows_symbols(observation_space)):
+            raise ValueError(
+                f"This encoder reads grids of symbols, uint8 (channels, height, width) below {MOST_SYMBOLS}, not "
+                f"{observation_space}; --encoder nature reads images."
+            )
+        return GridEncoder(self, observation_space)
+
+
+class GridEncoder(nn.Module):
+    """Symbols (B, C, H, W) uint8 -> features (B, output_dim)."""
+
+    def __init__(self, config: GridEncoderConfig, space: Box) -> None:
+        super().__init__()
+        sizes = tuple(int(channel.max()) + 1 for channel in space.high)
+        height, width = space.shape[1:]
+        self.input_layer = Planes(sizes)
+        layers: list[nn.Module] = []
+        before = sum(sizes)
+        for channels in config.channels:
+            layers += [orthogonal(nn.Conv2d(before, channels, kernel_size=3, padding=1)), nn.ReLU(inplace=True)]
+            before = channels
+        dense = orthogonal(nn.Linear(before * height * width, config.features))
+        self.torso = nn.Sequential(*layers, FlattenPixels(), dense, nn.ReLU(inplace=True))
+        self.output_dim = config.features
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        return self.torso(self.input_layer(symbols))
+
+
+class Planes(nn.Module):
+    """Symbols (B, C, H, W) -> (B, sum of each channel's symbols, H, W) float32: 1 where the symbol is, else 0."""
+
+    symbols: Tensor
+    channels: Tensor
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        symbols = torch.cat([torch.arange(size) for size in sizes])
+        self.register_buffer("symbols", symbols.to(torch.uint8)[:, None, None], persistent=False)
+        channels = torch.cat([torch.full((size,), channel) for channel, size in enumerate(sizes)])
+        self.register_buffer("channels", channels, persistent=False)
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        planes = torch.eq(symbols.index_select(1, self.channels), self.symbols)
+        return planes.float().contiguous(memory_format=torch.channels_last)
+
+
+def shows_symbols(space: gymnasium.Space) -> bool:
+    return (
+        isinstance(space, Box)
+        and space.dtype == np.uint8
+        and len(space.shape) == 3
+        and int(space.high.max()) < MOST_SYMBOLS
+    )
