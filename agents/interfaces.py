@@ -264,3 +264,51 @@ class Algorithm(Protocol):
     def module_config(self) -> dict[str, Any]:
         """What the module needs to know besides the encoder."""
         ...
+
+
+class Lesson(Protocol):
+    """A module with what it learns from; `module` is a `torch.nn.Module`."""
+
+    module: Any
+
+    @property
+    def score(self) -> str:
+        """The held-out metric that decides which weights are kept; more is better."""
+        ...
+
+    @property
+    def baseline(self) -> dict[str, float]:
+        """The same metrics of something that needs no network, to compare with."""
+        ...
+
+    def batch(self, random: np.random.Generator, size: int) -> dict[str, torch.Tensor]:
+        """Examples to learn from, drawn by chance."""
+        ...
+
+    def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Of a batch on the module's device, and detached scalars by metric name."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics on held-out examples, always the same ones."""
+        ...
+
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        """What the module makes of held-out examples, as images (H, W, 3) by name; none where nothing can be seen."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A frozen dataclass that describes a module and what it is trained for."""
+
+    @classmethod
+    def __subclasshook__(cls, candidate: type, /) -> bool:
+        return has_members(candidate, "name", "lesson")
+
+    @property
+    def name(self) -> str: ...
+
+    def lesson(self) -> Lesson:
+        """Reads the data, builds the module. Raises ValueError, in one line, where the data are not what it needs."""
+        ...

@@ -188,9 +188,13 @@ def default_run_dir(experiment: Experiment) -> str:
 
 
 def described(experiment: Experiment) -> dict[str, Any]:
-    """The experiment with what is needed to run it again: commit, versions, machine."""
+    """The experiment with what is needed to run it again."""
+    return {"experiment": experiment.to_json(), **made_by()}
+
+
+def made_by() -> dict[str, Any]:
+    """Commit, versions, machine."""
     return {
-        "experiment": experiment.to_json(),
         "git_commit": git_commit(),
         "packages": {name: installed_version(name) for name in PACKAGES},
         "python": platform.python_version(),

@@ -27,6 +27,7 @@ from perception.grid import GridEncoderConfig
 from perception.mlp import MLPConfig
 from perception.novelty_reward import NoveltyRewardConfig
 from perception.parts import PartsConfig
+from perception.unet import UNetEncoderConfig
 from scripts.recipes import ddpg, dqn, ppo
 
 Entry = TypeVar("Entry")
@@ -47,6 +48,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "impala": ImpalaResNetConfig,
     "parts": PartsConfig,
     "grid": GridEncoderConfig,
+    "unet": UNetEncoderConfig,
 }
 REWARDS: dict[str, type[RewardModel]] = {
     "environment": EnvironmentReward,

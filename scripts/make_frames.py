@@ -1,0 +1,82 @@
+"""Makes screens to learn to see from: python scripts/make_frames.py --games SpaceInvaders"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+
+from agents.experiment import require
+from envs.atari import AtariConfig
+from envs.atari_screens import screens_of
+from envs.space_invaders import CLASSES, boxes_of, classes_of
+from perception.frames import Frames, save_frames
+from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
+from scripts.recipes import environment_named
+
+USAGE = """Plays Atari games at random and keeps screens: some episodes to train on, others to test on.
+
+Of Space Invaders alone, each pixel's class and each object's box are kept, too."""
+FIRST_TEST_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    games: tuple[str, ...] = ("SpaceInvaders",)
+    """Plain names."""
+    train_episodes: int = 40
+    """Of each game."""
+    test_episodes: int = 10
+    """Of each game."""
+    every: int = 5
+    """Steps between two screens."""
+    seed: int = 0
+    """Of the first episode to train on; the next ones follow."""
+    output: str = ""
+    """The file; empty makes runs/frames/<games>.npz."""
+
+
+def main(arguments: list[str]) -> None:
+    settings = parse(Settings, arguments, USAGE)
+    for name in ("train_episodes", "test_episodes", "every"):
+        require(getattr(settings, name) >= 1, f"--{name.replace('_', '-')} must be at least 1.")
+    require(0 <= settings.seed <= FIRST_TEST_SEED - settings.train_episodes, "--seed must lie in [0, a million).")
+    with mistakes_are_the_users():
+        games = [environment_named(name) for name in settings.games]
+        require(all(isinstance(game, AtariConfig) for game in games), "--games are Atari games, by their plain names.")
+        names = tuple(game.name for game in games)
+        path = Path(
+            settings.output or f"runs/frames/{'-'.join(names) if len(names) < 4 else f'{len(names)}-games'}.npz"
+        )
+        require(not path.exists(), f"{path} exists already; choose another --output.")
+        train = frames_of(names, range(settings.seed, settings.seed + settings.train_episodes), settings.every)
+        test = frames_of(names, range(FIRST_TEST_SEED, FIRST_TEST_SEED + settings.test_episodes), settings.every)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_frames(path, train, test)
+    print(f"{path}: {len(train):,} screens to train on, {len(test):,} to test on, {path.stat().st_size >> 20} MiB")
+
+
+def frames_of(names: tuple[str, ...], seeds: range, every: int) -> Frames:
+    played = [screens_of(name, seeds, every) for name in names]
+    screens = np.concatenate([one.screens for one in played])
+    labelled = names == ("SpaceInvaders",)
+    classes = (
+        np.stack([classes_of(screen) for screen in screens]) if labelled else np.zeros((len(screens), 0, 0), np.uint8)
+    )
+    boxes = [np.insert(boxes_of(own), 0, row, axis=1) for row, own in enumerate(classes)] if labelled else []
+    return Frames(
+        screens=screens,
+        games=np.repeat(np.arange(len(names)), [len(one.screens) for one in played]),
+        episodes=np.concatenate([one.episodes for one in played]),
+        classes=classes,
+        boxes=np.concatenate(boxes) if boxes else np.zeros((0, 6), np.int64),
+        names=names,
+        class_names=CLASSES if labelled else (),
+        palettes=np.stack([one.palette for one in played]),
+    )
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)

@@ -1,0 +1,38 @@
+"""Trains a module apart from any agent: python scripts/train_module.py unet"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from agents.experiment import require
+from agents.pretrain import Pretraining, pretrain
+from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
+from scripts.recipes import named
+from scripts.recipes.modules import MODULES
+
+USAGE = """Trains a module that sees or reads, to be plugged into agents, and says how good it is on held-out data.
+
+scripts/train_module.py NAME, where NAME is one of: {names}."""
+
+
+def main(arguments: list[str]) -> None:
+    usage = USAGE.format(names=", ".join(MODULES))
+    name, *rest = arguments or [""]
+    if name in ("-h", "--help", ""):
+        print(usage)
+        require(name != "", "It needs the name of a module.")
+        return
+    with mistakes_are_the_users():
+        recipe = named(name, MODULES, "module")
+    settings = parse(Pretraining, rest, usage, recipe())
+    result = pretrain(settings)
+    print(f"On held-out data, after {result.step:,} steps:")
+    for metric, value in result.metrics.items():
+        beside = f" (baseline {result.baseline[metric]:.3f})" if metric in result.baseline else ""
+        print(f"  {metric} {value:.3f}{beside}")
+    print(f"Done: {result.folder}. Next: python scripts/evaluate_module.py {result.folder}")
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)
