@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -65,6 +66,21 @@ def jittered(greys: NDArray[np.float32], random: np.random.Generator) -> NDArray
     contrast = random.uniform(1 - CONTRAST, 1 + CONTRAST, size)
     shifted = greys * contrast + random.normal(0, BRIGHTNESS, size) + random.normal(0, COLOUR, greys.shape)
     return shifted.astype(np.float32)
+
+
+def prepared(images: Tensor) -> Tensor:
+    """uint8 (B, 1, H, W) -> float (B, 1, H, W), each image of mean 0 and deviation 1: greys vary, shapes do not."""
+    x = images.float()
+    mean, deviation = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
+    return ((x - mean) / (deviation + 1e-3)).contiguous(memory_format=torch.channels_last)
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Squares of this size, by mean over areas, as agents get them; 0 leaves them as they are."""
+    if not size:
+        return images
+    squares = [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in images[:, 0].numpy()]
+    return torch.from_numpy(np.stack(squares)[:, None])
 
 
 def save_frames(path: Path, train: Frames, test: Frames) -> None:

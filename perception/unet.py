@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.cnn import Bytes, NatureCNN, NatureCNNConfig, image_shape
-from perception.frames import Frames, load_frames
+from perception.frames import Frames, load_frames, prepared, resized
+from perception.palette import COLOURS
 from perception.weights import trained
 
 RARE_CLASSES_COUNT = 0.5
 """Exponent of a class's rarity in its weight: 0 counts every pixel alike, 1 every class."""
-COLOURS = np.array(
-    [(0, 0, 0), (230, 159, 0), (86, 180, 233), (213, 94, 0), (255, 255, 255), (0, 158, 115), (204, 121, 167)], np.uint8
-)
-"""Of classes in pictures; those that the colour-blind can tell apart (Okabe and Ito 2008)."""
 
 
 class UNet(nn.Module):
@@ -144,21 +141,6 @@ class UNetLesson:
             for s, t, f in zip(seen, self.test_classes[rows], found, strict=True)
         ]
         return {"seen-true-found": np.concatenate(strips, 1)}
-
-
-def prepared(images: Tensor) -> Tensor:
-    """uint8 (B, 1, H, W) -> float (B, 1, H, W), each image of mean 0 and deviation 1: greys vary, shapes do not."""
-    x = images.float()
-    mean, deviation = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
-    return ((x - mean) / (deviation + 1e-3)).contiguous(memory_format=torch.channels_last)
-
-
-def resized(images: Tensor, size: int) -> Tensor:
-    """Squares of this size, by mean over areas, as agents get them; 0 leaves them as they are."""
-    if not size:
-        return images
-    squares = [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in images[:, 0].numpy()]
-    return torch.from_numpy(np.stack(squares)[:, None])
 
 
 def resized_classes(classes: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -28,6 +28,7 @@ from perception.mlp import MLPConfig
 from perception.novelty_reward import NoveltyRewardConfig
 from perception.parts import PartsConfig
 from perception.unet import UNetEncoderConfig
+from perception.yolo import YOLOEncoderConfig
 from scripts.recipes import ddpg, dqn, ppo
 
 Entry = TypeVar("Entry")
@@ -49,6 +50,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "parts": PartsConfig,
     "grid": GridEncoderConfig,
     "unet": UNetEncoderConfig,
+    "yolo": YOLOEncoderConfig,
 }
 REWARDS: dict[str, type[RewardModel]] = {
     "environment": EnvironmentReward,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from agents.pretrain import Pretraining
 from perception.unet import UNetTask
+from perception.yolo import YOLOTask
 
 
 def unet() -> Pretraining:
@@ -11,6 +12,11 @@ def unet() -> Pretraining:
     return Pretraining(UNetTask(), total_steps=1_500, batch_size=16, learning_rate=3e-3, evaluate_every_steps=150)
 
 
-PLUGS: dict[str, type] = {cls.__name__: cls for cls in (Pretraining, UNetTask)}
+def yolo() -> Pretraining:
+    """Ours."""
+    return Pretraining(YOLOTask(), total_steps=2_000, batch_size=16, learning_rate=2e-3, evaluate_every_steps=200)
+
+
+PLUGS: dict[str, type] = {cls.__name__: cls for cls in (Pretraining, UNetTask, YOLOTask)}
 """Every class that a module.json may name."""
-MODULES: dict[str, Callable[[], Pretraining]] = {"unet": unet}
+MODULES: dict[str, Callable[[], Pretraining]] = {"unet": unet, "yolo": yolo}

@@ -31,17 +31,14 @@ def test_a_module_is_trained_evaluated_and_plugged_into_an_agent(workshop) -> No
     again = run("evaluate_module.py", "unet", folder=workshop)
     assert again.returncode == 0, again.stderr
     told = json.loads((workshop / "unet" / "module.json").read_text())
-    assert json.loads((workshop / "unet" / "evaluation.json").read_text())["held_out"] == pytest.approx(
-        told["held_out"]
-    )
+    evaluation = json.loads((workshop / "unet" / "evaluation.json").read_text())
+    assert evaluation["held_out"] == pytest.approx(told["held_out"])
 
     agent = ("--env", "SpaceInvaders", "--encoder", "unet", "--encoder.weights", "unet", "--total-env-steps", "1024")
     trained = run("train_agent.py", *agent, "--evaluate-every-env-steps", "0", "--run-dir", "agent", folder=workshop)
     assert trained.returncode == 0, trained.stderr
-    assert (
-        json.loads((workshop / "agent" / "experiment.json").read_text())["experiment"]["encoder"]["type"]
-        == "UNetEncoderConfig"
-    )
+    experiment = json.loads((workshop / "agent" / "experiment.json").read_text())["experiment"]
+    assert experiment["encoder"]["type"] == "UNetEncoderConfig"
 
 
 def test_demonstrations_reward_an_agent(workshop) -> None:
