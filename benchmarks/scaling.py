@@ -1,7 +1,7 @@
 """How a run's speed grows with its env runners, measured here and reckoned for more: python benchmarks/scaling.py
 
 PPO, synchronous and asynchronous, with 0, 1 and 2 env runners in turn: env steps a second, what each phase and each
-process takes of the cores, and what crosses the object store. From the first of them, scaling_model.py reckons the
+process takes of the cores, and what crosses the object store. From those with 0 and 1, scaling_model.py reckons the
 others, to compare with what they were measured to do, and how many env runners a learner on a GPU can use.
 """
 
@@ -21,16 +21,17 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import psutil
 import tyro
 from scaling_model import (
     BYTES_A_SECOND_BETWEEN_MACHINES,
     OPERATIONS_A_SECOND,
+    Here,
     Update,
     asynchronous,
     counting,
     learning_speed,
-    on_shared_cores,
     synchronous,
 )
 from speed import surroundings
@@ -78,7 +79,7 @@ def main(
         for case in CASES if number % 2 == 0 else CASES[::-1]:
             measured[case].append(measure(env, *case, seconds))
             print(f"round {number + 1} of {rounds}: {measured[case][-1]}", flush=True)
-    model = fit(measured, counted(env))
+    model = fit(measured, counted(env), experiment_with(env, "ppo", 0).algo.epochs)  # pyright: ignore
     told = {
         "command": " ".join(["python benchmarks/scaling.py", *sys.argv[1:]]),
         **surroundings(),
@@ -107,7 +108,7 @@ def measure(env: str, algo: str, runners: int, seconds: float) -> Measured:
             algorithm.train()
         elapsed, thousands = time.perf_counter() - started, (algorithm.env_steps - steps) / 1_000
         used = {name: spent - cores.get(name, 0.0) for name, spent in core_seconds().items()}
-        weights = sum(weight.nbytes for weight in algorithm.network_state().values())
+        weights = sum(np.asarray(weight).nbytes for weight in algorithm.network_state().values())
         sample = len(pickle.dumps(algorithm.sample(), protocol=5)) / (
             experiment.num_envs * experiment.algo.rollout_length
         )
@@ -157,26 +158,32 @@ def counted(env: str) -> Update:
     )
 
 
-def fit(measured: dict[tuple[str, int], list[Measured]], update: Update) -> dict[str, Any]:
+def fit(measured: dict[tuple[str, int], list[Measured]], update: Update, epochs: int) -> dict[str, Any]:
     """What a core brings as an env runner and as a learner; with it, what was measured here, reckoned, and what GPUs
     would be fed by."""
 
     def median_of(case: tuple[str, int], kind: str, name: str) -> float:
         return statistics.median(getattr(one, kind)[name] for one in measured[case])
 
-    runner = 1_000 / median_of(("ppo", 1), "core_seconds_per_1000", "env runners")
-    learner = 1_000 / median_of(("ppo", 1), "core_seconds_per_1000", "command and learner")
-    alone = 1_000 / median_of(("ppo", 0), "seconds_per_1000", "learning")
-    cores = psutil.cpu_count() or 1
-    here = [
+    runner_seconds = median_of(("ppo", 1), "core_seconds_per_1000", "env runners")
+    runner = 1_000 / runner_seconds
+    here = Here(
+        cores=psutil.cpu_count() or 1,
+        runner=runner,
+        most_cores_a_runner=runner_seconds / median_of(("ppo", 1), "seconds_per_1000", "sampling"),
+        learner=1_000 / median_of(("ppo", 1), "core_seconds_per_1000", "command and learner"),
+        learner_alone=1_000 / median_of(("ppo", 0), "seconds_per_1000", "learning"),
+        epochs=epochs,
+    )
+    compared = [
         {
             "algo": algo,
             "runners": runners,
             "measured": statistics.median(one.env_steps_per_second for one in measured[algo, runners]),
-            "reckoned": round(on_shared_cores(algo, runners, cores, runner, learner, alone), 1),
+            "reckoned": round(here.reckoned(algo, runners), 1),
         }
         for algo, runners in CASES
-        if runners
+        if (algo, runners) not in (("ppo", 0), ("ppo", 1))
     ]
     gpus = [
         {
@@ -191,12 +198,10 @@ def fit(measured: dict[tuple[str, int], list[Measured]], update: Update) -> dict
         for learners in LEARNERS
     ]
     return {
-        "runner_steps_per_core_second": round(runner, 1),
-        "learner_steps_per_core_second": round(learner, 1),
-        "learner_steps_per_second_on_all_cores": round(alone, 1),
+        "fitted": asdict(here),
         "update": asdict(update),
         "env_steps_per_second_over_ten_gigabits": round(BYTES_A_SECOND_BETWEEN_MACHINES / update.bytes_per_step),
-        "here": here,
+        "here": compared,
         "gpus": gpus,
     }
 
@@ -207,11 +212,11 @@ def draw(measured: dict[tuple[str, int], list[Measured]], model: dict[str, Any],
         points = [(n, m.env_steps_per_second) for (name, n), row in measured.items() if name == algo for m in row]
         here.scatter(*zip(*points, strict=True), color=colour, label=f"{algo}, measured")
         line = [(row["runners"], row["reckoned"]) for row in model["here"] if row["algo"] == algo]
-        here.plot(*zip(*line, strict=True), "--", color=colour, label=f"{algo}, reckoned")
+        here.plot(*zip(*line, strict=True), "x", color=colour, markersize=10, label=f"{algo}, reckoned")
     here.set(title="on two cores, without a GPU", xlabel="env runners", ylabel="env steps/s", xticks=[0, 1, 2], ylim=0)
     here.legend(frameon=False)
     counts = [2**power for power in range(11)]
-    runner = model["runner_steps_per_core_second"]
+    runner = model["fitted"]["runner"]
     of_one = {row["gpu"]: row for row in model["gpus"] if row["learners"] == 1 and row["minibatches_in_one"] > 1}
     for (gpu, row), colour in zip(of_one.items(), ("tab:gray", "tab:green", "tab:red", "tab:purple"), strict=True):
         learner = row["env_steps_per_second"]

@@ -78,10 +78,24 @@ def asynchronous(runners: float, runner: float, learner: float) -> float:
     return min(learner, runners * runner)
 
 
-def on_shared_cores(algo: str, runners: int, cores: int, runner: float, learner: float, learner_alone: float) -> float:
-    """Env steps a second where the learner has no GPU and shares the runners' cores.
+@dataclass(frozen=True)
+class Here:
+    """What was measured of processes that share some cores, without a GPU; env steps a second."""
 
-    `runner` and `learner` are what a core brings that does nothing else; `learner_alone`, the learner on all cores."""
-    if algo == "ppo":
-        return synchronous(min(runners, cores), runner, learner_alone)
-    return min(runners * runner, cores / (1 / learner + 1 / runner))
+    cores: int
+    runner: float
+    """Of a core that does nothing but run environments."""
+    most_cores_a_runner: float
+    """A vector of Atari games steps in several threads."""
+    learner: float
+    """Of a core that does nothing but learn."""
+    learner_alone: float
+    """Of a learner on all cores."""
+    epochs: int
+
+    def reckoned(self, algo: str, runners: int) -> float:
+        sampling = min(self.cores, runners * self.most_cores_a_runner) * self.runner
+        if algo == "ppo":
+            return synchronous(1, sampling, self.learner_alone)
+        judging = 1 / (3 * self.epochs)  # V-trace's one pass forward, beside the epochs' passes forward and back
+        return min(sampling, self.cores / ((1 + judging) / self.learner + 1 / self.runner))

@@ -149,7 +149,8 @@ class DDPGLearner(OffPolicyLearner):
         super().build()
         network = self.bare_network
         self.actor_parameters = list(network.actor.parameters())
-        self.critic_parameters = [*network.encoder.parameters(), *network.critics.parameters()]
+        learns = (parameter for parameter in network.encoder.parameters() if parameter.requires_grad)
+        self.critic_parameters = [*learns, *network.critics.parameters()]
         self.network_parameters = list(network.parameters())
         self.target_parameters = list(self.target.parameters())
         self.critic_steps = 0

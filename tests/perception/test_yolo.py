@@ -1,0 +1,134 @@
+"""One look at a grid of cells: what they are told to say, what is read from them, and learning it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+from safetensors.torch import save_file
+
+from perception.frames import Frames, save_frames
+from perception.yolo import STRIDE, YOLO, YOLOEncoderConfig, YOLOTask, boxes_of, objects_of, wanted_cells
+
+AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
+
+
+def cells_that_say(row: int, column: int, number: int, log_width: float = 0.0, log_height: float = 0.0) -> torch.Tensor:
+    """Of a grid of 5 x 6 cells and 3 classes, one that is sure of an object in its very middle."""
+    cells = torch.zeros(1, 8, 5, 6)
+    cells[:, 0] = -20.0
+    cells[0, 0, row, column] = 20.0
+    cells[0, 3, row, column], cells[0, 4, row, column] = log_width, log_height
+    cells[0, 5 + number - 1, row, column] = 20.0
+    return cells
+
+
+def test_cells_are_read_as_boxes() -> None:
+    # The middle of row 2, column 3 is at (14, 10); 8 pixels wide, twice as high.
+    box = boxes_of(cells_that_say(2, 3, 1, log_height=float(np.log(2))))[0, 2, 3]
+    assert box.tolist() == pytest.approx([10, 2, 18, 18])
+
+
+def test_a_sure_cell_is_an_object_and_the_same_one_is_told_once() -> None:
+    cells = cells_that_say(2, 3, 2)
+    cells[0, :, 2, 4] = cells[0, :, 2, 3]
+    cells[0, 0, 2, 4], cells[0, 1, 2, 4] = 15.0, -1.0986  # less sure, its centre 2 pixels further left
+    [found] = objects_of(cells)
+    assert found.classes.tolist() == [2]
+    assert found.boxes[0].tolist() == pytest.approx([10, 6, 18, 14])
+    assert found.scores[0] == pytest.approx(1.0)
+
+
+def test_an_object_belongs_to_the_cell_of_its_centre() -> None:
+    boxes, classes = torch.tensor([[8.0, 0.0, 16.0, 6.0], [100.0, 100.0, 120.0, 120.0]]), torch.tensor([3, 1])
+    nothing = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+    wanted = wanted_cells([nothing, (boxes, classes)], height=5, width=6)
+    assert wanted["places"].tolist() == [[1, 0, 3], [1, 4, 5]]  # what is outside belongs to the border
+    assert wanted["classes"].tolist() == [2, 0]
+    assert torch.equal(wanted["boxes"], boxes)
+
+
+def squares(size: int, seed: int) -> Frames:
+    """A bright square (class 1) and a cross (class 2) of one colour on each screen."""
+    random = np.random.default_rng(seed)
+    screens, boxes = np.zeros((size, 40, 40), np.uint8), []
+    for n in range(size):
+        for number in (1, 2):
+            top, left = random.integers(2, 30), random.integers(2, 12) + 18 * (number - 1)
+            cross = np.eye(8, dtype=bool) | np.eye(8, dtype=bool)[::-1]
+            screens[n, top : top + 8, left : left + 8][np.ones((8, 8), bool) if number == 1 else cross] = 1
+            boxes.append([n, number, left, top, left + 8, top + 8])
+    palette = np.zeros((1, 256, 3), np.uint8)
+    palette[0, 1] = 150
+    zeros = np.zeros(size, np.int64)
+    names = ("nothing", "square", "cross")
+    return Frames(screens, zeros, zeros, screens, np.array(boxes), ("Game",), names, palette)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("frames") / "squares.npz"
+    save_frames(path, squares(64, 0), squares(16, 1))
+    return str(path)
+
+
+def test_it_learns_where_things_are(data: str) -> None:
+    torch.manual_seed(0)
+    lesson = YOLOTask(data=data).lesson()
+    random = np.random.default_rng(0)
+    optimizer = torch.optim.AdamW(lesson.module.parameters(), 3e-3)
+    for _ in range(60):
+        loss, _ = lesson.loss(lesson.batch(random, 16))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    lesson.module.eval()
+    with torch.no_grad():
+        metrics = lesson.evaluate()
+    assert metrics["map"] > 0.8 > 0.3 > lesson.baseline["map"]
+    assert lesson.pictures()["found"].shape == (40, 6 * 40, 3)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> str:
+    torch.manual_seed(0)
+    yolo = YOLO("resnet10t", 4)
+    with torch.no_grad():
+        yolo.head[3].bias[0] = 3.0  # sees objects everywhere
+    save_file({name: value.contiguous() for name, value in yolo.state_dict().items()}, tmp_path / "module.safetensors")
+    told = {"format": "praxis-module-1", "name": "yolo", "settings": {"task": {"backbone": "resnet10t"}}}
+    (tmp_path / "module.json").write_text(json.dumps(told))
+    return str(tmp_path)
+
+
+def test_an_agent_gets_a_list_of_objects_from_a_detector_that_stays_as_it_is(weights: str) -> None:
+    encoder = YOLOEncoderConfig(weights=weights, objects=10, frames=2, hidden_sizes=(16,)).build(AGENT_SEES)
+    frames = torch.randint(256, (3, 4, 84, 84), dtype=torch.uint8)
+    encoder.train()
+    told = encoder.input_layer(frames)
+    assert told.shape == (3, 2 * 10 * 9)
+    assert encoder(frames).shape == (3, 16)
+    assert not any(parameter.requires_grad for parameter in encoder.input_layer.parameters())
+    table = told.reshape(3, 2, 10, 9)
+    there = table[..., 0] > 0
+    assert there.any()
+    assert (table[..., 5:].sum(-1) == there).all()  # each is of one class
+    classes = table[0, 0, :, 5:].argmax(-1)[there[0, 0]]
+    assert classes.tolist() == sorted(classes.tolist())
+    older = frames.clone()
+    older[:, :2] = 0
+    assert torch.equal(encoder.input_layer(older), told)
+
+
+def test_cells_are_as_many_as_is_said(data: str) -> None:
+    lesson = YOLOTask(data=data).lesson()
+    cells = lesson.module(torch.zeros(1, 1, 210, 160))
+    assert cells.shape[2:] == (-(-210 // STRIDE), -(-160 // STRIDE))
+
+
+@pytest.mark.parametrize("wrong", [{"frames": 5}, {"frames": 0}, {"objects": 0}, {"hidden_sizes": ()}])
+def test_settings_without_sense_are_refused(wrong, weights: str) -> None:
+    with pytest.raises(ValueError, match="frames must be 1 to 4"):
+        YOLOEncoderConfig(weights=weights, **wrong).build(AGENT_SEES)
