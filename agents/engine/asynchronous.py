@@ -1,6 +1,7 @@
 """Sampling that does not wait for learning: env runners act with the newest weights they were given while the learner
 learns from what they brought before."""
 
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import ray
+import torch
 
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.env_runner import ColumnarEnvRunner, Sample
@@ -34,6 +36,10 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
         self._missed: set[int] = set()
         """Runners whose last sample was thrown away."""
         super().setup(config)
+        runners = self.env_runner_group.num_remote_workers()
+        if runners and self.learner_group.is_local and not torch.cuda.is_available():
+            # A learner's threads wait for each other at every operation, for that of a busy core most of all.
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) - runners))
 
     def sample(self) -> Any:
         self.lags.clear()
