@@ -35,9 +35,9 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
         self._arrived: deque[Sample] = deque()
         self._missed: set[int] = set()
         """Runners whose last sample was thrown away."""
+        self._threads = torch.get_num_threads()
         super().setup(config)
         runners = self.env_runner_group.num_remote_workers()
-        self._threads = torch.get_num_threads()
         if runners and self.learner_group.is_local and not torch.cuda.is_available():
             # A learner's threads wait for each other at every operation, for that of a busy core most of all.
             torch.set_num_threads(max(1, (os.cpu_count() or 1) - runners))
