@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from perception.frames import Frames
+from perception.frames import Frames, load_frames, resized
+from perception.palette import COLOURS
+
+IMAGES_AT_A_TIME = 32
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ def boxes_by_image(frames: Frames, size: int) -> list[tuple[Tensor, Tensor]]:
         (torch.from_numpy(own[:, 2:].astype(np.float32) * scale), torch.from_numpy(own[:, 1].copy()))
         for own in (frames.boxes[start:stop] for start, stop in pairwise(starts))
     ]
+
+
+def found_in(detector: Any, images: Tensor) -> list[Found]:
+    """Objects in each image, uint8 (N, 1, H, W), some images at a time."""
+    return [one for part in images.split(IMAGES_AT_A_TIME) for one in detector.found(part)]
 
 
 def average_precisions(
@@ -70,6 +80,41 @@ def average_precision(scores: NDArray[np.float64], right: NDArray[np.bool_], cou
     precision, recall = hits / np.arange(1, len(hits) + 1), hits / count
     best_later = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * best_later))
+
+
+class HeldOut:
+    """Screens to test detectors on, in greys that are the same at each evaluation."""
+
+    def __init__(self, frames: Frames, size: int) -> None:
+        self.size = size
+        self.images = resized(frames.greys(np.random.default_rng(0)), size)
+        self.boxes = boxes_by_image(frames, size)
+        self.names = {int(number): frames.class_names[number] for number in np.unique(frames.boxes[:, 1])}
+
+    def metrics(self, detector: Any) -> dict[str, float]:
+        return average_precisions(found_in(detector, self.images), self.boxes, self.names)
+
+    def baseline(self, train: Frames) -> dict[str, float]:
+        """Of the objects of one screen to train on, found on every screen."""
+        one = train.rows(np.random.default_rng(1).integers(len(train), size=1))
+        [(boxes, classes)] = boxes_by_image(one, self.size)
+        always = Found(boxes, classes, torch.ones(len(boxes)))
+        return average_precisions([always] * len(self.images), self.boxes, self.names)
+
+    def picture(self, detector: Any) -> NDArray[np.uint8]:
+        """What it finds on some screens, side by side."""
+        rows = np.linspace(0, len(self.images) - 1, 6).astype(int)
+        found = found_in(detector, self.images[rows])
+        seen = [drawn(image, own, COLOURS) for image, own in zip(self.images[rows, 0].numpy(), found, strict=True)]
+        return np.concatenate(seen, 1)
+
+
+def screens_with_boxes(data: str) -> tuple[Frames, Frames]:
+    """What to train on and what to test on. Raises ValueError where there are no boxes."""
+    train, test = load_frames(Path(data))
+    if not len(train.boxes):
+        raise ValueError(f"The screens in {data} have no boxes; only those of Space Invaders alone have.")
+    return train, test
 
 
 def drawn(image: NDArray[np.uint8], found: Found, colours: NDArray[np.uint8], surer_than: float = 0.5) -> NDArray:

@@ -2,10 +2,8 @@
 (YOLO; Redmon et al. 2016), on the first layers of a residual network (He et al. 2016)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import timm
 import torch
@@ -14,11 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, generalized_box_iou_loss
 
-from perception.cnn import image_shape
-from perception.detection import Found, average_precisions, boxes_by_image, drawn
-from perception.frames import Frames, load_frames, prepared, resized
-from perception.mlp import orthogonal
-from perception.palette import COLOURS
+from perception.detection import Found, HeldOut, boxes_by_image, screens_with_boxes
+from perception.frames import Frames, prepared, resized
+from perception.objects import ObjectsEncoderConfig
 from perception.weights import trained
 
 STRIDE = 4  # pixels a cell: a smaller object than that is seldom in one cell with another
@@ -52,6 +48,10 @@ class YOLO(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.backbone(images)[0])
+
+    def found(self, images: Tensor) -> list[Found]:
+        """Objects in each image, uint8 (B, 1, H, W)."""
+        return objects_of(self(prepared(images)))
 
 
 def boxes_of(cells: Tensor) -> Tensor:
@@ -108,31 +108,19 @@ class YOLOTask:
         return "yolo"
 
     def lesson(self) -> "YOLOLesson":
-        train, test = load_frames(Path(self.data))
-        if not len(train.boxes):
-            raise ValueError(f"The screens in {self.data} have no boxes; only those of Space Invaders alone have.")
-        return YOLOLesson(self, train, test)
+        return YOLOLesson(self, *screens_with_boxes(self.data))
 
 
 class YOLOLesson:
     score = "map"
 
     def __init__(self, task: YOLOTask, train: Frames, test: Frames) -> None:
-        self.train, self.test, self.size = train, test, task.size
-        numbers = np.unique(train.boxes[:, 1])
-        self.names = {int(number): train.class_names[number] for number in numbers}
-        self.module = YOLO(task.backbone, int(numbers.max()))
-        # The same greys at each evaluation.
-        self.test_images = resized(test.greys(np.random.default_rng(0)), task.size)
-        self.test_boxes = boxes_by_image(test, task.size)
+        self.train, self.size, self.held_out = train, task.size, HeldOut(test, task.size)
+        self.module = YOLO(task.backbone, int(train.boxes[:, 1].max()))
 
     @property
     def baseline(self) -> dict[str, float]:
-        """Of the objects of a screen to train on, found on every screen."""
-        one = self.train.rows(np.random.default_rng(1).integers(len(self.train), size=1))
-        [(boxes, classes)] = boxes_by_image(one, self.size)
-        always = Found(boxes, classes, torch.ones(len(boxes)))
-        return average_precisions([always] * len(self.test), self.test_boxes, self.names)
+        return self.held_out.baseline(self.train)
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         rows = self.train.rows(np.sort(random.integers(len(self.train), size=size)))
@@ -151,91 +139,19 @@ class YOLOLesson:
         terms = {"objects": there.detach(), "boxes": boxes.detach(), "classes": kinds.detach()}
         return there + BOX_COUNTS * boxes + kinds, terms
 
-    def found(self, images: Tensor) -> list[Found]:
-        return [one for part in images.split(32) for one in objects_of(self.module(prepared(part)))]
-
     def evaluate(self) -> dict[str, float]:
-        return average_precisions(self.found(self.test_images), self.test_boxes, self.names)
+        return self.held_out.metrics(self.module)
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
-        rows = np.linspace(0, len(self.test) - 1, 6).astype(int)
-        with torch.no_grad():
-            found = self.found(self.test_images[rows])
-        seen = [drawn(image, own, COLOURS) for image, own in zip(self.test_images[rows, 0].numpy(), found, strict=True)]
-        return {"found": np.concatenate(seen, 1)}
+        return {"found": self.held_out.picture(self.module)}
 
 
 @dataclass(frozen=True)
-class YOLOEncoderConfig:
-    """The objects of the newest frames, by a detector that was trained before and stays as it is, as a list."""
+class YOLOEncoderConfig(ObjectsEncoderConfig):
+    """The objects of the newest frames, by a YOLO that was trained before and stays as it is, as a list."""
 
-    weights: str = ""
-    """The folder of scripts/train_module.py yolo, trained with --task.size as large as the agent's frames."""
-    objects: int = 48
-    """How many of the surest objects the agent gets to know of."""
-    frames: int = 2
-    """In how many of the newest frames: two show where things go."""
-    hidden_sizes: tuple[int, ...] = (256, 256)
-    """Widths of the layers that read the list."""
-
-    def build(self, observation_space: gymnasium.Space) -> "YOLOEncoder":
-        channels, height, width = image_shape(observation_space, smallest=36)
-        if not 1 <= self.frames <= channels or self.objects < 1 or min(self.hidden_sizes, default=0) < 1:
-            raise ValueError(f"frames must be 1 to {channels}, objects and hidden_sizes at least 1: {self}.")
+    def detector(self) -> YOLO:
         settings, weights = trained(self.weights, "yolo")
         yolo = YOLO(settings["backbone"], len(weights["head.3.bias"]) - 5)
         yolo.load_state_dict(weights)
-        return YOLOEncoder(self, ObjectList(yolo, self.objects, self.frames, height, width))
-
-
-class YOLOEncoder(nn.Module):
-    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
-
-    def __init__(self, config: YOLOEncoderConfig, objects: "ObjectList") -> None:
-        super().__init__()
-        self.input_layer = objects
-        layers: list[nn.Module] = []
-        before = objects.numbers
-        for width in config.hidden_sizes:
-            layers += [orthogonal(nn.Linear(before, width)), nn.ReLU(inplace=True)]
-            before = width
-        self.torso, self.output_dim = nn.Sequential(*layers), before
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.torso(self.input_layer(images))
-
-
-class ObjectList(nn.Module):
-    """Frames (B, C, H, W) uint8 -> (B, frames * objects * (5 + classes)): of each object its score, its centre and size
-    from 0 to 1, and its class, ordered by class and then place; zeros where there is none."""
-
-    scale: Tensor
-
-    def __init__(self, yolo: YOLO, objects: int, frames: int, height: int, width: int) -> None:
-        super().__init__()
-        self.yolo = yolo.requires_grad_(False).eval()
-        self.objects, self.frames = objects, frames
-        self.classes = yolo.classes
-        self.register_buffer("scale", 1.0 / torch.tensor([width, height] * 2), persistent=False)
-        self.numbers = frames * objects * (5 + self.classes)
-
-    def train(self, mode: bool = True) -> Any:
-        return super().train(False)  # its statistics stay as they were
-
-    def forward(self, images: Tensor) -> Tensor:
-        newest = images[:, -self.frames :].flatten(0, 1)[:, None]
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            found = objects_of(self.yolo(prepared(newest)))
-        table = torch.zeros(len(found), self.objects, 5 + self.classes)
-        for row, own in zip(table, found, strict=True):
-            self.write(row, own)
-        return table.to(images.device).reshape(len(images), -1)
-
-    def write(self, row: Tensor, found: Found) -> None:
-        """The surest objects into a row (objects, 5 + classes)."""
-        boxes, classes = found.boxes[: self.objects] * self.scale.cpu(), found.classes[: self.objects]
-        centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-        order = np.lexsort((centres[:, 0].numpy(), centres[:, 1].numpy().round(2), classes.numpy()))
-        kinds = F.one_hot(classes - 1, self.classes).float()
-        told = torch.cat([found.scores[: self.objects, None], centres, sizes, kinds], 1)
-        row[: len(told)] = told[torch.from_numpy(order)]
+        return yolo

@@ -27,6 +27,7 @@ from perception.grid import GridEncoderConfig
 from perception.mlp import MLPConfig
 from perception.novelty_reward import NoveltyRewardConfig
 from perception.parts import PartsConfig
+from perception.ssd import SSDEncoderConfig
 from perception.unet import UNetEncoderConfig
 from perception.yolo import YOLOEncoderConfig
 from scripts.recipes import ddpg, dqn, ppo
@@ -51,6 +52,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "grid": GridEncoderConfig,
     "unet": UNetEncoderConfig,
     "yolo": YOLOEncoderConfig,
+    "ssd": SSDEncoderConfig,
 }
 REWARDS: dict[str, type[RewardModel]] = {
     "environment": EnvironmentReward,

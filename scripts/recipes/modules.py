@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from agents.pretrain import Pretraining
+from perception.ssd import SSDTask
 from perception.unet import UNetTask
 from perception.yolo import YOLOTask
 
@@ -17,6 +18,11 @@ def yolo() -> Pretraining:
     return Pretraining(YOLOTask(), total_steps=2_000, batch_size=16, learning_rate=2e-3, evaluate_every_steps=200)
 
 
-PLUGS: dict[str, type] = {cls.__name__: cls for cls in (Pretraining, UNetTask, YOLOTask)}
+def ssd() -> Pretraining:
+    """Ours."""
+    return Pretraining(SSDTask(), total_steps=2_000, batch_size=16, learning_rate=2e-3, evaluate_every_steps=200)
+
+
+PLUGS: dict[str, type] = {cls.__name__: cls for cls in (Pretraining, UNetTask, YOLOTask, SSDTask)}
 """Every class that a module.json may name."""
-MODULES: dict[str, Callable[[], Pretraining]] = {"unet": unet, "yolo": yolo}
+MODULES: dict[str, Callable[[], Pretraining]] = {"unet": unet, "yolo": yolo, "ssd": ssd}

@@ -9,8 +9,9 @@ import torch
 from gymnasium.spaces import Box
 from safetensors.torch import save_file
 
-from perception.frames import Frames, save_frames
+from perception.frames import save_frames
 from perception.yolo import STRIDE, YOLO, YOLOEncoderConfig, YOLOTask, boxes_of, objects_of, wanted_cells
+from tests.perception.drawings import squares
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
@@ -48,23 +49,6 @@ def test_an_object_belongs_to_the_cell_of_its_centre() -> None:
     assert wanted["places"].tolist() == [[1, 0, 3], [1, 4, 5]]  # what is outside belongs to the border
     assert wanted["classes"].tolist() == [2, 0]
     assert torch.equal(wanted["boxes"], boxes)
-
-
-def squares(size: int, seed: int) -> Frames:
-    """A bright square (class 1) and a cross (class 2) of one colour on each screen."""
-    random = np.random.default_rng(seed)
-    screens, boxes = np.zeros((size, 40, 40), np.uint8), []
-    for n in range(size):
-        for number in (1, 2):
-            top, left = random.integers(2, 30), random.integers(2, 12) + 18 * (number - 1)
-            cross = np.eye(8, dtype=bool) | np.eye(8, dtype=bool)[::-1]
-            screens[n, top : top + 8, left : left + 8][np.ones((8, 8), bool) if number == 1 else cross] = 1
-            boxes.append([n, number, left, top, left + 8, top + 8])
-    palette = np.zeros((1, 256, 3), np.uint8)
-    palette[0, 1] = 150
-    zeros = np.zeros(size, np.int64)
-    names = ("nothing", "square", "cross")
-    return Frames(screens, zeros, zeros, screens, np.array(boxes), ("Game",), names, palette)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,145 @@
+"""Detection by default boxes on maps of several scales (SSD; Liu et al. 2016): torchvision's, with boxes as small as a
+game's objects."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.ssd import SSD as TorchvisionSSD
+
+from perception.detection import Found, HeldOut, boxes_by_image, screens_with_boxes
+from perception.frames import Frames, prepared, resized
+from perception.objects import ObjectsEncoderConfig
+from perception.weights import trained
+
+SCALES = {1: (0.05, 0.07), 2: (0.016, 0.05, 0.07), 3: (0.016, 0.05, 0.07, 0.1)}
+"""Number of maps -> sizes of their default boxes, in shares of the image, and one beyond the last."""
+RATIOS = {1: ((2.0, 6.0),), 2: ((6.0,), (2.0,)), 3: ((6.0,), (2.0,), (2.0,))}
+"""Number of maps -> how much longer than wide, and wider than long, default boxes are besides."""
+LEAST_SCORE, MOST_OVERLAP, MOST_OBJECTS = 0.02, 0.5, 100
+
+
+class SSD(nn.Module):
+    """Images (B, 1, H, W) uint8 -> objects, by the first so many maps of a network of timm, each half as fine."""
+
+    def __init__(self, backbone: str, maps: int, classes: int, height: int, width: int) -> None:
+        super().__init__()
+        self.classes = classes
+        boxes: Any = DefaultBoxGenerator([list(ratios) for ratios in RATIOS[maps]], scales=list(SCALES[maps]))
+        self.detector = TorchvisionSSD(
+            Maps(backbone, maps),
+            boxes,
+            (width, height),
+            classes + 1,  # the first is none
+            image_mean=[0.0],
+            image_std=[1.0],
+            score_thresh=LEAST_SCORE,
+            nms_thresh=MOST_OVERLAP,
+            detections_per_img=MOST_OBJECTS,
+        )
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return self.detector(list(prepared(images)), targets)
+
+    @torch.no_grad()
+    def found(self, images: Tensor) -> list[Found]:
+        """Objects in each image."""
+        told = self.detector(list(prepared(images)))
+        return [Found(one["boxes"].cpu(), one["labels"].cpu(), one["scores"].cpu()) for one in told]
+
+
+class Maps(nn.Module):
+    """The first maps of a network, the finest first, of 4, 8, 16 pixels a cell."""
+
+    def __init__(self, backbone: str, maps: int) -> None:
+        super().__init__()
+        indices = tuple(range(1, 1 + maps))
+        self.network: Any = timm.create_model(
+            backbone, features_only=True, out_indices=indices, in_chans=1, pretrained=False
+        )
+        self.out_channels = self.network.feature_info.channels()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return OrderedDict((str(number), each) for number, each in enumerate(self.network(images)))
+
+
+@dataclass(frozen=True)
+class SSDTask:
+    """Learns where objects are on grey screens, in greys that vary."""
+
+    data: str = "runs/frames/SpaceInvaders.npz"
+    """Screens of scripts/make_frames.py, with boxes."""
+    backbone: str = "resnet10t"
+    """The network of timm whose first maps see."""
+    maps: int = 3
+    """How many maps of different scales, 1 to 3."""
+    size: int = 0
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    @property
+    def name(self) -> str:
+        return "ssd"
+
+    def lesson(self) -> "SSDLesson":
+        if self.maps not in SCALES:
+            raise ValueError(f"maps must be 1 to {max(SCALES)}, not {self.maps}.")
+        return SSDLesson(self, *screens_with_boxes(self.data))
+
+
+class SSDLesson:
+    score = "map"
+
+    def __init__(self, task: SSDTask, train: Frames, test: Frames) -> None:
+        self.train, self.size, self.held_out = train, task.size, HeldOut(test, task.size)
+        height, width = self.held_out.images.shape[2:]
+        self.module = SSD(task.backbone, task.maps, int(train.boxes[:, 1].max()), height, width)
+
+    @property
+    def baseline(self) -> dict[str, float]:
+        return self.held_out.baseline(self.train)
+
+    def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
+        rows = self.train.rows(np.sort(random.integers(len(self.train), size=size)))
+        true = boxes_by_image(rows, self.size)
+        return {
+            "images": resized(rows.greys(random), self.size),
+            "counts": torch.tensor([len(boxes) for boxes, _ in true]),
+            "boxes": torch.cat([boxes for boxes, _ in true]),
+            "classes": torch.cat([classes for _, classes in true]),
+        }
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        counts = batch["counts"].tolist()
+        by_image = zip(batch["boxes"].split(counts), batch["classes"].split(counts), strict=True)
+        losses = self.module.losses(batch["images"], [{"boxes": own, "labels": kinds} for own, kinds in by_image])
+        total = losses["bbox_regression"] + losses["classification"]
+        return total, {name: loss.detach() for name, loss in losses.items()}
+
+    def evaluate(self) -> dict[str, float]:
+        return self.held_out.metrics(self.module)
+
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        return {"found": self.held_out.picture(self.module)}
+
+
+@dataclass(frozen=True)
+class SSDEncoderConfig(ObjectsEncoderConfig):
+    """The objects of the newest frames, by an SSD that was trained before and stays as it is, as a list."""
+
+    def detector(self) -> SSD:
+        settings, weights = trained(self.weights, "ssd")
+        size = settings["size"]
+        if not size:
+            raise ValueError(f"{self.weights} was trained on whole screens; an agent's are smaller: --task.size 84.")
+        classes = len(weights["detector.head.classification_head.module_list.0.bias"])
+        boxes = 2 + 2 * len(RATIOS[settings["maps"]][0])
+        ssd = SSD(settings["backbone"], settings["maps"], classes // boxes - 1, size, size)
+        ssd.load_state_dict(weights)
+        return ssd
