@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.engine.asynchronous import AsynchronousAlgorithm, sample_with
+from agents.engine.asynchronous import AsynchronousAlgorithm, leave_cores_to, sample_with
 from agents.engine.env_runner import Sample
 from agents.interfaces import EnvironmentFailure, Experience
 
@@ -93,3 +93,12 @@ def test_a_runner_takes_weights_only_where_they_are_new(monkeypatch: pytest.Monk
     for weights, version, env_steps in (("first", 0, 8), ("second", 1, 16), ("second", 1, 24)):
         assert sample_with(weights, version, env_steps)(runner) == env_steps
     assert taken == ["first", "second"]
+
+
+@pytest.mark.parametrize(("sees_images", "runners", "threads"), [(True, 3, None), (False, 3, 5), (False, 8, 1)])
+def test_a_learner_of_vectors_leaves_runners_their_cores(sees_images, runners, threads, monkeypatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("torch.set_num_threads", told.append)
+    leave_cores_to(runners, SimpleNamespace(bare_network=SimpleNamespace(low_precision_pays=sees_images)))
+    assert told == ([] if threads is None else [threads])
