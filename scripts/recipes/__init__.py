@@ -21,6 +21,7 @@ from envs.robots.grasp import KukaGraspConfig
 from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
+from perception.classifier import ClassifierEncoderConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.gan_reward import DiscriminatorRewardConfig
 from perception.grid import GridEncoderConfig
@@ -50,6 +51,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "impala": ImpalaResNetConfig,
     "parts": PartsConfig,
     "grid": GridEncoderConfig,
+    "classifier": ClassifierEncoderConfig,
     "unet": UNetEncoderConfig,
     "yolo": YOLOEncoderConfig,
     "ssd": SSDEncoderConfig,

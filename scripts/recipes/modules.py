@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from agents.pretrain import Pretraining
+from perception.classifier import ClassifierTask
 from perception.ssd import SSDTask
 from perception.unet import UNetTask
 from perception.yolo import YOLOTask
@@ -23,6 +24,16 @@ def ssd() -> Pretraining:
     return Pretraining(SSDTask(), total_steps=2_000, batch_size=16, learning_rate=2e-3, evaluate_every_steps=200)
 
 
-PLUGS: dict[str, type] = {cls.__name__: cls for cls in (Pretraining, UNetTask, YOLOTask, SSDTask)}
+def classifier() -> Pretraining:
+    """Ours."""
+    return Pretraining(ClassifierTask(), total_steps=1_000, batch_size=32, learning_rate=2e-3, evaluate_every_steps=100)
+
+
+PLUGS: dict[str, type] = {cls.__name__: cls for cls in (Pretraining, ClassifierTask, UNetTask, YOLOTask, SSDTask)}
 """Every class that a module.json may name."""
-MODULES: dict[str, Callable[[], Pretraining]] = {"unet": unet, "yolo": yolo, "ssd": ssd}
+MODULES: dict[str, Callable[[], Pretraining]] = {
+    "classifier": classifier,
+    "unet": unet,
+    "yolo": yolo,
+    "ssd": ssd,
+}

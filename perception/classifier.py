@@ -1,0 +1,137 @@
+"""Classification: which game a screen is of, by a residual network (He et al. 2016)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from perception.cnn import FlattenPixels, image_shape
+from perception.frames import Frames, load_frames, prepared, resized
+from perception.mlp import orthogonal
+from perception.weights import trained
+
+IMAGES_AT_A_TIME = 64
+
+
+@dataclass(frozen=True)
+class ClassifierTask:
+    """Learns which game a grey screen is of, in greys that vary."""
+
+    data: str = "runs/frames/10-games.npz"
+    """Screens of scripts/make_frames.py, of several games."""
+    backbone: str = "resnet10t"
+    """The network, of timm."""
+    size: int = 84
+    """Height and width in pixels, as an agent sees them."""
+
+    @property
+    def name(self) -> str:
+        return "classifier"
+
+    def lesson(self) -> "ClassifierLesson":
+        train, test = load_frames(Path(self.data))
+        if len(train.names) < 2:
+            raise ValueError(
+                f"{self.data} has screens of {', '.join(train.names)} alone; make some with several --games."
+            )
+        if self.size < 32:
+            raise ValueError(f"size must be at least 32, not {self.size}.")
+        return ClassifierLesson(self, train, test)
+
+
+class ClassifierLesson:
+    score = "accuracy"
+
+    def __init__(self, task: ClassifierTask, train: Frames, test: Frames) -> None:
+        self.train, self.size = train, task.size
+        self.module = network(task.backbone, len(train.names))
+        self.test_images = resized(test.greys(np.random.default_rng(0)), task.size)  # the same at each evaluation
+        self.test_games = torch.from_numpy(test.games)
+
+    @property
+    def baseline(self) -> dict[str, float]:
+        """Of the game whose mean screen is nearest."""
+        some = self.train.rows(np.random.default_rng(1).integers(len(self.train), size=min(2_000, len(self.train))))
+        images = prepared(resized(some.greys(np.random.default_rng(2)), self.size)).flatten(1)
+        means = torch.stack([images[some.games == game].mean(0) for game in range(len(self.train.names))])
+        nearest = torch.cdist(prepared(self.test_images).flatten(1), means).argmin(1)
+        return {"accuracy": (nearest == self.test_games).float().mean().item()}
+
+    def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
+        rows = self.train.rows(random.integers(len(self.train), size=size))
+        return {"images": resized(rows.greys(random), self.size), "games": torch.from_numpy(rows.games)}
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        scores = self.module(prepared(batch["images"]))
+        right = (scores.detach().argmax(1) == batch["games"]).float().mean()
+        return F.cross_entropy(scores, batch["games"]), {"accuracy": right}
+
+    def evaluate(self) -> dict[str, float]:
+        parts = self.test_images.split(IMAGES_AT_A_TIME)
+        found = torch.cat([self.module(prepared(part)).argmax(1).cpu() for part in parts])
+        return {"accuracy": (found == self.test_games).float().mean().item()}
+
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        rows = np.linspace(0, len(self.test_images) - 1, 10).astype(int)
+        return {"seen": np.repeat(np.concatenate(list(self.test_images[rows, 0].numpy()), 1)[..., None], 3, 2)}
+
+
+def network(backbone: str, games: int) -> Any:
+    return timm.create_model(backbone, pretrained=False, in_chans=1, num_classes=games)
+
+
+@dataclass(frozen=True)
+class ClassifierEncoderConfig:
+    """Each frame as a network sees it that learnt to tell games apart, and stays as it is."""
+
+    weights: str = ""
+    """The folder of scripts/train_module.py classifier."""
+    features: int = 512
+    """Width of the dense layer that reads what the network sees."""
+
+    def build(self, observation_space: gymnasium.Space) -> "ClassifierEncoder":
+        channels, height, width = image_shape(observation_space, smallest=36)
+        if self.features < 1:
+            raise ValueError(f"features must be at least 1, not {self.features}.")
+        settings, weights = trained(self.weights, "classifier")
+        seeing = network(settings["backbone"], len(weights["fc.bias"]))
+        seeing.load_state_dict(weights)
+        return ClassifierEncoder(seeing, self.features, channels, height, width)
+
+
+class ClassifierEncoder(nn.Module):
+    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
+
+    def __init__(self, seeing: Any, features: int, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.input_layer = Maps(seeing)
+        flat = self.input_layer(torch.zeros(1, channels, height, width, dtype=torch.uint8)).shape[1]
+        self.torso = nn.Sequential(orthogonal(nn.Linear(flat, features)), nn.ReLU(inplace=True))
+        self.output_dim = features
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.torso(self.input_layer(images))
+
+
+class Maps(nn.Module):
+    """Frames (B, C, H, W) uint8 -> the last layer's maps of each, while they have places still, in one row (B, ...)."""
+
+    def __init__(self, seeing: Any) -> None:
+        super().__init__()
+        self.seeing, self.flatten = seeing.requires_grad_(False).eval(), FlattenPixels()
+
+    def train(self, mode: bool = True) -> Any:
+        return super().train(False)  # its statistics stay as they were
+
+    def forward(self, images: Tensor) -> Tensor:
+        frames = images.flatten(0, 1)[:, None]
+        with torch.no_grad():
+            maps = torch.cat([self.seeing.forward_features(prepared(part)) for part in frames.split(IMAGES_AT_A_TIME)])
+        return self.flatten(maps).reshape(len(images), -1)
