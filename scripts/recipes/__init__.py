@@ -23,6 +23,8 @@ from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from perception.classifier import ClassifierEncoderConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
+from perception.components import ComponentsEncoderConfig
+from perception.filters import FilteredEncoderConfig
 from perception.gan_reward import DiscriminatorRewardConfig
 from perception.grid import GridEncoderConfig
 from perception.mlp import MLPConfig
@@ -51,6 +53,8 @@ ENCODERS: dict[str, type[Encoder]] = {
     "impala": ImpalaResNetConfig,
     "parts": PartsConfig,
     "grid": GridEncoderConfig,
+    "filtered": FilteredEncoderConfig,
+    "components": ComponentsEncoderConfig,
     "classifier": ClassifierEncoderConfig,
     "unet": UNetEncoderConfig,
     "yolo": YOLOEncoderConfig,
