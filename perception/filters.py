@@ -34,7 +34,8 @@ def median(image: Grey, noise: float) -> Grey:
 
 def non_local_means(image: Grey, noise: float) -> Grey:
     """The mean of places that look alike."""
-    return np.asarray(cv2.fastNlMeansDenoising(image, None, h=0.9 * noise, templateWindowSize=5, searchWindowSize=15))
+    cleaned = cv2.fastNlMeansDenoising(image, None, h=0.9 * noise, templateWindowSize=5, searchWindowSize=15)
+    return np.asarray(cleaned, np.uint8)
 
 
 def fourier(image: Grey, noise: float) -> Grey:
