@@ -60,10 +60,10 @@ def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Pa
     load_network(experiment, checkpoint)  # so that a checkpoint that does not fit is told of now
     done = load_state(checkpoint)["env_steps"]
     folder = RunFolder(experiment, path, saved_at=done, report=report)
-    require(
-        done < experiment.total_env_steps or folder.lacks_evaluation(done),
-        f"{path} has all its {done:,} env steps; to go on, raise --total-env-steps.",
-    )
+    if done >= experiment.total_env_steps and not folder.lacks_evaluation(done):
+        # No mistake: who resumes until a run has ended must see that it has.
+        print(f"{path} has all its {done:,} env steps; to go on, raise --total-env-steps.")
+        return path
     with ray_running(experiment):
         run(folder, checkpoint)
     return path

@@ -191,14 +191,16 @@ def main(
     seed: int = 1,
     folder: Path = ROOT / "runs" / "chaos",
     output: Path = ROOT / "benchmarks" / "results" / "chaos.json",
+    cases: tuple[str, ...] = tuple(f"{algo}-{processes}" for processes in ("alone", "spread") for algo in CASES),
 ) -> None:
     """Kills and looks.
 
     Args:
-        kills: How many in all.
+        kills: How many in all six cases.
         seed: Of moments and victims.
         folder: Where the runs are; must not exist.
         output: The table's numbers.
+        cases: Which of the six cases to measure; what the file has of the others stays.
     """
     folder.mkdir(parents=True)
     chance = random.Random(seed)
@@ -207,14 +209,23 @@ def main(
         for spread in (False, True)
         for algo in CASES
     ]
-    for number, run in enumerate(runs):
-        while run.kills.total() < (kills + number) // len(runs):
+    chosen = [(run, (kills + number) // len(runs)) for number, run in enumerate(runs) if run.path.name in cases]
+    kept = other_rows(output, [run for run, _ in chosen])
+    for run, its_kills in chosen:
+        while run.kills.total() < its_kills:
             besiege(run, chance)
             print(f"{run.path.name}: {dict(run.kills)}", flush=True)
-            write(output, runs)
+            write(output, kept + table([run for run, _ in chosen]))
         run.finish()
-        write(output, runs)
-    print(json.dumps(table(runs), indent=1))
+        write(output, kept + table([run for run, _ in chosen]))
+    print(output.read_text())
+
+
+def other_rows(output: Path, runs: list[Run]) -> list[dict[str, Any]]:
+    """What the file has of other cases than these."""
+    before = json.loads(output.read_text())["runs"] if output.exists() else []
+    measured = {(row["algo"], row["processes"]) for row in table(runs)}
+    return [row for row in before if (row["algo"], row["processes"]) not in measured]
 
 
 def besiege(run: Run, chance: random.Random) -> None:
@@ -245,8 +256,8 @@ def table(runs: list[Run]) -> list[dict[str, Any]]:
     ]
 
 
-def write(output: Path, runs: list[Run]) -> None:
-    told = {"command": " ".join(["python benchmarks/chaos.py", *sys.argv[1:]]), "runs": table(runs)}
+def write(output: Path, rows: list[dict[str, Any]]) -> None:
+    told = {"command": " ".join(["python benchmarks/chaos.py", *sys.argv[1:]]), "runs": rows}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(told, indent=1) + "\n")
 

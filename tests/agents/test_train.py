@@ -136,7 +136,7 @@ def test_what_a_stopped_run_had_done_is_saved_to_the_step(tmp_path):
     assert final_state(run_dir)["env_steps"] == read_progress(run_dir / "progress.jsonl")[-1]["env_steps"] < 320
 
 
-def test_an_evaluation_that_a_kill_cost_is_made_up_for(tmp_path):
+def test_an_evaluation_that_a_kill_cost_is_made_up_for(tmp_path, capsys):
     run_dir = tmp_path / "run"
     experiment = tiny(run_dir, evaluate_every_env_steps=160)
     train(experiment)
@@ -148,8 +148,9 @@ def test_an_evaluation_that_a_kill_cost_is_made_up_for(tmp_path):
     resume(experiment, run_dir)
     made_up_for = json.loads(progress.read_text().splitlines()[-1])
     assert made_up_for | {"time": 0} == json.loads(lines[-1]) | {"time": 0}
-    with pytest.raises(InvalidExperiment, match="has all its 320 env steps"):
-        resume(experiment, run_dir)
+    capsys.readouterr()
+    resume(experiment, run_dir)
+    assert "has all its 320 env steps" in capsys.readouterr().out
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_beginning(uninterrupted, tmp_path):
@@ -168,11 +169,13 @@ def test_a_sweep_is_no_run_to_resume(tmp_path):
         resume(tiny(tmp_path), tmp_path)
 
 
-def test_a_finished_run_says_so_and_goes_on_with_more_steps(tmp_path):
+def test_a_finished_run_says_so_and_goes_on_with_more_steps(tmp_path, capsys):
     run_dir = tmp_path / "finished"
     train(tiny(run_dir, total_env_steps=64))
-    with pytest.raises(InvalidExperiment, match="has all its 64 env steps"):
-        resume(tiny(run_dir, total_env_steps=64), run_dir)
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    resume(tiny(run_dir, total_env_steps=64), run_dir)
+    assert "has all its 64 env steps; to go on, raise --total-env-steps" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
     resume(tiny(run_dir, total_env_steps=128), run_dir)
     assert final_state(run_dir)["env_steps"] == 128
     assert [line["env_steps"] for line in read_progress(run_dir / "progress.jsonl")] == [32, 64, 96, 128]
