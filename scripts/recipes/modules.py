@@ -4,9 +4,16 @@ from collections.abc import Callable
 
 from agents.pretrain import Pretraining
 from perception.classifier import ClassifierTask
+from perception.digits import DigitsTask
+from perception.mlp import MLPConfig
 from perception.ssd import SSDTask
 from perception.unet import UNetTask
 from perception.yolo import YOLOTask
+
+
+def digits() -> Pretraining:
+    """Ours, for the layers of an agent's encoder as they are."""
+    return Pretraining(DigitsTask(), total_steps=1_000, batch_size=64, learning_rate=3e-3, evaluate_every_steps=100)
 
 
 def unet() -> Pretraining:
@@ -29,9 +36,12 @@ def classifier() -> Pretraining:
     return Pretraining(ClassifierTask(), total_steps=1_000, batch_size=32, learning_rate=2e-3, evaluate_every_steps=100)
 
 
-PLUGS: dict[str, type] = {cls.__name__: cls for cls in (Pretraining, ClassifierTask, UNetTask, YOLOTask, SSDTask)}
+PLUGS: dict[str, type] = {
+    cls.__name__: cls for cls in (Pretraining, DigitsTask, MLPConfig, ClassifierTask, UNetTask, YOLOTask, SSDTask)
+}
 """Every class that a module.json may name."""
 MODULES: dict[str, Callable[[], Pretraining]] = {
+    "digits": digits,
     "classifier": classifier,
     "unet": unet,
     "yolo": yolo,
