@@ -124,6 +124,18 @@ class Experience:
     def env_steps(self) -> int:
         return self.rewards.size
 
+    def repeated(self) -> NDArray[np.bool_]:
+        """Whether the same observation came before in the same episode, as far as these rows reach back (T, N)."""
+        episodes = np.cumsum(self.first, 0)
+        keys = [np.ascontiguousarray(self.observations).reshape(*episodes.shape, -1).view(np.uint8)]
+        for number in (episodes, np.broadcast_to(np.arange(self.num_envs), episodes.shape)):
+            keys.append(np.ascontiguousarray(number[..., None].astype(np.int64)).view(np.uint8))
+        rows = np.concatenate(keys, -1).reshape(episodes.size, -1)
+        _, earliest = np.unique(rows.view(f"V{rows.shape[1]}")[:, 0], return_index=True)
+        repeated = np.ones(episodes.size, np.bool_)
+        repeated[earliest] = False
+        return repeated.reshape(episodes.shape)
+
     def set_apart(self) -> Self:
         """The same, with nothing that its first row follows from."""
         first = self.first.copy()
@@ -166,11 +178,12 @@ class Steps:
 
     observations: Any  # a tensor (B, *observation) of the observation space's dtype, or such parts by name
     actions: torch.Tensor  # (B,) int64, or (B, action) float32
+    repeated: torch.Tensor  # (B,) bool, that the episode had this observation before, where that is known
 
     def rows(self, chosen: torch.Tensor) -> "Steps":
         parts = self.observations
         own = {k: v[chosen] for k, v in parts.items()} if isinstance(parts, dict) else parts[chosen]
-        return Steps(own, self.actions[chosen])
+        return Steps(own, self.actions[chosen], self.repeated[chosen])
 
 
 class RewardModule(Protocol):

@@ -34,7 +34,7 @@ class DiscriminatorRewardConfig:
     """What the environment's reward counts."""
     learning_rate: float = 3e-4
     """Adam's step size for the discriminator."""
-    gradient_penalty: float = 1.0
+    gradient_penalty: float = 0.1
     """How much the slope of the log-odds is held down between demonstrated and other steps (Gulrajani et al. 2017)."""
 
     def __post_init__(self) -> None:

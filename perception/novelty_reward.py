@@ -25,6 +25,9 @@ class NoveltyRewardConfig:
     """What the environment's reward counts."""
     learning_rate: float = 1e-4
     """Adam's step size for the network that predicts."""
+    once_an_episode: bool = True
+    """Reward an observation when an episode first comes to it, so that it does not pay to stay (Zhang et al. 2021,
+    episodic restriction); where steps are drawn from a replay, that is not known."""
     features: int = 64
     """How many numbers it predicts."""
 
@@ -52,6 +55,7 @@ class NoveltyReward(nn.Module):
     def __init__(self, config: NoveltyRewardConfig, space: gymnasium.Space) -> None:
         super().__init__()
         self.weight, self.learning_rate = config.weight, config.learning_rate
+        self.once_an_episode = config.once_an_episode
         read = reader_of(space)
         self.target = nn.Sequential(read, orthogonal(nn.Linear(read.output_dim, config.features)))
         self.target.requires_grad_(False)
@@ -68,7 +72,8 @@ class NoveltyReward(nn.Module):
 
     def reward(self, steps: Any) -> Tensor:
         """(B,)"""
-        return self.weight * self.errors(steps.observations, learns=False) / self.mean_error
+        novelty = self.weight * self.errors(steps.observations, learns=False) / self.mean_error
+        return novelty * ~steps.repeated if self.once_an_episode else novelty
 
     def loss(self, steps: Any) -> tuple[Tensor, dict[str, Tensor]]:
         errors = self.errors(steps.observations, learns=True)

@@ -22,7 +22,7 @@ USAGE = """Lets BabyAI's bot play whole episodes, and writes its observations an
 class Settings:
     env: str = "GoToRedBallGrey"
     """The grid; a task of BabyAI's, which tells its bot what to do."""
-    episodes: int = 500
+    episodes: int = 2_000
     """Whole episodes, of which those that fail are left out."""
     seed: int = 2_000_000
     """Of the first episode; the next ones follow. Training and evaluations use others."""

@@ -93,13 +93,20 @@ class ColumnarLearner(TorchLearner):
             )
         return means | self.after_update(experience) | {"learning_rate": learning_rate}
 
-    def rewards(self, rewards: np.ndarray, observations: Tensor, actions: Tensor) -> np.ndarray:
+    def rewards(
+        self, rewards: np.ndarray, observations: Tensor, actions: Tensor, experience: Experience | None = None
+    ) -> np.ndarray:
         """What the learner is rewarded for (T, B): the environment's rewards (T, B) as it takes them, and a reward
-        model's, which then learns from these steps: packed observations (T * B, ...) and actions (T * B, ...)."""
+        model's, which then learns from these steps: packed observations (T * B, ...) and actions (T * B, ...).
+
+        `experience` is where they come from, if its rows are in the order in which they were lived."""
         own = self.reward_of.of_environment(rewards)
         if self.reward_model is None:
             return own
-        steps = self.reward_model.steps(observations, actions)
+        repeated = torch.zeros(len(actions), dtype=torch.bool, device=self._device)
+        if experience is not None:
+            repeated = self.to_device(experience.repeated())
+        steps = self.reward_model.steps(observations, actions, repeated)
         added = self.reward_model.reward(steps).reshape(rewards.shape)
         self.reward_model.learn(steps)
         return own + added

@@ -31,9 +31,9 @@ class LearntReward:
         self.optimizer = Adam(self.parameters, self.module.learning_rate, ADAM_EPSILON)
         self.terms: list[dict[str, Tensor]] = []
 
-    def steps(self, observations: Tensor, actions: Tensor) -> Steps:
+    def steps(self, observations: Tensor, actions: Tensor, repeated: Tensor) -> Steps:
         """Of packed observations (B, ...) and actions (B, ...)."""
-        return Steps(self.packing.unpack(observations) if self.packing.parts else observations, actions)
+        return Steps(self.packing.unpack(observations) if self.packing.parts else observations, actions, repeated)
 
     @torch.no_grad()
     def reward(self, steps: Steps) -> NDArray[np.float32]:

@@ -16,7 +16,8 @@ PARTS = Dict({"camera": Box(0, 255, (3, 40, 40), np.uint8), "sensors": VECTORS})
 
 
 def steps(observations):
-    return SimpleNamespace(observations=observations)
+    some = next(iter(observations.values())) if isinstance(observations, dict) else observations
+    return SimpleNamespace(observations=observations, repeated=torch.zeros(len(some), dtype=torch.bool))
 
 
 def mean_reward(module, seen) -> float:
@@ -42,6 +43,16 @@ def test_what_was_seen_often_brings_less_than_what_is_new() -> None:
     assert before[0] == pytest.approx(before[1], rel=0.5)
     learns(module, known, 200)
     assert mean_reward(module, new) > 3 * mean_reward(module, known)
+
+
+def test_an_episode_is_rewarded_for_an_observation_once() -> None:
+    observations = torch.rand(4, 3)
+    again = SimpleNamespace(observations=observations, repeated=torch.tensor([False, True, False, True]))
+    with torch.no_grad():
+        once = NoveltyRewardConfig(weight=1.0).build(VECTORS, Discrete(2)).reward(again)
+        always = NoveltyRewardConfig(weight=1.0, once_an_episode=False).build(VECTORS, Discrete(2)).reward(again)
+    assert (once > 0).tolist() == [True, False, True, False]
+    assert (always > 0).all()
 
 
 def test_over_the_run_rewards_are_1_on_average() -> None:

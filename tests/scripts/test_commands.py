@@ -128,9 +128,11 @@ def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
     while not read_progress(progress):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    asked = time.monotonic()
     os.kill(training.pid, stop)
     out, errors = training.communicate(timeout=120)
     assert training.returncode == 0, errors
+    assert time.monotonic() - asked < 30  # what a preempted machine has left
     assert "python scripts/train_agent.py --resume run" in out
     saved = re.search(r"saved at ([\d,]+) env steps", out)
     assert saved

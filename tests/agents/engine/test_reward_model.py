@@ -42,17 +42,23 @@ def learnt_reward(module: nn.Module, space=None) -> LearntReward:
     return LearntReward(module, packing, torch.device("cpu"), torch.Generator().manual_seed(1))
 
 
+def some_steps(model: LearntReward, size: int):
+    return model.steps(torch.full((size, 2), 2.0), torch.zeros(size, dtype=torch.int64), torch.zeros(size))
+
+
 def test_rewards_are_asked_for_a_piece_at_a_time_and_stand_in_order() -> None:
     model = learnt_reward(Slope())
     observations = torch.stack([torch.arange(3_000.0), torch.zeros(3_000)], 1)
-    rewards = model.reward(model.steps(observations, torch.zeros(3_000, dtype=torch.int64)))
+    rewards = model.reward(
+        model.steps(observations, torch.zeros(3_000, dtype=torch.int64), torch.zeros(3_000, dtype=torch.bool))
+    )
     np.testing.assert_array_equal(rewards, np.arange(3_000, dtype=np.float32))
     assert model.module.asked == [1_024, 1_024, 952]
 
 
 def test_it_learns_once_from_every_step() -> None:
     model = learnt_reward(Slope())
-    steps = model.steps(torch.full((600, 2), 2.0), torch.zeros(600, dtype=torch.int64))
+    steps = some_steps(model, 600)
     model.reward(steps)
     model.learn(steps)
     # Three minibatches: each of Adam's first steps is its learning rate, downhill from 1 to the best, 0.5.
@@ -63,7 +69,7 @@ def test_it_learns_once_from_every_step() -> None:
 
 def test_a_saved_one_goes_on_as_if_it_had_not_stopped() -> None:
     model, other = learnt_reward(Slope()), learnt_reward(Slope())
-    steps = model.steps(torch.full((300, 2), 2.0), torch.zeros(300, dtype=torch.int64))
+    steps = some_steps(model, 300)
     model.learn(steps)
     other.set_state(model.get_state())
     model.learn(steps)
@@ -75,7 +81,7 @@ def test_packed_observations_reach_it_by_their_parts() -> None:
     space = Dict({"image": Box(0, 255, (3, 4, 4), np.uint8), "sensors": Box(-1, 1, (2,), np.float32)})
     packing = Packing(space)
     parts = {"image": np.full((5, 3, 4, 4), 7, np.uint8), "sensors": np.full((5, 2), 0.5, np.float32)}
-    steps = learnt_reward(Slope(), space).steps(torch.from_numpy(packing.pack(parts)), torch.zeros(5))
+    steps = learnt_reward(Slope(), space).steps(torch.from_numpy(packing.pack(parts)), torch.zeros(5), torch.zeros(5))
     for name, part in parts.items():
         np.testing.assert_array_equal(steps.observations[name], part)
     assert steps.rows(torch.tensor([1, 3])).observations["sensors"].shape == (2, 2)
