@@ -25,10 +25,11 @@ OFTEN = ("--checkpoint-every-env-steps", "500", "--evaluate-every-env-steps", "0
 PPO = ("--algo.rollout-length", "8", "--algo.minibatch-size", "64", "--algo.discount", "0", "--algo.epochs", "4")
 DQN = ("--algo.learning-rate", "1e-3", "--algo.epsilon-decay-env-steps", "2000", "--algo.discount", "0.9")
 DDPG = ("--algo.learning-starts-env-steps", "500", "--algo.discount", "0.5", "--algo.hidden-sizes", "64", "64")
+FAST = ("--algo.no-compile-losses",)  # compiling takes longer than these runs
 RUNS = {
     "ppo": ("--env", "probe-choice", "--algo", "ppo", "--total-env-steps", "15000", *PPO),
     "dqn": ("--env", "probe-choice", "--algo", "dqn", "--total-env-steps", "8000", *DQN),
-    "ddpg": ("--env", "probe-target", "--algo", "ddpg", "--total-env-steps", "4000", *DDPG),
+    "ddpg": ("--env", "probe-target", "--algo", "ddpg", "--total-env-steps", "4000", *DDPG, *FAST),
 }
 
 
