@@ -19,8 +19,9 @@ class NoveltyRewardConfig:
     """The agent is rewarded for what it has seldom seen: for how badly a network predicts what another one, which is
     random and stays so, makes of an observation."""
 
-    weight: float = 0.01
-    """What novelty counts; its rewards are 1 on average over the whole run."""
+    weight: float = 0.004
+    """What novelty counts. Where every step is rewarded it is 1 on average over the whole run, and an episode's must
+    stay below what the environment pays for success, or it does not pay to end one."""
     environment_weight: float = 1.0
     """What the environment's reward counts."""
     learning_rate: float = 1e-4
