@@ -9,7 +9,7 @@ train: .venv/ready
 
 # Threads of two workers on every core wait for each other, so each has one.
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses 2 --dist worksteal
 
 check: .venv/ready
 	.venv/bin/ruff format --check .

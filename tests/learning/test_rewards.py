@@ -17,7 +17,7 @@ SIZE = 1_000
 CHANGES = {
     "ppo": {"rollout_length": 128, "minibatch_size": 64, "learning_rate": 1e-3, "discount": 0.0},
     "dqn": {"n_step": 1, "learning_rate": 1e-3, "epsilon_decay_env_steps": 2_000, "discount": 0.0, "batch_size": 64},
-    "ddpg": {"learning_starts_env_steps": 500, "hidden_sizes": (64, 64), "discount": 0.0},
+    "ddpg": {"compile_losses": False, "learning_starts_env_steps": 500, "hidden_sizes": (64, 64), "discount": 0.0},
 }
 LENGTH = {"ppo": 40_960, "dqn": 10_000, "ddpg": 6_000}
 
@@ -41,7 +41,9 @@ def test_what_was_shown_is_done_without_any_reward_of_the_environment(name, tmp_
     experiment = replace(
         experiment,
         algo=replace(experiment.algo, **CHANGES[name]),
-        reward=DiscriminatorRewardConfig(shown_answers(tmp_path / "shown", name != "ddpg"), learning_rate=1e-3),
+        reward=DiscriminatorRewardConfig(
+            shown_answers(tmp_path / "shown", name != "ddpg"), learning_rate=1e-3, gradient_penalty=1.0
+        ),
         total_env_steps=LENGTH[name],
         evaluate_every_env_steps=0,
         run_dir=str(tmp_path / "run"),

@@ -6,31 +6,37 @@ import pytest
 
 from agents.experiment import InvalidExperiment
 from scripts import evaluate_module, make_demonstrations, make_frames, train_agent, train_module
+from scripts.cli import parse_experiment
 from tests.scripts.test_commands import contents, run
 
 SMALL_UNET = ("--total-steps", "4", "--evaluate-every-steps", "2", "--batch-size", "2", "--task.widths", "4", "8")
+
+
+def output(folder, kind: str, ending: str) -> tuple[str, str]:
+    """Where the command would put it by itself, in this folder."""
+    name = "SpaceInvaders" if kind == "frames" else "GoToRedBallGrey"
+    return "--output", str(folder / "runs" / kind / f"{name}.{ending}")
 
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
     """A folder with frames and demonstrations in it, where commands put them."""
     folder = tmp_path_factory.mktemp("user")
-    few = ("--train-episodes", "1", "--test-episodes", "1", "--every", "50")
-    result = run("make_frames.py", *few, folder=folder)
-    assert result.returncode == 0, result.stderr
-    result = run("make_demonstrations.py", "--episodes", "5", folder=folder)
-    assert result.returncode == 0, result.stderr
+    make_frames.main(
+        ["--train-episodes", "1", "--test-episodes", "1", "--every", "50", *output(folder, "frames", "npz")]
+    )
+    make_demonstrations.main(["--episodes", "5", *output(folder, "demonstrations", "safetensors")])
     return folder
 
 
-def test_a_module_is_trained_evaluated_and_plugged_into_an_agent(workshop) -> None:
-    result = run("train_module.py", "unet", *SMALL_UNET, "--task.size", "84", "--run-dir", "unet", folder=workshop)
-    assert result.returncode == 0, result.stderr
-    assert "mean_iou" in result.stdout
-    assert "baseline" in result.stdout
+def test_a_module_is_trained_evaluated_and_plugged_into_an_agent(workshop, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(workshop)
+    train_module.main(["unet", *SMALL_UNET, "--task.size", "84", "--run-dir", "unet"])
+    out = capsys.readouterr().out
+    assert "mean_iou" in out
+    assert "baseline" in out
 
-    again = run("evaluate_module.py", "unet", folder=workshop)
-    assert again.returncode == 0, again.stderr
+    evaluate_module.main(["unet"])
     told = json.loads((workshop / "unet" / "module.json").read_text())
     evaluation = json.loads((workshop / "unet" / "evaluation.json").read_text())
     assert evaluation["held_out"] == pytest.approx(told["held_out"])
@@ -42,15 +48,14 @@ def test_a_module_is_trained_evaluated_and_plugged_into_an_agent(workshop) -> No
     assert experiment["encoder"]["type"] == "UNetEncoderConfig"
 
 
-def test_demonstrations_reward_an_agent(workshop) -> None:
+def test_demonstrations_are_what_gail_asks_for(workshop) -> None:
     told = json.loads((workshop / "runs" / "demonstrations" / "GoToRedBallGrey.json").read_text())
     assert told["episodes"] == 5
-    agent = ("--env", "GoToRedBallGrey", "--reward", "gail", "--total-env-steps", "2048")
-    shown = ("--reward.demonstrations", "runs/demonstrations/GoToRedBallGrey.safetensors")
-    trained = run(
-        "train_agent.py", *agent, *shown, "--evaluate-every-env-steps", "0", "--run-dir", "imitator", folder=workshop
-    )
-    assert trained.returncode == 0, trained.stderr
+    path = str(workshop / "runs" / "demonstrations" / "GoToRedBallGrey.safetensors")
+    shown = ["--env", "GoToRedBallGrey", "--reward", "gail", "--reward.demonstrations", path]
+    experiment, _ = parse_experiment(shown)
+    experiment.validate()
+    assert experiment.reward.demonstrations == path  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
