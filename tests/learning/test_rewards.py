@@ -19,7 +19,7 @@ CHANGES = {
     "dqn": {"n_step": 1, "learning_rate": 1e-3, "epsilon_decay_env_steps": 2_000, "discount": 0.0, "batch_size": 64},
     "ddpg": {"compile_losses": False, "learning_starts_env_steps": 500, "hidden_sizes": (64, 64), "discount": 0.0},
 }
-LENGTH = {"ppo": 40_960, "dqn": 10_000, "ddpg": 6_000}
+LENGTH = {"ppo": 30_720, "dqn": 8_000, "ddpg": 4_000}
 
 
 def shown_answers(path, discrete: bool) -> str:
