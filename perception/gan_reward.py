@@ -123,7 +123,7 @@ def demonstrations(path: str, observation_space: gymnasium.Space, action_space: 
     except (OSError, SafetensorError) as missing:
         raise ValueError(f"{path} holds no demonstrations: {missing}.") from missing
     wanted = observation_space.shape if isinstance(observation_space, Box) else None
-    if columns.keys() < {"observations", "actions"} or tuple(columns["observations"].shape[1:]) != wanted:
+    if not {"observations", "actions"} <= columns.keys() or tuple(columns["observations"].shape[1:]) != wanted:
         raise ValueError(f"{path} holds no demonstrations for observations of {observation_space}.")
     if tuple(columns["actions"].shape[1:]) != action_space.shape:
         raise ValueError(f"{path} holds no demonstrations for actions of {action_space}.")

@@ -89,10 +89,12 @@ def test_the_environment_has_no_say_if_nobody_gives_it_one(rule: str) -> None:
 
 def test_what_is_no_demonstration_is_refused(rule: str, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no numbers")
+    save_file({"observations": torch.zeros(3, 1), "returns": torch.zeros(3)}, tmp_path / "others")
     cases = [
         ("", SEEN, Discrete(2), "needs demonstrations: --reward.demonstrations"),
         (str(tmp_path / "nowhere"), SEEN, Discrete(2), "holds no demonstrations"),
         (str(tmp_path / "text"), SEEN, Discrete(2), "holds no demonstrations"),
+        (str(tmp_path / "others"), SEEN, Discrete(2), "holds no demonstrations"),
         (rule, Box(-1, 1, (2,), np.float32), Discrete(2), "for observations of Box"),
         (rule, SEEN, Box(-1, 1, (2,), np.float32), "for actions of Box"),
     ]
