@@ -20,15 +20,15 @@ class NoveltyRewardConfig:
     random and stays so, makes of an observation."""
 
     weight: float = 0.004
-    """What novelty counts. Where every step is rewarded it is 1 on average over the whole run, and an episode's must
-    stay below what the environment pays for success, or it does not pay to end one."""
+    """What a step's novelty counts, which is 1 on average over the whole run. An episode's novelty must stay below what
+    the environment pays for success, or it does not pay to end one."""
     environment_weight: float = 1.0
     """What the environment's reward counts."""
     learning_rate: float = 1e-4
     """Adam's step size for the network that predicts."""
     once_an_episode: bool = True
     """Reward an observation when an episode first comes to it, so that it does not pay to stay (Zhang et al. 2021,
-    episodic restriction); where steps are drawn from a replay, that is not known."""
+    episodic restriction). That is known within a rollout; steps that are drawn from a replay are all rewarded."""
     features: int = 64
     """How many numbers it predicts."""
 

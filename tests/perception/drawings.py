@@ -1,6 +1,12 @@
-"""Screens with a square and a cross of one colour, for detectors to learn in seconds."""
+"""Screens with a square and a cross of one colour, to learn from in seconds; and modules as they lie on a disk."""
+
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from safetensors.torch import save_file
+from torch import nn
 
 from perception.frames import Frames
 
@@ -20,3 +26,11 @@ def squares(size: int, seed: int) -> Frames:
     zeros = np.zeros(size, np.int64)
     names = ("nothing", "square", "cross")
     return Frames(screens, zeros, zeros, screens, np.array(boxes), ("Game",), names, palette)
+
+
+def write_module(folder: Path, module: nn.Module, name: str, task: dict[str, Any]) -> str:
+    """As scripts/train_module.py leaves a module that was trained for this task; gives the folder."""
+    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, folder / "module.safetensors")
+    told = {"format": "praxis-module-1", "name": name, "settings": {"task": task}}
+    (folder / "module.json").write_text(json.dumps(told))
+    return str(folder)

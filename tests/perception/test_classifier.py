@@ -1,6 +1,5 @@
 """Classification: learning what greys alone do not tell, and its maps in an agent."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
-from safetensors.torch import save_file
 
 from perception.classifier import ClassifierEncoderConfig, ClassifierTask, network
 from perception.frames import Frames, save_frames
-from tests.perception.drawings import squares
+from tests.perception.drawings import squares, write_module
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
@@ -53,11 +51,7 @@ def test_it_learns_which_game_a_screen_is_of(data: str) -> None:
 
 def test_an_agent_reads_the_maps_of_each_frame(tmp_path: Path) -> None:
     seeing = network("resnet10t", 2)
-    save_file(
-        {name: value.contiguous() for name, value in seeing.state_dict().items()}, tmp_path / "module.safetensors"
-    )
-    told = {"format": "praxis-module-1", "name": "classifier", "settings": {"task": {"backbone": "resnet10t"}}}
-    (tmp_path / "module.json").write_text(json.dumps(told))
+    write_module(tmp_path, seeing, "classifier", {"backbone": "resnet10t"})
     encoder = ClassifierEncoderConfig(weights=str(tmp_path), features=16).build(AGENT_SEES)
     frames = torch.randint(256, (2, 4, 84, 84), dtype=torch.uint8)
     encoder.train()

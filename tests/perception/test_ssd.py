@@ -1,17 +1,15 @@
 """Default boxes on maps of several scales: learning, and a place in an agent."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
-from safetensors.torch import save_file
 
 from perception.frames import save_frames
 from perception.ssd import SSD, SSDEncoderConfig, SSDTask
-from tests.perception.drawings import squares
+from tests.perception.drawings import squares, write_module
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
@@ -42,11 +40,7 @@ def test_it_learns_where_things_are(data: str) -> None:
 
 def trained_on(size: int, folder: Path) -> str:
     ssd = SSD("resnet10t", 2, 4, 84, 84)
-    save_file({name: value.contiguous() for name, value in ssd.state_dict().items()}, folder / "module.safetensors")
-    task = {"backbone": "resnet10t", "maps": 2, "size": size}
-    told = {"format": "praxis-module-1", "name": "ssd", "settings": {"task": task}}
-    (folder / "module.json").write_text(json.dumps(told))
-    return str(folder)
+    return write_module(folder, ssd, "ssd", {"backbone": "resnet10t", "maps": 2, "size": size})
 
 
 def test_an_agent_gets_a_list_of_objects(tmp_path: Path) -> None:

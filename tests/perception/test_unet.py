@@ -1,13 +1,11 @@
 """Segmentation: shapes, scores against hand-made numbers, learning, and the masks that an agent sees."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
-from safetensors.torch import save_file
 
 from perception.frames import Frames, save_frames
 from perception.unet import (
@@ -20,6 +18,7 @@ from perception.unet import (
     resized_classes,
 )
 from perception.weights import trained
+from tests.perception.drawings import write_module
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
@@ -119,10 +118,7 @@ def test_an_evaluation_is_the_same_each_time(data: str) -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> str:
     unet = UNet(1, 3, (4, 8), True)
-    save_file({name: value.contiguous() for name, value in unet.state_dict().items()}, tmp_path / "module.safetensors")
-    told = {"format": "praxis-module-1", "name": "unet", "settings": {"task": {"widths": [4, 8], "skips": True}}}
-    (tmp_path / "module.json").write_text(json.dumps(told))
-    return str(tmp_path)
+    return write_module(tmp_path, unet, "unet", {"widths": [4, 8], "skips": True})
 
 
 def test_an_agent_sees_masks_beside_the_frames_and_leaves_the_network_as_it_is(weights: str) -> None:

@@ -1,17 +1,15 @@
 """One look at a grid of cells: what they are told to say, what is read from them, and learning it."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
-from safetensors.torch import save_file
 
 from perception.frames import save_frames
 from perception.yolo import STRIDE, YOLO, YOLOEncoderConfig, YOLOTask, boxes_of, objects_of, wanted_cells
-from tests.perception.drawings import squares
+from tests.perception.drawings import squares, write_module
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
@@ -81,10 +79,7 @@ def weights(tmp_path: Path) -> str:
     yolo = YOLO("resnet10t", 4)
     with torch.no_grad():
         yolo.head[3].bias[0] = 3.0  # sees objects everywhere
-    save_file({name: value.contiguous() for name, value in yolo.state_dict().items()}, tmp_path / "module.safetensors")
-    told = {"format": "praxis-module-1", "name": "yolo", "settings": {"task": {"backbone": "resnet10t"}}}
-    (tmp_path / "module.json").write_text(json.dumps(told))
-    return str(tmp_path)
+    return write_module(tmp_path, yolo, "yolo", {"backbone": "resnet10t"})
 
 
 def test_an_agent_gets_a_list_of_objects_from_a_detector_that_stays_as_it_is(weights: str) -> None:
