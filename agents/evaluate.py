@@ -164,7 +164,7 @@ def read_best(run_dir: Path) -> dict[str, Any]:
 
 def evaluate(
     experiment: Experiment,
-    network: nn.Module,
+    network: Any,
     *,
     episodes: int,
     seed: int,
@@ -190,13 +190,14 @@ def evaluate(
     measures: dict[str, list[float]] = {}
     running, clock = np.zeros(num_envs), np.zeros(num_envs, np.int64)
     faulty = 0
+    memory = network.no_memory(num_envs)
     with all_environments():
         observations, _ = env.reset(seed=seed)
     while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
         if stop():
             env.close()
             raise Stopped
-        actions = act(network, observations, generator, deterministic)
+        actions, memory = act(network, observations, memory, generator, deterministic)
         with all_environments():
             observations, rewards, terminated, truncated, info = env.step(actions)
         running += rewards
@@ -217,6 +218,7 @@ def evaluate(
                 for measure, value in measured(final.get(EPISODE_METRICS, {}), int(n)).items():
                     measures.setdefault(measure, []).append(value)
             running[n] = clock[n] = 0
+            memory[n] = 0.0
     env.close()
     flat = np.array([value for env_returns in returns for value in env_returns])
     scores = experiment.env.reference_scores
@@ -248,7 +250,7 @@ def measured(infos: dict[str, NDArray], n: int) -> dict[str, float]:
 
 def record(
     experiment: Experiment,
-    network: nn.Module,
+    network: Any,
     *,
     seed: int,
     deterministic: bool,
@@ -259,12 +261,13 @@ def record(
     env = experiment.env.build()
     generator = torch.Generator(device_of(network)).manual_seed(seed)
     observation, _ = env.reset(seed=seed)
+    memory = network.no_memory(1)
     frames, total = [rendered(env)], 0.0
     for _ in range(most_steps):
         if stop():
             env.close()
             raise Stopped
-        action = act(network, batch_of_one(observation), generator, deterministic)[0]
+        [action], memory = act(network, batch_of_one(observation), memory, generator, deterministic)
         observation, reward, terminated, truncated, _ = env.step(action)
         frames.append(rendered(env))
         total += float(reward)
@@ -293,13 +296,18 @@ def write_mp4(path: Path, frames: NDArray[np.uint8], frames_per_second: float) -
 
 @torch.no_grad()
 def act(
-    network: Any, observations: NDArray | dict[str, NDArray], generator: torch.Generator, deterministic: bool
-) -> NDArray:
-    """Actions (B, ...) that the environment understands, for observations (B, ...)."""
+    network: Any,
+    observations: NDArray | dict[str, NDArray],
+    memory: torch.Tensor,
+    generator: torch.Generator,
+    deterministic: bool,
+) -> tuple[NDArray, torch.Tensor]:
+    """Actions (B, ...) that the environment understands, for observations (B, ...) and what is remembered from before
+    them (B, S); and what is remembered then."""
     packed = Packing(network.observation_space).pack(observations)
     prepared = network.prepare(torch.from_numpy(packed).to(device_of(network)))
-    actions = network.act(prepared, generator, deterministic).cpu().numpy()
-    return to_bounds(actions, network.action_space)
+    actions, memory = network.act(prepared, memory, generator, deterministic)
+    return to_bounds(actions.cpu().numpy(), network.action_space), memory
 
 
 def batch_of_one(observation: Any) -> NDArray | dict[str, NDArray]:

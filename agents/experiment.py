@@ -10,7 +10,8 @@ from typing import Any, Literal, get_origin, get_type_hints
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
-from agents.interfaces import Algorithm, Encoder, Environment, RewardModel
+from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardModel
+from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
 
 FREE_DISK_BYTES = 200 * 2**20
@@ -50,6 +51,8 @@ class Experiment:
     """The algorithm's settings."""
     encoder: Encoder
     """The network from observations to features."""
+    memory: Memory = NoMemory()
+    """What the agent keeps of earlier observations, between encoder and heads."""
     reward: RewardModel = EnvironmentReward()
     """What the agent is rewarded for."""
     total_env_steps: int = 1_000_000
@@ -120,6 +123,10 @@ class Experiment:
             self.num_envs % runners == 0 and self.num_envs % learners == 0,
             f"{self.num_envs} environments do not divide among {runners} runner(s) and {learners} learner(s); "
             f"choose --num-envs as a multiple of both.",
+        )
+        require(
+            self.memory.size == 0 or self.algo.learns_in_order,
+            f"{self.algo.name} learns from single steps, by which no memory can be trained; take --algo ppo or appo.",
         )
         try:
             environment = self.env.build()

@@ -102,6 +102,46 @@ class Encoder(Protocol):
         ...
 
 
+class MemoryModule(Protocol):
+    """A `torch.nn.Module` between encoder and heads that tells what was seen before in the episode."""
+
+    @property
+    def output_dim(self) -> int: ...
+
+    def __call__(
+        self, features: torch.Tensor, memory: torch.Tensor, first: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features of L steps of B environments (L * B, F), one step of all of them after the other; what was
+        remembered before the first step (B, S), zeros at an episode's start; and whether a step begins an episode
+        (L * B,), which is asked of all but the first B.
+
+        Returns what the heads read (L * B, output_dim), and what is remembered after the last step (B, S)."""
+        ...
+
+
+@runtime_checkable
+class Memory(Protocol):
+    """A frozen dataclass whose fields describe a memory."""
+
+    @classmethod
+    def __subclasshook__(cls, candidate: type, /) -> bool:
+        return has_members(candidate, "size", "steps", "build")
+
+    @property
+    def size(self) -> int:
+        """How many numbers are remembered of an episode, S."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Over how many steps errors go back, at most."""
+        ...
+
+    def build(self, features: int) -> Any:
+        """A MemoryModule that reads so many features; None where nothing is remembered."""
+        ...
+
+
 @dataclass(frozen=True)
 class Experience:
     """What N environments did in T steps, as columns; row t, n is one env step.
@@ -170,6 +210,7 @@ class Rollout(Experience):
     log_probs: NDArray[np.float32]  # (T, N), of the actions under the policy that took them
     values: NDArray[np.float32]  # (T, N), of the observations
     next_values: NDArray[np.float32]  # (T, N), of the observations that followed
+    memories: NDArray[np.float32]  # (T, N, S), what was remembered before each step; S is 0 without a memory
 
 
 @dataclass(frozen=True)
@@ -259,6 +300,11 @@ class Algorithm(Protocol):
     @property
     def judges_single_steps(self) -> bool:
         """Whether it learns from single env steps, each of which a reward model can judge."""
+        ...
+
+    @property
+    def learns_in_order(self) -> bool:
+        """Whether it learns from steps in the order in which they were lived, so that a memory can be trained."""
         ...
 
     @property

@@ -133,6 +133,35 @@ class ChoiceEnv(gymnasium.Env):
         return np.eye(4, dtype=np.float32)[self.sign]
 
 
+class RecallEnv(gymnasium.Env):
+    """Shows one of two signs, then nothing, and asks after `delay` steps which one it was: 1 for the right answer.
+
+    Without a memory no policy does better than 0.5."""
+
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
+    observation_space = Box(0.0, 1.0, (3,), np.float32)
+    action_space = Discrete(2)
+
+    def __init__(self, delay: int) -> None:
+        self.delay, self.render_mode = delay, "rgb_array"
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.clock, self.sign = 0, int(self.np_random.integers(2))
+        return np.eye(3, dtype=np.float32)[self.sign], {}
+
+    def step(self, action: Any):
+        self.clock += 1
+        over = self.clock > self.delay
+        right = over and action == self.sign
+        asked = self.clock == self.delay
+        observation = np.array([0.0, 0.0, asked], np.float32)
+        return observation, float(right), over, False, {"is_success": right}
+
+    def render(self):
+        return np.full((16, 16, 3), 255 * self.sign if self.clock == 0 else 127, np.uint8)
+
+
 @dataclass(frozen=True)
 class CountingConfig:
     """Every border of an episode in known numbers."""
@@ -230,6 +259,32 @@ class ChoiceConfig:
 
     def build(self) -> gymnasium.Env:
         return ChoiceEnv()
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return vectorised(self.build, num_envs)
+
+
+@dataclass(frozen=True)
+class RecallConfig:
+    """A discrete task that needs a memory: answer with a sign that was shown before."""
+
+    delay: int = 4
+    """Steps from the sign to the question."""
+
+    @property
+    def name(self) -> str:
+        return "probe-recall"
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {"random": 0.5}
+
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
+    def build(self) -> gymnasium.Env:
+        return RecallEnv(self.delay)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         return vectorised(self.build, num_envs)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 CLASSES = ("background", "alien", "player", "shield", "bullet", "ground")
 COLOURS = {20: 1, 196: 2, 52: 3, 6: 4, 226: 5}
 """Number in the console's palette -> class."""
+GREYS = {122: 1, 98: 2, 107: 3, 142: 4, 79: 5}
+"""The same colours as the console's greys -> class."""
+HEIGHT, WIDTH = 210, 160  # pixels
 FIELD = slice(22, 196)  # rows between the scores and the lives, whose digits have the player's colour
 ALIEN_GAP = 4  # pixels: the pieces of an alien lie at most so far apart, and two aliens further
 SHIELD_COLUMNS = (slice(32, 64), slice(64, 96), slice(96, 128))
@@ -17,11 +20,10 @@ ALIENS_IN_RAM = 17
 """Where the console keeps the number of aliens that are left."""
 
 
-def classes_of(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Class of each pixel (210, 160) of a screen of palette numbers (210, 160)."""
+def classes_of(screen: NDArray[np.uint8], colours: dict[int, int] = COLOURS) -> NDArray[np.uint8]:
+    """Class of each pixel (210, 160) of a screen of palette numbers, or of whatever `colours` tells classes by."""
     table = np.zeros(256, np.uint8)
-    for colour, number in COLOURS.items():
-        table[colour] = number
+    table[list(colours)] = list(colours.values())
     classes = np.zeros_like(screen)
     classes[FIELD] = table[screen[FIELD]]
     return classes
@@ -42,9 +44,15 @@ def boxes_of(classes: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def pieces(mask: NDArray[np.bool_], number: int) -> list[tuple[int, int, int, int, int]]:
     """Connected objects, over gaps as there are within an alien."""
-    closed = cv2.dilate(mask.astype(np.uint8), np.ones((ALIEN_GAP, ALIEN_GAP), np.uint8))
-    count, labels = cv2.connectedComponents(closed)
-    return [(number, *bounds(mask & (labels == piece))) for piece in range(1, count)]
+    count, labels = cv2.connectedComponents(cv2.dilate(mask.view(np.uint8), np.ones((ALIEN_GAP, ALIEN_GAP), np.uint8)))
+    rows, columns = np.nonzero(mask)
+    of = labels[rows, columns].astype(np.intp) - 1
+    boxes = np.tile(np.array([WIDTH, HEIGHT, 0, 0]), (count - 1, 1))
+    np.minimum.at(boxes[:, 0], of, columns)
+    np.minimum.at(boxes[:, 1], of, rows)
+    np.maximum.at(boxes[:, 2], of, columns + 1)
+    np.maximum.at(boxes[:, 3], of, rows + 1)
+    return [(number, *own) for own in boxes.tolist()]
 
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

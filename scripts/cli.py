@@ -21,7 +21,8 @@ from scripts import recipes
 
 Settings = TypeVar("Settings")
 
-CHOICES = ("env", "algo", "encoder", "reward", "resume")
+PLUGS = {"encoder": recipes.encoder_named, "memory": recipes.memory_named, "reward": recipes.reward_named}
+CHOICES = ("env", "algo", *PLUGS, "resume")
 TRAIN_USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoard events, videos.
 """
 TUNE_USAGE = """Trains agents with many settings, a run folder each, and says which are best.
@@ -30,6 +31,7 @@ CHOICES_USAGE = """The first choices set the defaults of everything below:
   --env NAME       an Atari game (SpaceInvaders), a robot (HalfCheetah), a grid (MultiRoom-N4-S5) or a gymnasium id
   --algo NAME      {algorithms} (default ppo)
   --encoder NAME   {encoders} (default by environment)
+  --memory NAME    {memories} (default none; for ppo and appo)
   --reward NAME    {rewards} (default environment)
   --resume FOLDER  go on with what was stopped; its settings are then the defaults
 """
@@ -52,7 +54,7 @@ def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, bool]:
     rest, choices = take_choices(arguments, CHOICES)
     experiment = default_experiment(choices)
     if "resume" in choices:
-        changes = [*(f"--{name}" for name in ("encoder", "reward") if name in choices), *rest]
+        changes = [*(f"--{name}" for name in PLUGS if name in choices), *rest]
         require(not changes, f"--resume goes on with the sweep's own settings; leave out {' '.join(changes)}.")
         return experiment, read_settings(Path(choices["resume"])), True
     chosen = parse(SweepSettings, rest, with_names(TUNE_USAGE), SweepSettings(Sweep(), experiment))
@@ -76,17 +78,18 @@ def default_experiment(choices: dict[str, str]) -> Experiment:
         with mistakes_are_the_users():
             environment = recipes.environment_named(choices.get("env", "SpaceInvaders"))
             default = recipes.recipe_named(choices.get("algo", "ppo"))(environment)
-    if "encoder" in choices:
-        with mistakes_are_the_users():
-            default = replace(default, encoder=recipes.encoder_named(choices["encoder"]))
-    if "reward" in choices:
-        with mistakes_are_the_users():
-            default = replace(default, reward=recipes.reward_named(choices["reward"]))
-    return default
+    with mistakes_are_the_users():
+        plugs: dict[str, Any] = {name: PLUGS[name](choices[name]) for name in PLUGS if name in choices}
+    return replace(default, **plugs)
 
 
 def with_names(usage: str) -> str:
-    names = {"algorithms": recipes.RECIPES, "encoders": recipes.ENCODERS, "rewards": recipes.REWARDS}
+    names = {
+        "algorithms": recipes.RECIPES,
+        "encoders": recipes.ENCODERS,
+        "memories": recipes.MEMORIES,
+        "rewards": recipes.REWARDS,
+    }
     told = CHOICES_USAGE.format(**{kind: ", ".join(table) for kind, table in names.items()})
     return f"{usage}\n{told}"
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from agents.algorithms.ppo import PPO, PPOLearner, errors_of_values, sums_of_later
 from agents.algorithms.ranges import require_within
 from agents.engine.asynchronous import AsynchronousAlgorithm
+from agents.engine.learner import take
 from agents.interfaces import Rollout
 
 ROWS_AT_A_TIME = 1_024
@@ -57,7 +58,7 @@ def v_trace(rollout: Rollout, rewards: NDArray, weights: NDArray, settings: APPO
 
 class APPOLearner(PPOLearner):
     def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> tuple[Rollout, NDArray, NDArray]:
-        log_probs, values = self.judged(observations, self.to_device(rollout.actions), rollout.rewards.shape)
+        log_probs, values = self.judged(rollout, observations, self.to_device(rollout.actions))
         weights = np.exp(log_probs - rollout.log_probs)
         self.weights_mean, self.weights_cut = float(weights.mean()), float((weights > self.settings.most_weight).mean())
         following = np.concatenate([values[1:], rollout.next_values[-1:]])
@@ -67,15 +68,19 @@ class APPOLearner(PPOLearner):
         return rollout, *v_trace(rollout, rewards, weights, self.settings)
 
     @torch.no_grad()
-    def judged(self, observations: Tensor, actions: Tensor, shape: tuple[int, ...]) -> tuple[NDArray, NDArray]:
+    def judged(self, rollout: Rollout, observations: Tensor, actions: Tensor) -> tuple[NDArray, NDArray]:
         """What the policy that learns thinks: log-probabilities and values (T, N)."""
-        log_probs, values = [], []
-        for rows, taken in zip(observations.split(ROWS_AT_A_TIME), actions.split(ROWS_AT_A_TIME), strict=True):
-            parameters, value = self.bare_network(rows)
-            log_probs.append(self.bare_network.distribution.log_prob(parameters, taken))
-            values.append(value)
-        told = torch.stack([torch.cat(log_probs), torch.cat(values)]).float().cpu().numpy()
-        return told[0].reshape(shape), told[1].reshape(shape)
+        length, num_envs = rollout.rewards.shape
+        table = torch.arange(length * num_envs, device=self._device).view(length, num_envs)
+        first, memories = self.to_device(rollout.first), self.to_device(rollout.memories)
+        told = []
+        for chosen in table.split(max(1, ROWS_AT_A_TIME // length), 1):
+            rows = chosen.flatten()
+            parameters, values, _ = self.bare_network(take(observations, rows), memories[chosen[0]], first[rows])
+            log_probs = self.bare_network.distribution.log_prob(parameters, actions[rows])
+            told.append(torch.stack([log_probs, values]).float().view(2, length, -1))
+        log_probs, values = torch.cat(told, 2).cpu().numpy()
+        return log_probs, values
 
     def after_update(self, experience: Rollout) -> dict[str, float]:
         importance = {"importance_weight_mean": self.weights_mean, "importance_weights_cut": self.weights_cut}

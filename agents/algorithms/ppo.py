@@ -134,6 +134,10 @@ class PPO:
         return True
 
     @property
+    def learns_in_order(self) -> bool:
+        return True
+
+    @property
     def learning_starts_env_steps(self) -> int:
         return 0
 
@@ -214,17 +218,28 @@ def ppo_loss(
     return loss, {name: term.detach() for name, term in terms.items()}
 
 
+def sequences(shape: tuple[int, ...], steps: int) -> Tensor:
+    """Numbers of a rollout's flat rows (T * N), for its shape (T, N), in sequences of so many steps of one environment
+    each, which divide T: (Q, steps)."""
+    length, num_envs = shape
+    return torch.arange(length * num_envs).view(-1, steps, num_envs).transpose(1, 2).reshape(-1, steps)
+
+
 class PPOLearner(ColumnarLearner):
     def build(self) -> None:
         super().build()
         self.return_moments = RunningMoments(()).to(self._device)
         self.discounted_returns = np.zeros(0, np.float32)
+        memory_steps = self.config.learner_config_dict["memory_steps"]
+        self.steps = math.gcd(self.settings.rollout_length, self.settings.minibatch_size, memory_steps)
+        """Over so many errors go back."""
 
     def minibatches(self, experience: Rollout, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
         columns = self.prepare(experience)
+        in_order = sequences(experience.rewards.shape, self.steps).to(self._device)
         for _epoch in range(self.settings.epochs):
             seen = len(terms)
-            yield from self.shuffled(columns)
+            yield from self.shuffled(columns, in_order)
             if self.moved_too_far(terms[seen:]):
                 break
 
@@ -243,6 +258,8 @@ class PPOLearner(ColumnarLearner):
             "values": rollout.values,
             "advantages": advantages,
             "returns": returns,
+            "memories": rollout.memories,
+            "first": rollout.first,
         }
         return {"observations": observations, "actions": actions} | {k: self.to_device(v) for k, v in columns.items()}
 
@@ -252,7 +269,9 @@ class PPOLearner(ColumnarLearner):
         return rollout, *advantages_and_returns(rollout, rewards, self.settings)
 
     def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
-        parameters, values = self.network(minibatch["observations"])
+        sequences = len(minibatch["first"]) // self.steps
+        before = minibatch["memories"][:sequences]
+        parameters, values, _ = self.network(minibatch["observations"], before, minibatch["first"])
         distribution = self.bare_network.distribution
         return ppo_loss(
             distribution.log_prob(parameters, minibatch["actions"]),

@@ -41,6 +41,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
             env_config={
                 "environment": experiment.env,
                 "rollout_length": algorithm.rollout_length,
+                "memory_size": experiment.memory.size,
                 "threads_per_runner": threads(experiment, experiment.resources.env_runner_cpus, runners, learners),
             },
             disable_env_checking=True,
@@ -64,6 +65,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
             learner_config_dict={
                 "algorithm": algorithm,
                 "reward": experiment.reward,
+                "memory_steps": experiment.memory.steps,
                 "total_env_steps": experiment.total_env_steps,
                 "threads_per_learner": threads(experiment, experiment.resources.learner_cpus, learners, 0),
             },
@@ -113,5 +115,5 @@ def build_network(experiment: Experiment) -> Any:
 
 
 def model_config(experiment: Experiment) -> dict[str, Any]:
-    own = {"encoder": experiment.encoder, "precision": experiment.precision}
+    own = {"encoder": experiment.encoder, "memory": experiment.memory, "precision": experiment.precision}
     return own | experiment.algo.module_config()

@@ -63,10 +63,15 @@ class DeterministicActorCritic(TorchRLModule):
         with self.low_precision(features):
             return self.critics[0](torch.cat([features, actions], 1)).squeeze(1)
 
-    def act(self, prepared: Tensor, generator: torch.Generator, deterministic: bool) -> Tensor:
-        """Actions (B, A) as the environment takes them, without noise."""
+    def no_memory(self, num_envs: int) -> Tensor:
+        return torch.zeros(num_envs, 0)
+
+    def act(
+        self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Actions (B, A) as the environment takes them, without noise; and `memory` as it was, for it has none."""
         actions = self.actions(self.features(prepared))
-        return self.low + (actions + 1) / 2 * (self.high - self.low)
+        return self.low + (actions + 1) / 2 * (self.high - self.low), memory
 
     def explore(self, prepared: Tensor, exploration: Tensor, noise: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B, A) in [-1, 1]: the policy's with `noise` (B, A) times `exploration` (B,); where that is infinite,

@@ -196,12 +196,14 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
 
 
 class OnPolicyEnvRunner(ColumnarEnvRunner):
-    """Draws from the policy, and keeps what it thought: log-probabilities, and the values on both sides of a step."""
+    """Draws from the policy, and keeps what it thought: log-probabilities, the values on both sides of a step, and what
+    it remembered before."""
 
     def act(self, t: int, env_steps: int) -> NDArray:
         columns, distribution = self._columns, self.module.distribution
+        columns.memories[t] = self._memory.cpu().numpy()
         with torch.no_grad():
-            parameters, values = self._evaluate(columns.observations[t])
+            parameters, values, self._memory = self._evaluate(columns.observations[t], self._memory)
             actions = distribution.sample(parameters, self._generator)
             log_probs = distribution.log_prob(parameters, actions)
             # One copy from the device for all three.
@@ -212,30 +214,36 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         return to_bounds(columns.actions[t], self.env.single_action_space)
 
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
-        """A truncated episode goes on beyond its border: value the observation it ended in."""
+        """A truncated episode goes on beyond its border: value the observation it ended in. The next remembers
+        nothing of it."""
         rows = np.flatnonzero(self._columns.truncated[t])
-        if not len(rows):
-            return
-        final = np.stack([self.packing.pack_one(info["final_obs"][n]) for n in rows])
-        with torch.no_grad():
-            _, values = self._evaluate(final)
-        self._columns.next_values[t, rows] = values.cpu().numpy()
+        if len(rows):
+            final = np.stack([self.packing.pack_one(info["final_obs"][n]) for n in rows])
+            with torch.no_grad():
+                _, values, _ = self._evaluate(final, self._memory[torch.from_numpy(rows)])
+            self._columns.next_values[t, rows] = values.cpu().numpy()
+        self._memory = self._memory.masked_fill(torch.from_numpy(over).to(self._device)[:, None], 0.0)
 
     def after_rollout(self) -> None:
         """A step's next value is its successor's, but for truncated steps, which have theirs."""
         columns = self._columns
         with torch.no_grad():
-            _, last = self._evaluate(np.ascontiguousarray(self._observations))
+            _, last, _ = self._evaluate(np.ascontiguousarray(self._observations), self._memory)
         following = np.concatenate([columns.values[1:], last.cpu().numpy()[None]])
         np.copyto(columns.next_values, following, where=~columns.truncated)
 
-    def _evaluate(self, observations: NDArray) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.module(self._prepared(observations))
+    def _evaluate(self, observations: NDArray, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.module(self._prepared(observations), memory)
+
+    def _reset(self, env_steps: int) -> None:
+        super()._reset(env_steps)
+        self._memory = self.module.no_memory(self.num_envs)
 
     def _allocate(self, length: int) -> Rollout:
         steps = (length, self.num_envs)
         own: dict[str, Any] = {name: np.zeros(steps, np.float32) for name in ("log_probs", "values", "next_values")}
-        return Rollout(**self._shared_columns(length), **own)
+        memories = np.zeros((*steps, self.config.env_config["memory_size"]), np.float32)
+        return Rollout(**self._shared_columns(length), **own, memories=memories)
 
 
 class OffPolicyEnvRunner(ColumnarEnvRunner):

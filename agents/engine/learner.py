@@ -13,7 +13,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor, nn
 
 from agents.engine.adam import Adam
-from agents.engine.memory import keep_freed_memory
+from agents.engine.allocator import keep_freed_memory
 from agents.engine.packing import Packing
 from agents.engine.reward_model import LearntReward
 from agents.interfaces import Experience
@@ -142,13 +142,14 @@ class ColumnarLearner(TorchLearner):
         flat = torch.from_numpy(column).flatten(0, 1)
         return flat.to(self._device, non_blocking=True)
 
-    def shuffled(self, columns: Columns) -> Iterator[Columns]:
-        """One epoch: every row once, in minibatches, in an order of chance."""
-        size = len(next(iter(columns.values())))
-        order = torch.randperm(size, generator=self.generator).to(self._device)
+    def shuffled(self, columns: Columns, sequences: Tensor) -> Iterator[Columns]:
+        """One epoch: every sequence (Q, L) of rows once, in minibatches, in an order of chance; a minibatch has the
+        first steps of all its sequences, then the second ones, and so on."""
+        order = torch.randperm(len(sequences), generator=self.generator).to(self._device)
+        size = self.settings.minibatch_size // sequences.shape[1]
         # What does not fill a minibatch is left out.
-        for start in range(0, size - self.settings.minibatch_size + 1, self.settings.minibatch_size):
-            rows = order[start : start + self.settings.minibatch_size]
+        for start in range(0, len(sequences) - size + 1, size):
+            rows = sequences[order[start : start + size]].T.flatten()
             yield {name: take(column, rows) for name, column in columns.items()}
 
     def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:

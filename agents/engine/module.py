@@ -16,12 +16,12 @@ Precision = Literal["auto", "bf16", "fp32"]
 
 
 class ActorCritic(TorchRLModule):
-    """Observations -> (parameters of the action distribution, value of the observation).
+    """Observations -> (parameters of the action distribution, value of the observation, what is remembered then).
 
     Call it in two steps, `prepare` once an observation, then the module as often as needed.
-    The encoder may run in bfloat16; both heads, and all that follows them, are float32.
+    The encoder may run in bfloat16; memory and both heads, and all that follows them, are float32.
 
-    `model_config`: `encoder` (an Encoder), `share_encoder`, `normalize_observations`, `precision`.
+    `model_config`: `encoder` (an Encoder), `memory` (a Memory), `share_encoder`, `normalize_observations`, `precision`.
     """
 
     def setup(self) -> None:
@@ -33,8 +33,12 @@ class ActorCritic(TorchRLModule):
         self.encoder = build_encoder(config["encoder"], self.observation_space)
         shared = config["share_encoder"]
         self.value_encoder = None if shared else build_encoder(config["encoder"], self.observation_space)
-        self.policy_head = head(self.encoder.output_dim, outputs, gain=0.01)
-        self.value_head = head(self.encoder.output_dim, 1, gain=1.0)
+        features = self.encoder.output_dim
+        self.memory = config["memory"].build(features if shared else 2 * features)
+        self.memory_size: int = config["memory"].size
+        width = features if self.memory is None else self.memory.output_dim
+        self.policy_head = head(width, outputs, gain=0.01)
+        self.value_head = head(width, 1, gain=1.0)
         self.log_std = nn.Parameter(torch.zeros(outputs)) if gaussian else None
         normalize = config["normalize_observations"]
         self.normaliser = RunningMoments(packing.shape) if normalize else None
@@ -48,22 +52,37 @@ class ActorCritic(TorchRLModule):
         with self._autocast(observations):
             return self.encoder.input_layer(observations)
 
-    def forward(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
-        """Prepared observations (B, ...) -> distribution parameters (B, P), values (B,)."""
+    def forward(
+        self, prepared: Tensor, memory: Tensor | None = None, first: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Prepared observations (B, ...) -> distribution parameters (B, P), values (B,), memory (B, S).
+
+        `memory` (B, S) is what is remembered from before, nothing if not said. Of L steps, prepared (L * B, ...), it is
+        what was before the first one, and `first` (L * B,) says which later ones begin an episode."""
+        kept = self.no_memory(len(prepared)) if memory is None else memory
         with self._autocast(prepared):
-            features = self.encoder.torso(prepared)
-            value_features = features if self.value_encoder is None else self.value_encoder.torso(prepared)
-        parameters = self.policy_head(features.float())
+            read = [encoder.torso(prepared) for encoder in (self.encoder, self.value_encoder) if encoder is not None]
+        if self.memory is not None:
+            first = torch.zeros(len(prepared), dtype=torch.bool, device=prepared.device) if first is None else first
+            remembered, kept = self.memory(torch.cat(read, 1).float(), kept, first)
+            read = [remembered]
+        parameters = self.policy_head(read[0].float())
         if self.log_std is not None:
             parameters = torch.cat([parameters, self.log_std.expand_as(parameters)], -1)
-        return parameters, self.value_head(value_features.float()).squeeze(-1)
+        return parameters, self.value_head(read[-1].float()).squeeze(-1), kept
 
-    def act(self, prepared: Tensor, generator: torch.Generator, deterministic: bool) -> Tensor:
-        """Actions (B, ...): drawn from the policy, or its likeliest."""
-        parameters, _ = self(prepared)
+    def no_memory(self, num_envs: int) -> Tensor:
+        """Of so many environments where nothing was before (B, S)."""
+        return torch.zeros(num_envs, self.memory_size, device=self.policy_head.weight.device)
+
+    def act(
+        self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Actions (B, ...), drawn from the policy or its likeliest, and what is remembered after them (B, S)."""
+        parameters, _, memory = self(prepared, memory)
         if deterministic:
-            return self.distribution.mode(parameters)
-        return self.distribution.sample(parameters, generator)
+            return self.distribution.mode(parameters), memory
+        return self.distribution.sample(parameters, generator), memory
 
     def _autocast(self, x: Tensor) -> AbstractContextManager:
         low = use_bf16(self.precision, self.low_precision_pays, x.device.type)

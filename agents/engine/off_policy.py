@@ -79,6 +79,10 @@ class OffPolicy:
             raise ValueError(f"Hindsight gives one step another goal; n_step must be 1 with it, not {self.n_step}.")
 
     @property
+    def learns_in_order(self) -> bool:
+        return False
+
+    @property
     def judges_single_steps(self) -> bool:
         return self.n_step == 1
 

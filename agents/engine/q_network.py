@@ -58,10 +58,18 @@ class QNetwork(TorchRLModule):
         """Prepared observations (B, ...) -> expected returns (B, actions)."""
         return self.values.mean(self(prepared))
 
-    def act(self, prepared: Tensor, generator: torch.Generator, deterministic: bool) -> Tensor:
-        """Actions (B,): the best, or now and then any, lest a policy without chance is caught in a loop."""
-        epsilon = 0.0 if deterministic else self.evaluation_epsilon
-        return self.explore(prepared, torch.full((len(prepared),), epsilon, device=prepared.device), generator)
+    def no_memory(self, num_envs: int) -> Tensor:
+        return torch.zeros(num_envs, 0)
+
+    def act(
+        self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Actions (B,): the best, or now and then any, lest a policy without chance is caught in a loop; and `memory`
+        as it was, for it has none."""
+        epsilon = torch.full(
+            (len(prepared),), 0.0 if deterministic else self.evaluation_epsilon, device=prepared.device
+        )
+        return self.explore(prepared, epsilon, generator), memory
 
     def explore(self, prepared: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B,): any with chance `epsilon` (B,), else the best."""

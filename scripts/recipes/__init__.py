@@ -1,6 +1,7 @@
 """Named experiments: the only table of strings, from what users type to what is built."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from agents.algorithms.appo import APPO
@@ -8,14 +9,15 @@ from agents.algorithms.ddpg import DDPG
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment, Resources
-from agents.interfaces import Encoder, Environment, RewardModel
+from agents.interfaces import Encoder, Environment, Memory, RewardModel
+from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
 from envs import atari, classic, grid
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.grid import GridConfig
 from envs.names import near_matches, plain
-from envs.probe import ChoiceConfig, CountingConfig, TargetConfig
+from envs.probe import ChoiceConfig, CountingConfig, RecallConfig, TargetConfig
 from envs.robots import locomotion, panda
 from envs.robots.grasp import KukaGraspConfig
 from envs.robots.locomotion import LocomotionConfig
@@ -27,6 +29,7 @@ from perception.components import ComponentsEncoderConfig
 from perception.filters import FilteredEncoderConfig
 from perception.gan_reward import DiscriminatorRewardConfig
 from perception.grid import GridEncoderConfig
+from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
 from perception.novelty_reward import NoveltyRewardConfig
 from perception.parts import PartsConfig
@@ -37,7 +40,7 @@ from scripts.recipes import ddpg, dqn, ppo
 
 Entry = TypeVar("Entry")
 
-PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetConfig(), ChoiceConfig())}
+PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetConfig(), ChoiceConfig(), RecallConfig())}
 ROBOTS: dict[str, Environment] = {
     plain(c.name): c
     for c in (
@@ -59,6 +62,12 @@ ENCODERS: dict[str, type[Encoder]] = {
     "unet": UNetEncoderConfig,
     "yolo": YOLOEncoderConfig,
     "ssd": SSDEncoderConfig,
+}
+MEMORIES: dict[str, Callable[[], Memory]] = {
+    "none": NoMemory,
+    "rnn": partial(RecurrentConfig, cell="rnn"),
+    "gru": partial(RecurrentConfig, cell="gru"),
+    "lstm": partial(RecurrentConfig, cell="lstm"),
 }
 REWARDS: dict[str, type[RewardModel]] = {
     "environment": EnvironmentReward,
@@ -88,6 +97,7 @@ PLUGS: dict[str, type] = {
         CountingConfig,
         TargetConfig,
         ChoiceConfig,
+        RecallConfig,
         PPO,
         APPO,
         DQN,
@@ -95,6 +105,8 @@ PLUGS: dict[str, type] = {
         Resources,
         *ENCODERS.values(),
         *REWARDS.values(),
+        NoMemory,
+        RecurrentConfig,
     )
 }
 """Every class that an experiment.json may name."""
@@ -123,6 +135,10 @@ def recipe_named(name: str) -> Callable[[Environment], Experiment]:
 
 def encoder_named(name: str) -> Encoder:
     return named(name, ENCODERS, "encoder")()
+
+
+def memory_named(name: str) -> Memory:
+    return named(name, MEMORIES, "memory")()
 
 
 def reward_named(name: str) -> RewardModel:

@@ -58,11 +58,16 @@ class Answer(nn.Module):
     def prepare(self, observations: Tensor) -> Tensor:
         return observations
 
-    def act(self, observations: Tensor, generator: torch.Generator, deterministic: bool) -> Tensor:
+    def no_memory(self, num_envs: int) -> Tensor:
+        return torch.zeros(num_envs, 0)
+
+    def act(
+        self, observations: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
         mean = self.answer(observations)
         parameters = torch.cat([mean, torch.full_like(mean, -1.0)], -1)
         choose = self.distribution
-        return choose.mode(parameters) if deterministic else choose.sample(parameters, generator)
+        return choose.mode(parameters) if deterministic else choose.sample(parameters, generator), memory
 
 
 def play(experiment: Experiment, network: nn.Module, episodes: int, **changes: Any) -> Evaluation:
@@ -190,13 +195,14 @@ def test_actions_stay_inside_the_box() -> None:
     space = Box(np.array([-1.0, 0.0], np.float32), np.array([1.0, 0.5], np.float32))
     network = Answer(lambda seen: seen * 100, space)
     seen = np.array([[1.0, 1.0], [-1.0, -1.0]], np.float32)
-    actions = act(network, seen, torch.Generator(), deterministic=True)
+    actions, _ = act(network, seen, network.no_memory(len(seen)), torch.Generator(), deterministic=True)
     assert actions.tolist() == [[1.0, 0.5], [-1.0, 0.0]]
 
 
 def test_a_deterministic_policy_takes_the_likeliest_action() -> None:
     network = Answer(lambda seen: seen, Discrete(4))
-    actions = act(network, np.array([[0.1, 0.3], [0.2, 0.1]], np.float32), torch.Generator(), deterministic=True)
+    seen = np.array([[0.1, 0.3], [0.2, 0.1]], np.float32)
+    actions, _ = act(network, seen, network.no_memory(2), torch.Generator(), deterministic=True)
     assert actions.tolist() == [1, 0]  # the two columns after them are -1
 
 

@@ -73,14 +73,15 @@ def test_the_learner_asks_its_own_policy_and_critic_but_for_what_it_cannot_see()
     )
     learner = APPOLearner.__new__(APPOLearner)
     learner.settings = APPO(discount=1.0, gae_lambda=0.0)
+    learner._device = torch.device("cpu")
     learner.to_device = lambda column: torch.from_numpy(column).flatten(0, 1)
-    numbers = torch.arange(6.0)
+    numbers = torch.arange(6.0)[:, None]
     learner._module = {
         "default_policy": SimpleNamespace(
-            unwrapped=lambda: CalledNetwork(numbers),
+            unwrapped=lambda: CalledNetwork(),
         )
     }
-    now, advantages, returns = learner.credit(rollout, rollout.rewards, torch.zeros(6, 1))
+    now, advantages, returns = learner.credit(rollout, rollout.rewards, numbers)
     assert now.values.tolist() == [[0, 1], [2, 3], [4, 5]]
     assert now.next_values.tolist() == [
         [2, 3],
@@ -95,14 +96,13 @@ def test_the_learner_asks_its_own_policy_and_critic_but_for_what_it_cannot_see()
 
 
 class CalledNetwork:
-    """Values are 0, 1, 2, ...; every action has half a chance."""
+    """What is observed is what it is worth; every action has half a chance."""
 
-    def __init__(self, values: torch.Tensor) -> None:
-        self.values = values
+    def __init__(self) -> None:
         self.distribution = SimpleNamespace(log_prob=lambda parameters, taken: torch.full((len(taken),), 0.5).log())
 
-    def __call__(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return rows, self.values[: len(rows)]
+    def __call__(self, rows: torch.Tensor, memory: torch.Tensor, first: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return rows, rows[:, 0], memory
 
 
 def test_a_lag_below_one_is_refused() -> None:

@@ -33,6 +33,7 @@ def rollout_of(rewards: Any, values: Any, next_values: Any, terminated: Any, tru
         terminated=np.asarray(terminated, np.bool_),
         truncated=np.asarray(truncated, np.bool_),
         first=np.zeros(rewards.shape, np.bool_),
+        memories=np.zeros((*rewards.shape, 0), np.float32),
     )
 
 

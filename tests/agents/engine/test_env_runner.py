@@ -11,11 +11,12 @@ from agents.engine.config import rllib_config
 from agents.engine.env_runner import OffPolicyEnvRunner, OnPolicyEnvRunner
 from envs.atari import AtariConfig
 from envs.probe import CountingConfig, FlawedConfig
+from perception.memory import RecurrentConfig
 from scripts.recipes import recipe_named
 
 
-def runner_for(environment, num_envs, rollout_length):
-    experiment = recipe_named("ppo")(environment)
+def runner_for(environment, num_envs, rollout_length, **changes):
+    experiment = replace(recipe_named("ppo")(environment), **changes)
     algorithm = replace(experiment.algo, rollout_length=rollout_length, minibatch_size=num_envs * rollout_length)
     config = rllib_config(replace(experiment, algo=algorithm, num_envs=num_envs))
     return OnPolicyEnvRunner(config=config, worker_index=0)
@@ -23,7 +24,7 @@ def runner_for(environment, num_envs, rollout_length):
 
 def values_of(runner, observations):
     with torch.no_grad():
-        _, values = runner.module(runner.module.prepare(torch.from_numpy(np.stack(observations))))
+        _, values, _ = runner.module(runner.module.prepare(torch.from_numpy(np.stack(observations))))
     return values.numpy()
 
 
@@ -71,10 +72,33 @@ def test_log_probabilities_are_those_of_the_policy_that_acted():
     rollout = runner.sample().experience
     flat = torch.from_numpy(rollout.observations).flatten(0, 1)
     with torch.no_grad():
-        logits, _ = runner.module(runner.module.prepare(flat))
+        logits, _, _ = runner.module(runner.module.prepare(flat))
     reference = torch.distributions.Categorical(logits=logits)
     expected = reference.log_prob(torch.from_numpy(rollout.actions).flatten())
     np.testing.assert_allclose(rollout.log_probs.flatten(), expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_what_is_remembered_is_what_a_plain_loop_over_one_episode_remembers(cell):
+    environment = CountingConfig(length=5)
+    runner = runner_for(environment, num_envs=2, rollout_length=7, memory=RecurrentConfig(cell=cell, units=4))
+    module, expected = runner.module, list(plain_steps(environment, 21))
+    memory = module.no_memory(1)
+    for k in range(3):
+        rollout = runner.sample().experience
+        for t, (before, _, terminated, truncated, after) in enumerate(expected[7 * k : 7 * k + 7]):
+            np.testing.assert_allclose(rollout.memories[t], memory.expand(2, -1), rtol=1e-5, atol=1e-6)
+            with torch.no_grad():
+                _, value, memory = module(module.prepare(torch.from_numpy(before[None])), memory)
+                _, next_value, _ = module(module.prepare(torch.from_numpy(after[None])), memory)
+            np.testing.assert_allclose(rollout.values[t], value.expand(2), rtol=1e-5, atol=1e-6)
+            if not terminated:
+                np.testing.assert_allclose(rollout.next_values[t], next_value.expand(2), rtol=1e-5, atol=1e-6)
+            if terminated or truncated:
+                memory = module.no_memory(1)
+        assert rollout.first.any()
+        assert not rollout.memories[rollout.first].any()
+        assert rollout.memories[~rollout.first].any()
 
 
 def test_atari_columns_are_copies_of_what_the_native_environment_shows():

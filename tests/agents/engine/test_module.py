@@ -8,7 +8,9 @@ import torch
 from gymnasium.spaces import Box, Discrete, Space
 
 from agents.engine.module import ActorCritic, use_bf16
+from agents.memory import NoMemory
 from perception.cnn import NatureCNNConfig
+from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
 
 VECTOR = Box(-1.0, 1.0, (3,), np.float32)
@@ -19,7 +21,13 @@ CONTINUOUS = Box(-1.0, 1.0, (2,), np.float32)
 def network(observations: Space, actions: Space, **changes: Any) -> ActorCritic:
     torch.manual_seed(0)
     encoder = NatureCNNConfig(features=32) if observations is IMAGE else MLPConfig(hidden_sizes=(16,))
-    config = {"encoder": encoder, "share_encoder": True, "normalize_observations": False, "precision": "fp32"}
+    config = {
+        "encoder": encoder,
+        "memory": NoMemory(),
+        "share_encoder": True,
+        "normalize_observations": False,
+        "precision": "fp32",
+    }
     return ActorCritic(
         observation_space=observations, action_space=actions, inference_only=False, model_config=config | changes
     )
@@ -38,7 +46,7 @@ def test_outputs_are_a_row_of_parameters_and_a_value_each(
 ) -> None:
     module = network(observations, actions, share_encoder=share)
     for size in (1, 7):
-        outputs, values = module(module.prepare(some(observations, size)))
+        outputs, values, _ = module(module.prepare(some(observations, size)))
         assert outputs.shape == (size, parameters)
         assert values.shape == (size,)
         assert outputs.dtype == values.dtype == torch.float32
@@ -49,7 +57,7 @@ def test_a_gaussian_policys_deviations_do_not_depend_on_the_observation() -> Non
     assert module.log_std is not None
     with torch.no_grad():
         module.log_std.copy_(torch.tensor([-1.0, 0.5]))
-    outputs, _ = module(module.prepare(some(VECTOR, 6)))
+    outputs, _, _ = module(module.prepare(some(VECTOR, 6)))
     assert outputs[:, 2:].tolist() == [[-1.0, 0.5]] * 6
     assert len(set(outputs[:, 0].tolist())) == 6
     outputs[:, 2:].sum().backward()
@@ -58,9 +66,9 @@ def test_a_gaussian_policys_deviations_do_not_depend_on_the_observation() -> Non
 
 
 def test_a_fresh_policy_is_nearly_uniform_and_its_deviation_is_one() -> None:
-    outputs, _ = (module := network(VECTOR, Discrete(4)))(module.prepare(some(VECTOR, 32)))
+    outputs, _, _ = (module := network(VECTOR, Discrete(4)))(module.prepare(some(VECTOR, 32)))
     assert (outputs.softmax(-1) - 0.25).abs().max() < 0.02
-    outputs, _ = (module := network(VECTOR, CONTINUOUS))(module.prepare(some(VECTOR, 32)))
+    outputs, _, _ = (module := network(VECTOR, CONTINUOUS))(module.prepare(some(VECTOR, 32)))
     assert not outputs[:, 2:].any()
     assert network(VECTOR, Discrete(4)).log_std is None
 
@@ -68,7 +76,7 @@ def test_a_fresh_policy_is_nearly_uniform_and_its_deviation_is_one() -> None:
 @pytest.mark.parametrize("share", [True, False])
 def test_the_value_trains_the_policys_encoder_only_if_it_is_shared(share: bool) -> None:
     module = network(VECTOR, Discrete(3), share_encoder=share)
-    _, values = module(module.prepare(some(VECTOR, 4)))
+    _, values, _ = module(module.prepare(some(VECTOR, 4)))
     values.sum().backward()
     touched = any(p.grad is not None and p.grad.any() for p in module.encoder.parameters())
     assert touched == share
@@ -90,7 +98,7 @@ def test_bfloat16_stays_close_to_float32() -> None:
     fast.load_state_dict(exact.state_dict())
     images = some(IMAGE, 16)
     with torch.no_grad():
-        (outputs, values), (fast_outputs, fast_values) = (m(m.prepare(images)) for m in (exact, fast))
+        (outputs, values, _), (fast_outputs, fast_values, _) = (m(m.prepare(images)) for m in (exact, fast))
     assert fast_outputs.dtype == fast_values.dtype == torch.float32
     assert not torch.equal(values, fast_values), "the second network is to compute in bfloat16"
     # bfloat16 rounds to 8 bits, 0.4 %; four layers of it stay within 2 % of the outputs' size.
@@ -137,3 +145,18 @@ def test_the_normalisers_moments_are_part_of_the_networks_state() -> None:
     x = some(VECTOR, 3)
     assert torch.equal(fresh.prepare(x), learnt.prepare(x))
     assert torch.equal(fresh(fresh.prepare(x))[1], learnt(learnt.prepare(x))[1])
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_a_memory_stands_between_encoders_and_heads(share: bool) -> None:
+    module = network(VECTOR, Discrete(4), memory=RecurrentConfig(units=8), share_encoder=share)
+    seen = module.prepare(some(VECTOR, 6))
+    outputs, values, memory = module(seen, module.no_memory(6))
+    assert (outputs.shape, values.shape, memory.shape) == ((6, 4), (6,), (6, 16))
+    later, _, _ = module(seen, memory)
+    assert not torch.allclose(outputs, later)
+    alone, _, _ = module(seen)  # where nothing is said of what was before, nothing was
+    torch.testing.assert_close(alone, outputs)
+    values.sum().backward()
+    encoders = [module.encoder] if share else [module.encoder, module.value_encoder]
+    assert all(p.grad.abs().sum() > 0 for encoder in encoders for p in encoder.parameters())

@@ -70,7 +70,7 @@ def test_evaluation_is_greedy_but_for_its_own_epsilon() -> None:
     x = torch.randn(1, 3).expand(2_000, 3)
     for epsilon, deterministic, expected in ((0.4, False, 0.3), (0.4, True, 0.0), (0.0, False, 0.0)):
         net = network(evaluation_epsilon=epsilon).eval()
-        actions = net.act(x, generator(), deterministic)
+        actions, _ = net.act(x, net.no_memory(len(x)), generator(), deterministic)
         share = (actions != net.q_values(x[:1]).argmax()).float().mean().item()
         assert share == pytest.approx(expected, abs=0.03)
 

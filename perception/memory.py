@@ -1,0 +1,67 @@
+"""Recurrent memory: what an agent keeps of what it saw before (RNN, Elman 1990; LSTM, Hochreiter and Schmidhuber 1997;
+GRU, Cho et al. 2014)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
+
+
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """A recurrent layer between encoder and heads, empty at the start of each episode."""
+
+    cell: Literal["rnn", "gru", "lstm"] = "lstm"
+    """What it is made of."""
+    units: int = 128
+    """How many numbers it tells; an LSTM keeps twice as many."""
+    steps: int = 32
+    """Env steps over which errors go back; at most a rollout, and so many that they divide it and a minibatch."""
+
+    def __post_init__(self) -> None:
+        if self.units < 1 or self.steps < 2:
+            raise ValueError(f"A memory needs at least 1 unit and 2 steps to go back, not {self.units}, {self.steps}.")
+
+    @property
+    def size(self) -> int:
+        return 2 * self.units if self.cell == "lstm" else self.units
+
+    def build(self, features: int) -> "Recurrent":
+        return Recurrent(self, features)
+
+
+class Recurrent(nn.Module):
+    """Features of L steps of B environments, and what was remembered before them -> what the heads read."""
+
+    def __init__(self, config: RecurrentConfig, features: int) -> None:
+        super().__init__()
+        self.cell = CELLS[config.cell](features, config.units)
+        self.output_dim = config.units
+        for name, parameter in self.cell.named_parameters():
+            if name.startswith("weight"):
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor, memory: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (L * B, F), one step of all environments after the other; memory (B, S) before the first step; and
+        whether a later step (L * B,) begins an episode -> outputs (L * B, units), memory (B, S) after the last step."""
+        outputs = []
+        begins = first.view(-1, len(memory), 1)
+        for step, seen in enumerate(features.view(-1, len(memory), features.shape[1])):
+            if step:
+                memory = memory.masked_fill(begins[step], 0.0)
+            output, memory = self.advance(seen, memory)
+            outputs.append(output)
+        return torch.cat(outputs), memory
+
+    def advance(self, seen: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: features (B, F), memory (B, S) -> output (B, units), memory (B, S)."""
+        if not isinstance(self.cell, nn.LSTMCell):
+            output = self.cell(seen, memory)
+            return output, output
+        output, state = self.cell(seen, memory.chunk(2, 1))
+        return output, torch.cat([output, state], 1)
