@@ -15,8 +15,12 @@ from ale_py import roms
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from envs.names import near_matches, plain
+from envs.palette import ShiftedPalette
+from envs.vector import vectorised
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+
+HEIGHT, WIDTH = 210, 160  # pixels of the console's screen
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class AtariConfig:
     """An episode starts after a random number of idle frames, up to this many."""
     lost_life_terminates: bool = True
     """The learner treats a lost life as the end; evaluation and every logged return are of whole games."""
+    palette_shift: float = 0.0
+    """How far each colour is moved, each episode anew; 1 as far as modules that see are trained with. Slower."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.repeat_action_probability < 1.0:
@@ -43,6 +49,8 @@ class AtariConfig:
             raise ValueError(f"noop_max must not be negative, but is {self.noop_max}.")
         if self.max_frames_per_episode < 4:
             raise ValueError(f"max_frames_per_episode must be at least 4, not {self.max_frames_per_episode}.")
+        if self.palette_shift < 0:
+            raise ValueError(f"palette_shift must not be negative, but is {self.palette_shift}.")
 
     @property
     def name(self) -> str:
@@ -66,11 +74,18 @@ class AtariConfig:
             full_action_space=self.full_action_space,
             max_num_frames_per_episode=self.max_frames_per_episode,
         )
-        env = gymnasium.wrappers.AtariPreprocessing(FireReset(env), noop_max=self.noop_max, frame_skip=4)
+        size = (WIDTH, HEIGHT) if self.palette_shift else 84
+        env = gymnasium.wrappers.AtariPreprocessing(FireReset(env), noop_max=self.noop_max, screen_size=size)
+        if self.palette_shift:
+            env = ShiftedPalette(env, self.palette_shift)
         return gymnasium.wrappers.FrameStackObservation(env, 4, padding_type="zero")
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        env = ale_py.AtariVectorEnv(
+        env = vectorised(self.build, num_envs) if self.palette_shift else self._native(num_envs)
+        return LostLives(env) if self.lost_life_terminates else env
+
+    def _native(self, num_envs: int) -> VectorEnv:
+        return ale_py.AtariVectorEnv(
             rom_of(self.game),
             num_envs=num_envs,
             max_num_frames_per_episode=self.max_frames_per_episode,
@@ -80,7 +95,6 @@ class AtariConfig:
             reward_clipping=False,
             autoreset_mode=AutoresetMode.SAME_STEP,
         )
-        return LostLives(env) if self.lost_life_terminates else env
 
 
 class LostLives(VectorWrapper):

@@ -7,9 +7,8 @@ import numpy as np
 from ale_py import ALEInterface, roms
 from numpy.typing import NDArray
 
-from envs.atari import rom_of
+from envs.atari import HEIGHT, WIDTH, rom_of
 
-HEIGHT, WIDTH = 210, 160
 FRAMES_A_STEP = 4
 LONGEST_EPISODE = 2_000  # steps
 

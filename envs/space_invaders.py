@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.atari import HEIGHT, WIDTH
+
 CLASSES = ("background", "alien", "player", "shield", "bullet", "ground")
 COLOURS = {20: 1, 196: 2, 52: 3, 6: 4, 226: 5}
 """Number in the console's palette -> class."""
 GREYS = {122: 1, 98: 2, 107: 3, 142: 4, 79: 5}
 """The same colours as the console's greys -> class."""
-HEIGHT, WIDTH = 210, 160  # pixels
 FIELD = slice(22, 196)  # rows between the scores and the lives, whose digits have the player's colour
 ALIEN_GAP = 4  # pixels: the pieces of an alien lie at most so far apart, and two aliens further
 SHIELD_COLUMNS = (slice(32, 64), slice(64, 96), slice(96, 128))

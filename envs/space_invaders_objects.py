@@ -10,8 +10,8 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
-from envs.atari import REFERENCE_SCORES, FireReset, LostLives, gymnasium_id, rom_of
-from envs.space_invaders import CLASSES, GREYS, HEIGHT, WIDTH, boxes_of, classes_of
+from envs.atari import HEIGHT, REFERENCE_SCORES, WIDTH, FireReset, LostLives, gymnasium_id, rom_of
+from envs.space_invaders import CLASSES, GREYS, boxes_of, classes_of
 
 GAME = "SpaceInvaders"
 KINDS = CLASSES[1:-1]  # the ground is no object

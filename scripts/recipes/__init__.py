@@ -23,6 +23,7 @@ from envs.robots.grasp import KukaGraspConfig
 from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
+from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from perception.classifier import ClassifierEncoderConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.components import ComponentsEncoderConfig
@@ -32,6 +33,7 @@ from perception.grid import GridEncoderConfig
 from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
 from perception.novelty_reward import NoveltyRewardConfig
+from perception.objects import ListEncoderConfig
 from perception.parts import PartsConfig
 from perception.ssd import SSDEncoderConfig
 from perception.unet import UNetEncoderConfig
@@ -60,6 +62,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "components": ComponentsEncoderConfig,
     "classifier": ClassifierEncoderConfig,
     "unet": UNetEncoderConfig,
+    "objects": ListEncoderConfig,
     "yolo": YOLOEncoderConfig,
     "ssd": SSDEncoderConfig,
 }
@@ -88,6 +91,7 @@ PLUGS: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         AtariConfig,
+        SpaceInvadersObjectsConfig,
         ClassicConfig,
         GridConfig,
         LocomotionConfig,
@@ -120,12 +124,21 @@ def environment_named(name: str) -> Environment:
         return AtariConfig(game=atari.display_names().get(plain(name), name))
     if plain(name) in ROBOTS:
         return ROBOTS[plain(name)]
+    if plain(name) == plain(SpaceInvadersObjectsConfig().name):
+        return SpaceInvadersObjectsConfig()
     if name in classic.ids():
         return ClassicConfig(id=name)
     if plain(name) in grid.tasks():
         return GridConfig(task=name)
     robots = (robot.name for robot in ROBOTS.values())
-    known = [*atari.display_names().values(), *robots, *grid.names(), *classic.ids(), *PROBES]
+    known = [
+        *atari.display_names().values(),
+        SpaceInvadersObjectsConfig().name,
+        *robots,
+        *grid.names(),
+        *classic.ids(),
+        *PROBES,
+    ]
     raise ValueError(f"There is no environment '{name}'.{near_matches(name, known)}")
 
 

@@ -11,15 +11,19 @@ from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
 from envs.grid import GridConfig
 from envs.robots.grasp import KukaGraspConfig
+from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from perception.cnn import NatureCNNConfig
 from perception.grid import GridEncoderConfig
 from perception.mlp import MLPConfig
+from perception.objects import ListEncoderConfig
 
 
 def recipe(environment: Environment) -> Experiment:
     """The recipe for an environment: by its observations, then by its actions."""
     if isinstance(environment, GridConfig):
         return grids(environment)
+    if isinstance(environment, SpaceInvadersObjectsConfig):
+        return replace(atari(environment), encoder=ListEncoderConfig())
     env = environment.build()
     images = env.observation_space.shape is not None and len(env.observation_space.shape) == 3
     continuous = isinstance(env.action_space, Box)

@@ -8,6 +8,7 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.frames import save_frames
+from perception.objects import ListEncoderConfig
 from perception.ssd import SSD, SSDEncoderConfig, SSDTask
 from tests.perception.drawings import squares, write_module
 
@@ -44,11 +45,11 @@ def trained_on(size: int, folder: Path) -> str:
 
 
 def test_an_agent_gets_a_list_of_objects(tmp_path: Path) -> None:
-    config = SSDEncoderConfig(weights=trained_on(84, tmp_path), objects=10, frames=2, hidden_sizes=(16,))
+    config = SSDEncoderConfig(weights=trained_on(84, tmp_path), objects=10, reader=ListEncoderConfig(features=16))
     encoder = config.build(AGENT_SEES)
     frames = torch.randint(256, (3, 4, 84, 84), dtype=torch.uint8)
     encoder.train()
-    assert encoder.input_layer(frames).shape == (3, 2 * 10 * 9)
+    assert encoder.input_layer(frames).shape == (3, 2 * 10, 9)
     assert encoder(frames).shape == (3, 16)
     assert not any(parameter.requires_grad for parameter in encoder.input_layer.parameters())
 

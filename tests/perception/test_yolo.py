@@ -1,6 +1,7 @@
 """One look at a grid of cells: what they are told to say, what is read from them, and learning it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.frames import save_frames
+from perception.objects import ListEncoderConfig
 from perception.yolo import STRIDE, YOLO, YOLOEncoderConfig, YOLOTask, boxes_of, objects_of, wanted_cells
 from tests.perception.drawings import squares, write_module
 
@@ -83,19 +85,18 @@ def weights(tmp_path: Path) -> str:
 
 
 def test_an_agent_gets_a_list_of_objects_from_a_detector_that_stays_as_it_is(weights: str) -> None:
-    encoder = YOLOEncoderConfig(weights=weights, objects=10, frames=2, hidden_sizes=(16,)).build(AGENT_SEES)
+    config = YOLOEncoderConfig(weights=weights, objects=10, reader=ListEncoderConfig(features=16, relative_to=0))
+    encoder = config.build(AGENT_SEES)
     frames = torch.randint(256, (3, 4, 84, 84), dtype=torch.uint8)
     encoder.train()
     told = encoder.input_layer(frames)
-    assert told.shape == (3, 2 * 10 * 9)
+    assert told.shape == (3, 2 * 10, 9)
     assert encoder(frames).shape == (3, 16)
     assert not any(parameter.requires_grad for parameter in encoder.input_layer.parameters())
-    table = told.reshape(3, 2, 10, 9)
-    there = table[..., 0] > 0
+    there = told[..., 0] > 0
     assert there.any()
-    assert (table[..., 5:].sum(-1) == there).all()  # each is of one class
-    classes = table[0, 0, :, 5:].argmax(-1)[there[0, 0]]
-    assert classes.tolist() == sorted(classes.tolist())
+    assert (told[..., 0][there] > 0.3).all()
+    assert (told[..., 5:].sum(-1) == there).all()  # each is of one class
     older = frames.clone()
     older[:, :2] = 0
     assert torch.equal(encoder.input_layer(older), told)
@@ -107,7 +108,14 @@ def test_cells_are_as_many_as_is_said(data: str) -> None:
     assert cells.shape[2:] == (-(-210 // STRIDE), -(-160 // STRIDE))
 
 
-@pytest.mark.parametrize("wrong", [{"frames": 5}, {"frames": 0}, {"objects": 0}, {"hidden_sizes": ()}])
-def test_settings_without_sense_are_refused(wrong, weights: str) -> None:
+@pytest.mark.parametrize(
+    "wrong", [{"reader": ListEncoderConfig(frames=5)}, {"objects": 0}, {"surer_than": 1.0}, {"surer_than": -0.1}]
+)
+def test_settings_without_sense_are_refused(wrong: Any, weights: str) -> None:
     with pytest.raises(ValueError, match="frames must be 1 to 4"):
         YOLOEncoderConfig(weights=weights, **wrong).build(AGENT_SEES)
+
+
+def test_a_class_that_the_detector_does_not_know_is_no_place_to_lie_relative_to(weights: str) -> None:
+    with pytest.raises(ValueError, match="one of the detector's 4 classes"):
+        YOLOEncoderConfig(weights=weights, reader=ListEncoderConfig(relative_to=5)).build(AGENT_SEES)

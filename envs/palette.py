@@ -1,0 +1,34 @@
+"""Games in other greys than an agent learnt with: to see how much of what it learnt was of colours alone."""
+
+from typing import Any
+
+import cv2
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+CONTRAST, BRIGHTNESS, COLOUR = 0.3, 20.0, 25.0  # as modules that see are trained with, where the shift is 1
+SIDE = 84
+
+
+class ShiftedPalette(gymnasium.ObservationWrapper):
+    """Grey screens in full size -> 84x84, with each grey moved by what an episode has drawn for it.
+
+    A game's colour is one grey, and so each of its colours gets another one. `shift` is the deviation of these moves:
+    of the contrast 0.3, of the brightness 20 and of each colour 25, all times `shift`."""
+
+    def __init__(self, env: gymnasium.Env, shift: float) -> None:
+        super().__init__(env)
+        self.shift = shift
+        self.observation_space = Box(0, 255, (SIDE, SIDE), np.uint8)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        screen, info = self.env.reset(seed=seed, options=options)
+        random = self.np_random
+        contrast = 1 + random.uniform(-CONTRAST, CONTRAST) * self.shift
+        moves = random.normal(0, BRIGHTNESS * self.shift) + random.normal(0, COLOUR * self.shift, 256)
+        self.greys = np.rint((np.arange(256) * contrast + moves).clip(0, 255)).astype(np.uint8)
+        return self.observation(screen), info
+
+    def observation(self, observation: Any) -> Any:
+        return cv2.resize(self.greys[observation], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
