@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from perception.cnn import FlattenPixels, image_shape
 from perception.frames import Frames, load_frames, prepared, resized
+from perception.frozen import Frozen
 from perception.mlp import orthogonal
 from perception.weights import trained
 
@@ -111,7 +112,7 @@ class ClassifierEncoder(nn.Module):
 
     def __init__(self, seeing: Any, features: int, channels: int, height: int, width: int) -> None:
         super().__init__()
-        self.input_layer = Maps(seeing)
+        self.input_layer = nn.Sequential(Frozen(Maps(seeing), channels), nn.Flatten())
         flat = self.input_layer(torch.zeros(1, channels, height, width, dtype=torch.uint8)).shape[1]
         self.torso = nn.Sequential(orthogonal(nn.Linear(flat, features)), nn.ReLU(inplace=True))
         self.output_dim = features
@@ -121,17 +122,11 @@ class ClassifierEncoder(nn.Module):
 
 
 class Maps(nn.Module):
-    """Frames (B, C, H, W) uint8 -> the last layer's maps of each, while they have places still, in one row (B, ...)."""
+    """Frames (M, 1, H, W) uint8 -> the last layer's maps of each, while they have places still, in one row (M, ...)."""
 
     def __init__(self, seeing: Any) -> None:
         super().__init__()
-        self.seeing, self.flatten = seeing.requires_grad_(False).eval(), FlattenPixels()
+        self.seeing, self.flatten = seeing, FlattenPixels()
 
-    def train(self, mode: bool = True) -> Any:
-        return super().train(False)  # its statistics stay as they were
-
-    def forward(self, images: Tensor) -> Tensor:
-        frames = images.flatten(0, 1)[:, None]
-        with torch.no_grad():
-            maps = torch.cat([self.seeing.forward_features(prepared(part)) for part in frames.split(IMAGES_AT_A_TIME)])
-        return self.flatten(maps).reshape(len(images), -1)
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.flatten(self.seeing.forward_features(prepared(frames)))

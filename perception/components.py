@@ -1,6 +1,6 @@
 """Classical segmentation: things are what is connected and not of the background's grey (Rosenfeld and Pfaltz 1966)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.detection import Found
-from perception.objects import ObjectsEncoderConfig
+from perception.objects import ListEncoderConfig, ObjectsEncoderConfig
 
 MOST_OBJECTS = 100
 
@@ -71,6 +71,8 @@ class ComponentsEncoderConfig(ObjectsEncoderConfig):
     """Greys by which a thing differs from the background."""
     gap: int = 1
     """Pixels: pieces that are nearer to each other are one thing; an agent's frames are small."""
+    reader: ListEncoderConfig = field(default_factory=lambda: ListEncoderConfig(relative_to=0))
+    """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
 
     def detector(self) -> ComponentsDetector:
         return ComponentsDetector(Components(self.contrast, self.gap))

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perception.cnn import NatureCNN, NatureCNNConfig
+from perception.cnn import NatureCNN, NatureCNNConfig, image_shape
+from perception.frozen import Frozen
 
 Grey = NDArray[np.uint8]
 WAVELET, LEVELS = "db2", 3
@@ -110,15 +111,17 @@ class FilteredEncoderConfig:
     def build(self, observation_space: gymnasium.Space) -> "FilteredEncoder":
         if self.noise <= 0:
             raise ValueError(f"noise must be above 0, not {self.noise}.")
-        return FilteredEncoder(self, NatureCNNConfig(self.features).build(observation_space))
+        channels, _, _ = image_shape(observation_space, smallest=36)
+        return FilteredEncoder(self, NatureCNNConfig(self.features).build(observation_space), channels)
 
 
 class FilteredEncoder(nn.Module):
     """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
 
-    def __init__(self, config: FilteredEncoderConfig, reader: NatureCNN) -> None:
+    def __init__(self, config: FilteredEncoderConfig, reader: NatureCNN, channels: int) -> None:
         super().__init__()
-        self.input_layer = nn.Sequential(Filtered(config.filter, config.noise), reader.input_layer)
+        filtered = Frozen(Filtered(config.filter, config.noise), channels)
+        self.input_layer = nn.Sequential(filtered, reader.input_layer)
         self.torso, self.output_dim = reader.torso, reader.output_dim
 
     def forward(self, images: Tensor) -> Tensor:
@@ -126,16 +129,14 @@ class FilteredEncoder(nn.Module):
 
 
 class Filtered(nn.Module):
-    """Images (B, C, H, W) uint8 -> the same, each channel cleaned by itself."""
+    """Frames (M, 1, H, W) uint8 -> each of them cleaned (M, H, W)."""
 
     def __init__(self, name: FilterName, noise: float) -> None:
         super().__init__()
         self.name, self.noise = name, noise
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, frames: Tensor) -> Tensor:
         if self.name == "none":
-            return images
-        clean = FILTERS[self.name]
-        frames = images.flatten(0, 1).cpu().numpy()
-        cleaned = np.stack([clean(frame, self.noise) for frame in frames])
-        return torch.from_numpy(cleaned).to(images.device).reshape(images.shape)
+            return frames[:, 0]
+        cleaned = np.stack([FILTERS[self.name](frame, self.noise) for frame in frames[:, 0].cpu().numpy()])
+        return torch.from_numpy(cleaned).to(frames.device)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from perception.cnn import image_shape
 from perception.detection import Found
+from perception.frozen import Frozen
 from perception.mlp import orthogonal
 
 POOLED_OBJECTS = 8.0  # what sums over objects are divided by, so that features are about 1
@@ -116,34 +117,30 @@ class ObjectsEncoderConfig:
         detector = self.detector()
         if self.reader.relative_to > detector.classes:
             raise ValueError(f"reader.relative_to must be one of the detector's {detector.classes} classes, or 0.")
-        found = ObjectList(detector, self.objects, self.surer_than, self.reader.frames, height, width)
-        return ListEncoder(self.reader, found, 5 + detector.classes)
+        found = ObjectList(detector, self.objects, self.surer_than, height, width)
+        frames = nn.Sequential(Frozen(found, self.reader.frames), nn.Flatten(1, 2))
+        return ListEncoder(self.reader, frames, 5 + detector.classes)
 
 
 class ObjectList(nn.Module):
-    """Frames (B, C, H, W) uint8 -> (B, frames * objects, 5 + classes): of each object its score, its centre and size in
+    """Frames (M, 1, H, W) uint8 -> (M, objects, 5 + classes): of each object its score, its centre and size in
     shares of the image, and its class; zeros where there is none."""
 
     scale: Tensor
 
-    def __init__(self, detector: Any, objects: int, surer_than: float, frames: int, height: int, width: int) -> None:
+    def __init__(self, detector: Any, objects: int, surer_than: float, height: int, width: int) -> None:
         super().__init__()
-        self.detector = detector.requires_grad_(False).eval()
-        self.objects, self.surer_than, self.frames = objects, surer_than, frames
+        self.detector, self.objects, self.surer_than = detector, objects, surer_than
         self.classes: int = detector.classes
         self.register_buffer("scale", 1.0 / torch.tensor([width, height] * 2), persistent=False)
 
-    def train(self, mode: bool = True) -> Any:
-        return super().train(False)  # its statistics stay as they were
-
-    def forward(self, images: Tensor) -> Tensor:
-        newest = images[:, -self.frames :].flatten(0, 1)[:, None]
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            found = self.detector.found(newest)
+    def forward(self, frames: Tensor) -> Tensor:
+        with torch.autocast(frames.device.type, enabled=False):
+            found = self.detector.found(frames)
         table = torch.zeros(len(found), self.objects, 5 + self.classes)
         for row, own in zip(table, found, strict=True):
             self.write(row, own)
-        return table.to(images.device).view(len(images), -1, 5 + self.classes)
+        return table.to(frames.device)
 
     def write(self, row: Tensor, found: Found) -> None:
         """The surest objects into a row (objects, 5 + classes)."""

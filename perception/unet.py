@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import gymnasium
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from perception.cnn import Bytes, NatureCNN, NatureCNNConfig, image_shape
 from perception.frames import Frames, load_frames, prepared, resized
+from perception.frozen import Frozen
 from perception.palette import COLOURS
 from perception.weights import trained
 
@@ -194,17 +194,26 @@ class UNetEncoder(nn.Module):
 
 
 class WithMasks(nn.Module):
-    """Frames (B, C, H, W) uint8 -> the same with a channel for each class but the background, 0 to 255."""
+    """Frames (B, C, H, W) uint8 -> the same with the newest one's masks, a channel for each class but the background,
+    0 to 255."""
 
     def __init__(self, unet: UNet) -> None:
         super().__init__()
-        self.unet, self.bytes = unet.requires_grad_(False).eval(), Bytes()
-
-    def train(self, mode: bool = True) -> Any:
-        return super().train(False)  # its statistics stay as they were
+        self.masks, self.bytes = Frozen(Masks(unet), 1), Bytes()
 
     def forward(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            masks = self.unet(prepared(images[:, -1:])).softmax(1)[:, 1:]
         frames = self.bytes(images)
-        return torch.cat([frames, (255 * masks).to(frames.dtype)], 1).contiguous(memory_format=torch.channels_last)
+        masks = self.masks(images)[:, 0].to(frames.dtype)
+        return torch.cat([frames, masks], 1).contiguous(memory_format=torch.channels_last)
+
+
+class Masks(nn.Module):
+    """Frames (M, 1, H, W) uint8 -> how likely each pixel is of each class but the background (M, classes - 1, H, W),
+    uint8: 255 is certainty."""
+
+    def __init__(self, unet: UNet) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return (255 * self.unet(prepared(frames)).float().softmax(1)[:, 1:]).round().byte()

@@ -5,6 +5,7 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.components import Components, ComponentsEncoderConfig, count_of_size
+from perception.objects import ListEncoderConfig
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
@@ -41,7 +42,8 @@ def test_things_are_counted_by_size() -> None:
 
 
 def test_an_agent_gets_a_list_of_things_without_weights() -> None:
-    encoder = ComponentsEncoderConfig(objects=5, frames=1, hidden_sizes=(16,)).build(AGENT_SEES)
+    reader = ListEncoderConfig(frames=1, relative_to=0, features=16)
+    encoder = ComponentsEncoderConfig(objects=5, reader=reader).build(AGENT_SEES)
     frames = torch.zeros(2, 4, 84, 84, dtype=torch.uint8)
     frames[0, -1, 42:63, 21:42] = 200
     told = encoder.input_layer(frames).reshape(2, 5, 6)

@@ -1,0 +1,53 @@
+"""Modules in agents that see single frames and stay as they are: trained before, or with nothing to learn."""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+FRAMES_AT_A_TIME = 64
+MOST_REMEMBERED = 4_096  # frames; what an update learns from was acted by before, if it is no longer than this
+
+
+class Frozen(nn.Module):
+    """The newest frames of images (B, C, H, W) uint8 as `module` sees each: (B, frames, ...).
+
+    Each frame is looked at once: observations overlap, and what an agent acted by it learns from. `module` makes
+    (M, ...) of frames (M, 1, H, W) uint8, each for itself, and is never in training mode."""
+
+    def __init__(self, module: nn.Module, frames: int) -> None:
+        super().__init__()
+        self.module, self.frames = module.requires_grad_(False).eval(), frames
+        self.known: dict[int, Tensor] = {}
+        """By what tells frames apart, the oldest first."""
+
+    def train(self, mode: bool = True) -> Any:
+        return super().train(False)  # its statistics stay as they were
+
+    def forward(self, images: Tensor) -> Tensor:
+        newest = images[:, -self.frames :].flatten(0, 1)
+        names = fingerprints(newest).tolist()
+        new = list({name: row for row, name in enumerate(names) if name not in self.known}.items())
+        for start in range(0, len(new), FRAMES_AT_A_TIME):
+            part = dict(new[start : start + FRAMES_AT_A_TIME])
+            with torch.no_grad():
+                told = self.module(newest[list(part.values())][:, None])
+            self.known.update(zip(part, told, strict=True))
+        seen = torch.stack([self.known[name] for name in names])
+        for name in list(self.known)[: max(0, len(self.known) - MOST_REMEMBERED)]:
+            del self.known[name]
+        return seen.unflatten(0, (len(images), -1))
+
+
+def fingerprints(frames: Tensor) -> Tensor:
+    """A number (M,) of each frame uint8 (M, H, W), another one for another frame but by an accident of 2^-60: its
+    pixels' sum with odd weights, modulo 2^64 (Carter and Wegman 1979)."""
+    pixels = frames.flatten(1).long()
+    return (pixels * odd_numbers(pixels.shape[1]).to(frames.device)).sum(1)
+
+
+@cache
+def odd_numbers(size: int) -> Tensor:
+    generator = torch.Generator().manual_seed(size)
+    return torch.randint(-(2**62), 2**62, (size,), generator=generator) * 2 + 1
