@@ -36,6 +36,7 @@ from perception.novelty_reward import NoveltyRewardConfig
 from perception.objects import ListEncoderConfig
 from perception.parts import PartsConfig
 from perception.ssd import SSDEncoderConfig
+from perception.transfer import VGG16EncoderConfig
 from perception.unet import UNetEncoderConfig
 from perception.yolo import YOLOEncoderConfig
 from scripts.recipes import ddpg, dqn, ppo
@@ -61,6 +62,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "filtered": FilteredEncoderConfig,
     "components": ComponentsEncoderConfig,
     "classifier": ClassifierEncoderConfig,
+    "vgg16": VGG16EncoderConfig,
     "unet": UNetEncoderConfig,
     "objects": ListEncoderConfig,
     "yolo": YOLOEncoderConfig,

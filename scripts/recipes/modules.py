@@ -7,6 +7,7 @@ from perception.classifier import ClassifierTask
 from perception.digits import DigitsTask
 from perception.mlp import MLPConfig
 from perception.ssd import SSDTask
+from perception.transfer import TransferTask
 from perception.unet import UNetTask
 from perception.yolo import YOLOTask
 
@@ -36,8 +37,14 @@ def classifier() -> Pretraining:
     return Pretraining(ClassifierTask(), total_steps=1_000, batch_size=32, learning_rate=2e-3, evaluate_every_steps=100)
 
 
+def transfer() -> Pretraining:
+    """Ours; one layer learns."""
+    return Pretraining(TransferTask(), total_steps=1_000, batch_size=128, learning_rate=3e-3, evaluate_every_steps=100)
+
+
 PLUGS: dict[str, type] = {
-    cls.__name__: cls for cls in (Pretraining, DigitsTask, MLPConfig, ClassifierTask, UNetTask, YOLOTask, SSDTask)
+    cls.__name__: cls
+    for cls in (Pretraining, DigitsTask, MLPConfig, ClassifierTask, UNetTask, YOLOTask, SSDTask, TransferTask)
 }
 """Every class that a module.json may name."""
 MODULES: dict[str, Callable[[], Pretraining]] = {
@@ -46,4 +53,5 @@ MODULES: dict[str, Callable[[], Pretraining]] = {
     "unet": unet,
     "yolo": yolo,
     "ssd": ssd,
+    "transfer": transfer,
 }
