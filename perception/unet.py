@@ -186,7 +186,7 @@ class UNetEncoder(nn.Module):
 
     def __init__(self, unet: UNet, reader: NatureCNN) -> None:
         super().__init__()
-        self.input_layer = WithMasks(unet)
+        self.input_layer = WithMasks(Masks(unet))
         self.torso, self.output_dim = reader.torso, reader.output_dim
 
     def forward(self, images: Tensor) -> Tensor:
@@ -195,11 +195,11 @@ class UNetEncoder(nn.Module):
 
 class WithMasks(nn.Module):
     """Frames (B, C, H, W) uint8 -> the same with the newest one's masks, a channel for each class but the background,
-    0 to 255."""
+    0 to 255; `masks` makes uint8 (M, classes, H, W) of frames (M, 1, H, W)."""
 
-    def __init__(self, unet: UNet) -> None:
+    def __init__(self, masks: nn.Module) -> None:
         super().__init__()
-        self.masks, self.bytes = Frozen(Masks(unet), 1), Bytes()
+        self.masks, self.bytes = Frozen(masks, 1), Bytes()
 
     def forward(self, images: Tensor) -> Tensor:
         frames = self.bytes(images)

@@ -30,6 +30,7 @@ from perception.components import ComponentsEncoderConfig
 from perception.filters import FilteredEncoderConfig
 from perception.gan_reward import DiscriminatorRewardConfig
 from perception.grid import GridEncoderConfig
+from perception.maskrcnn import MaskRCNNEncoderConfig
 from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
 from perception.novelty_reward import NoveltyRewardConfig
@@ -67,6 +68,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "objects": ListEncoderConfig,
     "yolo": YOLOEncoderConfig,
     "ssd": SSDEncoderConfig,
+    "maskrcnn": MaskRCNNEncoderConfig,
 }
 MEMORIES: dict[str, Callable[[], Memory]] = {
     "none": NoMemory,

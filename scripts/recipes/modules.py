@@ -5,6 +5,7 @@ from collections.abc import Callable
 from agents.pretrain import Pretraining
 from perception.classifier import ClassifierTask
 from perception.digits import DigitsTask
+from perception.maskrcnn import MaskRCNNTask
 from perception.mlp import MLPConfig
 from perception.ssd import SSDTask
 from perception.transfer import TransferTask
@@ -37,6 +38,11 @@ def classifier() -> Pretraining:
     return Pretraining(ClassifierTask(), total_steps=1_000, batch_size=32, learning_rate=2e-3, evaluate_every_steps=100)
 
 
+def maskrcnn() -> Pretraining:
+    """Ours."""
+    return Pretraining(MaskRCNNTask(), total_steps=1_500, batch_size=8, learning_rate=2e-3, evaluate_every_steps=250)
+
+
 def transfer() -> Pretraining:
     """Ours; one layer learns."""
     return Pretraining(TransferTask(), total_steps=1_000, batch_size=128, learning_rate=3e-3, evaluate_every_steps=100)
@@ -53,5 +59,6 @@ MODULES: dict[str, Callable[[], Pretraining]] = {
     "unet": unet,
     "yolo": yolo,
     "ssd": ssd,
+    "maskrcnn": maskrcnn,
     "transfer": transfer,
 }

@@ -7,6 +7,7 @@ import pytest
 from agents.algorithms.ppo import PPO
 from agents.evaluate import chosen_checkpoint, evaluate, load_network
 from agents.train import train
+from perception.memory import RecurrentConfig
 from scripts.recipes import environment_named, recipe_named
 
 pytestmark = pytest.mark.usefixtures("ray_here")
@@ -32,3 +33,10 @@ def test_a_continuous_answer_is_found(tmp_path):
     result = learnt("probe-target", tmp_path / "run", algo=algo, total_env_steps=81_920)
     assert result.mean >= 9.0  # of 10; a random policy's is 3.3
     assert result.success_rate == 1.0
+
+
+def test_what_was_shown_before_is_remembered(tmp_path):
+    algo = PPO(rollout_length=32, epochs=8, minibatch_size=128, learning_rate=3e-3, entropy_coefficient=0.01)
+    changes = {"algo": algo, "memory": RecurrentConfig(units=16), "total_env_steps": 16_384}
+    result = learnt("probe-recall", tmp_path / "run", **changes)
+    assert result.mean == 1.0  # every time; without a memory it is a toss of a coin

@@ -14,7 +14,10 @@ from hypothesis.extra.numpy import arrays
 from agents.algorithms.appo import APPO, APPOLearner, v_trace
 from agents.algorithms.ppo import advantages_and_returns
 from agents.interfaces import Rollout
+from envs.probe import CountingConfig
+from perception.memory import RecurrentConfig
 from tests.agents.algorithms.test_ppo import rollout_of, rollouts
+from tests.agents.engine.test_env_runner import runner_for
 
 
 def test_weights_are_cut_off_and_weigh_what_follows_as_computed_by_hand() -> None:
@@ -93,6 +96,19 @@ def test_the_learner_asks_its_own_policy_and_critic_but_for_what_it_cannot_see()
     np.testing.assert_allclose(advantages, 0.5 * errors)  # half as likely as under the policy that acted
     np.testing.assert_allclose(returns, advantages + now.values)
     assert learner.weights_mean == pytest.approx(0.5)
+
+
+def test_with_a_memory_it_judges_as_the_policy_that_acted_where_nothing_was_learnt_since() -> None:
+    runner = runner_for(CountingConfig(length=5), 3, 8, memory=RecurrentConfig(units=4))
+    learner = APPOLearner.__new__(APPOLearner)
+    learner._device = torch.device("cpu")
+    learner._module = {"default_policy": SimpleNamespace(unwrapped=lambda: runner.module)}
+    runner.sample()
+    rollout = runner.sample().experience
+    observations = runner.module.prepare(learner.to_device(rollout.observations))
+    log_probs, values = learner.judged(rollout, observations, learner.to_device(rollout.actions))
+    np.testing.assert_allclose(log_probs, rollout.log_probs, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(values, rollout.values, rtol=1e-4, atol=1e-6)
 
 
 class CalledNetwork:

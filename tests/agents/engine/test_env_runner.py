@@ -1,12 +1,13 @@
 """The columnar runner against a plain loop over single environments."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import count
 
 import numpy as np
 import pytest
 import torch
 
+from agents.algorithms.ppo import sequences
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import OffPolicyEnvRunner, OnPolicyEnvRunner
 from envs.atari import AtariConfig
@@ -99,6 +100,25 @@ def test_what_is_remembered_is_what_a_plain_loop_over_one_episode_remembers(cell
         assert rollout.first.any()
         assert not rollout.memories[rollout.first].any()
         assert rollout.memories[~rollout.first].any()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8])
+def test_sequences_begin_with_what_was_remembered_and_see_what_the_runner_saw(steps):
+    """Whatever their length: as long as weights are the same, values and log-probabilities are."""
+    runner = runner_for(CountingConfig(length=5), 3, 8, memory=RecurrentConfig(units=4))
+    module = runner.module
+    for _ in range(2):
+        rollout = runner.sample().experience
+        flat = {f.name: torch.from_numpy(getattr(rollout, f.name)).flatten(0, 1) for f in fields(rollout)}
+        in_order = sequences(rollout.rewards.shape, steps)
+        assert sorted(in_order.flatten().tolist()) == list(range(24))
+        rows = in_order.T.flatten()
+        with torch.no_grad():
+            prepared = module.prepare(flat["observations"][rows])
+            parameters, values, _ = module(prepared, flat["memories"][rows[: len(in_order)]], flat["first"][rows])
+            log_probs = module.distribution.log_prob(parameters, flat["actions"][rows])
+        torch.testing.assert_close(values, flat["values"][rows], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(log_probs, flat["log_probs"][rows], rtol=1e-5, atol=1e-6)
 
 
 def test_atari_columns_are_copies_of_what_the_native_environment_shows():

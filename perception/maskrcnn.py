@@ -1,0 +1,269 @@
+"""Detection with a mask of each object (Mask R-CNN; He et al. 2017): torchvision's, with anchors and heads as small as
+a game's objects."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision.models.detection import MaskRCNN as TorchvisionMaskRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.ops import MultiScaleRoIAlign, box_iou
+
+from perception.cnn import NatureCNN, NatureCNNConfig, image_shape
+from perception.detection import (
+    IMAGES_AT_A_TIME,
+    Found,
+    HeldOut,
+    average_precisions,
+    boxes_by_image,
+    screens_with_boxes,
+)
+from perception.frames import Frames, prepared, resized
+from perception.unet import WithMasks, resized_classes
+from perception.weights import trained
+
+ANCHOR_SIZES, ANCHOR_RATIOS = ((3, 9, 14),), ((0.7, 1.3, 6.0),)
+"""Pixels, and how much higher than wide."""
+BOX_CELLS, MASK_CELLS = 5, 10
+"""Along each side of what the heads see of an object; a mask has twice as many."""
+WIDTH = 32
+LEAST_SCORE, MOST_OVERLAP, MOST_OBJECTS = 0.02, 0.5, 60
+SURE, MATCHES = 0.5, 0.5
+"""Score of what counts as found, and overlap of its box with the true one."""
+
+
+class MaskRCNN(nn.Module):
+    """Images (B, 1, H, W) uint8 -> objects with masks, on one map of a network of timm, of 2 pixels a cell."""
+
+    def __init__(self, backbone: str, classes: int, height: int, width: int) -> None:
+        super().__init__()
+        self.classes = classes
+        map_of: Any = Map(backbone)
+        boxes, masks = MultiScaleRoIAlign(["0"], BOX_CELLS, 2), MultiScaleRoIAlign(["0"], MASK_CELLS, 2)
+        self.detector = TorchvisionMaskRCNN(
+            map_of,
+            min_size=min(height, width),
+            max_size=max(height, width),
+            image_mean=[0.0],
+            image_std=[1.0],
+            rpn_anchor_generator=AnchorGenerator(ANCHOR_SIZES, ANCHOR_RATIOS),
+            rpn_pre_nms_top_n_train=400,
+            rpn_pre_nms_top_n_test=400,
+            rpn_post_nms_top_n_train=150,
+            rpn_post_nms_top_n_test=150,
+            rpn_fg_iou_thresh=0.5,
+            rpn_batch_size_per_image=128,
+            box_roi_pool=boxes,
+            box_head=TwoMLPHead(map_of.out_channels * BOX_CELLS**2, 128),
+            box_predictor=Predictor(128, classes + 1),
+            box_score_thresh=LEAST_SCORE,
+            box_nms_thresh=MOST_OVERLAP,
+            box_detections_per_img=MOST_OBJECTS,
+            box_batch_size_per_image=64,
+            box_positive_fraction=0.5,
+            mask_roi_pool=masks,
+            mask_head=MaskRCNNHeads(map_of.out_channels, (WIDTH, WIDTH), dilation=1),
+            mask_predictor=MaskRCNNPredictor(WIDTH, WIDTH, classes + 1),
+        )
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return self.detector(list(prepared(images)), targets)
+
+    @torch.no_grad()
+    def found_with_masks(self, images: Tensor) -> list[tuple[Found, Tensor]]:
+        """Objects in each image, and how likely each of its pixels is of each object (D, H, W)."""
+        told = self.detector(list(prepared(images)))
+        return [
+            (Found(one["boxes"].cpu(), one["labels"].cpu(), one["scores"].cpu()), one["masks"][:, 0].cpu())
+            for one in told
+        ]
+
+    def found(self, images: Tensor) -> list[Found]:
+        return [found for found, _ in self.found_with_masks(images)]
+
+
+class Map(nn.Module):
+    """A network's first two maps as one, as fine as the finer one (feature pyramids; Lin et al. 2017)."""
+
+    def __init__(self, backbone: str) -> None:
+        super().__init__()
+        self.network: Any = timm.create_model(
+            backbone, features_only=True, out_indices=(0, 1), in_chans=1, pretrained=False
+        )
+        fine, coarse = self.network.feature_info.channels()
+        self.out_channels = WIDTH
+        self.lateral, self.upward = nn.Conv2d(fine, WIDTH, kernel_size=1), nn.Conv2d(coarse, WIDTH, kernel_size=1)
+        self.blend = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(WIDTH), nn.ReLU()
+        )
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        fine, coarse = self.network(images)
+        both = self.lateral(fine) + F.interpolate(self.upward(coarse), size=fine.shape[2:], mode="nearest")
+        return OrderedDict({"0": self.blend(both)})
+
+
+class Predictor(nn.Module):
+    """Of what the box head makes of an object: its class, and how its box differs for each class."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.scores, self.boxes = nn.Linear(features, classes), nn.Linear(features, 4 * classes)
+
+    def forward(self, read: Tensor) -> tuple[Tensor, Tensor]:
+        return self.scores(read), self.boxes(read)
+
+
+@dataclass(frozen=True)
+class MaskRCNNTask:
+    """Learns where objects are on grey screens and which pixels are theirs, in greys that vary."""
+
+    data: str = "runs/frames/SpaceInvaders.npz"
+    """Screens of scripts/make_frames.py, with boxes and classes."""
+    backbone: str = "resnet10t"
+    """The network of timm whose first two maps see."""
+    size: int = 0
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    @property
+    def name(self) -> str:
+        return "maskrcnn"
+
+    def lesson(self) -> "MaskRCNNLesson":
+        return MaskRCNNLesson(self, *screens_with_boxes(self.data))
+
+
+class MaskRCNNLesson:
+    score = "map"
+
+    def __init__(self, task: MaskRCNNTask, train: Frames, test: Frames) -> None:
+        self.train, self.size, self.held_out = train, task.size, HeldOut(test, task.size)
+        self.test_classes = torch.from_numpy(resized_classes(test.classes, task.size))
+        height, width = self.held_out.images.shape[2:]
+        self.module = MaskRCNN(task.backbone, int(train.boxes[:, 1].max()), height, width)
+
+    @property
+    def baseline(self) -> dict[str, float]:
+        return self.held_out.baseline(self.train)
+
+    def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
+        rows = self.train.rows(np.sort(random.integers(len(self.train), size=size)))
+        true = boxes_by_image(rows, self.size)
+        return {
+            "images": resized(rows.greys(random), self.size),
+            "pixels": torch.from_numpy(resized_classes(rows.classes, self.size)),
+            "counts": torch.tensor([len(boxes) for boxes, _ in true]),
+            "boxes": torch.cat([boxes for boxes, _ in true]),
+            "classes": torch.cat([classes for _, classes in true]),
+        }
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        counts = batch["counts"].tolist()
+        by_image = zip(batch["boxes"].split(counts), batch["classes"].split(counts), batch["pixels"], strict=True)
+        targets = [
+            {"boxes": own, "labels": kinds, "masks": instances(own, kinds, pixels)} for own, kinds, pixels in by_image
+        ]
+        losses = self.module.losses(batch["images"], targets)
+        return torch.stack(list(losses.values())).sum(), {name: loss.detach() for name, loss in losses.items()}
+
+    def evaluate(self) -> dict[str, float]:
+        held_out = self.held_out
+        found, overlaps = [], {number: [] for number in held_out.names}
+        for start in range(0, len(held_out.images), IMAGES_AT_A_TIME):
+            told = self.module.found_with_masks(held_out.images[start : start + IMAGES_AT_A_TIME])
+            for row, (own, masks) in enumerate(told, start):
+                found.append(own)
+                true_boxes, classes = held_out.boxes[row]
+                true_masks = instances(true_boxes, classes, self.test_classes[row])
+                for number, overlap in mask_overlaps(own, masks, true_boxes, classes, true_masks):
+                    overlaps[number].append(overlap)
+        means = {held_out.names[number]: float(np.mean(own)) if own else 0.0 for number, own in overlaps.items()}
+        told = {"mask_iou": float(np.mean(list(means.values())))} | {f"mask_iou_{k}": v for k, v in means.items()}
+        return average_precisions(found, held_out.boxes, held_out.names) | told
+
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        return {"found": self.held_out.picture(self.module)}
+
+
+def instances(boxes: Tensor, classes: Tensor, pixels: Tensor) -> Tensor:
+    """Masks uint8 (M, H, W) of objects by their boxes (M, 4), their classes (M,) and each pixel's class (H, W)."""
+    rows = torch.arange(pixels.shape[0], device=pixels.device)[:, None] + 0.5
+    columns = torch.arange(pixels.shape[1], device=pixels.device) + 0.5
+    left, top, right, bottom = boxes.T[..., None, None]
+    inside = (columns > left) & (columns < right) & (rows > top) & (rows < bottom)
+    return (inside & (pixels == classes[:, None, None])).byte()
+
+
+def mask_overlaps(
+    found: Found, masks: Tensor, true_boxes: Tensor, classes: Tensor, true_masks: Tensor
+) -> list[tuple[int, float]]:
+    """Of each true object that was found, its class and its mask's intersection over union with the best one's."""
+    sure = found.scores > SURE
+    overlaps = box_iou(true_boxes, found.boxes[sure]) * (classes[:, None] == found.classes[sure])
+    told = []
+    for row, own in enumerate(overlaps):
+        if len(own) and own.max() >= MATCHES:
+            mask, true = masks[sure][own.argmax()] > 0.5, true_masks[row] > 0
+            union = (mask | true).sum().item()
+            told.append((int(classes[row]), (mask & true).sum().item() / union if union else 1.0))
+    return told
+
+
+@dataclass(frozen=True)
+class MaskRCNNEncoderConfig:
+    """The newest frame's objects as masks of their classes, by a Mask R-CNN that was trained before and stays as it is,
+    beside the frames themselves."""
+
+    weights: str = ""
+    """The folder of scripts/train_module.py maskrcnn, trained with --task.size as large as the agent's frames."""
+    features: int = 512
+    """Width of the dense layer after the convolutions."""
+
+    def build(self, observation_space: gymnasium.Space) -> "MaskRCNNEncoder":
+        channels, height, width = image_shape(observation_space, smallest=36)
+        settings, weights = trained(self.weights, "maskrcnn")
+        classes = len(weights["detector.roi_heads.box_predictor.scores.bias"]) - 1
+        detector = MaskRCNN(settings["backbone"], classes, height, width)
+        detector.load_state_dict(weights)
+        return MaskRCNNEncoder(detector, NatureCNN(NatureCNNConfig(self.features), channels + classes, height, width))
+
+
+class MaskRCNNEncoder(nn.Module):
+    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
+
+    def __init__(self, detector: MaskRCNN, reader: NatureCNN) -> None:
+        super().__init__()
+        self.input_layer = WithMasks(ClassMasks(detector))
+        self.torso, self.output_dim = reader.torso, reader.output_dim
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.torso(self.input_layer(images))
+
+
+class ClassMasks(nn.Module):
+    """Frames (M, 1, H, W) uint8 -> for each class the likeliest object's mask at each pixel (M, classes, H, W), uint8:
+    255 is certainty."""
+
+    def __init__(self, detector: MaskRCNN) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, frames: Tensor) -> Tensor:
+        painted = torch.zeros(len(frames), self.detector.classes, *frames.shape[2:], dtype=torch.uint8)
+        with torch.autocast(frames.device.type, enabled=False):
+            told = self.detector.found_with_masks(frames)
+        for image, (found, masks) in zip(painted, told, strict=True):
+            likely = (255 * masks * found.scores[:, None, None]).byte()
+            for number, mask in zip(found.classes.tolist(), likely, strict=True):
+                torch.maximum(image[number - 1], mask, out=image[number - 1])
+        return painted.to(frames.device)
