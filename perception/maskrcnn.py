@@ -55,6 +55,7 @@ class MaskRCNN(nn.Module):
             max_size=max(height, width),
             image_mean=[0.0],
             image_std=[1.0],
+            size_divisible=2,  # by more, heads mistake the scale of small images, which are filled up with zeros
             rpn_anchor_generator=AnchorGenerator(ANCHOR_SIZES, ANCHOR_RATIOS),
             rpn_pre_nms_top_n_train=400,
             rpn_pre_nms_top_n_test=400,
