@@ -1,4 +1,5 @@
-"""What is seen without learning: aliens counted by connected components, noise taken away by filters.
+"""What is seen without learning: aliens counted by connected components, noise taken away by filters, of screens and of
+photographs.
 
 python scripts/make_frames.py            # runs/frames/SpaceInvaders.npz
 python benchmarks/seeing.py              # results/seeing.json
@@ -14,9 +15,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+import cv2
 import numpy as np
 import tyro
 from numpy.typing import NDArray
+from sklearn.datasets import load_sample_images
 from speed import surroundings
 
 from perception.components import Components, count_of_size
@@ -46,7 +49,8 @@ def main(
         "command": " ".join(["python benchmarks/seeing.py", *sys.argv[1:]]),
         **surroundings(),
         "aliens": counted(train, test.rows(rows)),
-        "noise": {str(size or "whole"): cleaned(test.rows(rows[::10]), size) for size in (0, 84)},
+        "noise": {str(size or "whole"): cleaned(screens_of(test.rows(rows[::10]), size)) for size in (0, 84)}
+        | {"photographs": cleaned(photographs())},
         "inverse": inverse_errors(test.rows(rows[:10])),
     }
     output.write_text(json.dumps(told, indent=1) + "\n")
@@ -72,10 +76,25 @@ def aliens_of(frames: Frames) -> NDArray[np.int64]:
     return np.bincount(aliens, minlength=len(frames))
 
 
-def cleaned(test: Frames, size: int) -> dict[str, dict[str, float]]:
+def screens_of(test: Frames, size: int) -> NDArray[np.uint8]:
+    return resized(test.greys(None), size)[:, 0].numpy()
+
+
+def photographs() -> NDArray[np.uint8]:
+    """Both photographs of scikit-learn, grey, in pieces of 210x160 as a screen is."""
+    whole = [cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY) for photograph in load_sample_images().images]
+    pieces = [
+        own[top : top + 210, left : left + 160]
+        for own in whole
+        for top in range(0, own.shape[0] - 209, 210)
+        for left in range(0, own.shape[1] - 159, 160)
+    ]
+    return np.stack(pieces)
+
+
+def cleaned(clean: NDArray[np.uint8]) -> dict[str, dict[str, float]]:
     """Decibels that each filter brings, over the noisy image, and milliseconds an image."""
     random = np.random.default_rng(0)
-    clean = resized(test.greys(None), size)[:, 0].numpy()
     noisy = [to_bytes(image + random.normal(0, NOISE, image.shape)) for image in clean]
     before = np.mean([signal_to_noise(image, true) for image, true in zip(noisy, clean, strict=True)])
     return {name: gain(run, noisy, clean, float(before)) for name, run in FILTERS.items()}
