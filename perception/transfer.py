@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models import vgg16
 
-from perception.cnn import FlattenPixels, image_shape
+from perception.cnn import image_shape
 from perception.frames import Frames, load_frames
 from perception.frozen import Frozen
 from perception.mlp import orthogonal
@@ -174,7 +174,7 @@ def accuracy(probe: nn.Module, seen: Tensor, games: Tensor) -> float:
 class VGG16EncoderConfig:
     """The newest frames as the first blocks of VGG16 see them, which learnt from photographs and stay as they are."""
 
-    blocks: int = 3
+    blocks: int = 2
     """How many of the five blocks see; each halves the image."""
     frames: int = 2
     """How many of the newest frames: two show where things go."""
@@ -182,40 +182,49 @@ class VGG16EncoderConfig:
     """By how much frames are made smaller first; it takes four times as long without."""
     pretrained: bool = True
     """Weights that photographs taught, or as they were drawn, to compare with."""
+    channels: int = 64
+    """Of the convolution that reads what they see."""
     features: int = 512
-    """Width of the dense layer that reads what they see."""
+    """Width of the dense layer after it."""
 
     def build(self, observation_space: gymnasium.Space) -> "VGG16Encoder":
-        channels, height, width = image_shape(observation_space, smallest=36)
-        if not 1 <= self.frames <= channels or self.features < 1 or self.shrink < 1:
-            raise ValueError(f"frames must be 1 to {channels}, features and shrink at least 1: {self}.")
+        stacked, height, width = image_shape(observation_space, smallest=36)
+        if not 1 <= self.frames <= stacked or min(self.features, self.channels, self.shrink) < 1:
+            raise ValueError(f"frames must be 1 to {stacked}, shrink, channels and features at least 1: {self}.")
         layers = trunk(self.blocks, self.pretrained)
-        places = (height // self.shrink >> self.blocks) * (width // self.shrink >> self.blocks)
-        if not places:
+        rows, columns = height // self.shrink >> self.blocks, width // self.shrink >> self.blocks
+        if not rows * columns:
             raise ValueError(f"{self.blocks} blocks leave nothing of {height}x{width} pixels; lower blocks or shrink.")
-        sight = Sight(layers, self.shrink)
-        return VGG16Encoder(sight, self.frames, self.frames * WIDTHS[self.blocks - 1] * places, self.features)
+        return VGG16Encoder(self, Sight(layers, self.shrink), rows * columns)
 
 
 class VGG16Encoder(nn.Module):
     """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
 
-    def __init__(self, sight: "Sight", frames: int, flat: int, features: int) -> None:
+    def __init__(self, config: VGG16EncoderConfig, sight: "Sight", places: int) -> None:
         super().__init__()
-        self.input_layer = nn.Sequential(Frozen(sight, frames), nn.Flatten())
-        self.torso = nn.Sequential(nn.LayerNorm(flat), orthogonal(nn.Linear(flat, features)), nn.ReLU(inplace=True))
-        self.output_dim = features
+        maps = config.frames * WIDTHS[config.blocks - 1]
+        self.input_layer = nn.Sequential(Frozen(sight, config.frames), nn.Flatten(1, 2))
+        self.torso = nn.Sequential(
+            nn.GroupNorm(1, maps, affine=False),  # what photographs taught answers with hundreds
+            orthogonal(nn.Conv2d(maps, config.channels, kernel_size=3, padding=1)),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            orthogonal(nn.Linear(config.channels * places, config.features)),
+            nn.ReLU(inplace=True),
+        )
+        self.output_dim = config.features
 
     def forward(self, images: Tensor) -> Tensor:
         return self.torso(self.input_layer(images))
 
 
 class Sight(nn.Module):
-    """Frames (M, 1, H, W) uint8 -> the trunk's maps of each in one row (M, ...)."""
+    """Frames (M, 1, H, W) uint8 -> the trunk's maps of each (M, C, h, w)."""
 
     def __init__(self, layers: nn.Module, shrink: int) -> None:
         super().__init__()
-        self.layers, self.shrink, self.flatten = layers, nn.AvgPool2d(shrink), FlattenPixels()
+        self.layers, self.shrink = layers, nn.AvgPool2d(shrink)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self.flatten(self.layers(self.shrink(as_photographs(frames))))
+        return self.layers(self.shrink(as_photographs(frames)))

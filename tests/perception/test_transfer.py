@@ -94,7 +94,7 @@ def test_an_agent_gets_maps_of_its_newest_frames() -> None:
     encoder = VGG16EncoderConfig(blocks=2, frames=2, features=16).build(AGENT_SEES)
     frames = torch.randint(256, (3, 4, 84, 84), dtype=torch.uint8)
     seen = encoder.input_layer(frames)
-    assert seen.shape == (3, 2 * 128 * 10 * 10)
+    assert seen.shape == (3, 2 * 128, 10, 10)
     assert encoder(frames).shape == (3, 16)
     assert not any(parameter.requires_grad for parameter in encoder.input_layer.parameters())
     older = frames.clone()
@@ -106,7 +106,7 @@ def test_an_agent_gets_maps_of_its_newest_frames() -> None:
     ("wrong", "told"),
     [
         ({"frames": 5}, "frames must be 1 to 4"),
-        ({"shrink": 0}, "shrink at least 1"),
+        ({"shrink": 0}, "shrink, channels and features at least 1"),
         ({"blocks": 6}, "blocks 1 to 5"),
         ({"blocks": 5, "shrink": 4}, "leave nothing of 84x84"),
     ],
