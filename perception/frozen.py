@@ -25,6 +25,10 @@ class Frozen(nn.Module):
     def train(self, mode: bool = True) -> Any:
         return super().train(False)  # its statistics stay as they were
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self.known.clear()  # what was seen lies where the module was
+        return super()._apply(fn, recurse)
+
     def forward(self, images: Tensor) -> Tensor:
         newest = images[:, -self.frames :].flatten(0, 1)
         names = fingerprints(newest).tolist()

@@ -222,7 +222,8 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
             with torch.no_grad():
                 _, values, _ = self._evaluate(final, self._memory[torch.from_numpy(rows)])
             self._columns.next_values[t, rows] = values.cpu().numpy()
-        self._memory = self._memory.masked_fill(torch.from_numpy(over).to(self._device)[:, None], 0.0)
+        if over.any():
+            self._memory = self._memory.masked_fill(torch.from_numpy(over).to(self._device)[:, None], 0.0)
 
     def after_rollout(self) -> None:
         """A step's next value is its successor's, but for truncated steps, which have theirs."""

@@ -53,6 +53,14 @@ def test_it_forgets_the_oldest_frames() -> None:
     assert frozen.module.looked_at == len(images) + 1
 
 
+def test_a_module_that_moves_looks_anew() -> None:
+    frozen, images = Frozen(Means(), frames=1), torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    frozen(images)
+    frozen.to(torch.float64)  # as to a GPU
+    frozen(images)
+    assert frozen.module.looked_at == 2
+
+
 def test_it_never_trains_and_has_nothing_to_learn() -> None:
     frozen = nn.Sequential(Frozen(Means(), frames=1)).train()
     assert not frozen[0].module.norm.training
