@@ -31,26 +31,26 @@ from perception.frames import Frames, prepared, resized
 from perception.unet import WithMasks, resized_classes
 from perception.weights import trained
 
-ANCHOR_SIZES, ANCHOR_RATIOS = ((3, 9, 14),), ((0.7, 1.3, 6.0),)
-"""Pixels, and how much higher than wide."""
-BOX_CELLS, MASK_CELLS = 5, 10
+ANCHOR_SIZES, ANCHOR_RATIOS = ((3,), (11,)), ((4.0, 8.0), (0.7, 1.3))
+"""On the fine and on the coarse map: pixels, and how much higher than wide."""
+BOX_CELLS, MASK_CELLS = 6, 10
 """Along each side of what the heads see of an object; a mask has twice as many."""
-WIDTH = 32
+WIDTH = 24  # channels of maps and masks
 LEAST_SCORE, MOST_OVERLAP, MOST_OBJECTS = 0.02, 0.5, 60
 SURE, MATCHES = 0.5, 0.5
 """Score of what counts as found, and overlap of its box with the true one."""
 
 
 class MaskRCNN(nn.Module):
-    """Images (B, 1, H, W) uint8 -> objects with masks, on one map of a network of timm, of 2 pixels a cell."""
+    """Images (B, 1, H, W) uint8 -> objects with masks, on maps as fine as the image."""
 
     def __init__(self, backbone: str, classes: int, height: int, width: int) -> None:
         super().__init__()
         self.classes = classes
-        map_of: Any = Map(backbone)
-        boxes, masks = MultiScaleRoIAlign(["0"], BOX_CELLS, 2), MultiScaleRoIAlign(["0"], MASK_CELLS, 2)
+        maps: Any = Maps(backbone)
+        boxes, masks = MultiScaleRoIAlign(["fine"], BOX_CELLS, 2), MultiScaleRoIAlign(["fine"], MASK_CELLS, 2)
         self.detector = TorchvisionMaskRCNN(
-            map_of,
+            maps,
             min_size=min(height, width),
             max_size=max(height, width),
             image_mean=[0.0],
@@ -64,7 +64,7 @@ class MaskRCNN(nn.Module):
             rpn_fg_iou_thresh=0.5,
             rpn_batch_size_per_image=128,
             box_roi_pool=boxes,
-            box_head=TwoMLPHead(map_of.out_channels * BOX_CELLS**2, 128),
+            box_head=TwoMLPHead(WIDTH * BOX_CELLS**2, 128),
             box_predictor=Predictor(128, classes + 1),
             box_score_thresh=LEAST_SCORE,
             box_nms_thresh=MOST_OVERLAP,
@@ -72,7 +72,7 @@ class MaskRCNN(nn.Module):
             box_batch_size_per_image=64,
             box_positive_fraction=0.5,
             mask_roi_pool=masks,
-            mask_head=MaskRCNNHeads(map_of.out_channels, (WIDTH, WIDTH), dilation=1),
+            mask_head=MaskRCNNHeads(WIDTH, (WIDTH, WIDTH), dilation=1),
             mask_predictor=MaskRCNNPredictor(WIDTH, WIDTH, classes + 1),
         )
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -93,25 +93,31 @@ class MaskRCNN(nn.Module):
         return [found for found, _ in self.found_with_masks(images)]
 
 
-class Map(nn.Module):
-    """A network's first two maps as one, as fine as the finer one (feature pyramids; Lin et al. 2017)."""
+class Maps(nn.Module):
+    """Two maps, as fine as the image and half as fine, to each of which a network adds what its coarser maps see
+    (feature pyramids; Lin et al. 2017)."""
+
+    out_channels = WIDTH
 
     def __init__(self, backbone: str) -> None:
         super().__init__()
         self.network: Any = timm.create_model(
             backbone, features_only=True, out_indices=(0, 1), in_chans=1, pretrained=False
         )
-        fine, coarse = self.network.feature_info.channels()
-        self.out_channels = WIDTH
-        self.lateral, self.upward = nn.Conv2d(fine, WIDTH, kernel_size=1), nn.Conv2d(coarse, WIDTH, kernel_size=1)
-        self.blend = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(WIDTH), nn.ReLU()
-        )
+        half, quarter = self.network.feature_info.channels()
+        self.pixels = nn.Sequential(normalised(1, WIDTH), nn.ReLU(), normalised(WIDTH, WIDTH))
+        self.lateral, self.upward = nn.Conv2d(half, WIDTH, kernel_size=1), nn.Conv2d(quarter, WIDTH, kernel_size=1)
+        self.blend = nn.ModuleList(nn.Sequential(nn.ReLU(), normalised(WIDTH, WIDTH), nn.ReLU()) for _ in range(2))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        fine, coarse = self.network(images)
-        both = self.lateral(fine) + F.interpolate(self.upward(coarse), size=fine.shape[2:], mode="nearest")
-        return OrderedDict({"0": self.blend(both)})
+        half, quarter = self.network(images)
+        coarse = self.lateral(half) + F.interpolate(self.upward(quarter), size=half.shape[2:])
+        fine = self.pixels(images) + F.interpolate(coarse, size=images.shape[2:])
+        return OrderedDict({"fine": self.blend[0](fine), "coarse": self.blend[1](coarse)})
+
+
+def normalised(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(outputs))
 
 
 class Predictor(nn.Module):
