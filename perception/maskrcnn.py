@@ -83,9 +83,16 @@ class MaskRCNN(nn.Module):
     @torch.no_grad()
     def found_with_masks(self, images: Tensor) -> list[tuple[Found, Tensor]]:
         """Objects in each image, and how likely each of its pixels is of each object (D, H, W)."""
-        told = self.detector(list(prepared(images)))
+        # Not by the detector's own way, which paints masks a pixel too wide and too high: much of a small object.
+        batch, _ = self.detector.transform(list(prepared(images)))
+        maps = self.detector.backbone(batch.tensors)
+        proposals, _ = self.detector.rpn(batch, maps)
+        told, _ = self.detector.roi_heads(maps, proposals, batch.image_sizes)
         return [
-            (Found(one["boxes"].cpu(), one["labels"].cpu(), one["scores"].cpu()), one["masks"][:, 0].cpu())
+            (
+                Found(one["boxes"].cpu(), one["labels"].cpu(), one["scores"].cpu()),
+                painted(one["masks"], one["boxes"], *images.shape[2:]).cpu(),
+            )
             for one in told
         ]
 
@@ -209,6 +216,20 @@ def instances(boxes: Tensor, classes: Tensor, pixels: Tensor) -> Tensor:
     left, top, right, bottom = boxes.T[..., None, None]
     inside = (columns > left) & (columns < right) & (rows > top) & (rows < bottom)
     return (inside & (pixels == classes[:, None, None])).byte()
+
+
+def painted(masks: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
+    """Masks (D, 1, m, m) of what lies in boxes (D, 4), as large as the image (D, H, W); 0 where no pixel's centre is."""
+    if not len(masks):
+        return masks.new_zeros(0, height, width)
+    left, top, right, bottom = boxes.T[..., None]
+    columns, rows = torch.arange(width, device=boxes.device), torch.arange(height, device=boxes.device)
+    # torchvision's roi_align, which cut out the masks to learn from, takes a pixel's number for its place.
+    x, y = 2 * (columns - left) / (right - left) - 1, 2 * (rows - top) / (bottom - top) - 1
+    places = torch.stack(torch.broadcast_tensors(x[:, None], y[:, :, None]), -1)
+    found = F.grid_sample(masks, places, padding_mode="border", align_corners=False)[:, 0]
+    across, upright = (columns + 0.5 - left) * (right - columns - 0.5), (rows + 0.5 - top) * (bottom - rows - 0.5)
+    return found * (across > 0)[:, None] * (upright > 0)[:, :, None]
 
 
 def mask_overlaps(
