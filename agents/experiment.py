@@ -124,13 +124,11 @@ class Experiment:
             f"{self.num_envs} environments do not divide among {runners} runner(s) and {learners} learner(s); "
             f"choose --num-envs as a multiple of both.",
         )
-        require(
-            self.memory.size == 0 or self.algo.learns_in_order,
-            f"{self.algo.name} learns from single steps, by which no memory can be trained; take --algo ppo or appo.",
-        )
         try:
             environment = self.env.build()
             self.algo.check(environment, self.env.frame_stack, self.num_envs, self.num_learners)
+            if self.memory.size:
+                self.algo.check_memory(self.memory.steps)
             self.encoder.build(environment.observation_space)
             judge = self.reward.build(environment.observation_space, environment.action_space)
             environment.close()

@@ -303,17 +303,16 @@ class Algorithm(Protocol):
         ...
 
     @property
-    def learns_in_order(self) -> bool:
-        """Whether it learns from steps in the order in which they were lived, so that a memory can be trained."""
-        ...
-
-    @property
     def learning_starts_env_steps(self) -> int:
         """Env steps that are only collected, before the first update."""
         ...
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         """Raises ValueError, in one line, for settings that cannot train on this environment."""
+        ...
+
+    def check_memory(self, steps: int) -> None:
+        """Raises ValueError, in one line, where no memory can be trained over so many steps."""
         ...
 
     def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:

@@ -73,7 +73,7 @@ def played(experiment: Experiment, folder: Path, episodes: int, filter: str = ""
 
 
 class Noisy(nn.Module):
-    """Images uint8 (B, C, H, W) -> the same with noise, another one in every frame, and then a filter."""
+    """Images uint8 (B, C, H, W) -> the same with noise, another one each time that a frame is shown, and then a filter."""
 
     def __init__(self, filter: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Noisy(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         noise = torch.randn(images.shape, generator=self.generator) * NOISE
-        noisy = (images + noise).round().clamp(0, 255).to(torch.uint8)
+        noisy = (images + noise.to(images.device)).round().clamp(0, 255).to(torch.uint8)
         return self.filter(noisy.flatten(0, 1)[:, None]).view(images.shape)
 
 

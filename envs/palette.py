@@ -14,8 +14,8 @@ SIDE = 84
 class ShiftedPalette(gymnasium.ObservationWrapper):
     """Grey screens in full size -> 84x84, with each grey moved by what an episode has drawn for it.
 
-    A game's colour is one grey, and so each of its colours gets another one. `shift` is the deviation of these moves:
-    of the contrast 0.3, of the brightness 20 and of each colour 25, all times `shift`."""
+    A game's colour is one grey, and so each of its colours gets another one. Contrast varies by up to 30 %, brightness
+    with a deviation of 20 and each colour with one of 25, all times `shift`."""
 
     def __init__(self, env: gymnasium.Env, shift: float) -> None:
         super().__init__(env)

@@ -16,7 +16,7 @@ from perception.cnn import FlattenPixels, image_shape
 from perception.frames import Frames, load_frames, prepared, resized
 from perception.frozen import Frozen
 from perception.mlp import orthogonal
-from perception.weights import trained
+from perception.weights import take_weights, trained
 
 IMAGES_AT_A_TIME = 64
 
@@ -103,7 +103,7 @@ class ClassifierEncoderConfig:
             raise ValueError(f"features must be at least 1, not {self.features}.")
         settings, weights = trained(self.weights, "classifier")
         seeing = network(settings["backbone"], len(weights["fc.bias"]))
-        seeing.load_state_dict(weights)
+        take_weights(seeing, weights, self.weights)
         return ClassifierEncoder(seeing, self.features, channels, height, width)
 
 
@@ -112,8 +112,9 @@ class ClassifierEncoder(nn.Module):
 
     def __init__(self, seeing: Any, features: int, channels: int, height: int, width: int) -> None:
         super().__init__()
-        self.input_layer = nn.Sequential(Frozen(Maps(seeing), channels), nn.Flatten())
-        flat = self.input_layer(torch.zeros(1, channels, height, width, dtype=torch.uint8)).shape[1]
+        maps = Frozen(Maps(seeing), channels)
+        self.input_layer = nn.Sequential(maps, nn.Flatten())
+        flat = channels * maps.module(torch.zeros(1, 1, height, width, dtype=torch.uint8)).shape[1]
         self.torso = nn.Sequential(orthogonal(nn.Linear(flat, features)), nn.ReLU(inplace=True))
         self.output_dim = features
 

@@ -74,5 +74,5 @@ class ComponentsEncoderConfig(ObjectsEncoderConfig):
     reader: ListEncoderConfig = field(default_factory=lambda: ListEncoderConfig(relative_to=0))
     """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
 
-    def detector(self) -> ComponentsDetector:
+    def detector(self, height: int, width: int) -> ComponentsDetector:
         return ComponentsDetector(Components(self.contrast, self.gap))

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 FRAMES_AT_A_TIME = 64
 MOST_REMEMBERED = 4_096  # frames; what an update learns from was acted by before, if it is no longer than this
+MOST_BYTES = 1 << 28  # of what was seen in them
 
 
 class Frozen(nn.Module):
     """The newest frames of images (B, C, H, W) uint8 as `module` sees each: (B, frames, ...).
 
-    Each frame is looked at once: observations overlap, and what an agent acted by it learns from. `module` makes
-    (M, ...) of frames (M, 1, H, W) uint8, each for itself, and is never in training mode."""
+    A frame that comes again soon is not looked at again: observations overlap, and what an agent acted by it learns from.
+    `module` makes (M, ...) of frames (M, 1, H, W) uint8, each for itself, and is never in training mode."""
 
     def __init__(self, module: nn.Module, frames: int) -> None:
         super().__init__()
@@ -29,9 +30,13 @@ class Frozen(nn.Module):
         self.known.clear()  # what was seen lies where the module was
         return super()._apply(fn, recurse)
 
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self.known.clear()  # other weights see other things
+        super()._load_from_state_dict(*arguments)
+
     def forward(self, images: Tensor) -> Tensor:
         newest = images[:, -self.frames :].flatten(0, 1)
-        names = fingerprints(newest).tolist()
+        names = [name for part in newest.split(FRAMES_AT_A_TIME) for name in fingerprints(part).tolist()]
         new = list({name: row for row, name in enumerate(names) if name not in self.known}.items())
         for start in range(0, len(new), FRAMES_AT_A_TIME):
             part = dict(new[start : start + FRAMES_AT_A_TIME])
@@ -39,14 +44,15 @@ class Frozen(nn.Module):
                 told = self.module(newest[list(part.values())][:, None])
             self.known.update(zip(part, told, strict=True))
         seen = torch.stack([self.known[name] for name in names])
-        for name in list(self.known)[: max(0, len(self.known) - MOST_REMEMBERED)]:
+        most = min(MOST_REMEMBERED, MOST_BYTES // (seen[0].numel() * seen.element_size()))
+        for name in list(self.known)[: max(0, len(self.known) - most)]:
             del self.known[name]
         return seen.unflatten(0, (len(images), -1))
 
 
 def fingerprints(frames: Tensor) -> Tensor:
-    """A number (M,) of each frame uint8 (M, H, W), another one for another frame but by an accident of 2^-60: its
-    pixels' sum with odd weights, modulo 2^64 (Carter and Wegman 1979)."""
+    """A number (M,) of each frame uint8 (M, H, W), another one for another frame but by rare accident: its pixels'
+    sum with odd weights, modulo 2^64 (Carter and Wegman 1979)."""
     pixels = frames.flatten(1).long()
     return (pixels * odd_numbers(pixels.shape[1]).to(frames.device)).sum(1)
 

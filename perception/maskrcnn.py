@@ -29,7 +29,7 @@ from perception.detection import (
 )
 from perception.frames import Frames, prepared, resized
 from perception.unet import WithMasks, resized_classes
-from perception.weights import trained
+from perception.weights import check_size, take_weights, trained
 
 ANCHOR_SIZES, ANCHOR_RATIOS = ((3,), (11,)), ((4.0, 8.0), (0.7, 1.3))
 """On the fine and on the coarse map: pixels, and how much higher than wide."""
@@ -219,7 +219,7 @@ def instances(boxes: Tensor, classes: Tensor, pixels: Tensor) -> Tensor:
 
 
 def painted(masks: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
-    """Masks (D, 1, m, m) of what lies in boxes (D, 4), as large as the image (D, H, W); 0 where no pixel's centre is."""
+    """Masks (D, 1, m, m) of what lies in boxes (D, 4), as large as the image (D, H, W); 0 outside of a box."""
     if not len(masks):
         return masks.new_zeros(0, height, width)
     left, top, right, bottom = boxes.T[..., None]
@@ -260,9 +260,10 @@ class MaskRCNNEncoderConfig:
     def build(self, observation_space: gymnasium.Space) -> "MaskRCNNEncoder":
         channels, height, width = image_shape(observation_space, smallest=36)
         settings, weights = trained(self.weights, "maskrcnn")
+        check_size(settings, self.weights, height, width)
         classes = len(weights["detector.roi_heads.box_predictor.scores.bias"]) - 1
         detector = MaskRCNN(settings["backbone"], classes, height, width)
-        detector.load_state_dict(weights)
+        take_weights(detector, weights, self.weights)
         return MaskRCNNEncoder(detector, NatureCNN(NatureCNNConfig(self.features), channels + classes, height, width))
 
 

@@ -19,7 +19,7 @@ class RecurrentConfig:
     units: int = 128
     """How many numbers it tells; an LSTM keeps twice as many."""
     steps: int = 32
-    """Env steps over which errors go back; at most a rollout, and so many that they divide it and a minibatch."""
+    """Env steps over which errors go back; they divide a rollout and a minibatch."""
 
     def __post_init__(self) -> None:
         if self.units < 1 or self.steps < 2:
@@ -34,12 +34,13 @@ class RecurrentConfig:
 
 
 class Recurrent(nn.Module):
-    """Features of L steps of B environments, and what was remembered before them -> what the heads read."""
+    """Features of L steps of B environments, and what was remembered before them -> the features, and beside them what
+    the cell tells."""
 
     def __init__(self, config: RecurrentConfig, features: int) -> None:
         super().__init__()
         self.cell = CELLS[config.cell](features, config.units)
-        self.output_dim = config.units
+        self.output_dim = features + config.units
         for name, parameter in self.cell.named_parameters():
             if name.startswith("weight"):
                 nn.init.orthogonal_(parameter)
@@ -48,7 +49,7 @@ class Recurrent(nn.Module):
 
     def forward(self, features: Tensor, memory: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """Features (L * B, F), one step of all environments after the other; memory (B, S) before the first step; and
-        whether a later step (L * B,) begins an episode -> outputs (L * B, units), memory (B, S) after the last step."""
+        whether a later step (L * B,) begins an episode -> outputs (L * B, F + units), memory (B, S) after the last."""
         outputs = []
         begins = first.view(-1, len(memory), 1)
         for step, seen in enumerate(features.view(-1, len(memory), features.shape[1])):
@@ -56,7 +57,7 @@ class Recurrent(nn.Module):
                 memory = memory.masked_fill(begins[step], 0.0)
             output, memory = self.advance(seen, memory)
             outputs.append(output)
-        return torch.cat(outputs), memory
+        return torch.cat([features, torch.cat(outputs)], 1), memory
 
     def advance(self, seen: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """One step: features (B, F), memory (B, S) -> output (B, units), memory (B, S)."""

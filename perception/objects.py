@@ -104,8 +104,8 @@ class ObjectsEncoderConfig:
     reader: ListEncoderConfig = field(default_factory=ListEncoderConfig)
     """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
 
-    def detector(self) -> Any:
-        """The trained module, with `classes` and `found(images)`."""
+    def detector(self, height: int, width: int) -> Any:
+        """The trained module, with `classes` and `found(images)`, for frames of this size."""
         raise NotImplementedError
 
     def build(self, observation_space: gymnasium.Space) -> ListEncoder:
@@ -114,7 +114,7 @@ class ObjectsEncoderConfig:
             raise ValueError(
                 f"reader.frames must be 1 to {channels}, objects at least 1, surer_than in [0, 1): {self}."
             )
-        detector = self.detector()
+        detector = self.detector(height, width)
         if self.reader.relative_to > detector.classes:
             raise ValueError(f"reader.relative_to must be one of the detector's {detector.classes} classes, or 0.")
         found = ObjectList(detector, self.objects, self.surer_than, height, width)

@@ -16,7 +16,7 @@ from torchvision.models.detection.ssd import SSD as TorchvisionSSD
 from perception.detection import Found, HeldOut, boxes_by_image, screens_with_boxes
 from perception.frames import Frames, prepared, resized
 from perception.objects import ObjectsEncoderConfig
-from perception.weights import trained
+from perception.weights import check_size, take_weights, trained
 
 SCALES = {1: (0.05, 0.07), 2: (0.016, 0.05, 0.07), 3: (0.016, 0.05, 0.07, 0.1)}
 """Number of maps -> sizes of their default boxes, in shares of the image, and one beyond the last."""
@@ -133,13 +133,11 @@ class SSDLesson:
 class SSDEncoderConfig(ObjectsEncoderConfig):
     """The objects of the newest frames, by an SSD that was trained before and stays as it is, as a list."""
 
-    def detector(self) -> SSD:
+    def detector(self, height: int, width: int) -> SSD:
         settings, weights = trained(self.weights, "ssd")
-        size = settings["size"]
-        if not size:
-            raise ValueError(f"{self.weights} was trained on whole screens; an agent's are smaller: --task.size 84.")
+        check_size(settings, self.weights, height, width)
         classes = len(weights["detector.head.classification_head.module_list.0.bias"])
         boxes = 2 + 2 * len(RATIOS[settings["maps"]][0])
-        ssd = SSD(settings["backbone"], settings["maps"], classes // boxes - 1, size, size)
-        ssd.load_state_dict(weights)
+        ssd = SSD(settings["backbone"], settings["maps"], classes // boxes - 1, height, width)
+        take_weights(ssd, weights, self.weights)
         return ssd

@@ -15,7 +15,7 @@ from perception.cnn import Bytes, NatureCNN, NatureCNNConfig, image_shape
 from perception.frames import Frames, load_frames, prepared, resized
 from perception.frozen import Frozen
 from perception.palette import COLOURS
-from perception.weights import trained
+from perception.weights import check_size, take_weights, trained
 
 RARE_CLASSES_COUNT = 0.5
 """Exponent of a class's rarity in its weight: 0 counts every pixel alike, 1 every class."""
@@ -175,9 +175,10 @@ class UNetEncoderConfig:
     def build(self, observation_space: gymnasium.Space) -> "UNetEncoder":
         channels, height, width = image_shape(observation_space, smallest=36)
         settings, weights = trained(self.weights, "unet")
+        check_size(settings, self.weights, height, width)
         classes = len(weights["last.bias"])
         unet = UNet(1, classes, tuple(settings["widths"]), settings["skips"])
-        unet.load_state_dict(weights)
+        take_weights(unet, weights, self.weights)
         return UNetEncoder(unet, NatureCNN(NatureCNNConfig(self.features), channels + classes - 1, height, width))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 FORMAT = "praxis-module-1"
 WEIGHTS, DESCRIPTION = "module.safetensors", "module.json"
@@ -27,3 +27,18 @@ def trained(folder: str, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return told["settings"]["task"], load_file(Path(folder) / WEIGHTS)
     except (OSError, ValueError, LookupError, TypeError, SafetensorError) as damage:
         raise ValueError(f"{folder} holds no trained {name}: {damage}") from damage
+
+
+def take_weights(module: nn.Module, weights: dict[str, Tensor], folder: str) -> None:
+    """Into the module. Raises ValueError, in one line, where they are of another network."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as misfit:
+        raise ValueError(f"{folder} holds the weights of another network than this one: train it anew.") from misfit
+
+
+def check_size(settings: dict[str, Any], folder: str, height: int, width: int) -> None:
+    """Raises ValueError, in one line, where the module was trained on screens of another size than an agent's."""
+    if (settings["size"], settings["size"]) != (height, width):
+        seen = f"of {settings['size']} pixels" if settings["size"] else "as large as the console's"
+        raise ValueError(f"{folder} was trained on screens {seen}, not {height}x{width}: --task.size {height}.")

@@ -15,7 +15,7 @@ from torchvision.ops import batched_nms, generalized_box_iou_loss
 from perception.detection import Found, HeldOut, boxes_by_image, screens_with_boxes
 from perception.frames import Frames, prepared, resized
 from perception.objects import ObjectsEncoderConfig
-from perception.weights import trained
+from perception.weights import check_size, take_weights, trained
 
 STRIDE = 4  # pixels a cell: a smaller object than that is seldom in one cell with another
 TYPICAL_SIZE = 8.0  # pixels, of an object whose size the network says is e^0
@@ -150,8 +150,9 @@ class YOLOLesson:
 class YOLOEncoderConfig(ObjectsEncoderConfig):
     """The objects of the newest frames, by a YOLO that was trained before and stays as it is, as a list."""
 
-    def detector(self) -> YOLO:
+    def detector(self, height: int, width: int) -> YOLO:
         settings, weights = trained(self.weights, "yolo")
+        check_size(settings, self.weights, height, width)
         yolo = YOLO(settings["backbone"], len(weights["head.3.bias"]) - 5)
-        yolo.load_state_dict(weights)
+        take_weights(yolo, weights, self.weights)
         return yolo

@@ -76,7 +76,7 @@ class PPO:
     target_kl: float = 0.0
     """End an update after the epoch in which the policy moved this far (nats); 0 never does."""
     share_encoder: bool = True
-    """Policy and value read one encoder; false gives each its own."""
+    """Policy and value read one encoder; false gives each its own. A memory reads both and is one."""
     normalize_observations: bool = False
     """Standardise observations by their running mean and deviation; for vectors."""
     normalize_rewards: bool = False
@@ -117,10 +117,8 @@ class PPO:
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         distribution_for(environment.action_space)
         packing = Packing(environment.observation_space)
-        if self.normalize_observations and packing.parts and packing.dtype == np.uint8:
-            raise ValueError(
-                "Observations with images among their parts cannot be normalised; use --algo.no-normalize-observations."
-            )
+        if self.normalize_observations and packing.sees_images and packing.dtype == np.uint8:
+            raise ValueError("Images cannot be normalised; use --algo.no-normalize-observations.")
         batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
         if remainder or batch % self.minibatch_size:
             raise ValueError(
@@ -129,12 +127,15 @@ class PPO:
                 f"on {max(1, num_learners)} learner(s). Change --algo.minibatch-size or --algo.rollout-length."
             )
 
-    @property
-    def judges_single_steps(self) -> bool:
-        return True
+    def check_memory(self, steps: int) -> None:
+        if self.rollout_length % steps or self.minibatch_size % steps:
+            raise ValueError(
+                f"{steps} steps of memory divide neither or only one of a rollout of {self.rollout_length} and a minibatch "
+                f"of {self.minibatch_size}; {math.gcd(self.rollout_length, self.minibatch_size)} do: --memory.steps."
+            )
 
     @property
-    def learns_in_order(self) -> bool:
+    def judges_single_steps(self) -> bool:
         return True
 
     @property
@@ -230,13 +231,11 @@ class PPOLearner(ColumnarLearner):
         super().build()
         self.return_moments = RunningMoments(()).to(self._device)
         self.discounted_returns = np.zeros(0, np.float32)
-        memory_steps = self.config.learner_config_dict["memory_steps"]
-        self.steps = math.gcd(self.settings.rollout_length, self.settings.minibatch_size, memory_steps)
-        """Over so many errors go back."""
+        self.memory_steps: int = self.config.learner_config_dict["memory_steps"]
 
     def minibatches(self, experience: Rollout, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
         columns = self.prepare(experience)
-        in_order = sequences(experience.rewards.shape, self.steps).to(self._device)
+        in_order = sequences(experience.rewards.shape, self.memory_steps).to(self._device)
         for _epoch in range(self.settings.epochs):
             seen = len(terms)
             yield from self.shuffled(columns, in_order)
@@ -269,8 +268,7 @@ class PPOLearner(ColumnarLearner):
         return rollout, *advantages_and_returns(rollout, rewards, self.settings)
 
     def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
-        sequences = len(minibatch["first"]) // self.steps
-        before = minibatch["memories"][:sequences]
+        before = minibatch["memories"][: len(minibatch["first"]) // self.memory_steps]
         parameters, values, _ = self.network(minibatch["observations"], before, minibatch["first"])
         distribution = self.bare_network.distribution
         return ppo_loss(

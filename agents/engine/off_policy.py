@@ -79,10 +79,6 @@ class OffPolicy:
             raise ValueError(f"Hindsight gives one step another goal; n_step must be 1 with it, not {self.n_step}.")
 
     @property
-    def learns_in_order(self) -> bool:
-        return False
-
-    @property
     def judges_single_steps(self) -> bool:
         return self.n_step == 1
 
@@ -125,6 +121,11 @@ class OffPolicy:
                 f"replay_capacity {self.replay_capacity:,} needs {frames / 2**30:.1f} GiB of memory, and "
                 f"{free / 2**30:.1f} are free; lower it, or use --algo.memory-map-replay."
             )
+
+    def check_memory(self, steps: int) -> None:
+        raise ValueError(
+            "It learns from single steps, by which no memory can be trained; --memory is for ppo and appo."
+        )
 
     def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
         """The frames of the newest checkpoint and those of the best, which may be others."""

@@ -6,8 +6,10 @@ from agents.algorithms.dqn import DQN
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
+from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from perception.cnn import NatureCNNConfig
 from perception.mlp import MLPConfig
+from perception.objects import ListEncoderConfig
 
 
 def recipe(environment: Environment) -> Experiment:
@@ -45,7 +47,8 @@ def rainbow(environment: Environment) -> Experiment:
     )
     if sees_images(environment):
         algo = replace(algo, n_step=3, learning_rate=6.25e-5, adam_epsilon=1.5e-4)
-        return replace(experiment(environment, algo), encoder=NatureCNNConfig(features=0))
+        whole = experiment(environment, algo)
+        return replace(whole, encoder=NatureCNNConfig(features=0)) if whole.encoder == NatureCNNConfig() else whole
     # Returns are not clipped here: with this discount, up to 100 rewards of 1.
     return experiment(environment, replace(algo, stream_width=256, value_limit=100.0))
 
@@ -82,7 +85,8 @@ def settings(environment: Environment) -> DQN:
 def experiment(environment: Environment, algo: DQN) -> Experiment:
     if sees_images(environment):
         reward = EnvironmentReward(clip_to_sign=True)
-        return Experiment(env=environment, algo=algo, encoder=NatureCNNConfig(), reward=reward, num_envs=32)
+        encoder = ListEncoderConfig() if isinstance(environment, SpaceInvadersObjectsConfig) else NatureCNNConfig()
+        return Experiment(env=environment, algo=algo, encoder=encoder, reward=reward, num_envs=32)
     return Experiment(
         env=environment,
         algo=algo,
@@ -95,6 +99,9 @@ def experiment(environment: Environment, algo: DQN) -> Experiment:
 
 
 def sees_images(environment: Environment) -> bool:
+    """Or what is in them."""
     env = environment.build()
     env.close()
-    return env.observation_space.shape is not None and len(env.observation_space.shape) == 3
+    return isinstance(environment, SpaceInvadersObjectsConfig) or (
+        env.observation_space.shape is not None and len(env.observation_space.shape) == 3
+    )

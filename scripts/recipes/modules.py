@@ -40,7 +40,7 @@ def classifier() -> Pretraining:
 
 def maskrcnn() -> Pretraining:
     """Ours."""
-    return Pretraining(MaskRCNNTask(), total_steps=1_500, batch_size=8, learning_rate=2e-3, evaluate_every_steps=250)
+    return Pretraining(MaskRCNNTask(), total_steps=700, batch_size=6, learning_rate=2e-3, evaluate_every_steps=175)
 
 
 def transfer() -> Pretraining:
@@ -50,7 +50,17 @@ def transfer() -> Pretraining:
 
 PLUGS: dict[str, type] = {
     cls.__name__: cls
-    for cls in (Pretraining, DigitsTask, MLPConfig, ClassifierTask, UNetTask, YOLOTask, SSDTask, TransferTask)
+    for cls in (
+        Pretraining,
+        DigitsTask,
+        MLPConfig,
+        ClassifierTask,
+        TransferTask,
+        UNetTask,
+        YOLOTask,
+        SSDTask,
+        MaskRCNNTask,
+    )
 }
 """Every class that a module.json may name."""
 MODULES: dict[str, Callable[[], Pretraining]] = {
