@@ -73,7 +73,7 @@ def played(experiment: Experiment, folder: Path, episodes: int, filter: str = ""
 
 
 class Noisy(nn.Module):
-    """Images uint8 (B, C, H, W) -> the same with noise, another one each time that a frame is shown, and then a filter."""
+    """Images uint8 (B, C, H, W) -> the same with noise, another one at each look at a frame, and then a filter."""
 
     def __init__(self, filter: str) -> None:
         super().__init__()

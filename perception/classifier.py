@@ -1,19 +1,18 @@
 """Classification: which game a screen is of, by a residual network (He et al. 2016)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from perception.backbones import classifying
 from perception.cnn import FlattenPixels, image_shape
-from perception.frames import Frames, load_frames, prepared, resized
+from perception.frames import Frames, prepared, resized, screens_of_games
 from perception.frozen import Frozen
 from perception.mlp import orthogonal
 from perception.weights import take_weights, trained
@@ -37,11 +36,7 @@ class ClassifierTask:
         return "classifier"
 
     def lesson(self) -> "ClassifierLesson":
-        train, test = load_frames(Path(self.data))
-        if len(train.names) < 2:
-            raise ValueError(
-                f"{self.data} has screens of {', '.join(train.names)} alone; make some with several --games."
-            )
+        train, test = screens_of_games(self.data)
         if self.size < 32:
             raise ValueError(f"size must be at least 32, not {self.size}.")
         return ClassifierLesson(self, train, test)
@@ -52,7 +47,7 @@ class ClassifierLesson:
 
     def __init__(self, task: ClassifierTask, train: Frames, test: Frames) -> None:
         self.train, self.size = train, task.size
-        self.module = network(task.backbone, len(train.names))
+        self.module = classifying(task.backbone, len(train.names))
         self.test_images = resized(test.greys(np.random.default_rng(0)), task.size)  # the same at each evaluation
         self.test_games = torch.from_numpy(test.games)
 
@@ -76,16 +71,13 @@ class ClassifierLesson:
 
     def evaluate(self) -> dict[str, float]:
         parts = self.test_images.split(IMAGES_AT_A_TIME)
-        found = torch.cat([self.module(prepared(part)).argmax(1).cpu() for part in parts])
+        device = next(self.module.parameters()).device
+        found = torch.cat([self.module(prepared(part.to(device))).argmax(1).cpu() for part in parts])
         return {"accuracy": (found == self.test_games).float().mean().item()}
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         rows = np.linspace(0, len(self.test_images) - 1, 10).astype(int)
         return {"seen": np.repeat(np.concatenate(list(self.test_images[rows, 0].numpy()), 1)[..., None], 3, 2)}
-
-
-def network(backbone: str, games: int) -> Any:
-    return timm.create_model(backbone, pretrained=False, in_chans=1, num_classes=games)
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ class ClassifierEncoderConfig:
         if self.features < 1:
             raise ValueError(f"features must be at least 1, not {self.features}.")
         settings, weights = trained(self.weights, "classifier")
-        seeing = network(settings["backbone"], len(weights["fc.bias"]))
+        seeing = classifying(settings["backbone"], len(weights["fc.bias"]))
         take_weights(seeing, weights, self.weights)
         return ClassifierEncoder(seeing, self.features, channels, height, width)
 

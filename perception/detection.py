@@ -39,7 +39,8 @@ def boxes_by_image(frames: Frames, size: int) -> list[tuple[Tensor, Tensor]]:
 
 def found_in(detector: Any, images: Tensor) -> list[Found]:
     """Objects in each image, uint8 (N, 1, H, W), some images at a time."""
-    return [one for part in images.split(IMAGES_AT_A_TIME) for one in detector.found(part)]
+    device = next(detector.parameters(), images).device
+    return [one for part in images.split(IMAGES_AT_A_TIME) for one in detector.found(part.to(device))]
 
 
 def average_precisions(
@@ -109,8 +110,25 @@ class HeldOut:
         return np.concatenate(seen, 1)
 
 
-def screens_with_boxes(data: str) -> tuple[Frames, Frames]:
-    """What to train on and what to test on. Raises ValueError where there are no boxes."""
+def drawn_screens(
+    train: Frames, random: np.random.Generator, count: int, size: int
+) -> tuple[Frames, dict[str, Tensor]]:
+    """So many screens by chance, in greys that vary, squares of this size, if any; and as columns: images, how many
+    objects each has, and all their boxes and classes."""
+    rows = train.rows(np.sort(random.integers(len(train), size=count)))
+    true = boxes_by_image(rows, size)
+    return rows, {
+        "images": resized(rows.greys(random), size),
+        "counts": torch.tensor([len(boxes) for boxes, _ in true]),
+        "boxes": torch.cat([boxes for boxes, _ in true]),
+        "classes": torch.cat([classes for _, classes in true]),
+    }
+
+
+def screens_with_boxes(data: str, size: int) -> tuple[Frames, Frames]:
+    """What to train on and what to test on. Raises ValueError where there are no boxes, or the size is none."""
+    if size < 0:
+        raise ValueError(f"size must not be negative, but is {size}.")
     train, test = load_frames(Path(data))
     if not len(train.boxes):
         raise ValueError(f"The screens in {data} have no boxes; only those of Space Invaders alone have.")

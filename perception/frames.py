@@ -101,6 +101,14 @@ def load_frames(path: Path) -> tuple[Frames, Frames]:
         raise ValueError(f"{path} holds no frames of scripts/make_frames.py: {damage}") from damage
 
 
+def screens_of_games(data: str) -> tuple[Frames, Frames]:
+    """What to train on and what to test on. Raises ValueError where they are of one game alone."""
+    train, test = load_frames(Path(data))
+    if len(train.names) < 2:
+        raise ValueError(f"{data} has screens of {', '.join(train.names)} alone; make some with several --games.")
+    return train, test
+
+
 def parts(frames: Frames) -> list[tuple[str, NDArray]]:
     return [(field.name, np.asarray(getattr(frames, field.name))) for field in fields(frames)]
 

@@ -14,8 +14,8 @@ MOST_BYTES = 1 << 28  # of what was seen in them
 class Frozen(nn.Module):
     """The newest frames of images (B, C, H, W) uint8 as `module` sees each: (B, frames, ...).
 
-    A frame that comes again soon is not looked at again: observations overlap, and what an agent acted by it learns from.
-    `module` makes (M, ...) of frames (M, 1, H, W) uint8, each for itself, and is never in training mode."""
+    A frame that comes again soon is not looked at again: observations overlap, and what an agent acted by it learns
+    from. `module` makes (M, ...) of frames (M, 1, H, W) uint8, each for itself, and is never in training mode."""
 
     def __init__(self, module: nn.Module, frames: int) -> None:
         super().__init__()

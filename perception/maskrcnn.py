@@ -7,7 +7,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -18,16 +17,17 @@ from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
+from perception.backbones import first_maps
 from perception.cnn import NatureCNN, NatureCNNConfig, image_shape
 from perception.detection import (
     IMAGES_AT_A_TIME,
     Found,
     HeldOut,
     average_precisions,
-    boxes_by_image,
+    drawn_screens,
     screens_with_boxes,
 )
-from perception.frames import Frames, prepared, resized
+from perception.frames import Frames, prepared
 from perception.unet import WithMasks, resized_classes
 from perception.weights import check_size, take_weights, trained
 
@@ -108,9 +108,7 @@ class Maps(nn.Module):
 
     def __init__(self, backbone: str) -> None:
         super().__init__()
-        self.network: Any = timm.create_model(
-            backbone, features_only=True, out_indices=(0, 1), in_chans=1, pretrained=False
-        )
+        self.network = first_maps(backbone, (0, 1))
         half, quarter = self.network.feature_info.channels()
         self.pixels = nn.Sequential(normalised(1, WIDTH), nn.ReLU(), normalised(WIDTH, WIDTH))
         self.lateral, self.upward = nn.Conv2d(half, WIDTH, kernel_size=1), nn.Conv2d(quarter, WIDTH, kernel_size=1)
@@ -154,7 +152,7 @@ class MaskRCNNTask:
         return "maskrcnn"
 
     def lesson(self) -> "MaskRCNNLesson":
-        return MaskRCNNLesson(self, *screens_with_boxes(self.data))
+        return MaskRCNNLesson(self, *screens_with_boxes(self.data, self.size))
 
 
 class MaskRCNNLesson:
@@ -171,15 +169,8 @@ class MaskRCNNLesson:
         return self.held_out.baseline(self.train)
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
-        rows = self.train.rows(np.sort(random.integers(len(self.train), size=size)))
-        true = boxes_by_image(rows, self.size)
-        return {
-            "images": resized(rows.greys(random), self.size),
-            "pixels": torch.from_numpy(resized_classes(rows.classes, self.size)),
-            "counts": torch.tensor([len(boxes) for boxes, _ in true]),
-            "boxes": torch.cat([boxes for boxes, _ in true]),
-            "classes": torch.cat([classes for _, classes in true]),
-        }
+        rows, columns = drawn_screens(self.train, random, size, self.size)
+        return columns | {"pixels": torch.from_numpy(resized_classes(rows.classes, self.size))}
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         counts = batch["counts"].tolist()
@@ -191,10 +182,11 @@ class MaskRCNNLesson:
         return torch.stack(list(losses.values())).sum(), {name: loss.detach() for name, loss in losses.items()}
 
     def evaluate(self) -> dict[str, float]:
-        held_out = self.held_out
+        held_out, device = self.held_out, next(self.module.parameters()).device
         found, overlaps = [], {number: [] for number in held_out.names}
         for start in range(0, len(held_out.images), IMAGES_AT_A_TIME):
-            told = self.module.found_with_masks(held_out.images[start : start + IMAGES_AT_A_TIME])
+            images = held_out.images[start : start + IMAGES_AT_A_TIME].to(device)
+            told = self.module.found_with_masks(images)
             for row, (own, masks) in enumerate(told, start):
                 found.append(own)
                 true_boxes, classes = held_out.boxes[row]

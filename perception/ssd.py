@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD as TorchvisionSSD
 
-from perception.detection import Found, HeldOut, boxes_by_image, screens_with_boxes
-from perception.frames import Frames, prepared, resized
+from perception.backbones import first_maps
+from perception.detection import Found, HeldOut, drawn_screens, screens_with_boxes
+from perception.frames import Frames, prepared
 from perception.objects import ObjectsEncoderConfig
 from perception.weights import check_size, take_weights, trained
 
@@ -61,9 +61,7 @@ class Maps(nn.Module):
     def __init__(self, backbone: str, maps: int) -> None:
         super().__init__()
         indices = tuple(range(1, 1 + maps))
-        self.network: Any = timm.create_model(
-            backbone, features_only=True, out_indices=indices, in_chans=1, pretrained=False
-        )
+        self.network = first_maps(backbone, indices)
         self.out_channels = self.network.feature_info.channels()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -90,7 +88,7 @@ class SSDTask:
     def lesson(self) -> "SSDLesson":
         if self.maps not in SCALES:
             raise ValueError(f"maps must be 1 to {max(SCALES)}, not {self.maps}.")
-        return SSDLesson(self, *screens_with_boxes(self.data))
+        return SSDLesson(self, *screens_with_boxes(self.data, self.size))
 
 
 class SSDLesson:
@@ -106,14 +104,8 @@ class SSDLesson:
         return self.held_out.baseline(self.train)
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
-        rows = self.train.rows(np.sort(random.integers(len(self.train), size=size)))
-        true = boxes_by_image(rows, self.size)
-        return {
-            "images": resized(rows.greys(random), self.size),
-            "counts": torch.tensor([len(boxes) for boxes, _ in true]),
-            "boxes": torch.cat([boxes for boxes, _ in true]),
-            "classes": torch.cat([classes for _, classes in true]),
-        }
+        _, columns = drawn_screens(self.train, random, size, self.size)
+        return columns
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         counts = batch["counts"].tolist()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg16
 
 from perception.cnn import image_shape
-from perception.frames import Frames, load_frames
+from perception.frames import Frames, screens_of_games
 from perception.frozen import Frozen
 from perception.mlp import orthogonal
 
@@ -81,11 +81,7 @@ class TransferTask:
         return "transfer"
 
     def lesson(self) -> "TransferLesson":
-        train, test = load_frames(Path(self.data))
-        if len(train.names) < 2:
-            raise ValueError(
-                f"{self.data} has screens of {', '.join(train.names)} alone; make some with several --games."
-            )
+        train, test = screens_of_games(self.data)
         if not 32 <= self.piece <= 160 or self.pieces < 2:
             raise ValueError(f"piece must be 32 to 160, and pieces at least 2: {self}.")
         return TransferLesson(self, train, test)

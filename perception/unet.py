@@ -122,8 +122,12 @@ class UNetLesson:
         return loss, {"pixels_right": (scores.detach().argmax(1) == batch["classes"]).float().mean()}
 
     def evaluate(self) -> dict[str, float]:
-        found = torch.cat([self.module(prepared(part)).argmax(1).cpu() for part in self.test_images.split(32)])
+        found = torch.cat([self.found(part) for part in self.test_images.split(32)])
         return self.metrics(confusion(found.numpy(), self.test_classes, self.classes))
+
+    def found(self, images: Tensor) -> Tensor:
+        """Class of each pixel (B, H, W)."""
+        return self.module(prepared(images.to(self.module.last.weight.device))).argmax(1).cpu()
 
     def metrics(self, matrix: NDArray[np.int64]) -> dict[str, float]:
         ious = intersection_over_union(matrix)
@@ -134,7 +138,7 @@ class UNetLesson:
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         rows = np.linspace(0, len(self.test) - 1, 6).astype(int)
         with torch.no_grad():
-            found = self.module(prepared(self.test_images[rows])).argmax(1).cpu().numpy()
+            found = self.found(self.test_images[rows]).numpy()
         seen = np.repeat(self.test_images[rows, 0].numpy()[..., None], 3, 3)
         strips = [
             np.concatenate([s, COLOURS[t], COLOURS[f]], 0)

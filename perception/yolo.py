@@ -2,16 +2,15 @@
 (YOLO; Redmon et al. 2016), on the first layers of a residual network (He et al. 2016)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, generalized_box_iou_loss
 
+from perception.backbones import first_maps
 from perception.detection import Found, HeldOut, boxes_by_image, screens_with_boxes
 from perception.frames import Frames, prepared, resized
 from perception.objects import ObjectsEncoderConfig
@@ -29,9 +28,7 @@ class YOLO(nn.Module):
     def __init__(self, backbone: str, classes: int) -> None:
         super().__init__()
         self.classes = classes
-        self.backbone: Any = timm.create_model(
-            backbone, features_only=True, out_indices=(1,), in_chans=1, pretrained=False
-        )
+        self.backbone = first_maps(backbone, (1,))
         [channels], [stride] = self.backbone.feature_info.channels(), self.backbone.feature_info.reduction()
         if stride != STRIDE:
             raise ValueError(f"{backbone} has no layer with a cell of {STRIDE} pixels where one is looked for.")
@@ -108,7 +105,7 @@ class YOLOTask:
         return "yolo"
 
     def lesson(self) -> "YOLOLesson":
-        return YOLOLesson(self, *screens_with_boxes(self.data))
+        return YOLOLesson(self, *screens_with_boxes(self.data, self.size))
 
 
 class YOLOLesson:

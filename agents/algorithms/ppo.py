@@ -130,8 +130,8 @@ class PPO:
     def check_memory(self, steps: int) -> None:
         if self.rollout_length % steps or self.minibatch_size % steps:
             raise ValueError(
-                f"{steps} steps of memory divide neither or only one of a rollout of {self.rollout_length} and a minibatch "
-                f"of {self.minibatch_size}; {math.gcd(self.rollout_length, self.minibatch_size)} do: --memory.steps."
+                f"{steps} steps of memory do not divide both a rollout of {self.rollout_length} and a minibatch of "
+                f"{self.minibatch_size}; {math.gcd(self.rollout_length, self.minibatch_size)} do: --memory.steps."
             )
 
     @property

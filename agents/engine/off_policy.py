@@ -124,7 +124,7 @@ class OffPolicy:
 
     def check_memory(self, steps: int) -> None:
         raise ValueError(
-            "It learns from single steps, by which no memory can be trained; --memory is for ppo and appo."
+            "No memory can be trained by single steps, from which it learns; --memory is for ppo and appo."
         )
 
     def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:

@@ -102,6 +102,5 @@ def sees_images(environment: Environment) -> bool:
     """Or what is in them."""
     env = environment.build()
     env.close()
-    return isinstance(environment, SpaceInvadersObjectsConfig) or (
-        env.observation_space.shape is not None and len(env.observation_space.shape) == 3
-    )
+    shape = env.observation_space.shape or ()
+    return isinstance(environment, SpaceInvadersObjectsConfig) or len(shape) == 3

@@ -15,6 +15,7 @@ from agents import experiment as experiments
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.experiment import FREE_DISK_BYTES, Experiment, InvalidExperiment, Resources, check_disk, check_new_folder
+from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
@@ -23,6 +24,7 @@ from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.mlp import MLPConfig
 
 CLASSES = (
+    NoMemory,
     AtariConfig,
     ClassicConfig,
     CountingConfig,

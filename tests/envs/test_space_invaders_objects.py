@@ -33,6 +33,21 @@ def test_a_game_begins_with_its_aliens_and_three_shields_and_nothing_before() ->
     assert env.observation_space.contains(after)
 
 
+def test_the_vector_plays_the_same_game_as_the_single_environment() -> None:
+    vector, actions = SpaceInvadersObjectsConfig().build_vector(1), (1, 3, 3, 2, 1, 0) * 10
+    seen = [vector.reset(seed=1)[0][0], *(vector.step(np.array([action]))[0][0] for action in actions)]
+    vector.close()
+
+    def same_game(seed: int) -> bool:
+        env = SpaceInvadersObjectsConfig().build()
+        if not np.array_equal(env.reset(seed=seed)[0], seen[0]):
+            return False
+        return all(np.array_equal(env.step(action)[0], own) for action, own in zip(actions, seen[1:], strict=True))
+
+    # The vector starts its games after a number of idle frames of its own, as many as some seed's.
+    assert any(same_game(seed) for seed in range(100))
+
+
 def test_the_vector_gives_a_games_last_list_and_the_next_ones_first() -> None:
     env = SpaceInvadersObjectsConfig(lost_life_terminates=False).build_vector(2)
     seen, _ = env.reset(seed=1)

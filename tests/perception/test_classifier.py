@@ -8,7 +8,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.classifier import ClassifierEncoderConfig, ClassifierTask, network
+from perception.backbones import classifying
+from perception.classifier import ClassifierEncoderConfig, ClassifierTask
 from perception.frames import Frames, save_frames
 from tests.perception.drawings import squares, write_module
 
@@ -50,7 +51,7 @@ def test_it_learns_which_game_a_screen_is_of(data: str) -> None:
 
 
 def test_an_agent_reads_the_maps_of_each_frame(tmp_path: Path) -> None:
-    seeing = network("resnet10t", 2)
+    seeing = classifying("resnet10t", 2)
     write_module(tmp_path, seeing, "classifier", {"backbone": "resnet10t"})
     encoder = ClassifierEncoderConfig(weights=str(tmp_path), features=16).build(AGENT_SEES)
     frames = torch.randint(256, (2, 4, 84, 84), dtype=torch.uint8)

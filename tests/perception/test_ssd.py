@@ -55,7 +55,7 @@ def test_an_agent_gets_a_list_of_objects(tmp_path: Path) -> None:
 
 
 def test_one_that_was_trained_on_whole_screens_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"trained on whole screens.*--task\.size 84"):
+    with pytest.raises(ValueError, match=r"screens as large as the console's, not 84x84: --task\.size 84"):
         SSDEncoderConfig(weights=trained_on(0, tmp_path)).build(AGENT_SEES)
 
 

@@ -118,7 +118,7 @@ def test_an_evaluation_is_the_same_each_time(data: str) -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> str:
     unet = UNet(1, 3, (4, 8), True)
-    return write_module(tmp_path, unet, "unet", {"widths": [4, 8], "skips": True})
+    return write_module(tmp_path, unet, "unet", {"widths": [4, 8], "skips": True, "size": 84})
 
 
 def test_an_agent_sees_masks_beside_the_frames_and_leaves_the_network_as_it_is(weights: str) -> None:
@@ -136,6 +136,16 @@ def test_an_agent_sees_masks_beside_the_frames_and_leaves_the_network_as_it_is(w
     older = frames.clone()
     older[:, :3] = 0
     torch.testing.assert_close(encoder.input_layer(older)[:, 4:], seen[:, 4:])  # masks are the newest frame's
+
+
+def test_weights_of_another_size_or_another_network_are_refused(weights: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"trained on screens of 84 pixels, not 48x48: --task\.size 48"):
+        UNetEncoderConfig(weights=weights).build(Box(0, 255, (4, 48, 48), np.uint8))
+    other = UNet(1, 3, (4, 8, 16), True)
+    write_module(tmp_path, other, "unet", {"widths": [4, 8], "skips": True, "size": 84})
+    with pytest.raises(ValueError, match="weights of another network than this one") as refusal:
+        UNetEncoderConfig(weights=str(tmp_path)).build(AGENT_SEES)
+    assert "\n" not in str(refusal.value)
 
 
 def test_what_is_no_trained_module_is_refused(weights: str, tmp_path: Path) -> None:

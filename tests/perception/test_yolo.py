@@ -81,7 +81,7 @@ def weights(tmp_path: Path) -> str:
     yolo = YOLO("resnet10t", 4)
     with torch.no_grad():
         yolo.head[3].bias[0] = 3.0  # sees objects everywhere
-    return write_module(tmp_path, yolo, "yolo", {"backbone": "resnet10t"})
+    return write_module(tmp_path, yolo, "yolo", {"backbone": "resnet10t", "size": 84})
 
 
 def test_an_agent_gets_a_list_of_objects_from_a_detector_that_stays_as_it_is(weights: str) -> None:
@@ -114,6 +114,13 @@ def test_cells_are_as_many_as_is_said(data: str) -> None:
 def test_settings_without_sense_are_refused(wrong: Any, weights: str) -> None:
     with pytest.raises(ValueError, match="frames must be 1 to 4"):
         YOLOEncoderConfig(weights=weights, **wrong).build(AGENT_SEES)
+
+
+def test_a_backbone_that_does_not_exist_or_a_size_below_nothing_is_refused(data: str) -> None:
+    with pytest.raises(ValueError, match="timm has no network 'resnet10'"):
+        YOLOTask(data=data, backbone="resnet10").lesson()
+    with pytest.raises(ValueError, match="size must not be negative"):
+        YOLOTask(data=data, size=-1).lesson()
 
 
 def test_a_class_that_the_detector_does_not_know_is_no_place_to_lie_relative_to(weights: str) -> None:

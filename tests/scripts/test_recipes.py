@@ -1,20 +1,35 @@
 """From the names that users type to experiments that can train, and to JSON and back."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment, InvalidExperiment
+from agents.rewards import EnvironmentReward
 from envs import atari
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
+from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
-from scripts.recipes import ENCODERS, PLUGS, RECIPES, encoder_named, environment_named, recipe_named
+from perception.objects import ListEncoderConfig
+from scripts.recipes import (
+    ENCODERS,
+    MEMORIES,
+    PLUGS,
+    RECIPES,
+    REWARDS,
+    encoder_named,
+    environment_named,
+    memory_named,
+    modules,
+    recipe_named,
+    reward_named,
+)
 
 KINDS = [
     "SpaceInvaders",
@@ -24,6 +39,8 @@ KINDS = [
     "probe-counting",
     "probe-target",
     "probe-choice",
+    "probe-recall",
+    "SpaceInvadersObjects",
     "HalfCheetah",
     "PandaReach",
     "Navigate",
@@ -127,6 +144,7 @@ def test_every_class_that_users_can_name_can_be_read_back() -> None:
     for algorithm in RECIPES:
         experiment = recipe_named(algorithm)(environment_named("probe-counting"))
         wanted |= {type(getattr(experiment, f.name)) for f in fields(experiment) if f.name in ("algo", "reward")}
+    wanted |= {type(memory_named(name)) for name in MEMORIES} | {type(reward_named(name)) for name in REWARDS}
     assert wanted <= set(PLUGS.values())
     assert all(PLUGS[cls.__name__] is cls for cls in PLUGS.values())
 
@@ -147,3 +165,23 @@ def test_continuous_control_is_normalised_and_keeps_true_rewards() -> None:
     assert experiment.algo.normalize_observations
     assert experiment.algo.normalize_rewards
     assert not experiment.reward.clip_to_sign  # type: ignore[attr-defined]
+
+
+def test_every_module_that_can_be_trained_can_be_read_back() -> None:
+    assert {type(make().task) for make in modules.MODULES.values()} <= set(modules.PLUGS.values())
+
+
+def test_a_memory_is_for_algorithms_that_learn_in_order_and_divides_what_they_learn_from() -> None:
+    ppo, dqn = (recipe_named(name)(environment_named("CartPole-v1")) for name in ("ppo", "dqn"))
+    replace(ppo, memory=memory_named("lstm")).validate()
+    with pytest.raises(InvalidExperiment, match="--memory is for ppo and appo"):
+        replace(dqn, memory=memory_named("gru")).validate()
+    with pytest.raises(InvalidExperiment, match=r"7 steps of memory do not divide .*; 64 do: --memory\.steps"):
+        replace(ppo, memory=RecurrentConfig(steps=7)).validate()
+
+
+def test_objects_get_what_reads_lists_of_them_and_the_settings_of_games() -> None:
+    for algorithm in ("ppo", "dqn", "rainbow"):
+        experiment = recipe_named(algorithm)(environment_named("SpaceInvadersObjects"))
+        assert isinstance(experiment.encoder, ListEncoderConfig)
+        assert experiment.reward == EnvironmentReward(clip_to_sign=True)

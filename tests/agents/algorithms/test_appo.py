@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from agents.algorithms import appo
 from agents.algorithms.appo import APPO, APPOLearner, v_trace
 from agents.algorithms.ppo import advantages_and_returns
 from agents.interfaces import Rollout
@@ -98,7 +99,10 @@ def test_the_learner_asks_its_own_policy_and_critic_but_for_what_it_cannot_see()
     assert learner.weights_mean == pytest.approx(0.5)
 
 
-def test_with_a_memory_it_judges_as_the_policy_that_acted_where_nothing_was_learnt_since() -> None:
+def test_with_a_memory_it_judges_as_the_policy_that_acted_where_nothing_was_learnt_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(appo, "ROWS_AT_A_TIME", 8)  # one environment at a time
     runner = runner_for(CountingConfig(length=5), 3, 8, memory=RecurrentConfig(units=4))
     learner = APPOLearner.__new__(APPOLearner)
     learner._device = torch.device("cpu")
