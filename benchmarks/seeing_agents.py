@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from agents.evaluate import chosen_checkpoint, evaluate, load_network
 from agents.experiment import Experiment
 from envs.atari import AtariConfig
-from perception.filters import FILTERS, Filtered
+from perception.filters import Filtered
 from scripts.cli import load_experiment
 
 NOISE = 25.0
@@ -33,6 +33,7 @@ def main(
     runs: Path = ROOT / "runs" / "compare",
     episodes: int = 60,
     noise_of: str = "pixels",
+    filters: tuple[str, ...] = ("gaussian", "median"),
     output: Path = ROOT / "benchmarks" / "results" / "seeing-agents.json",
 ) -> None:
     """Plays whole games with the last network of every run.
@@ -41,6 +42,7 @@ def main(
         runs: A folder of run folders, such as yolo-seed1.
         episodes: Whole games of each, with seeds that no training had.
         noise_of: Encoder of the run that also plays in noise, with and without filters.
+        filters: Which of perception/filters.py; all others take minutes more.
         output: The returns.
     """
     told: dict[str, Any] = {"command": " ".join(["python benchmarks/seeing_agents.py", *sys.argv[1:]])}
@@ -53,7 +55,7 @@ def main(
             told["runs"][folder.name]["shifted"] = played(shifted, folder, episodes)
         if folder.name.startswith(noise_of):
             told["noise"][folder.name] = {
-                name: played(experiment, folder, episodes, filter=name) for name in ("none", *FILTERS)
+                name: played(experiment, folder, episodes, filter=name) for name in ("none", *filters)
             }
         output.write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(told, indent=1))
