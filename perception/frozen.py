@@ -45,8 +45,8 @@ class Frozen(nn.Module):
             self.known.update(zip(part, told, strict=True))
         seen = torch.stack([self.known[name] for name in names])
         most = min(MOST_REMEMBERED, MOST_BYTES // (seen[0].numel() * seen.element_size()))
-        for name in list(self.known)[: max(0, len(self.known) - most)]:
-            del self.known[name]
+        while len(self.known) > most:
+            del self.known[next(iter(self.known))]
         return seen.unflatten(0, (len(images), -1))
 
 

@@ -28,7 +28,8 @@ from perception.detection import (
     screens_with_boxes,
 )
 from perception.frames import Frames, prepared
-from perception.unet import WithMasks, resized_classes
+from perception.masks import MasksEncoder
+from perception.unet import resized_classes
 from perception.weights import check_size, take_weights, trained
 
 ANCHOR_SIZES, ANCHOR_RATIOS = ((3,), (11,)), ((4.0, 8.0), (0.7, 1.3))
@@ -249,26 +250,15 @@ class MaskRCNNEncoderConfig:
     features: int = 512
     """Width of the dense layer after the convolutions."""
 
-    def build(self, observation_space: gymnasium.Space) -> "MaskRCNNEncoder":
+    def build(self, observation_space: gymnasium.Space) -> MasksEncoder:
         channels, height, width = image_shape(observation_space, smallest=36)
         settings, weights = trained(self.weights, "maskrcnn")
         check_size(settings, self.weights, height, width)
         classes = len(weights["detector.roi_heads.box_predictor.scores.bias"]) - 1
         detector = MaskRCNN(settings["backbone"], classes, height, width)
         take_weights(detector, weights, self.weights)
-        return MaskRCNNEncoder(detector, NatureCNN(NatureCNNConfig(self.features), channels + classes, height, width))
-
-
-class MaskRCNNEncoder(nn.Module):
-    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
-
-    def __init__(self, detector: MaskRCNN, reader: NatureCNN) -> None:
-        super().__init__()
-        self.input_layer = WithMasks(ClassMasks(detector))
-        self.torso, self.output_dim = reader.torso, reader.output_dim
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.torso(self.input_layer(images))
+        reader = NatureCNN(NatureCNNConfig(self.features), channels + classes, height, width)
+        return MasksEncoder(ClassMasks(detector), reader)
 
 
 class ClassMasks(nn.Module):

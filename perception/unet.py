@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perception.cnn import Bytes, NatureCNN, NatureCNNConfig, image_shape
+from perception.cnn import NatureCNN, NatureCNNConfig, image_shape
 from perception.frames import Frames, load_frames, prepared, resized
-from perception.frozen import Frozen
+from perception.masks import MasksEncoder
 from perception.palette import COLOURS
 from perception.weights import check_size, take_weights, trained
 
@@ -176,40 +176,16 @@ class UNetEncoderConfig:
     features: int = 512
     """Width of the dense layer after the convolutions."""
 
-    def build(self, observation_space: gymnasium.Space) -> "UNetEncoder":
+    def build(self, observation_space: gymnasium.Space) -> MasksEncoder:
         channels, height, width = image_shape(observation_space, smallest=36)
         settings, weights = trained(self.weights, "unet")
         check_size(settings, self.weights, height, width)
         classes = len(weights["last.bias"])
         unet = UNet(1, classes, tuple(settings["widths"]), settings["skips"])
         take_weights(unet, weights, self.weights)
-        return UNetEncoder(unet, NatureCNN(NatureCNNConfig(self.features), channels + classes - 1, height, width))
-
-
-class UNetEncoder(nn.Module):
-    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
-
-    def __init__(self, unet: UNet, reader: NatureCNN) -> None:
-        super().__init__()
-        self.input_layer = WithMasks(Masks(unet))
-        self.torso, self.output_dim = reader.torso, reader.output_dim
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.torso(self.input_layer(images))
-
-
-class WithMasks(nn.Module):
-    """Frames (B, C, H, W) uint8 -> the same with the newest one's masks, a channel for each class but the background,
-    0 to 255; `masks` makes uint8 (M, classes, H, W) of frames (M, 1, H, W)."""
-
-    def __init__(self, masks: nn.Module) -> None:
-        super().__init__()
-        self.masks, self.bytes = Frozen(masks, 1), Bytes()
-
-    def forward(self, images: Tensor) -> Tensor:
-        frames = self.bytes(images)
-        masks = self.masks(images)[:, 0].to(frames.dtype)
-        return torch.cat([frames, masks], 1).contiguous(memory_format=torch.channels_last)
+        return MasksEncoder(
+            Masks(unet), NatureCNN(NatureCNNConfig(self.features), channels + classes - 1, height, width)
+        )
 
 
 class Masks(nn.Module):

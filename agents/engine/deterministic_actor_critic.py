@@ -64,6 +64,7 @@ class DeterministicActorCritic(TorchRLModule):
             return self.critics[0](torch.cat([features, actions], 1)).squeeze(1)
 
     def no_memory(self, num_envs: int) -> Tensor:
+        """(B, 0), for it remembers nothing."""
         return torch.zeros(num_envs, 0)
 
     def act(

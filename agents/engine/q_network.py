@@ -59,6 +59,7 @@ class QNetwork(TorchRLModule):
         return self.values.mean(self(prepared))
 
     def no_memory(self, num_envs: int) -> Tensor:
+        """(B, 0), for it remembers nothing."""
         return torch.zeros(num_envs, 0)
 
     def act(
