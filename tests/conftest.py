@@ -10,11 +10,15 @@ settings.load_profile("praxis")
 
 @pytest.fixture(scope="session")
 def ray_here():
-    """Ray takes some seconds to start; a training that finds one running leaves it running."""
+    """Ray takes some seconds to start; a training that finds one running leaves it running. It has eight cores and no
+    GPU on every machine."""
     import ray  # here, because tests of environments do without it
 
     from agents.cluster import start
 
-    start(processes=7)
+    with pytest.MonkeyPatch.context() as machine:
+        machine.setattr("agents.cluster.os.cpu_count", lambda: 2)
+        machine.setattr("agents.cluster.torch.cuda.device_count", lambda: 0)
+        start(processes=7)
     yield
     ray.shutdown()

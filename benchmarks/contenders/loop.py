@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.distributions import Categorical
 
 EPOCHS = 4
-MINIBATCH_SIZE = 256
 LEARNING_RATE = 2.5e-4
 CLIP = 0.1
 ENTROPY_COEFFICIENT = 0.01
@@ -25,7 +24,13 @@ TOTAL_ENV_STEPS = 10_000_000
 torch.distributions.Distribution.set_default_validate_args(False)
 
 
-def main(seconds: float = 30.0, num_envs: int = 32, rollout_length: int = 32, bf16: bool = True) -> None:
+def main(
+    seconds: float = 30.0,
+    num_envs: int = 32,
+    rollout_length: int = 32,
+    minibatch_size: int = 256,
+    bf16: bool = True,
+) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(1)
     envs = ale_py.AtariVectorEnv(
@@ -82,7 +87,7 @@ def main(seconds: float = 30.0, num_envs: int = 32, rollout_length: int = 32, bf
 
         batch = [x.flatten(0, 1) for x in (observations, actions, log_probs, advantages, returns)]
         for _epoch in range(EPOCHS):
-            for rows in torch.randperm(batch_size, device=device).split(MINIBATCH_SIZE):
+            for rows in torch.randperm(batch_size, device=device).split(minibatch_size):
                 loss = ppo_loss(agent, *(x[rows] for x in batch))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()

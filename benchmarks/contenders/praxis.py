@@ -17,13 +17,20 @@ from agents.experiment import Experiment
 from scripts import recipes
 
 
-def main(seconds: float = 30.0, num_env_runners: int = 0, precision: Literal["auto", "bf16", "fp32"] = "auto") -> None:
-    recipe = recipes.recipe_named("ppo")
-    base = recipe(recipes.environment_named("SpaceInvaders"))
+def main(
+    seconds: float = 30.0,
+    algo: Literal["ppo", "appo"] = "ppo",
+    num_envs: int = 32,
+    minibatch_size: int = 256,
+    num_env_runners: int = 0,
+    precision: Literal["auto", "bf16", "fp32"] = "auto",
+) -> None:
+    base = recipes.recipe_named(algo)(recipes.environment_named("SpaceInvaders"))
     assert isinstance(base.algo, PPO)
     experiment = replace(
         base,
-        algo=replace(base.algo, minibatch_size=256),
+        algo=replace(base.algo, minibatch_size=minibatch_size),
+        num_envs=num_envs,
         num_env_runners=num_env_runners,
         precision=precision,
         total_env_steps=10_000_000,

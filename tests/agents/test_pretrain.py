@@ -40,7 +40,7 @@ class DoublingLesson:
     def evaluate(self):
         if self.scripted:
             return {"likeness": self.scripted.pop(0)}
-        numbers = torch.linspace(0, 1, 11)[:, None]
+        numbers = torch.linspace(0, 1, 11, device=self.module.weight.device)[:, None]
         return {"likeness": -(self.module(numbers) - 2 * numbers).abs().max().item()}
 
     def pictures(self):
