@@ -55,6 +55,8 @@ class Experiment:
     """What the agent keeps of earlier observations, between encoder and heads."""
     reward: RewardModel = EnvironmentReward()
     """What the agent is rewarded for."""
+    begin_from: str = ""
+    """A run, such as one of behaviour cloning, whose newest network this one begins with; empty draws a new one."""
     total_env_steps: int = 1_000_000
     """Env steps in all environments together (on Atari, one step is four frames)."""
     seed: int = 1

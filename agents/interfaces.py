@@ -214,6 +214,13 @@ class Rollout(Experience):
 
 
 @dataclass(frozen=True)
+class Demonstrated(Experience):
+    """What somebody else did, as windows of T steps side by side, to learn from as often as one likes."""
+
+    returns: NDArray[np.float32]  # (T, N), discounted, from each step to its episode's end
+
+
+@dataclass(frozen=True)
 class Steps:
     """B env steps on the learner's device, for a reward model."""
 

@@ -37,6 +37,8 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
     experiment.validate()
     path = Path(experiment.run_dir or default_run_dir(experiment))
     check_new_folder(path, experiment.checkpoint_bytes())
+    if experiment.begin_from:
+        load_network(experiment, chosen_checkpoint(Path(experiment.begin_from), "latest"))  # as in `resume`
     with ray_running(experiment):
         run(RunFolder(experiment, path, saved_at=-1, report=report), checkpoint=None)
     return path
@@ -125,6 +127,9 @@ def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
         algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
     except IndexError as nobody:  # RLlib takes the first runner's answer
         raise ConnectionError("No env runner could be started; the logs of Ray's workers say why.") from nobody
+    if checkpoint is None and experiment.begin_from:
+        network = load_network(experiment, chosen_checkpoint(Path(experiment.begin_from), "latest"))
+        algorithm.begin_with(network.get_state())
     if checkpoint is not None:
         try:
             algorithm.load_checkpoint(str(checkpoint))

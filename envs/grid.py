@@ -1,7 +1,7 @@
 """Rooms of coloured things on a grid, seen by an agent in them (Chevalier-Boisvert et al. 2019 and 2023, MiniGrid and
 BabyAI)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -66,8 +66,7 @@ class Symbols(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     def __init__(self, env: gymnasium.Env) -> None:
         gymnasium.utils.RecordConstructorArgs.__init__(self)
         gymnasium.Wrapper.__init__(self, env)
-        largest = np.broadcast_to(np.reshape(LARGEST, (3, 1, 1)), (3, VIEW, VIEW)).astype(np.uint8)
-        self.observation_space = Box(np.zeros_like(largest), largest, dtype=np.uint8)
+        self.observation_space = symbols()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         with redirect_stdout(StringIO()):  # it tells of every level that it draws and throws away
@@ -79,7 +78,13 @@ class Symbols(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         return view(observation), float(reward), terminated, truncated, {"is_success": float(reward) > 0}
 
 
-def view(observation: dict[str, Any]) -> NDArray[np.uint8]:
+def symbols() -> Box:
+    """What an agent may see: uint8 (3, 7, 7)."""
+    largest = np.broadcast_to(np.reshape(LARGEST, (3, 1, 1)), (3, VIEW, VIEW)).astype(np.uint8)
+    return Box(np.zeros_like(largest), largest, dtype=np.uint8)
+
+
+def view(observation: Mapping[str, Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(observation["image"].transpose(2, 0, 1))
 
 

@@ -38,7 +38,7 @@ class GridEncoder(nn.Module):
 
     def __init__(self, config: GridEncoderConfig, space: Box) -> None:
         super().__init__()
-        sizes = tuple(int(channel.max()) + 1 for channel in space.high)
+        sizes = sizes_of(space)
         height, width = space.shape[1:]
         self.input_layer = Planes(sizes)
         layers: list[nn.Module] = []
@@ -71,6 +71,11 @@ class Planes(nn.Module):
     def forward(self, symbols: Tensor) -> Tensor:
         planes = torch.eq(symbols.index_select(1, self.channels), self.symbols)
         return planes.float().contiguous(memory_format=torch.channels_last)
+
+
+def sizes_of(space: Box) -> tuple[int, ...]:
+    """How many symbols each channel has."""
+    return tuple(int(channel.max()) + 1 for channel in space.high)
 
 
 def shows_symbols(space: gymnasium.Space) -> bool:

@@ -11,11 +11,15 @@ import numpy as np
 from safetensors.numpy import save
 
 from agents.checkpoint import write_durably
+from agents.engine.packing import Packing
 from agents.experiment import InvalidExperiment, require
+from agents.interfaces import Environment
 from envs.grid import GridConfig, bot_of
+from envs.language_grid import LanguageGridConfig
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
+from scripts.recipes import environment_named
 
-USAGE = """Lets BabyAI's bot play whole episodes, and writes its observations and actions for --reward gail."""
+USAGE = """Lets BabyAI's bot play whole episodes, and writes what it saw and did for --algo bc and --reward gail."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ def main(arguments: list[str]) -> None:
     require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
     with mistakes_are_the_users():
-        config = GridConfig(settings.env)
+        config = environment_named(settings.env)
+        require(isinstance(config, GridConfig | LanguageGridConfig), f"BabyAI's bot does not play {config.name}.")
         path = Path(settings.output or f"runs/demonstrations/{config.name}.safetensors")
         require(not path.exists(), f"{path} exists already; choose another --output.")
         columns, told = played_by_bot(config, settings.episodes, settings.seed)
@@ -47,36 +52,40 @@ def main(arguments: list[str]) -> None:
     print(f"{path}: {told['episodes']} episodes, {told['steps']:,} steps, mean return {told['mean_return']:.3f}")
 
 
-def played_by_bot(config: GridConfig, episodes: int, seed: int) -> tuple[dict[str, np.ndarray], dict]:
+def played_by_bot(config: Environment, episodes: int, seed: int) -> tuple[dict[str, np.ndarray], dict]:
     """Columns of all steps of the episodes that succeeded, and what there is to say of them."""
     env = config.build()
-    observations, actions, first, returns = [], [], [], []
+    packing = Packing(env.observation_space)
+    seen, done, earned, lengths = [], [], [], []
     for episode in range(episodes):
         observation, _ = env.reset(seed=seed + episode)
-        bot, seen, taken, total, over, info = bot_of(env.unwrapped), [], [], 0.0, False, {}
+        bot, over, info, begun = bot_of(env.unwrapped), False, {}, len(done)
         while not over:
-            seen.append(observation)
-            taken.append(bot())
-            observation, reward, terminated, truncated, info = env.step(taken[-1])
-            total, over = total + float(reward), terminated or truncated
+            seen.append(packing.pack_one(observation))
+            done.append(bot())
+            observation, reward, terminated, truncated, info = env.step(done[-1])
+            earned.append(float(reward))
+            over = terminated or truncated
         if info["is_success"]:
-            observations, actions = observations + seen, actions + taken
-            first += [True] + [False] * (len(seen) - 1)
-            returns.append(total)
+            lengths.append(len(done) - begun)
+        else:
+            del seen[begun:], done[begun:], earned[begun:]
     env.close()
     columns = {
-        "observations": np.array(observations, np.uint8),
-        "actions": np.array(actions, np.int64),
-        "first": np.array(first, np.bool_),
+        "observations": np.array(seen, packing.dtype),
+        "actions": np.array(done, np.int64),
+        "rewards": np.array(earned, np.float32),
+        "first": np.zeros(len(done), np.bool_),
     }
+    columns["first"][np.cumsum([0, *lengths])[:-1]] = True
     told = {
         "env": config.name,
         "by": "BabyAI's bot",
         "seeds": [seed, seed + episodes - 1],
         "played": episodes,
-        "episodes": len(returns),
-        "steps": len(actions),
-        "mean_return": float(np.mean(returns)) if returns else 0.0,
+        "episodes": len(lengths),
+        "steps": len(done),
+        "mean_return": float(sum(earned) / len(lengths)) if lengths else 0.0,
     }
     return columns, told
 

@@ -146,6 +146,11 @@ class ColumnarAlgorithm(Algorithm):
         self.recent_lengths.extend(state["recent_lengths"])
         self.synchronise()
 
+    def begin_with(self, network: dict[str, np.ndarray]) -> None:
+        """Weights by parameter name, in place of those that were drawn."""
+        self.each_learner(lambda learner: learner.bare_network.set_state(network))
+        self.synchronise()
+
     def _act_with(self, learner: Any) -> None:
         self.env_runner_group.local_env_runner.module = learner.bare_network
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TypeVar
 
 from agents.algorithms.appo import APPO
+from agents.algorithms.bc import BC
 from agents.algorithms.ddpg import DDPG
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
@@ -12,10 +13,11 @@ from agents.experiment import Experiment, Resources
 from agents.interfaces import Encoder, Environment, Memory, RewardModel
 from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
-from envs import atari, classic, grid
+from envs import atari, classic, grid, language_grid
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.grid import GridConfig
+from envs.language_grid import LanguageGridConfig
 from envs.names import near_matches, plain
 from envs.probe import ChoiceConfig, CountingConfig, RecallConfig, TargetConfig
 from envs.robots import locomotion, panda
@@ -24,12 +26,14 @@ from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
+from language.encoders import ReaderConfig
 from perception.classifier import ClassifierEncoderConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.components import ComponentsEncoderConfig
 from perception.filters import FilteredEncoderConfig
 from perception.gan_reward import DiscriminatorRewardConfig
 from perception.grid import GridEncoderConfig
+from perception.instructed import InstructedEncoderConfig
 from perception.maskrcnn import MaskRCNNEncoderConfig
 from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
@@ -40,7 +44,7 @@ from perception.ssd import SSDEncoderConfig
 from perception.transfer import VGG16EncoderConfig
 from perception.unet import UNetEncoderConfig
 from perception.yolo import YOLOEncoderConfig
-from scripts.recipes import ddpg, dqn, ppo
+from scripts.recipes import bc, ddpg, dqn, ppo
 
 Entry = TypeVar("Entry")
 
@@ -54,12 +58,13 @@ ROBOTS: dict[str, Environment] = {
         NavigateConfig(),
     )
 }
-ENCODERS: dict[str, type[Encoder]] = {
+ENCODERS: dict[str, Callable[[], Encoder]] = {
     "mlp": MLPConfig,
     "nature": NatureCNNConfig,
     "impala": ImpalaResNetConfig,
     "parts": PartsConfig,
     "grid": GridEncoderConfig,
+    "instructed": partial(InstructedEncoderConfig, reader=ReaderConfig()),
     "filtered": FilteredEncoderConfig,
     "components": ComponentsEncoderConfig,
     "classifier": ClassifierEncoderConfig,
@@ -90,6 +95,7 @@ RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "qr-dqn": dqn.quantile,
     "ddpg": ddpg.recipe,
     "td3": ddpg.twin_delayed,
+    "bc": bc.recipe,
 }
 PLUGS: dict[str, type] = {
     cls.__name__: cls
@@ -98,6 +104,7 @@ PLUGS: dict[str, type] = {
         SpaceInvadersObjectsConfig,
         ClassicConfig,
         GridConfig,
+        LanguageGridConfig,
         LocomotionConfig,
         PandaConfig,
         KukaGraspConfig,
@@ -110,8 +117,10 @@ PLUGS: dict[str, type] = {
         APPO,
         DQN,
         DDPG,
+        BC,
         Resources,
-        *ENCODERS.values(),
+        *(type(encoder()) for encoder in ENCODERS.values()),
+        ReaderConfig,
         *REWARDS.values(),
         NoMemory,
         RecurrentConfig,
@@ -134,12 +143,15 @@ def environment_named(name: str) -> Environment:
         return ClassicConfig(id=name)
     if plain(name) in grid.tasks():
         return GridConfig(task=name)
+    if level := language_grid.task_of(name):
+        return LanguageGridConfig(task=level)
     robots = (robot.name for robot in ROBOTS.values())
     known = [
         *atari.display_names().values(),
         SpaceInvadersObjectsConfig().name,
         *robots,
         *grid.names(),
+        *language_grid.names(),
         *classic.ids(),
         *PROBES,
     ]

@@ -10,10 +10,13 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
 from envs.grid import GridConfig
+from envs.language_grid import LanguageGridConfig
 from envs.robots.grasp import KukaGraspConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
+from language.encoders import ReaderConfig
 from perception.cnn import NatureCNNConfig
 from perception.grid import GridEncoderConfig
+from perception.instructed import InstructedEncoderConfig
 from perception.mlp import MLPConfig
 from perception.objects import ListEncoderConfig
 
@@ -22,6 +25,8 @@ def recipe(environment: Environment) -> Experiment:
     """The recipe for an environment: by its observations, then by its actions."""
     if isinstance(environment, GridConfig):
         return grids(environment)
+    if isinstance(environment, LanguageGridConfig):
+        return replace(grids(environment), encoder=InstructedEncoderConfig(ReaderConfig()), num_envs=64)
     if isinstance(environment, SpaceInvadersObjectsConfig):
         return replace(atari(environment), encoder=ListEncoderConfig())
     env = environment.build()

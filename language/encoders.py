@@ -1,0 +1,170 @@
+"""Instruction encoders: a sentence as word vectors and as one vector, by networks that learn with the agent."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+from language.text import different, from_bytes
+
+WORD = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+")
+MOST_REMEMBERED = 4_096  # sentences
+NO_WORD = 0
+HEADS = 4
+
+
+@dataclass(frozen=True)
+class ReaderConfig:
+    """Reads an instruction word by word; Chinese, character by character."""
+
+    kind: Literal["mean", "rnn", "lstm", "attention", "transformer"] = "lstm"
+    """How words become a sentence: by their mean; by an RNN (Elman 1990) or LSTM (Hochreiter and Schmidhuber 1997) from
+    both sides; by an LSTM's states, weighed by attention (Yang et al. 2016); by a Transformer (Vaswani et al. 2017)."""
+    width: int = 64
+    """How many numbers a word and a sentence become."""
+    buckets: int = 1_024
+    """Word vectors. Words share them by their hash (Weinberger et al. 2009), so that no list of words is needed."""
+
+    def __post_init__(self) -> None:
+        if self.buckets < 2 or self.width < HEADS or self.width % HEADS:
+            raise ValueError(
+                f"A reader needs 2 buckets and a width that {HEADS} divides, not {self.buckets} and {self.width}."
+            )
+
+    def build(self) -> "Reader":
+        return Reader(self)
+
+
+class Reader(nn.Module):
+    """Sentences in UTF-8 (B, L) uint8 -> word vectors (B, W, D), which of them are words (B, W) bool, and sentence
+    vectors (B, D), all float32.
+
+    Each different sentence of a batch is read once; without gradients, once until there are other weights, so that an
+    agent reads its instruction once an episode and not at every step."""
+
+    def __init__(self, config: ReaderConfig) -> None:
+        super().__init__()
+        self.buckets, self.output_dim = config.buckets, config.width
+        self.vectors = nn.Embedding(config.buckets, config.width, padding_idx=NO_WORD)
+        self.network = KINDS[config.kind](config.width)
+        self.known: dict[bytes, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self.known.clear()  # what was read lies where the weights were
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self.known.clear()
+        super()._load_from_state_dict(*arguments)
+
+    def forward(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        unique, index = different(sentences)
+        with torch.autocast(sentences.device.type, enabled=False):
+            if torch.is_grad_enabled():
+                self.known.clear()  # the weights are about to change
+                words, is_word, whole = self.read(unique)
+            else:
+                words, is_word, whole = self.remembered(unique)
+        return words[index], is_word[index], whole[index]
+
+    def remembered(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if len(self.known) > MOST_REMEMBERED:
+            self.known.clear()
+        names = [bytes(row) for row in sentences.tolist()]
+        new = [row for row, name in enumerate(names) if name not in self.known]
+        if new:
+            read = self.read(sentences[new])
+            self.known |= {names[row]: one for row, one in zip(new, zip(*read, strict=True), strict=True)}
+        words, is_word, whole = (list(part) for part in zip(*(self.known[name] for name in names), strict=True))
+        return pad_sequence(words, True), pad_sequence(is_word, True), torch.stack(whole)
+
+    def read(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        numbers = [torch.tensor(numbered(from_bytes(row), self.buckets)) for row in sentences.cpu()]
+        padded = pad_sequence(numbers, True, NO_WORD).to(sentences.device)
+        is_word = padded != NO_WORD
+        words, whole = self.network(self.vectors(padded), is_word)
+        return words, is_word, whole
+
+
+def numbered(sentence: str, buckets: int) -> list[int]:
+    """The bucket of each word, from 1; a sentence without words has the empty one's."""
+    words = WORD.findall(sentence.lower()) or [""]
+    return [1 + crc32(word.encode()) % (buckets - 1) for word in words]
+
+
+class Mean(nn.Module):
+    """Word vectors (U, W, D) and which are words (U, W) -> the same vectors, and their mean (U, D)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+    def forward(self, vectors: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
+        return vectors, mean_of(vectors, is_word)
+
+
+class Recurrent(nn.Module):
+    """As `Mean`, by a recurrent layer from both sides; the sentence is where each side ends."""
+
+    def __init__(self, width: int, layer: Callable[..., nn.RNNBase]) -> None:
+        super().__init__()
+        self.layer = layer(width, width // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, vectors: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
+        lengths = is_word.sum(1).cpu()
+        packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
+        told, last = self.layer(packed)
+        ends = last[0] if isinstance(last, tuple) else last
+        return pad_packed_sequence(told, batch_first=True)[0], torch.cat(list(ends), 1)
+
+
+class Attention(nn.Module):
+    """As `Mean`, by an LSTM whose states are weighed by how much they are like what the network looks for."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.recurrent = Recurrent(width, nn.LSTM)
+        self.key = nn.Linear(width, width)
+        self.query = nn.Linear(width, 1, bias=False)
+
+    def forward(self, vectors: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
+        states, _ = self.recurrent(vectors, is_word)
+        scores = self.query(torch.tanh(self.key(states))).masked_fill(~is_word[..., None], -torch.inf)
+        return states, (states * scores.softmax(1)).sum(1)
+
+
+class Transformer(nn.Module):
+    """As `Mean`, by two layers of self-attention; the sentence is the mean of its words."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(width, HEADS, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+    def forward(self, vectors: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
+        told = self.layers(vectors + places(*vectors.shape[1:]).to(vectors), src_key_padding_mask=~is_word)
+        return told, mean_of(told, is_word)
+
+
+def mean_of(vectors: Tensor, is_word: Tensor) -> Tensor:
+    there = is_word[..., None].to(vectors)
+    return (vectors * there).sum(1) / there.sum(1)
+
+
+def places(length: int, width: int) -> Tensor:
+    """Sines and cosines that tell a word's place (W, D) (Vaswani et al. 2017, section 3.5)."""
+    angles = torch.arange(length)[:, None] / 10_000 ** (torch.arange(0, width, 2) / width)
+    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)
+
+
+KINDS: dict[str, Callable[[int], nn.Module]] = {
+    "mean": Mean,
+    "rnn": lambda width: Recurrent(width, nn.RNN),
+    "lstm": lambda width: Recurrent(width, nn.LSTM),
+    "attention": Attention,
+    "transformer": Transformer,
+}

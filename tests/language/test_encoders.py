@@ -1,0 +1,98 @@
+"""Instruction encoders: what they are given, that order counts where it should, and that nothing is read twice."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from language.encoders import KINDS, Reader, ReaderConfig, numbered, places
+from language.text import to_bytes
+
+ALL = pytest.mark.parametrize("kind", KINDS)
+
+
+def column(*sentences: str) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(to_bytes(sentence, 64)) for sentence in sentences])
+
+
+def reader(kind: Any) -> Reader:
+    torch.manual_seed(0)
+    return ReaderConfig(kind, width=16).build()
+
+
+@ALL
+def test_a_sentence_is_read_alike_in_every_batch(kind: str) -> None:
+    read = reader(kind)
+    alone = read(column("go to the red ball"))
+    words, is_word, whole = read(column("open the door", "go to the red ball", "把那个红色的球放到那个绿色的箱子旁边"))
+    torch.testing.assert_close(words[1, :5], alone[0][0])
+    torch.testing.assert_close(whole[1], alone[2][0])
+    assert is_word.sum(1).tolist() == [3, 5, 18]
+
+
+@ALL
+def test_remembered_sentences_are_those_that_would_be_read(kind: str) -> None:
+    read, sentences = reader(kind), column("go to the red ball", "pick up a key", "go to the red ball")
+    learning = read(sentences)
+    with torch.no_grad():
+        for _ in range(2):
+            for first, second in zip(learning, read(sentences), strict=True):
+                torch.testing.assert_close(first, second)
+    assert len(read.known) == 2
+
+
+def test_nothing_is_read_twice_until_the_weights_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, looks = reader("lstm"), []
+    whole = read.read
+    monkeypatch.setattr(read, "read", lambda sentences: looks.append(len(sentences)) or whole(sentences))
+    with torch.no_grad():
+        read(column("go", "stop", "go"))
+        read(column("stop"))
+        read(column("wait", "go"))
+        assert looks == [2, 1]
+    read(column("go"))
+    with torch.no_grad():
+        read(column("go"))
+    assert looks == [2, 1, 1, 1], "learning forgets what was read"
+
+
+def test_other_weights_read_anew() -> None:
+    read = reader("mean")
+    with torch.no_grad():
+        before = read(column("go"))[2]
+        read.load_state_dict({name: weights + 1.0 for name, weights in read.state_dict().items()})
+        torch.testing.assert_close(read(column("go"))[2], before + 1.0)
+
+
+@ALL
+def test_order_counts_but_for_the_mean(kind: str) -> None:
+    one, other = reader(kind)(column("put the ball next to the box", "put the box next to the ball"))[2]
+    assert torch.allclose(one, other, atol=1e-6) == (kind == "mean")
+
+
+@ALL
+def test_every_weight_learns(kind: str) -> None:
+    read = reader(kind)
+    words, _, whole = read(column("go to the red ball", "pick up"))
+    (whole.square().sum() + words.square().sum()).backward()
+    assert all(weights.grad is not None and weights.grad.abs().sum() > 0 for weights in read.parameters())
+
+
+def test_words_and_characters() -> None:
+    assert numbered("Go to, go", 1_024)[0] == numbered("go", 1_024)[0] == numbered("Go to, go", 1_024)[2]
+    assert len(numbered("走到那个球那里", 1_024)) == 7
+    assert len(numbered("", 1_024)) == 1
+    assert all(1 <= number < 4 for number in numbered("a b c d e f g h", 4))
+
+
+def test_places_are_sines_and_cosines() -> None:
+    told = places(2, 4)
+    torch.testing.assert_close(told[0], torch.tensor([0.0, 1.0, 0.0, 1.0]))
+    angles = torch.tensor([1.0, 0.01])
+    torch.testing.assert_close(told[1], torch.stack([angles.sin(), angles.cos()], 1).flatten())
+
+
+@pytest.mark.parametrize("wrong", [{"width": 6}, {"buckets": 1}])
+def test_settings_without_sense_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="a width that 4 divides"):
+        ReaderConfig(**wrong)  # pyright: ignore[reportArgumentType]
