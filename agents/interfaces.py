@@ -239,7 +239,7 @@ class RewardModule(Protocol):
 
     @property
     def learning_rate(self) -> float:
-        """Adam's step size for its parameters."""
+        """Adam's step size for its parameters that learn; without any, `loss` is never asked for."""
         ...
 
     def reward(self, steps: Steps) -> torch.Tensor:

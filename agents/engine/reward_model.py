@@ -28,7 +28,8 @@ class LearntReward:
             for value in self.module.state_dict().values():
                 dist.broadcast(value, 0)
         self.parameters: list[nn.Parameter] = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = Adam(self.parameters, self.module.learning_rate, ADAM_EPSILON)
+        learns = bool(self.parameters)
+        self.optimizer = Adam(self.parameters, self.module.learning_rate, ADAM_EPSILON) if learns else None
         self.terms: list[dict[str, Tensor]] = []
 
     def steps(self, observations: Tensor, actions: Tensor, repeated: Tensor) -> Steps:
@@ -45,8 +46,10 @@ class LearntReward:
         return rewards
 
     def learn(self, steps: Steps) -> None:
-        """Once from every step, in minibatches in an order of chance."""
+        """Once from every step, in minibatches in an order of chance; a module that learnt before does not."""
         self.terms.clear()
+        if self.optimizer is None:
+            return
         order = torch.randperm(len(steps.actions), generator=self.generator).to(self.device)
         for rows in order.split(MINIBATCH_SIZE):
             loss, terms = self.module.loss(steps.rows(rows))
@@ -60,16 +63,22 @@ class LearntReward:
 
     def metrics(self) -> dict[str, float]:
         """Of the latest update."""
-        table = torch.stack([torch.stack(list(row.values())) for row in self.terms]).float().mean(0)
-        told = dict(zip(self.terms[0], table.tolist(), strict=True)) | {"mean": self.rewards_mean}
+        told = {"mean": self.rewards_mean}
+        if self.terms:
+            table = torch.stack([torch.stack(list(row.values())) for row in self.terms]).float().mean(0)
+            told |= dict(zip(self.terms[0], table.tolist(), strict=True))
         return {f"reward_model_{name}": value for name, value in told.items()}
 
     def get_state(self) -> dict[str, Any]:
-        state: Any = convert_to_numpy({"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()})
+        parts = {"module": self.module.state_dict()}
+        if self.optimizer is not None:
+            parts["optimizer"] = self.optimizer.state_dict()
+        state: Any = convert_to_numpy(parts)
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
         device = str(self.device)
         self.module.load_state_dict(convert_to_torch_tensor(state["module"], device))
-        moments = convert_to_torch_tensor(state["optimizer"]["state"], device)
-        self.optimizer.load_state_dict(state["optimizer"] | {"state": moments})
+        if self.optimizer is not None:
+            moments = convert_to_torch_tensor(state["optimizer"]["state"], device)
+            self.optimizer.load_state_dict(state["optimizer"] | {"state": moments})

@@ -27,6 +27,7 @@ from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from language.encoders import ReaderConfig
+from language.sentence_reader import SentenceReaderConfig
 from perception.classifier import ClassifierEncoderConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.components import ComponentsEncoderConfig
@@ -65,6 +66,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "parts": PartsConfig,
     "grid": GridEncoderConfig,
     "instructed": partial(InstructedEncoderConfig, reader=ReaderConfig()),
+    "instructed-sentences": partial(InstructedEncoderConfig, reader=SentenceReaderConfig()),
     "filtered": FilteredEncoderConfig,
     "components": ComponentsEncoderConfig,
     "classifier": ClassifierEncoderConfig,
@@ -121,6 +123,7 @@ PLUGS: dict[str, type] = {
         Resources,
         *(type(encoder()) for encoder in ENCODERS.values()),
         ReaderConfig,
+        SentenceReaderConfig,
         *REWARDS.values(),
         NoMemory,
         RecurrentConfig,

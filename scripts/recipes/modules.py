@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from agents.pretrain import Pretraining
+from language.translate import TranslationTask
 from perception.classifier import ClassifierTask
 from perception.digits import DigitsTask
 from perception.maskrcnn import MaskRCNNTask
@@ -48,6 +49,19 @@ def transfer() -> Pretraining:
     return Pretraining(TransferTask(), total_steps=1_000, batch_size=128, learning_rate=3e-3, evaluate_every_steps=100)
 
 
+def translation() -> Pretraining:
+    """Ours; about twelve times through the pairs."""
+    return Pretraining(
+        TranslationTask(), total_steps=3_600, batch_size=64, learning_rate=2e-3, evaluate_every_steps=900
+    )
+
+
+def mission_translation() -> Pretraining:
+    """Ours."""
+    task = TranslationTask(texts="missions", width=128, vocabulary=250, beam=1)
+    return Pretraining(task, total_steps=1_200, batch_size=64, learning_rate=3e-3, evaluate_every_steps=200)
+
+
 PLUGS: dict[str, type] = {
     cls.__name__: cls
     for cls in (
@@ -60,6 +74,7 @@ PLUGS: dict[str, type] = {
         YOLOTask,
         SSDTask,
         MaskRCNNTask,
+        TranslationTask,
     )
 }
 """Every class that a module.json may name."""
@@ -71,4 +86,6 @@ MODULES: dict[str, Callable[[], Pretraining]] = {
     "ssd": ssd,
     "maskrcnn": maskrcnn,
     "transfer": transfer,
+    "translation": translation,
+    "mission-translation": mission_translation,
 }

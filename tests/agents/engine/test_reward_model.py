@@ -67,6 +67,20 @@ def test_it_learns_once_from_every_step() -> None:
     assert model.metrics()["reward_model_error"] == pytest.approx((1 + 0.8 + 0.6) / 3, abs=0.01)
 
 
+def test_one_that_learns_nothing_is_never_asked_for_its_loss() -> None:
+    frozen = Slope().requires_grad_(False)
+    frozen.loss = None  # type: ignore[assignment]
+    model = learnt_reward(frozen)
+    steps = some_steps(model, 8)
+    np.testing.assert_array_equal(model.reward(steps), np.full(8, 2.0, np.float32))
+    model.learn(steps)
+    assert model.metrics() == {"reward_model_mean": 2.0}
+    other = learnt_reward(Slope().requires_grad_(False))
+    other.module.slope += 1.0
+    other.set_state(model.get_state())
+    assert other.module.slope == 1.0
+
+
 def test_a_saved_one_goes_on_as_if_it_had_not_stopped() -> None:
     model, other = learnt_reward(Slope()), learnt_reward(Slope())
     steps = some_steps(model, 300)

@@ -1,0 +1,51 @@
+"""Reads instructions by a sentence encoder that was trained elsewhere, on many languages or on English alone."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from language.sentences import MINILM_WIDTH, MULTILINGUAL_WIDTH, SentenceEncoder, minilm, multilingual
+from language.text import different, from_bytes
+
+ENCODERS: dict[str, tuple[SentenceEncoder, int]] = {
+    "minilm": (minilm, MINILM_WIDTH),
+    "multilingual": (multilingual, MULTILINGUAL_WIDTH),
+}
+
+
+@dataclass(frozen=True)
+class SentenceReaderConfig:
+    """A frozen sentence encoder and a linear layer that learns with the agent."""
+
+    encoder: Literal["minilm", "multilingual"] = "multilingual"
+    """minilm knows English; multilingual gives a sentence much the same vector in sixteen languages."""
+    width: int = 64
+    """How many numbers the layer makes of a sentence."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"A reader needs a width of at least 1, not {self.width}.")
+
+    def build(self) -> "SentenceReader":
+        return SentenceReader(self)
+
+
+class SentenceReader(nn.Module):
+    """Sentences in UTF-8 (B, L) uint8 -> the sentence vector as the only word (B, 1, D), that it is one (B, 1) bool,
+    and the sentence vector (B, D), float32."""
+
+    def __init__(self, config: SentenceReaderConfig) -> None:
+        super().__init__()
+        self.encode, width = ENCODERS[config.encoder]
+        self.encode([""])  # a package that is missing is told of now
+        self.layer = nn.Linear(width, config.width)
+        self.output_dim = config.width
+
+    def forward(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        unique, index = different(sentences)
+        vectors = torch.from_numpy(self.encode([from_bytes(row) for row in unique.cpu()])).to(sentences.device)
+        with torch.autocast(sentences.device.type, enabled=False):
+            whole = torch.tanh(self.layer(vectors))[index]
+        return whole[:, None], torch.ones(len(whole), 1, dtype=torch.bool, device=whole.device), whole
