@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from perception.frames import Frames, load_frames, resized
 from perception.palette import COLOURS
@@ -57,6 +56,8 @@ def matched(
     found: list[Found], true: list[tuple[Tensor, Tensor]], number: int, overlap: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
     """Of all found objects of a class the scores and whether they are right; and how many true ones there are."""
+    from torchvision.ops import box_iou  # here, because it takes seconds and few commands need it
+
     scores, right, count = [], [], 0
     for own, (boxes, classes) in zip(found, true, strict=True):
         wanted = boxes[classes == number]

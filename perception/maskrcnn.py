@@ -11,11 +11,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.models.detection import MaskRCNN as TorchvisionMaskRCNN
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.faster_rcnn import TwoMLPHead
-from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.ops import MultiScaleRoIAlign, box_iou
 
 from perception.backbones import first_maps
 from perception.cnn import NatureCNN, NatureCNNConfig, image_shape
@@ -46,6 +41,14 @@ class MaskRCNN(nn.Module):
     """Images (B, 1, H, W) uint8 -> objects with masks, on maps as fine as the image."""
 
     def __init__(self, backbone: str, classes: int, height: int, width: int) -> None:
+        from torchvision.models.detection import (
+            MaskRCNN as TorchvisionMaskRCNN,  # here, because it takes seconds and few commands need it
+        )
+        from torchvision.models.detection.anchor_utils import AnchorGenerator
+        from torchvision.models.detection.faster_rcnn import TwoMLPHead
+        from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+        from torchvision.ops import MultiScaleRoIAlign
+
         super().__init__()
         self.classes = classes
         maps: Any = Maps(backbone)
@@ -229,6 +232,8 @@ def mask_overlaps(
     found: Found, masks: Tensor, true_boxes: Tensor, classes: Tensor, true_masks: Tensor
 ) -> list[tuple[int, float]]:
     """Of each true object that was found, its class and its mask's intersection over union with the best one's."""
+    from torchvision.ops import box_iou
+
     sure = found.scores > SURE
     overlaps = box_iou(true_boxes, found.boxes[sure]) * (classes[:, None] == found.classes[sure])
     told = []

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
-from torchvision.models.detection.ssd import SSD as TorchvisionSSD
 
 from perception.backbones import first_maps
 from perception.detection import Found, HeldOut, drawn_screens, screens_with_boxes
@@ -29,6 +27,11 @@ class SSD(nn.Module):
     """Images (B, 1, H, W) uint8 -> objects, by the first so many maps of a network of timm, each half as fine."""
 
     def __init__(self, backbone: str, maps: int, classes: int, height: int, width: int) -> None:
+        from torchvision.models.detection.anchor_utils import (
+            DefaultBoxGenerator,  # here, because it takes seconds and few commands need it
+        )
+        from torchvision.models.detection.ssd import SSD as TorchvisionSSD
+
         super().__init__()
         self.classes = classes
         boxes: Any = DefaultBoxGenerator([list(ratios) for ratios in RATIOS[maps]], scales=list(SCALES[maps]))

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.models import vgg16
 
 from perception.cnn import image_shape
 from perception.frames import Frames, screens_of_games
@@ -35,6 +34,8 @@ def trunk(blocks: int, pretrained: bool) -> nn.Sequential:
     Raises ValueError where the package that brings the weights is not installed."""
     if not 1 <= blocks <= len(BLOCK_ENDS):
         raise ValueError(f"VGG16 has blocks 1 to {len(BLOCK_ENDS)}, not {blocks}.")
+    from torchvision.models import vgg16  # here, because it takes seconds and few commands need it
+
     features: Any = vgg16(weights=None).features
     layers = features[: BLOCK_ENDS[blocks - 1]]
     if pretrained:

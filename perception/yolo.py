@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, generalized_box_iou_loss
 
 from perception.backbones import first_maps
 from perception.detection import Found, HeldOut, boxes_by_image, screens_with_boxes
@@ -65,6 +64,8 @@ def boxes_of(cells: Tensor) -> Tensor:
 @torch.no_grad()
 def objects_of(cells: Tensor) -> list[Found]:
     """Of each image the objects that the cells tell of, each of them once; the classes' first number is 1."""
+    from torchvision.ops import batched_nms  # here, because it takes seconds and few commands need it
+
     boxes, sure = boxes_of(cells).flatten(1, 2), cells[:, 0].sigmoid().flatten(1)
     likeliest = cells[:, 5:].softmax(1).max(1)
     scores, classes = sure * likeliest.values.flatten(1), likeliest.indices.flatten(1) + 1
@@ -126,6 +127,8 @@ class YOLOLesson:
         return {"images": images} | wanted_cells(boxes_by_image(rows, self.size), height, width)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        from torchvision.ops import generalized_box_iou_loss
+
         cells = self.module(prepared(batch["images"]))
         image, row, column = batch["places"].T
         wanted = torch.zeros_like(cells[:, 0])

@@ -22,6 +22,7 @@ from agents.engine.adam import Adam, averaged
 from agents.engine.deterministic_actor_critic import DeterministicActorCritic
 from agents.engine.env_runner import ActionNoiseEnvRunner
 from agents.engine.learner import Columns
+from agents.engine.module import use_bf16
 from agents.engine.off_policy import OffPolicy, OffPolicyAlgorithm, OffPolicyLearner
 from agents.engine.replay import Frames, Transitions
 
@@ -135,6 +136,7 @@ def compiled(function: Callable) -> Callable:
 
     Whether it still fits its module would be asked at each call and take a quarter of a millisecond; shapes, precision
     and module are a learner's for good, and another learner's code is kept apart."""
+    torch.compiler.assume_constant_result(use_bf16)  # not where it is defined: it takes seconds that few need
     return torch.compile(  # pyright: ignore[reportCallIssue]
         function,
         fullgraph=True,

@@ -97,7 +97,6 @@ def head(features: int, outputs: int, gain: float) -> nn.Linear:
     return layer
 
 
-@torch.compiler.assume_constant_result
 def use_bf16(precision: Precision, pays: bool, device_type: str) -> bool:
     """Whether a network's large layers run in bfloat16: on request, or where it pays on a device made for it."""
     return precision == "bf16" or (precision == "auto" and pays and has_fast_bf16(device_type))

@@ -66,9 +66,9 @@ def test_it_learns_what_neither_tells_alone(fusion: Any) -> None:
     torch.manual_seed(0)
     encoder = InstructedEncoderConfig(LettersConfig(), fusion, channels=16, features=32).build(SPACE)
     head = nn.Linear(32, 1)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-2)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 3e-3)
     right = torch.tensor(0.0)
-    for _ in range(250):
+    for _ in range(160):
         seen = observations(128)
         seen["image"][:, 0, 3, 3] = torch.randint(1, 4, (128,), dtype=torch.uint8)
         seen["mission"][:] = torch.randint(1, 4, (128, 1), dtype=torch.uint8)
