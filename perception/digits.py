@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from perception.mlp import MLPConfig
@@ -36,6 +35,8 @@ class DigitsLesson:
     score = "accuracy"
 
     def __init__(self, layers: MLPConfig) -> None:
+        from sklearn.datasets import load_digits  # may not be installed
+
         images, digits = load_digits(return_X_y=True)
         order = np.random.default_rng(0).permutation(len(digits))  # the same ones are held out each time
         self.images = torch.from_numpy(images[order].astype(np.float32) / BRIGHTEST)

@@ -10,7 +10,6 @@ from typing import Literal
 import cv2
 import gymnasium
 import numpy as np
-import pywt
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -49,6 +48,8 @@ def fourier(image: Grey, noise: float) -> Grey:
 
 def wavelet(image: Grey, noise: float) -> Grey:
     """Shrinks details by as much as noise would bring, at each place and scale, over all shifts by one pixel."""
+    import pywt  # may not be installed, here and below
+
     shifts = [(0, 0), (0, 1), (1, 0), (1, 1)]
     cleaned = np.zeros(image.shape)
     for shift in shifts:
@@ -79,11 +80,15 @@ def from_waves(waves: NDArray[np.complex128], shape: tuple[int, ...]) -> NDArray
 
 def to_wavelets(image: NDArray) -> list:
     """The image, coarse, and details by scale, the coarsest first."""
+    import pywt
+
     return pywt.wavedec2(image.astype(np.float64), WAVELET, mode="periodization", level=LEVELS)
 
 
 def from_wavelets(coefficients: list, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """The image whose wavelets these are; a row or column that was added to halve it is cut off."""
+    import pywt
+
     return pywt.waverec2(coefficients, WAVELET, mode="periodization")[: shape[0], : shape[1]]
 
 

@@ -180,6 +180,13 @@ def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
     except InvalidExperiment as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         raise SystemExit(2) from None
+    except ModuleNotFoundError as missing:
+        print(
+            f"error: This needs the package {missing.name}, which is not installed; one of these extras brings it: "
+            "pip install 'praxis-rl[robots,grids,vision,language,health]'.",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
     except BrokenPipeError:
         # Who read along, such as `head`, has seen enough; Python would complain once more on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -28,6 +28,7 @@ from envs.robots.panda import PandaConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from language.encoders import ReaderConfig
 from language.sentence_reader import SentenceReaderConfig
+from language.similarity_reward import SimilarityRewardConfig
 from perception.classifier import ClassifierEncoderConfig
 from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
 from perception.components import ComponentsEncoderConfig
@@ -87,6 +88,7 @@ REWARDS: dict[str, type[RewardModel]] = {
     "environment": EnvironmentReward,
     "rnd": NoveltyRewardConfig,
     "gail": DiscriminatorRewardConfig,
+    "similarity": SimilarityRewardConfig,
 }
 RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "ppo": ppo.recipe,

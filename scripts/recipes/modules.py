@@ -3,6 +3,9 @@
 from collections.abc import Callable
 
 from agents.pretrain import Pretraining
+from language.embeddings import EmbeddingsTask
+from language.retrieval import RetrievalTask
+from language.similarity import SimilarityTask
 from language.translate import TranslationTask
 from perception.classifier import ClassifierTask
 from perception.digits import DigitsTask
@@ -62,6 +65,23 @@ def mission_translation() -> Pretraining:
     return Pretraining(task, total_steps=1_200, batch_size=64, learning_rate=3e-3, evaluate_every_steps=200)
 
 
+def embeddings() -> Pretraining:
+    """Ours; one layer learns, the vectors are learnt before. Window and epochs: of {5, 10} and {10, 20}, the best."""
+    return Pretraining(EmbeddingsTask(), total_steps=600, batch_size=256, learning_rate=1e-2, evaluate_every_steps=100)
+
+
+def similarity() -> Pretraining:
+    """Ours."""
+    return Pretraining(
+        SimilarityTask(), total_steps=1_500, batch_size=128, learning_rate=3e-3, evaluate_every_steps=150
+    )
+
+
+def retrieval() -> Pretraining:
+    """Ours."""
+    return Pretraining(RetrievalTask(), total_steps=1_000, batch_size=256, learning_rate=1e-3, evaluate_every_steps=100)
+
+
 PLUGS: dict[str, type] = {
     cls.__name__: cls
     for cls in (
@@ -74,6 +94,9 @@ PLUGS: dict[str, type] = {
         YOLOTask,
         SSDTask,
         MaskRCNNTask,
+        EmbeddingsTask,
+        SimilarityTask,
+        RetrievalTask,
         TranslationTask,
     )
 }
@@ -86,6 +109,9 @@ MODULES: dict[str, Callable[[], Pretraining]] = {
     "ssd": ssd,
     "maskrcnn": maskrcnn,
     "transfer": transfer,
+    "embeddings": embeddings,
+    "similarity": similarity,
+    "retrieval": retrieval,
     "translation": translation,
     "mission-translation": mission_translation,
 }

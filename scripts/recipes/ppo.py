@@ -24,7 +24,7 @@ from perception.objects import ListEncoderConfig
 def recipe(environment: Environment) -> Experiment:
     """The recipe for an environment: by its observations, then by its actions."""
     if isinstance(environment, GridConfig):
-        return grids(environment)
+        return remembered_grids(environment) if "Memory" in environment.name else grids(environment)
     if isinstance(environment, LanguageGridConfig):
         return replace(grids(environment), encoder=InstructedEncoderConfig(ReaderConfig()), num_envs=64)
     if isinstance(environment, SpaceInvadersObjectsConfig):
@@ -98,6 +98,14 @@ def grids(environment: Environment) -> Experiment:
         evaluate_every_env_steps=100_000,
         evaluation_episodes=50,
     )
+
+
+def remembered_grids(environment: Environment) -> Experiment:
+    """Ours, for what is shown long before it is asked for: returns reach further back, twice as much is seen before an
+    update, and steps stay as long as they were; for --memory lstm --memory.steps 128."""
+    base = grids(environment)
+    algo = replace(base.algo, discount=0.995, gae_lambda=0.98, anneal_learning_rate=False)  # pyright: ignore
+    return replace(base, algo=algo, num_envs=64, total_env_steps=1_500_000)
 
 
 def classic_control(environment: Environment) -> Experiment:

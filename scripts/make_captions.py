@@ -1,0 +1,98 @@
+"""Makes pairs of what happened in a grid and what was ordered: python scripts/make_captions.py"""
+
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+
+from agents.experiment import require
+from envs.missions import COLOURS, KINDS, captions, fulfils, missions
+from scripts.cli import main_with_clear_errors, parse
+
+USAGE = """Makes captions with missions that they fulfil or do not, to learn from which ones do.
+
+  captions-{train,test}.tsv   caption, mission, 1 or 0
+
+Some combinations of colour and kind are in no line to train on, and in each line to test on."""
+COMBINATION = re.compile(f"({'|'.join(COLOURS)}) ({'|'.join(KINDS)})")
+COLOUR = re.compile(f"({'|'.join(COLOURS)}) ")
+KIND = re.compile(f"{'|'.join(KINDS)}")
+
+Pair = tuple[str, str, bool]
+
+
+@dataclass(frozen=True)
+class Settings:
+    output: Path = Path("runs/corpus")
+    """The folder; files that are there already are kept as they are."""
+    held_out: int = 6
+    """Combinations of colour and kind to test on, of 24."""
+    near_misses: int = 5
+    """Captions that do not fulfil the mission, though they have few other words than one that does; one of chance
+    besides."""
+    most_matches: int = 6
+    """Captions that fulfil a mission, of which there are many where it says little."""
+    seed: int = 0
+    """Of the choices."""
+
+
+def main(arguments: list[str]) -> None:
+    settings = parse(Settings, arguments, USAGE)
+    require(0 < settings.held_out < 12, f"--held-out must lie in (0, 12), not {settings.held_out}.")
+    paths = [settings.output / f"captions-{part}.tsv" for part in ("train", "test")]
+    if all(path.exists() for path in paths):
+        print(f"{' and '.join(map(str, paths))} exist already.")
+        return
+    settings.output.mkdir(parents=True, exist_ok=True)
+    for path, pairs in zip(paths, split(settings), strict=True):
+        path.write_text("".join(f"{caption}\t{mission}\t{int(match)}\n" for caption, mission, match in pairs))
+        print(f"{path}: {len(pairs):,} lines, {sum(match for *_, match in pairs):,} of which match", flush=True)
+
+
+def split(settings: Settings) -> tuple[list[Pair], list[Pair]]:
+    random = np.random.default_rng(settings.seed)
+    everything = [f"{colour} {kind}" for colour, kind in product(COLOURS, KINDS)]
+    held_out = set(random.choice(everything, settings.held_out, replace=False).tolist())
+    pairs = pairs_of(orders(), settings, random)
+
+    def tested(pair: Pair) -> bool:
+        return any(" ".join(found) in held_out for sentence in pair[:2] for found in COMBINATION.findall(sentence))
+
+    return [pair for pair in pairs if not tested(pair)], [pair for pair in pairs if tested(pair)]
+
+
+def orders() -> list[str]:
+    """All missions, and those of one thing also without its colour, or as an object."""
+    own = missions()
+    single = [mission for mission in own if " next to " not in mission]
+    vague = [COLOUR.sub("", mission) for mission in single]
+    objects = [KIND.sub("object", mission) for mission in single if not mission.startswith("open")]
+    return list(dict.fromkeys([*own, *vague, *objects]))
+
+
+def pairs_of(ordered: Iterable[str], settings: Settings, random: np.random.Generator) -> list[Pair]:
+    told = captions()
+    vocabulary = sorted({word for caption in told for word in caption.split()})
+    has = np.array([[word in caption.split() for word in vocabulary] for caption in told])
+    result: list[Pair] = []
+    for mission in ordered:
+        true = [row for row, caption in enumerate(told) if fulfils(caption, mission)]
+        chosen = random.permutation(true)[: settings.most_matches].tolist()
+        result += [(told[row], mission, True) for row in chosen]
+        for row in chosen:
+            differing = (has != has[row]).sum(1) + random.random(len(told))
+            differing[true] = np.inf
+            near = random.permutation(np.argsort(differing)[: 4 * settings.near_misses])[: settings.near_misses]
+            far = random.choice(np.flatnonzero(np.isfinite(differing)))
+            result += [(told[other], mission, False) for other in (*near, far)]
+    return list(dict.fromkeys(result))
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)

@@ -1,0 +1,209 @@
+"""Makes texts to learn to read from: python scripts/make_corpus.py"""
+
+import html
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+
+from agents.experiment import InvalidExperiment, require
+from envs.missions import in_chinese, missions
+from scripts.cli import main_with_clear_errors, parse
+
+USAGE = """Fetches texts and splits them; trainings then need no network.
+
+  help-{train,validation,test}.tsv       page, English, Chinese: LibreOffice's help, from Debian (MPL-2.0)
+  sentiment.tsv                          source, score, text: sentences that people rated, from vaderSentiment (MIT)
+  missions-{train,validation,test}.tsv   mission, English, Chinese: what agents in grids are told, freely worded"""
+HELP_PACKAGES = ("libreoffice-help-en-us", "libreoffice-help-zh-cn")
+RATED_PACKAGE = "vaderSentiment==3.3.2"
+RATED = {
+    "movie": "movieReviewSnippets",
+    "product": "amazonReviewSnippets",
+    "news": "nytEditorialSnippets",
+    "tweet": "tweets",
+}
+CHINESE, LETTER = re.compile("[\u4e00-\u9fff]"), re.compile("[A-Za-z]")
+BLOCK = re.compile("p|h[1-6]")
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    output: Path = Path("runs/corpus")
+    """The folder; files that are there already are kept as they are."""
+    test_share: float = 0.11
+    """Of the help's pages."""
+    validation_share: float = 0.03
+    """Of the help's pages."""
+    mission_test_share: float = 0.2
+    """Of the missions."""
+    mission_validation_share: float = 0.05
+    """Of the missions."""
+    wordings: int = 16
+    """Of each mission, besides the template's."""
+    seed: int = 0
+    """Of the splits and wordings."""
+
+
+def main(arguments: list[str]) -> None:
+    settings = parse(Settings, arguments, USAGE)
+    for name in ("test_share", "validation_share", "mission_test_share", "mission_validation_share"):
+        share = getattr(settings, name)
+        require(0 < share < 0.5, f"--{name.replace('_', '-')} must lie in (0, 0.5), not {share}.")
+    require(settings.wordings >= 1, f"--wordings must be at least 1, not {settings.wordings}.")
+    settings.output.mkdir(parents=True, exist_ok=True)
+    for first, make in (("missions-train", all_missions), ("sentiment", rated_texts), ("help-train", help_texts)):
+        if (settings.output / f"{first}.tsv").exists():
+            print(f"{settings.output / first}.tsv exists already.")
+            continue
+        for name, rows in make(settings).items():
+            path = settings.output / f"{name}.tsv"
+            path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+            print(f"{path}: {len(rows):,} lines", flush=True)
+
+
+def all_missions(settings: Settings) -> dict[str, list[Row]]:
+    """Missions to test on are never trained on in any wording; each word of theirs is, in other missions."""
+    random = np.random.default_rng(settings.seed)
+    own = np.array(missions())
+    drawn = random.random(len(own))
+    tested = drawn < settings.mission_test_share
+    validated = ~tested & (drawn < settings.mission_test_share + settings.mission_validation_share)
+    parts = {"train": ~tested & ~validated, "validation": validated, "test": tested}
+    return {f"missions-{name}": worded(own[chosen].tolist(), random, settings) for name, chosen in parts.items()}
+
+
+def worded(chosen: list[str], random: np.random.Generator, settings: Settings) -> list[Row]:
+    said = {
+        mission: [in_chinese(mission), *(in_chinese(mission, random) for _ in range(settings.wordings))]
+        for mission in chosen
+    }
+    return [(mission, mission, chinese) for mission, all in said.items() for chinese in dict.fromkeys(all)]
+
+
+def rated_texts(_: Settings) -> dict[str, list[Row]]:
+    """From -4, the most negative, to 4 (Hutto and Gilbert 2014)."""
+    pip = Path(__file__).parents[1] / ".uv/bin/pip"  # uv, which made the environment, cannot download
+    command = [str(pip)] if pip.exists() else [sys.executable, "-m", "pip"]
+    with tempfile.TemporaryDirectory() as folder:
+        fetch([*command, "download", "--quiet", "--no-deps", "--no-binary=:all:", RATED_PACKAGE], Path(folder))
+        for archive in ("vaderSentiment-*.tar.gz", "vaderSentiment-*/additional_resources/*.tar.gz"):
+            with tarfile.open(next(Path(folder).glob(archive))) as packed:
+                packed.extractall(folder, filter="data")
+        rows = []
+        for source, name in RATED.items():
+            path = next(Path(folder).glob(f"**/{name}_GroundTruth.txt"))
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                score, text = line.split("\t", 2)[1:]
+                rows.append((source, score, " ".join(html.unescape(text).split())))
+    return {"sentiment": rows}
+
+
+def help_texts(settings: Settings) -> dict[str, list[Row]]:
+    with tempfile.TemporaryDirectory() as folder:
+        fetch(["apt-get", "download", *HELP_PACKAGES], Path(folder))
+        for package in Path(folder).glob("*.deb"):
+            fetch(["dpkg", "-x", str(package), folder], Path(folder))
+        root = Path(folder) / "usr/share/libreoffice/help"
+        pages = {
+            str(page.relative_to(root / "en-US/text").with_suffix("")): pairs_of(
+                page, root / "zh-CN" / page.relative_to(root / "en-US")
+            )
+            for page in sorted((root / "en-US/text").rglob("*.html"))
+        }
+    require(len(pages) > 10, f"{' and '.join(HELP_PACKAGES)} hold no pages where they were.")
+    return split(pages, settings)
+
+
+def split(pages: dict[str, list[Row]], settings: Settings) -> dict[str, list[Row]]:
+    """By page. What stands in a page to train on is left out of the others, on either side, and whatever its case,
+    spaces and punctuation; so is what stands in a page to test on out of those to validate on."""
+    order = np.random.default_rng(settings.seed).permutation(sorted(pages))
+    test, validation = (round(len(order) * share) for share in (settings.test_share, settings.validation_share))
+    parts = {"train": order[test + validation :], "test": order[:test], "validation": order[test : test + validation]}
+    known: set[str] = set()
+    result: dict[str, list[Row]] = {}
+    for name, documents in parts.items():
+        pairs = {pair: (page, *pair) for page in documents.tolist() for pair in reversed(pages[page])}
+        rows = {
+            (bare(english), bare(chinese)): row
+            for (english, chinese), row in pairs.items()
+            if name == "train" or not {bare(english), bare(chinese)} & known
+        }
+        known |= {side for both in rows for side in both}
+        result[f"help-{name}"] = list(rows.values())
+    return result
+
+
+def bare(text: str) -> str:
+    return re.sub(r"\W+", "", text).casefold()
+
+
+def pairs_of(english: Path, chinese: Path) -> list[Row]:
+    """Paragraphs with one id in both languages, where they are language and were translated."""
+    if not chinese.exists():
+        return []
+    ours, theirs = (paragraphs(page.read_text(encoding="utf-8")) for page in (english, chinese))
+    pairs = [(text, theirs[name]) for name, text in ours.items() if name in theirs]
+    return [pair for pair in pairs if LETTER.search(pair[0]) and CHINESE.search(pair[1])]
+
+
+def paragraphs(page: str) -> dict[str, str]:
+    """Text by id of an HTML page's paragraphs and headings."""
+    reader = ParagraphReader()
+    reader.feed(page)
+    return reader.found
+
+
+class ParagraphReader(HTMLParser):
+    """Of words that stand there twice, one for each system, those for a Mac are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self.name, self.text, self.hidden = "", "", 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        if BLOCK.fullmatch(tag):
+            self.name, self.text, self.hidden = told.get("id") or "", "", 0
+        elif tag == "br":
+            self.text += " "
+        elif tag == "span" and (self.hidden or told.get("class") == "MAC"):
+            self.hidden += 1
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "span" and self.hidden:
+            self.hidden -= 1
+        if BLOCK.fullmatch(tag):
+            if self.name and (text := " ".join(self.text.split())):
+                self.found.setdefault(self.name, text)
+            self.name = ""
+
+
+def fetch(command: list[str], folder: Path) -> None:
+    """Raises InvalidExperiment, in one line, where the tool or the network is missing."""
+    require(shutil.which(command[0]) is not None, f"This needs {command[0]}, which is not here.")
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if result.returncode:
+        told = [line for line in result.stderr.splitlines() if line.strip()]
+        raise InvalidExperiment(f"`{' '.join(command)}` failed: {told[-1] if told else 'it did not say why'}")
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)

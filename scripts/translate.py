@@ -1,0 +1,51 @@
+"""Translates: python scripts/translate.py runs/modules/mission-translation --text 去找那个红球"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from agents.experiment import InvalidExperiment, require
+from language.translate import trained_translator, translate
+from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
+
+USAGE = (
+    """Translates a line, a file's lines or those of the standard input, into the language that a module has learnt."""
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    module: str
+    """The folder of scripts/train_module.py translation, mission-translation, distillation or back-translation."""
+    text: str = ""
+    """What to translate; without --text and --file, the lines of the standard input."""
+    file: str = ""
+    """UTF-8, a text a line."""
+    beam: int = 4
+    """Hypotheses that are followed at a time."""
+
+
+def main(arguments: list[str]) -> None:
+    settings = parse(Settings, arguments, USAGE)
+    require(not (settings.text and settings.file), "--text and --file exclude each other.")
+    require(settings.beam >= 1, f"--beam must be at least 1, not {settings.beam}.")
+    with mistakes_are_the_users():
+        module, told = trained_translator(settings.module)
+    for text in translate(module, lines(settings), told["language"], settings.beam):
+        print(text)
+
+
+def lines(settings: Settings) -> list[str]:
+    if settings.text:
+        return [settings.text]
+    try:
+        text = Path(settings.file).read_text(encoding="utf-8") if settings.file else sys.stdin.read()
+    except (OSError, UnicodeDecodeError) as damage:
+        raise InvalidExperiment(f"{settings.file or 'the standard input'} cannot be read: {damage}") from damage
+    return text.splitlines()
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)
