@@ -36,7 +36,9 @@ class Demonstrations:
         try:
             columns = load_file(Path(path))
         except (OSError, SafetensorError) as missing:
-            raise ValueError(f"{path} holds no demonstrations: {missing}.") from missing
+            raise ValueError(
+                f"{path} holds no demonstrations ({missing}); scripts/make_demonstrations.py makes them."
+            ) from missing
         if missing := set(COLUMNS) - columns.keys():
             raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: make the demonstrations anew.")
         packing = Packing(observation_space)

@@ -1,5 +1,5 @@
-"""The English sentence that means what a Chinese one says, found among many: cross-lingual retrieval, by the multilingual
-encoder (Yang et al. 2020) and a few layers that learn from pairs (InfoNCE; van den Oord et al. 2018)."""
+"""Cross-lingual retrieval: the English sentence that means what a Chinese one says, found among many by the multilingual
+encoder (Yang et al. 2020) and two layers that learn from pairs (InfoNCE; van den Oord et al. 2018)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -143,7 +143,7 @@ def found_among(chinese: Tensor, english: Tensor, true: Tensor, most: int) -> fl
 
 
 def candidates_of(pairs: Sequence[Pair], others: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Vectors of all different English sentences (C, 512), the others' too, and which one each pair's is, int64 (N,)."""
+    """Vectors of all different English sentences (C, 512), and of others; and which is each pair's, int64 (N,)."""
     sentences = list(dict.fromkeys([*(pair.en for pair in pairs), *others]))
     number = {sentence: row for row, sentence in enumerate(sentences)}
     return vectors_of(sentences), torch.tensor([number[pair.en] for pair in pairs])

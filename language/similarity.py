@@ -40,11 +40,11 @@ class SimilarityTask:
         return "similarity"
 
     def lesson(self) -> "SimilarityLesson":
-        train, test = (
-            [(caption, mission, match == "1") for caption, mission, match in read_rows(path, 3)]
-            for path in (Path(self.data) / f"captions-{part}.tsv" for part in ("train", "test"))
+        if self.width < 1:
+            raise ValueError(f"width must be at least 1, not {self.width}.")
+        return SimilarityLesson(
+            self, *(read_captions(Path(self.data) / f"captions-{p}.tsv") for p in ("train", "test"))
         )
-        return SimilarityLesson(self, train, test)
 
 
 class SimilarityLesson:
@@ -143,6 +143,12 @@ def trained_similarity(folder: str) -> Similarity:
     module = Similarity(settings["kind"], settings["width"])
     take_weights(module, weights, folder)
     return module.requires_grad_(False).eval()
+
+
+def read_captions(path: Path) -> Pairs:
+    if not path.is_file():
+        raise ValueError(f"{path} is not there; scripts/make_captions.py makes it.")
+    return [(caption, mission, match == "1") for caption, mission, match in read_rows(path, 3)]
 
 
 def columns(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:

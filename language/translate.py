@@ -118,8 +118,8 @@ def searched(module: Translator, source: Tensor, start: int, beam: int) -> Tenso
     """Beam search: tokens (B, S) -> those of the likeliest translation found (B, T), by the mean over its tokens.
 
     The translation is not let grow beyond one and a half times its source and ten tokens more."""
-    texts, most = len(source), 3 * source.shape[1] // 2 + 10
-    device = source.device
+    texts, device = len(source), source.device
+    most = 3 * (source != PADDING).sum(1, keepdim=True) // 2 + 10
     with low_precision(device):
         read, ends = module.encode(source)
         state = module.start(ends)
@@ -132,7 +132,7 @@ def searched(module: Translator, source: Tensor, start: int, beam: int) -> Tenso
         lengths = torch.zeros(texts, beam, device=device)
         over = torch.zeros(texts, beam, dtype=torch.bool, device=device)
         first = torch.arange(texts, device=device)[:, None] * beam
-        for _ in range(most):
+        for step in range(1, int(most.max()) + 1):
             scores, state = module.decode(written[:, -1:], state, read, source)
             each = scores[:, 0].float().log_softmax(-1).view(texts, beam, -1)
             each[..., PADDING] = -torch.inf
@@ -144,7 +144,7 @@ def searched(module: Translator, source: Tensor, start: int, beam: int) -> Tenso
             state = rows_of(state, rows)
             written = torch.cat([written[rows], token.view(-1, 1)], 1)
             lengths = lengths.gather(1, parent) + ~over.gather(1, parent)
-            likelihood, over = best, token == END
+            likelihood, over = best, (token == END) | (step >= most)
             if over.all():
                 break
     winners = first[:, 0] + (likelihood / lengths).argmax(1)

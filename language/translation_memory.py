@@ -16,8 +16,8 @@ def nearest(known: Sequence[str], texts: Sequence[str]) -> list[int]:
 
     By the weighted Dice coefficient of TF-IDF vectors of one and two characters; unlike their cosine, it does not
     favour short texts."""
-    counter = CountVectorizer(analyzer="char", ngram_range=(1, 2), dtype=np.float32)
-    weigh = TfidfTransformer(norm=None)
+    counter = CountVectorizer(analyzer="char", ngram_range=(1, 2))
+    weigh = TfidfTransformer(norm=None)  # pyright: ignore[reportArgumentType]
     theirs = csr_array(weigh.fit_transform(counter.fit_transform(known)))
     ours = csr_array(weigh.transform(counter.transform(texts)))
     their_squares, our_squares = squares(theirs), squares(ours)
@@ -29,5 +29,5 @@ def nearest(known: Sequence[str], texts: Sequence[str]) -> list[int]:
     return rows
 
 
-def squares(vectors: csr_array) -> NDArray[np.float32]:
+def squares(vectors: csr_array) -> NDArray[np.float64]:
     return np.asarray(vectors.multiply(vectors).sum(1))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,7 +118,7 @@ def test_an_unknown_encoder_or_algorithm_is_told_with_those_there_are(lookup: An
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("algorithm", RECIPES)
+@pytest.mark.parametrize("algorithm", [name for name in RECIPES if name != "bc"])
 @pytest.mark.parametrize("name", [*KINDS, "Pong", "MsPacman", "MontezumaRevenge"])
 def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
     experiment = recipe_named(algorithm)(environment_named(name))
@@ -128,6 +129,15 @@ def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
         experiment.validate()
         return
     told = r"in a one-dimensional Box.*try --algo dqn or ppo" if wanted else r"Discrete from 0.*try --algo ppo or td3"
+    with pytest.raises(InvalidExperiment, match=told):
+        experiment.validate()
+
+
+def test_cloning_asks_for_demonstrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = recipe_named("bc")(environment_named("LanguageGoToLocal"))
+    assert experiment.encoder == recipe_named("ppo")(experiment.env).encoder
+    told = r"runs/demonstrations/LanguageGoToLocal\.safetensors holds no demonstrations.*make_demonstrations\.py"
     with pytest.raises(InvalidExperiment, match=told):
         experiment.validate()
 

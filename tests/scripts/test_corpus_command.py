@@ -1,0 +1,60 @@
+"""scripts/make_corpus.py: what it takes from pages, and how it splits; without a network."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.experiment import InvalidExperiment
+from envs.missions import missions
+from scripts.make_corpus import Settings, all_missions, bare, fetch, main, pairs_of, paragraphs, split
+
+PAGE = """<html><p>no id</p><h1 id="a">Head<a name="x"></a>ing</h1>
+<ul><li><p id="b" class="listitem">Press <span class="switchinline"><span class="MAC"><span>Command</span></span><span
+id="d">Ctrl</span></span>+<br>A &amp; go.</p></li></ul><p id="c">  </p></html>"""
+
+
+def test_paragraphs_are_text_by_id_without_what_is_for_a_mac() -> None:
+    assert paragraphs(PAGE) == {"a": "Heading", "b": "Press Ctrl+ A & go."}
+
+
+def test_pairs_have_one_id_and_are_translated(tmp_path: Path) -> None:
+    (tmp_path / "en").write_text('<p id="a">Open</p><p id="b">Close</p><p id="c">12</p><p id="d">Not there</p>')
+    (tmp_path / "zh").write_text('<p id="b">Close</p><p id="a">打开</p><p id="c">十二</p>')
+    assert pairs_of(tmp_path / "en", tmp_path / "zh") == [("Open", "打开")]
+    assert pairs_of(tmp_path / "en", tmp_path / "nowhere") == []
+
+
+def test_nothing_to_test_on_is_to_be_seen_elsewhere() -> None:
+    pages = {
+        f"page{page}": [(f"only {page}.{row}", f"只有 {page}.{row}") for row in range(5)]
+        + [("The same!", "一样"), (f"the SAME, {page % 7}", f"不同 {page}"), (f"other {page}", f"相同 {page % 7}")]
+        for page in range(40)
+    }
+    parts = split(pages, Settings(test_share=0.25, validation_share=0.25))
+    assert {len(rows) for rows in parts.values()} != {0}
+    seen = [{bare(side) for row in rows for side in row[1:]} for rows in parts.values()]
+    assert not seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2]
+    documents = [{row[0] for row in rows} for rows in parts.values()]
+    assert not documents[0] & documents[1] | documents[0] & documents[2] | documents[1] & documents[2]
+    assert [row for rows in parts.values() for row in rows if "only" in row[1]].__len__() == 200
+
+
+def test_missions_to_test_on_are_whole_and_their_words_are_known() -> None:
+    parts = all_missions(Settings(wordings=3))
+    english = {name: {row[1] for row in rows} for name, rows in parts.items()}
+    assert set.union(*english.values()) == set(missions())
+    assert sum(map(len, english.values())) == len(missions())
+    words = {name: {word for text in own for word in text.split()} for name, own in english.items()}
+    assert words["missions-test"] <= words["missions-train"]
+    assert len(english["missions-test"]) / len(missions()) == pytest.approx(0.2, abs=0.05)
+
+
+def test_what_is_missing_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InvalidExperiment, match="no-such-tool, which is not here"):
+        fetch(["no-such-tool"], tmp_path)
+    with pytest.raises(InvalidExperiment, match="failed: no network"):
+        fetch([sys.executable, "-c", "raise SystemExit('no network')"], tmp_path)
+    with pytest.raises(InvalidExperiment, match="--test-share must lie in"):
+        main(["--output", str(tmp_path / "corpus"), "--test-share", "0.7"])
+    assert not (tmp_path / "corpus").exists()
