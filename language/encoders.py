@@ -12,7 +12,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from language.text import different, from_bytes
 
-WORD = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+")
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+WORD = re.compile(rf"{CHINESE.pattern}|[^\W\u4e00-\u9fff]+")
 MOST_REMEMBERED = 4_096  # sentences
 NO_WORD = 0
 HEADS = 4
@@ -29,6 +30,8 @@ class ReaderConfig:
     """How many numbers a word and a sentence become."""
     buckets: int = 1_024
     """Word vectors. Words share them by their hash (Weinberger et al. 2009), so that no list of words is needed."""
+    translator: str = ""
+    """The folder of scripts/train_module.py mission-translation: what is in Chinese is read in English."""
 
     def __post_init__(self) -> None:
         if self.buckets < 2 or self.width < HEADS or self.width % HEADS:
@@ -52,6 +55,7 @@ class Reader(nn.Module):
         self.buckets, self.output_dim = config.buckets, config.width
         self.vectors = nn.Embedding(config.buckets, config.width, padding_idx=NO_WORD)
         self.network = KINDS[config.kind](config.width)
+        self.understood = in_english(config.translator) if config.translator else as_they_are
         self.known: dict[bytes, tuple[Tensor, Tensor, Tensor]] = {}
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
@@ -84,11 +88,32 @@ class Reader(nn.Module):
         return pad_sequence(words, True), pad_sequence(is_word, True), torch.stack(whole)
 
     def read(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        numbers = [torch.tensor(numbered(from_bytes(row), self.buckets)) for row in sentences.cpu()]
+        texts = self.understood([from_bytes(row) for row in sentences.cpu()])
+        numbers = [torch.tensor(numbered(text, self.buckets)) for text in texts]
         padded = pad_sequence(numbers, True, NO_WORD).to(sentences.device)
         is_word = padded != NO_WORD
         words, whole = self.network(self.vectors(padded), is_word)
         return words, is_word, whole
+
+
+def as_they_are(sentences: list[str]) -> list[str]:
+    return sentences
+
+
+def in_english(folder: str) -> Callable[[list[str]], list[str]]:
+    """Translates those that have Chinese characters, by a module that is frozen and no part of whoever asks.
+
+    Raises ValueError, in one line, where the folder has none."""
+    from language.translate import trained_translator, translate  # its libraries may not be installed
+
+    translator, _ = trained_translator(folder)
+
+    def understood(sentences: list[str]) -> list[str]:
+        chinese = [sentence for sentence in sentences if CHINESE.search(sentence)]
+        english = dict(zip(chinese, translate(translator, chinese, "en"), strict=True)) if chinese else {}
+        return [english.get(sentence, sentence) for sentence in sentences]
+
+    return understood
 
 
 def numbered(sentence: str, buckets: int) -> list[int]:

@@ -36,7 +36,7 @@ class MultiTask(TranslationTask):
 
     language: Language = "zh"
     pairs: int = 5_000
-    other_share: float = 0.5
+    other_share: float = 0.4
     """Of the gradient steps, on pairs for the other direction."""
     intent_share: float = 0.05
     """Of the gradient steps, on missions."""

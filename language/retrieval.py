@@ -1,5 +1,5 @@
-"""Cross-lingual retrieval: the English sentence that means what a Chinese one says, found among many by the multilingual
-encoder (Yang et al. 2020) and two layers that learn from pairs (InfoNCE; van den Oord et al. 2018)."""
+"""Cross-lingual retrieval: the English sentence that means what a Chinese one says, found by the multilingual
+encoder (Yang et al. 2020) and layers that learn from pairs (InfoNCE; van den Oord et al. 2018)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 from agents.pretrain import Pretraining
+from language.backtranslate import BackTranslationTask
+from language.distill import DistillationTask
 from language.embeddings import EmbeddingsTask
+from language.multitask import MultiTask
 from language.retrieval import RetrievalTask
 from language.similarity import SimilarityTask
 from language.translate import TranslationTask
@@ -82,6 +85,23 @@ def retrieval() -> Pretraining:
     return Pretraining(RetrievalTask(), total_steps=1_000, batch_size=256, learning_rate=1e-3, evaluate_every_steps=100)
 
 
+def distillation() -> Pretraining:
+    """Ours."""
+    task = DistillationTask()
+    return Pretraining(task, total_steps=2_000, batch_size=64, learning_rate=3e-3, evaluate_every_steps=1_000)
+
+
+def back_translation() -> Pretraining:
+    """Ours."""
+    task = BackTranslationTask()
+    return Pretraining(task, total_steps=1_500, batch_size=32, learning_rate=2e-3, evaluate_every_steps=750)
+
+
+def multitask() -> Pretraining:
+    """Ours."""
+    return Pretraining(MultiTask(), total_steps=2_400, batch_size=32, learning_rate=2e-3, evaluate_every_steps=800)
+
+
 PLUGS: dict[str, type] = {
     cls.__name__: cls
     for cls in (
@@ -98,6 +118,9 @@ PLUGS: dict[str, type] = {
         SimilarityTask,
         RetrievalTask,
         TranslationTask,
+        DistillationTask,
+        BackTranslationTask,
+        MultiTask,
     )
 }
 """Every class that a module.json may name."""
@@ -114,4 +137,7 @@ MODULES: dict[str, Callable[[], Pretraining]] = {
     "retrieval": retrieval,
     "translation": translation,
     "mission-translation": mission_translation,
+    "distillation": distillation,
+    "back-translation": back_translation,
+    "multitask": multitask,
 }

@@ -55,7 +55,12 @@ def test_held_out_texts_are_scored_by_their_true_translations(
     monkeypatch.setattr(distill, "translate", says_a)
     task = DistillationTask(folders[0], width=32, teacher=folders[1], beam=1)
     settings = Pretraining(
-        task, total_steps=140, batch_size=32, learning_rate=1e-2, evaluate_every_steps=140, run_dir=str(tmp_path / "run")
+        task,
+        total_steps=140,
+        batch_size=32,
+        learning_rate=1e-2,
+        evaluate_every_steps=140,
+        run_dir=str(tmp_path / "run"),
     )
     result = pretrain(settings)
     student, _ = trained_translator(str(result.folder))

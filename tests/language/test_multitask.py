@@ -60,11 +60,11 @@ def test_it_learns_both_directions_and_intents(
 
     monkeypatch.setattr(MultiTask, "lesson", kept)
     settings = Pretraining(
-        task,
-        total_steps=300,
+        replace(task, pairs=141, width=48, other_share=0.3, intent_share=0.1),
+        total_steps=240,
         batch_size=32,
         learning_rate=1e-2,
-        evaluate_every_steps=300,
+        evaluate_every_steps=240,
         run_dir=str(tmp_path / "run"),
     )
     result = pretrain(settings)
