@@ -30,6 +30,8 @@ class ReaderConfig:
     """How many numbers a word and a sentence become."""
     buckets: int = 1_024
     """Word vectors. Words share them by their hash (Weinberger et al. 2009), so that no list of words is needed."""
+    words: str = ""
+    """The folder of scripts/train_module.py embeddings, whose word vectors it begins with; empty draws new ones."""
     translator: str = ""
     """The folder of scripts/train_module.py mission-translation: what is in Chinese is read in English."""
 
@@ -54,6 +56,8 @@ class Reader(nn.Module):
         super().__init__()
         self.buckets, self.output_dim = config.buckets, config.width
         self.vectors = nn.Embedding(config.buckets, config.width, padding_idx=NO_WORD)
+        if config.words:
+            self.vectors.weight.data[1:] = known_vectors(config)
         self.network = KINDS[config.kind](config.width)
         self.understood = in_english(config.translator) if config.translator else as_they_are
         self.known: dict[bytes, tuple[Tensor, Tensor, Tensor]] = {}
@@ -94,6 +98,24 @@ class Reader(nn.Module):
         is_word = padded != NO_WORD
         words, whole = self.network(self.vectors(padded), is_word)
         return words, is_word, whole
+
+
+def known_vectors(config: ReaderConfig) -> Tensor:
+    """Of each bucket but the first (buckets - 1, width): those of its most frequent word, on the scale of new ones.
+
+    Raises ValueError, in one line, where they are missing or do not fit."""
+    from language.embeddings import word_vectors  # its libraries may not be installed
+
+    words, vectors = word_vectors(config.words)
+    if vectors.shape[1] != config.width or len(words) >= config.buckets:
+        raise ValueError(
+            f"{config.words} has {len(words):,} words of {vectors.shape[1]} numbers; a reader for them has that width "
+            "and more buckets: --encoder.reader.width, --encoder.reader.buckets."
+        )
+    table = torch.randn(config.buckets, config.width)
+    for word, vector in zip(reversed(words), (vectors / vectors.std()).flip(0), strict=True):
+        table[numbered(word, config.buckets)[0]] = vector
+    return table[1:]
 
 
 def as_they_are(sentences: list[str]) -> list[str]:

@@ -1,9 +1,10 @@
 """Cross-lingual retrieval: the English sentence that means what a Chinese one says, found by the multilingual
 encoder (Yang et al. 2020) and layers that learn from pairs (InfoNCE; van den Oord et al. 2018)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from language.corpus import Pair, read_pairs
 from language.sentences import MULTILINGUAL_WIDTH, multilingual
+from language.weights import take_weights, trained
 
 SHARPNESS = 20.0
 """What a cosine is multiplied by, to begin with, before the softmax over all candidates of a batch."""
@@ -27,7 +29,7 @@ class RetrievalTask:
 
     data: str = "runs/corpus"
     """The folder of scripts/make_corpus.py."""
-    help_pairs: int = 4_000
+    help_pairs: int = 2_000
     """Paragraphs to learn from beside the missions, so that it does not forget the rest of the language."""
     tested_help_pairs: int = 500
     """Paragraphs among which to find a translation."""
@@ -48,10 +50,23 @@ class RetrievalTask:
         choose = np.random.default_rng(SEED)
         return RetrievalLesson(
             self.width,
-            [missions, some(texts, self.help_pairs, choose)],
-            {"missions": tested_missions, "help": some(tested_texts, self.tested_help_pairs, choose)},
-            sorted({pair.en for pair in missions}),
+            [searches(missions), searches(some(texts, self.help_pairs, choose))],
+            {
+                "missions": searches(tested_missions, [pair.en for pair in missions]),
+                "help": searches(some(tested_texts, self.tested_help_pairs, choose)),
+            },
         )
+
+
+class Searches(NamedTuple):
+    """Sentences that are sought among others."""
+
+    chinese: Tensor
+    """What is sought (N, 3, 512)."""
+    english: Tensor
+    """Among which (C, 3, 512), all different."""
+    true: Tensor
+    """Which is right, int64 (N,)."""
 
 
 class RetrievalLesson:
@@ -60,41 +75,24 @@ class RetrievalLesson:
 
     score = "top1_missions"
 
-    def __init__(
-        self,
-        width: int,
-        train: Sequence[Sequence[Pair]],
-        test: dict[str, Sequence[Pair]],
-        known_missions: Sequence[str],
-    ) -> None:
-        self.module = Projection(width)
-        self.train = [(vectors_of(pair.zh for pair in own), *candidates_of(own, ())) for own in train]
-        self.test = {
-            name: (
-                vectors_of(pair.zh for pair in own),
-                *candidates_of(own, known_missions if name == "missions" else ()),
-            )
-            for name, own in test.items()
-        }
+    def __init__(self, width: int, train: Sequence[Searches], test: dict[str, Searches]) -> None:
+        self.module, self.train, self.test = Projection(width), train, test
 
     @property
     def baseline(self) -> dict[str, float]:
-        """Of the encoder's vectors as they are."""
-        return self.metrics(nn.Identity(), torch.device("cpu"))
+        """Of the encoder's vectors of whole sentences, as they are."""
+        return self.metrics(lambda vectors: vectors[:, 0], torch.device("cpu"))
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Equally many of each kind of text."""
-        drawn = [
-            (own, torch.from_numpy(random.integers(len(own[0]), size=size // len(self.train)))) for own in self.train
+        """Equally many of each kind of text; `sentence` numbers all English ones."""
+        drawn = [torch.from_numpy(random.integers(len(own.true), size=size // len(self.train))) for own in self.train]
+        before = np.cumsum([0, *(len(own.english) for own in self.train)]).tolist()
+        columns = [
+            (own.chinese[rows], own.english[own.true[rows]], own.true[rows] + start)
+            for own, rows, start in zip(self.train, drawn, before, strict=False)
         ]
-        offsets = np.cumsum([0, *(len(english) for _, english, _ in self.train[:-1])])
-        return {
-            "chinese": torch.cat([chinese[rows] for (chinese, _, _), rows in drawn]),
-            "english": torch.cat([english[true[rows]] for (_, english, true), rows in drawn]),
-            "sentence": torch.cat(
-                [true[rows] + int(offset) for ((_, _, true), rows), offset in zip(drawn, offsets, strict=True)]
-            ),
-        }
+        names = ("chinese", "english", "sentence")
+        return {name: torch.cat(parts) for name, parts in zip(names, zip(*columns, strict=True), strict=True)}
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Each pair's candidates are the whole batch's, in both directions; the same sentence is not its own rival."""
@@ -109,12 +107,12 @@ class RetrievalLesson:
     def evaluate(self) -> dict[str, float]:
         return self.metrics(self.module, self.module.sharpness.device)
 
-    def metrics(self, module: nn.Module, device: torch.device) -> dict[str, float]:
+    def metrics(self, module: Callable[[Tensor], Tensor], device: torch.device) -> dict[str, float]:
         return {
             f"top{most}_{name}": found_among(
-                module(chinese.to(device)), module(english.to(device)), true.to(device), most
+                module(own.chinese.to(device)), module(own.english.to(device)), own.true, most
             )
-            for name, (chinese, english, true) in self.test.items()
+            for name, own in self.test.items()
             for most in (1, 5)
         }
 
@@ -123,34 +121,56 @@ class RetrievalLesson:
 
 
 class Projection(nn.Module):
-    """Vectors (B, 512) of length 1 -> others (B, 512), that begin as the same (He et al. 2016, the shortcut)."""
+    """Vectors of a sentence and its halves (B, 3, 512) -> of what it means (B, 512), of length 1, which begin as the
+    whole sentence's (He et al. 2016, the shortcut)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.last = nn.Linear(MULTILINGUAL_WIDTH, width), nn.Linear(width, MULTILINGUAL_WIDTH)
+        self.first, self.last = nn.Linear(3 * MULTILINGUAL_WIDTH, width), nn.Linear(width, MULTILINGUAL_WIDTH)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         self.sharpness = nn.Parameter(torch.tensor(SHARPNESS).log())
 
     def forward(self, vectors: Tensor) -> Tensor:
-        return F.normalize(vectors + self.last(F.relu(self.first(vectors))), dim=1)
+        return F.normalize(vectors[:, 0] + self.last(F.relu(self.first(vectors.flatten(1)))), dim=1)
+
+
+def trained_projection(folder: str) -> Projection:
+    """As scripts/train_module.py retrieval left it, frozen. Raises ValueError, in one line, where it did not."""
+    settings, weights = trained(folder, "retrieval")
+    module = Projection(settings["width"])
+    take_weights(module, weights, folder)
+    return module.requires_grad_(False).eval()
 
 
 def found_among(chinese: Tensor, english: Tensor, true: Tensor, most: int) -> float:
     """Share of rows whose true candidate is among so many that are nearest."""
     nearest = (chinese @ english.T).topk(min(most, len(english)), 1).indices
-    return (nearest == true[:, None]).any(1).float().mean().item()
+    return (nearest.cpu() == true[:, None]).any(1).float().mean().item()
 
 
-def candidates_of(pairs: Sequence[Pair], others: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Vectors of all different English sentences (C, 512), and of others; and which is each pair's, int64 (N,)."""
-    sentences = list(dict.fromkeys([*(pair.en for pair in pairs), *others]))
-    number = {sentence: row for row, sentence in enumerate(sentences)}
-    return vectors_of(sentences), torch.tensor([number[pair.en] for pair in pairs])
+def searches(pairs: Sequence[Pair], others: Iterable[str] = ()) -> Searches:
+    """Each pair's English among all pairs' and the others."""
+    number = {sentence: row for row, sentence in enumerate(dict.fromkeys([*(pair.en for pair in pairs), *others]))}
+    return Searches(
+        vectors_of(pair.zh for pair in pairs), vectors_of(number), torch.tensor([number[pair.en] for pair in pairs])
+    )
 
 
 def vectors_of(sentences: Iterable[str]) -> Tensor:
-    return torch.from_numpy(multilingual(list(sentences)))
+    """Of each sentence and its halves (N, 3, 512). The encoder hardly tells what is put next to what from the reverse;
+    from the halves it can be told."""
+    wholes = list(sentences)
+    parts = [wholes, *zip(*map(halves, wholes), strict=True)]
+    return torch.from_numpy(np.stack([multilingual(part) for part in parts], 1))
+
+
+def halves(sentence: str) -> tuple[str, str]:
+    """By words or, where there are no spaces, by characters; the first has one more where they are odd."""
+    between = " " if " " in sentence else ""
+    pieces = sentence.split(" ") if between else list(sentence)
+    middle = (len(pieces) + 1) // 2
+    return between.join(pieces[:middle]), between.join(pieces[middle:])
 
 
 def some(pairs: Sequence[Pair], most: int, random: np.random.Generator) -> list[Pair]:

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from agents.experiment import InvalidExperiment, require
-from envs.missions import in_chinese, missions
+from envs.missions import CHINESE_PLACES, COLOURS, KINDS, in_chinese, missions
 from scripts.cli import main_with_clear_errors, parse
 
 USAGE = """Fetches texts and splits them; trainings then need no network.
@@ -33,6 +33,11 @@ RATED = {
     "tweet": "tweets",
 }
 CHINESE, LETTER = re.compile("[\u4e00-\u9fff]"), re.compile("[A-Za-z]")
+PLACES = [place for place in CHINESE_PLACES if place]
+JOINED = (", then ", " and ")
+"""Not " after you ": in Chinese, what is done first is said first."""
+PLACED, BY_TEMPLATE = 0.4, 0.2
+"""Shares of the missions that say where a thing was, and of those with the template's wording."""
 BLOCK = re.compile("p|h[1-6]")
 
 Row = tuple[str, ...]
@@ -50,8 +55,8 @@ class Settings:
     """Of the missions."""
     mission_validation_share: float = 0.05
     """Of the missions."""
-    wordings: int = 16
-    """Of each mission, besides the template's."""
+    missions: int = 25_000
+    """To train on, freely worded; to the others goes their share of it."""
     seed: int = 0
     """Of the splits and wordings."""
 
@@ -61,7 +66,7 @@ def main(arguments: list[str]) -> None:
     for name in ("test_share", "validation_share", "mission_test_share", "mission_validation_share"):
         share = getattr(settings, name)
         require(0 < share < 0.5, f"--{name.replace('_', '-')} must lie in (0, 0.5), not {share}.")
-    require(settings.wordings >= 1, f"--wordings must be at least 1, not {settings.wordings}.")
+    require(settings.missions >= 100, f"--missions must be at least 100, not {settings.missions}.")
     settings.output.mkdir(parents=True, exist_ok=True)
     for first, make in (("missions-train", all_missions), ("sentiment", rated_texts), ("help-train", help_texts)):
         if (settings.output / f"{first}.tsv").exists():
@@ -74,22 +79,55 @@ def main(arguments: list[str]) -> None:
 
 
 def all_missions(settings: Settings) -> dict[str, list[Row]]:
-    """Missions to test on are never trained on in any wording; each word of theirs is, in other missions."""
+    """As many of each verb, and of two missions in one sentence. What is to be tested on, such as "open the red door",
+    is trained on in no wording, at no place and in no longer sentence; each of its words is, in other missions."""
     random = np.random.default_rng(settings.seed)
-    own = np.array(missions())
-    drawn = random.random(len(own))
-    tested = drawn < settings.mission_test_share
-    validated = ~tested & (drawn < settings.mission_test_share + settings.mission_validation_share)
-    parts = {"train": ~tested & ~validated, "validation": validated, "test": tested}
-    return {f"missions-{name}": worded(own[chosen].tolist(), random, settings) for name, chosen in parts.items()}
-
-
-def worded(chosen: list[str], random: np.random.Generator, settings: Settings) -> list[Row]:
-    said = {
-        mission: [in_chinese(mission), *(in_chinese(mission, random) for _ in range(settings.wordings))]
-        for mission in chosen
+    test, validation = settings.mission_test_share, settings.mission_validation_share
+    parts: dict[str, list[list[str]]] = {"train": [], "validation": [], "test": []}
+    for own in by_verb():
+        order = random.permutation(own)
+        cuts = round(len(own) * test), round(len(own) * (test + validation))
+        for name, some in zip(("test", "validation", "train"), np.split(order, cuts), strict=True):
+            parts[name].append(some.tolist())
+    shares = {"train": 1.0, "validation": validation, "test": test}
+    return {
+        f"missions-{name}": worded(own, round(shares[name] * settings.missions), name == "train", random)
+        for name, own in parts.items()
     }
-    return [(mission, mission, chinese) for mission, all in said.items() for chinese in dict.fromkeys(all)]
+
+
+def by_verb() -> list[list[str]]:
+    """Missions without places, with those that leave open of which colour or kind a thing is."""
+    verbs: dict[str, dict[str, None]] = {}
+    for mission in missions():
+        verb = mission.split()[0]
+        anything = mission if verb in ("put", "open") else re.sub(f"({'|'.join(KINDS)})$", "object", mission)
+        for one in {mission, anything} if verb != "put" else {mission}:
+            verbs.setdefault(verb, {})[one] = None
+            if verb != "put":
+                verbs[verb][re.sub(f" ({'|'.join(COLOURS)}) ", " ", one)] = None
+    return [sorted(own) for own in verbs.values()]
+
+
+def worded(verbs: list[list[str]], lines: int, repeated: bool, random: np.random.Generator) -> list[Row]:
+    """`lines` in all, with the template's wording and others; each once, unless `repeated`."""
+
+    def one_of(missions: list[str]) -> tuple[str, str]:
+        """As it is, and with a place or without."""
+        mission = missions[random.integers(len(missions))]
+        placed = not mission.startswith("put") and random.random() < PLACED
+        return mission, mission + (PLACES[random.integers(len(PLACES))] if placed else "")
+
+    rows: list[Row] = []
+    for row in range(lines):
+        which = row % (len(verbs) + 1)
+        if which < len(verbs):
+            document, mission = one_of(verbs[which])
+        else:
+            first, second = (one_of(verbs[random.integers(len(verbs))])[1] for _ in range(2))
+            mission = document = JOINED[random.integers(len(JOINED))].join((first, second))
+        rows.append((document, mission, in_chinese(mission, None if random.random() < BY_TEMPLATE else random)))
+    return rows if repeated else list(dict.fromkeys(rows))
 
 
 def rated_texts(_: Settings) -> dict[str, list[Row]]:

