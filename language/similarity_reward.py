@@ -23,7 +23,7 @@ class SimilarityRewardConfig:
     """The folder of scripts/train_module.py similarity."""
     scale: float = 1.0
     """The reward."""
-    threshold: float = 0.5
+    threshold: float = 0.7
     """How probable it must be that the caption fulfils the mission."""
 
     def __post_init__(self) -> None:

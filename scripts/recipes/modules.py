@@ -64,8 +64,8 @@ def translation() -> Pretraining:
 
 def mission_translation() -> Pretraining:
     """Ours."""
-    task = TranslationTask(texts="missions", width=128, vocabulary=250, beam=1)
-    return Pretraining(task, total_steps=1_600, batch_size=64, learning_rate=3e-3, evaluate_every_steps=400)
+    task = TranslationTask(texts="missions", width=128, vocabulary=250, dropout=0.1, beam=1)
+    return Pretraining(task, total_steps=4_000, batch_size=64, learning_rate=3e-3, evaluate_every_steps=1_000)
 
 
 def embeddings() -> Pretraining:
