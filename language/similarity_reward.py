@@ -36,7 +36,8 @@ class SimilarityRewardConfig:
     def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "SimilarityReward":
         if not isinstance(observation_space, Dict) or not {"caption", "mission"} <= observation_space.keys():
             raise ValueError(
-                f"This reward reads observations with mission and caption (--env.captions), not {observation_space}."
+                "This reward reads observations that have a mission and a caption, as LanguageGoToLocal's with "
+                "--env.captions."
             )
         return SimilarityReward(self)
 

@@ -143,7 +143,7 @@ def image_shape(space: gymnasium.Space, smallest: int) -> tuple[int, int, int]:
             return channels, height, width
     raise ValueError(
         f"This encoder reads uint8 images (channels, height, width) of at least "
-        f"{smallest}x{smallest} pixels, not {space}; --encoder mlp reads vectors."
+        f"{smallest}x{smallest} pixels, not {space.shape} {space.dtype}; --encoder mlp reads vectors."
     )
 
 

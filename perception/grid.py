@@ -28,7 +28,7 @@ class GridEncoderConfig:
         if not (isinstance(observation_space, Box) and shows_symbols(observation_space)):
             raise ValueError(
                 f"This encoder reads grids of symbols, uint8 (channels, height, width) below {MOST_SYMBOLS}, not "
-                f"{observation_space}; --encoder nature reads images."
+                f"{observation_space.shape} {observation_space.dtype}; --encoder nature reads images."
             )
         return GridEncoder(self, observation_space)
 

@@ -48,8 +48,8 @@ class InstructedEncoderConfig:
         parts = observation_space.spaces if isinstance(observation_space, Dict) else {}
         if not ("image" in parts and "mission" in parts and shows_symbols(parts["image"])):
             raise ValueError(
-                "This encoder reads a grid of symbols and its instruction, such as LanguageGoToLocal's, not "
-                f"{observation_space}; --encoder grid reads symbols alone."
+                "This encoder reads a grid's image and mission, as LanguageGoToLocal has them, "
+                f"not {', '.join(parts) or observation_space.shape}; --encoder grid reads symbols alone."
             )
         return InstructedEncoder(self, parts["image"])
 

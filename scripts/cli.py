@@ -178,7 +178,7 @@ def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
     try:
         main(sys.argv[1:])
     except InvalidExperiment as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
+        print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)  # spaces are printed over several lines
         raise SystemExit(2) from None
     except ModuleNotFoundError as missing:
         print(

@@ -38,6 +38,7 @@ JOINED = (", then ", " and ")
 """Not " after you ": in Chinese, what is done first is said first."""
 PLACED, BY_TEMPLATE = 0.4, 0.2
 """Shares of the missions that say where a thing was, and of those with the template's wording."""
+KIND, COLOUR = re.compile(rf"({'|'.join(KINDS)})$"), re.compile(rf" ({'|'.join(COLOURS)})\b")
 BLOCK = re.compile("p|h[1-6]")
 
 Row = tuple[str, ...]
@@ -79,7 +80,7 @@ def main(arguments: list[str]) -> None:
 
 
 def all_missions(settings: Settings) -> dict[str, list[Row]]:
-    """As many of each verb, and of two missions in one sentence. What is to be tested on, such as "open the red door",
+    """As many of each verb, and of two in one sentence. What is to be tested on, such as "open the red door",
     is trained on in no wording, at no place and in no longer sentence; each of its words is, in other missions."""
     random = np.random.default_rng(settings.seed)
     test, validation = settings.mission_test_share, settings.mission_validation_share
@@ -97,15 +98,15 @@ def all_missions(settings: Settings) -> dict[str, list[Row]]:
 
 
 def by_verb() -> list[list[str]]:
-    """Missions without places, with those that leave open of which colour or kind a thing is."""
-    verbs: dict[str, dict[str, None]] = {}
+    """Missions without places, also those that leave open which colour or kind a thing has."""
+    verbs: dict[str, set[str]] = {}
     for mission in missions():
-        verb = mission.split()[0]
-        anything = mission if verb in ("put", "open") else re.sub(f"({'|'.join(KINDS)})$", "object", mission)
-        for one in {mission, anything} if verb != "put" else {mission}:
-            verbs.setdefault(verb, {})[one] = None
-            if verb != "put":
-                verbs[verb][re.sub(f" ({'|'.join(COLOURS)}) ", " ", one)] = None
+        verb, own = mission.split()[0], {mission}
+        if verb in ("go", "pick"):
+            own |= {KIND.sub("object", one) for one in own}
+        if verb != "put":
+            own |= {COLOUR.sub("", one) for one in own}
+        verbs.setdefault(verb, set()).update(own)
     return [sorted(own) for own in verbs.values()]
 
 
@@ -132,10 +133,10 @@ def worded(verbs: list[list[str]], lines: int, repeated: bool, random: np.random
 
 def rated_texts(_: Settings) -> dict[str, list[Row]]:
     """From -4, the most negative, to 4 (Hutto and Gilbert 2014)."""
-    pip = Path(__file__).parents[1] / ".uv/bin/pip"  # uv, which made the environment, cannot download
-    command = [str(pip)] if pip.exists() else [sys.executable, "-m", "pip"]
+    ours = Path(__file__).parents[1] / ".uv/bin/pip"  # uv, which made the environment, cannot download
+    pip = str(ours) if ours.exists() else "pip3"
     with tempfile.TemporaryDirectory() as folder:
-        fetch([*command, "download", "--quiet", "--no-deps", "--no-binary=:all:", RATED_PACKAGE], Path(folder))
+        fetch([pip, "download", "--quiet", "--no-deps", "--no-binary=:all:", RATED_PACKAGE], Path(folder))
         for archive in ("vaderSentiment-*.tar.gz", "vaderSentiment-*/additional_resources/*.tar.gz"):
             with tarfile.open(next(Path(folder).glob(archive))) as packed:
                 packed.extractall(folder, filter="data")

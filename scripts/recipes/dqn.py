@@ -6,10 +6,13 @@ from agents.algorithms.dqn import DQN
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
+from envs.grid import GridConfig
+from envs.language_grid import LanguageGridConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from perception.cnn import NatureCNNConfig
 from perception.mlp import MLPConfig
 from perception.objects import ListEncoderConfig
+from scripts.recipes import ppo
 
 
 def recipe(environment: Environment) -> Experiment:
@@ -78,11 +81,19 @@ CLASSIC_CONTROL = DQN(
 )
 
 
+# Rooms are seen in part and pay once, at their end: explored for longer. Not tuned.
+GRIDS = replace(CLASSIC_CONTROL, epsilon_end=0.1, epsilon_decay_env_steps=100_000)
+
+
 def settings(environment: Environment) -> DQN:
+    if isinstance(environment, GridConfig | LanguageGridConfig):
+        return GRIDS
     return ATARI if sees_images(environment) else CLASSIC_CONTROL
 
 
 def experiment(environment: Environment, algo: DQN) -> Experiment:
+    if isinstance(environment, GridConfig | LanguageGridConfig):
+        return replace(ppo.recipe(environment), algo=algo)
     if sees_images(environment):
         reward = EnvironmentReward(clip_to_sign=True)
         encoder = ListEncoderConfig() if isinstance(environment, SpaceInvadersObjectsConfig) else NatureCNNConfig()
@@ -103,4 +114,5 @@ def sees_images(environment: Environment) -> bool:
     env = environment.build()
     env.close()
     shape = env.observation_space.shape or ()
-    return isinstance(environment, SpaceInvadersObjectsConfig) or len(shape) == 3
+    grid = isinstance(environment, GridConfig | LanguageGridConfig)
+    return isinstance(environment, SpaceInvadersObjectsConfig) or (len(shape) == 3 and not grid)

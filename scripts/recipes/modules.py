@@ -82,7 +82,7 @@ def similarity() -> Pretraining:
 
 def retrieval() -> Pretraining:
     """Ours."""
-    return Pretraining(RetrievalTask(), total_steps=600, batch_size=256, learning_rate=3e-3, evaluate_every_steps=100)
+    return Pretraining(RetrievalTask(), total_steps=400, batch_size=1_024, learning_rate=3e-3, evaluate_every_steps=50)
 
 
 def distillation() -> Pretraining:
