@@ -11,13 +11,8 @@ from zlib import crc32
 import numpy as np
 import torch
 import torch.nn.functional as F
-from gensim.models import Word2Vec
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from language.corpus import read_pairs, read_rows
@@ -28,8 +23,9 @@ WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 RARE = 3
 """A word that is seen less often has no vector."""
 NO_WORD = 0
-ENOUGH_SEEN, RARITY = 100.0, 0.75
-"""GloVe's x_max and alpha: how often two words must meet to count in full, and how much less rarer meetings do."""
+ENOUGH_SEEN, RARITY = 10.0, 0.75
+"""GloVe's x_max and alpha: how often two words must meet to count in full, and how much less rarer meetings do. The
+paper has 100, for texts ten thousand times as long."""
 ENTRIES_AT_A_TIME = 4_096
 TESTED_ON = 5
 """One rated sentence in so many is held out."""
@@ -94,6 +90,11 @@ class EmbeddingsLesson:
     @property
     def baseline(self) -> dict[str, float]:
         """Of vectors of chance, as many numbers long, and of how often each word and pair of words is there."""
+        from sklearn.feature_extraction.text import TfidfVectorizer  # may not be installed
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         table = self.module.words.bag.weight
         random = torch.randn(table.shape, generator=torch.Generator().manual_seed(0))
         words = MeanOfWords(self.module.words.vocabulary, random[1:])
@@ -187,6 +188,8 @@ def vocabulary_of(sentences: Iterable[Sequence[str]]) -> list[str]:
 
 def word2vec(sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTask) -> NDArray[np.float32]:
     """(V, D), by skip-grams with negative sampling."""
+    from gensim.models import Word2Vec  # may not be installed
+
     model = Word2Vec(
         sentences,
         vector_size=task.size,

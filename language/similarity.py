@@ -130,7 +130,7 @@ class SentenceBERT(nn.Module):
 
     def forward(self, sentences: Tensor) -> Tensor:
         unique, index = different(sentences)
-        vectors = torch.from_numpy(minilm([from_bytes(row) for row in unique]))
+        vectors = torch.from_numpy(minilm([from_bytes(row) for row in unique.cpu()]))
         return self.layers(vectors.to(sentences.device))[index]
 
 

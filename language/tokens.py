@@ -4,16 +4,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
-from tokenizers.models import BPE
-from tokenizers.trainers import BpeTrainer
 from torch import Tensor, nn
 
 PADDING, UNKNOWN, END, ENGLISH, CHINESE = range(5)
 SPECIAL = ("<padding>", "<unknown>", "<end>", "<en>", "<zh>")
 START = {"en": ENGLISH, "zh": CHINESE}
 """A text's first token says its language (Johnson et al. 2017)."""
-CHARACTER_ALONE = Regex(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+CHARACTER_ALONE = r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]"
 
 
 class Tokens(nn.Module):
@@ -22,6 +19,9 @@ class Tokens(nn.Module):
     def __init__(self, vocabulary: str = "") -> None:
         """`vocabulary`: a `tokenizers.Tokenizer` as JSON; without one, only loading a state makes it useful."""
         super().__init__()
+        from tokenizers import Tokenizer  # may not be installed
+        from tokenizers.models import BPE
+
         self.tokenizer = Tokenizer.from_str(vocabulary) if vocabulary else Tokenizer(BPE())
 
     def __len__(self) -> int:
@@ -39,6 +39,8 @@ class Tokens(nn.Module):
         return torch.from_numpy(np.frombuffer(self.tokenizer.to_str().encode(), np.uint8).copy())
 
     def set_extra_state(self, state: Tensor) -> None:
+        from tokenizers import Tokenizer
+
         self.tokenizer = Tokenizer.from_str(state.cpu().numpy().tobytes().decode())
 
 
@@ -48,12 +50,16 @@ def until_end(row: Sequence[int]) -> list[int]:
 
 def trained_tokens(texts: Iterable[str], size: int) -> Tokens:
     """A vocabulary of at most `size` pieces, or of all characters and the special tokens where they are more."""
+    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+    from tokenizers.models import BPE
+    from tokenizers.trainers import BpeTrainer
+
     tokenizer = Tokenizer(BPE(unk_token=SPECIAL[UNKNOWN]))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Metaspace(),
-            pre_tokenizers.Split(CHARACTER_ALONE, "isolated"),
+            pre_tokenizers.Split(Regex(CHARACTER_ALONE), "isolated"),
             pre_tokenizers.Digits(individual_digits=True),
             pre_tokenizers.Punctuation(),
         ]

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from sacrebleu.metrics.bleu import BLEU
 from torch import Tensor, nn
 
 from language.corpus import SPLITS, Language, Pair, Split, read_pairs
@@ -158,6 +157,8 @@ def rows_of(state: State, rows: Tensor) -> State:
 
 def bleu(found: Sequence[str], true: Sequence[str], language: Language) -> float:
     """Of a corpus (Papineni et al. 2002), by sacrebleu (Post 2018), in [0, 100]."""
+    from sacrebleu.metrics.bleu import BLEU  # may not be installed
+
     return BLEU(tokenize=BLEU_TOKENIZERS[language]).corpus_score(found, [true]).score
 
 

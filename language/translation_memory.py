@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 CHUNK = 500
 NEARLY_ZERO = 1e-9
@@ -16,6 +15,8 @@ def nearest(known: Sequence[str], texts: Sequence[str]) -> list[int]:
 
     By the weighted Dice coefficient of TF-IDF vectors of one and two characters; unlike their cosine, it does not
     favour short texts."""
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer  # may not be installed
+
     counter = CountVectorizer(analyzer="char", ngram_range=(1, 2))
     weigh = TfidfTransformer(norm=None)  # pyright: ignore[reportArgumentType]
     theirs = csr_array(weigh.fit_transform(counter.fit_transform(known)))

@@ -98,7 +98,7 @@ def test_the_environments_own_rewards_are_worth_nothing_and_nothing_is_learnt(we
 def test_mistakes_are_told(weights: str) -> None:
     with pytest.raises(ValueError, match=r"--env\.captions"):
         SimilarityRewardConfig(weights).build(Dict({"image": IMAGE, "mission": SENTENCE}), Discrete(7))
-    with pytest.raises(ValueError, match="mission and caption"):
+    with pytest.raises(ValueError, match="a mission and a caption"):
         SimilarityRewardConfig(weights).build(IMAGE, Discrete(7))
     with pytest.raises(ValueError, match="between 0 and 1"):
         SimilarityRewardConfig(weights, threshold=1.0)

@@ -103,5 +103,5 @@ def test_what_is_no_word_is_not_heard() -> None:
 
 
 def test_other_observations_are_refused() -> None:
-    with pytest.raises(ValueError, match="reads a grid.s image and mission"):
+    with pytest.raises(ValueError, match="reads a grid's image and mission"):
         InstructedEncoderConfig(LettersConfig()).build(SPACE["image"])
