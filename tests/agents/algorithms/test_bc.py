@@ -1,6 +1,7 @@
 """Behaviour cloning's arithmetic, by hand."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,13 @@ def test_the_loss_by_hand() -> None:
     assert terms["value_loss"].item() == pytest.approx(0.5 * (1 + 4) / 2)
     assert loss.item() == pytest.approx(1.5 * math.log(2) + 0.1 * 1.25)
     assert terms["agreement"] == 0.5
+
+
+def test_whatever_its_space_gives_is_a_valid_setting() -> None:
+    algo = BC(rollout_length=32)
+    for _ in range(20):
+        drawn = replace(algo, **{name: domain.sample() for name, domain in algo.search_space.items()})
+        assert drawn.minibatch_size % drawn.rollout_length == 0
 
 
 def test_windows_that_do_not_divide_are_refused(tmp_path: Any) -> None:
