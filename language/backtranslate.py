@@ -44,4 +44,5 @@ class BackTranslationTask(TranslationTask):
         texts = sides(more, self.language)[1]
         made = translated(more, OTHER[self.language], translate(backward, texts, OTHER[self.language]))
         tokens = trained_tokens([*(text for pair in pairs["train"] for text in pair[1:]), *texts], self.vocabulary)
-        return TranslationLesson(self, network(self, tokens), pairs, pairs["train"] + made)
+        true = pairs["train"] * max(1, self.alone // len(pairs["train"]))  # as often as the made ones, which are worse
+        return TranslationLesson(self, network(self, tokens), pairs, true + made)

@@ -11,19 +11,22 @@ from language.translate import (
     trained_translator,
     translate,
     translated,
+    vocabulary_of,
 )
 
 
 @dataclass(frozen=True)
 class DistillationTask(TranslationTask):
-    """Learns to translate as a trained module does, from the same texts and with the same vocabulary."""
+    """Learns to translate as a trained module does, from the same texts; with fewer pieces of words, as most of what
+    so small a module knows is a vector for each."""
 
-    width: int = 96
+    width: int = 128
+    vocabulary: int = 2_400
     dropout: float = 0.1
     teacher: str = "runs/modules/translation"
     """The folder of scripts/train_module.py translation."""
     distilled: bool = True
-    """Whether it learns the teacher's translations; without, those that the teacher learnt, to compare with."""
+    """Whether it learns the teacher's translations beside the true ones; without, the true ones alone, to compare."""
 
     @property
     def name(self) -> str:
@@ -34,8 +37,10 @@ class DistillationTask(TranslationTask):
         if (settings["language"], settings["texts"]) != (self.language, self.texts):
             raise ValueError(f"{self.teacher} translates {settings['texts']} into {settings['language']}.")
         pairs = splits(self)
-        student = network(self, teacher.tokens)
+        student = network(self, vocabulary_of(pairs["train"], self.vocabulary))
         if not self.distilled:
             return TranslationLesson(self, student, pairs, pairs["train"])
-        found = translate(teacher, sides(pairs["train"], self.language)[0], self.language)
-        return TranslationLesson(self, student, pairs, translated(pairs["train"], self.language, found))
+        found = translate(teacher, sides(pairs["train"], self.language)[0], self.language, self.beam)
+        return TranslationLesson(
+            self, student, pairs, pairs["train"] + translated(pairs["train"], self.language, found)
+        )

@@ -43,6 +43,13 @@ def test_pairs_are_true_and_further_texts_have_a_source_that_was_made(task: Back
     assert lesson.train == train[:PAIRS], "the baseline must know no more than the pairs"
 
 
+def test_true_pairs_are_learnt_from_as_often_as_made_ones(task: BackTranslationTask) -> None:
+    lesson = replace(task, alone=2 * PAIRS).lesson()
+    true = lesson.batches.pairs[:PAIRS]
+    assert lesson.batches.pairs[PAIRS : 2 * PAIRS] == true
+    assert len(lesson.batches.pairs) > 3 * PAIRS
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
