@@ -4,7 +4,7 @@
 *is* an Environment, an Encoder or a RewardModel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -26,6 +26,12 @@ return does not, such as how much longer than the shortest the way was. What mea
 ENVIRONMENT_FAULT = "environment_fault"
 """Key of an environment's `info`: why it failed and was built again. With an episode's last step it says that this
 step failed and the episode was cut; with another one, that it happened between two episodes."""
+
+
+Policy = Callable[[NDArray, NDArray[np.bool_]], NDArray]
+"""Observations (N, ...) and whether each is an episode's first (N,) -> probabilities of each action (N, A), or the
+actions (N, D) where they are a Box. It may remember what it saw before; of the rows that begin an episode it forgets
+all."""
 
 
 class EnvironmentFailure(OSError):

@@ -15,8 +15,9 @@ from envs.vector import vectorised
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
-# Atari's games, the robots and the grids have plain names, and configurations of their own.
+# Atari's games, the robots, the grids and the treatments have plain names, and configurations of their own.
 BY_NAME = ("ale_py", "pybullet_envs_gymnasium", "panda_gym", "minigrid")
+TREATMENT = "health/"
 
 
 @dataclass(frozen=True)
@@ -63,4 +64,8 @@ class ClassicConfig:
 
 def ids() -> list[str]:
     """Every registered environment id but those of environments that have plain names."""
-    return [i for i, spec in gymnasium.registry.items() if not str(spec.entry_point).startswith(BY_NAME)]
+    return [
+        i
+        for i, spec in gymnasium.registry.items()
+        if not str(spec.entry_point).startswith(BY_NAME) and not i.startswith(TREATMENT)
+    ]

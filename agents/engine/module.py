@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from agents.engine.distributions import DiagonalGaussian, distribution_for
 from agents.engine.normaliser import RunningMoments
@@ -83,6 +84,13 @@ class ActorCritic(TorchRLModule):
         if deterministic:
             return self.distribution.mode(parameters), memory
         return self.distribution.sample(parameters, generator), memory
+
+    def probabilities(self, prepared: Tensor, memory: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
+        """Of each discrete action (B, A), by which `act` draws; and what is remembered after it (B, S)."""
+        logits, _, memory = self(prepared, memory)
+        if deterministic:
+            return one_hot(self.distribution.mode(logits), logits.shape[1]).float(), memory
+        return logits.softmax(-1), memory
 
     def _autocast(self, x: Tensor) -> AbstractContextManager:
         low = use_bf16(self.precision, self.low_precision_pays, x.device.type)

@@ -72,6 +72,12 @@ class QNetwork(TorchRLModule):
         )
         return self.explore(prepared, epsilon, generator), memory
 
+    def probabilities(self, prepared: Tensor, memory: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
+        """Of each action (B, A), by which `act` draws; and `memory` as it was."""
+        epsilon = 0.0 if deterministic else self.evaluation_epsilon
+        best = F.one_hot(self.q_values(prepared).argmax(-1), self.num_actions)
+        return (1 - epsilon) * best + epsilon / self.num_actions, memory
+
     def explore(self, prepared: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B,): any with chance `epsilon` (B,), else the best."""
         if self.training:

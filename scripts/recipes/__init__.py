@@ -17,6 +17,7 @@ from envs import atari, classic, grid, language_grid
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.grid import GridConfig
+from envs.health import TREATMENTS
 from envs.language_grid import LanguageGridConfig
 from envs.names import near_matches, plain
 from envs.probe import ChoiceConfig, CountingConfig, RecallConfig, TargetConfig
@@ -109,6 +110,7 @@ PLUGS: dict[str, type] = {
         ClassicConfig,
         GridConfig,
         LanguageGridConfig,
+        *TREATMENTS.values(),
         LocomotionConfig,
         PandaConfig,
         KukaGraspConfig,
@@ -135,7 +137,7 @@ PLUGS: dict[str, type] = {
 
 
 def environment_named(name: str) -> Environment:
-    """SpaceInvaders, HalfCheetah, MultiRoom-N6, CartPole-v1, probe-target; else a ValueError with near matches."""
+    """SpaceInvaders, HalfCheetah, MultiRoom-N6, sepsis-icu or CartPole-v1; else a ValueError with near matches."""
     if name in PROBES:
         return PROBES[name]
     if plain(name) in atari.shipped():
@@ -144,6 +146,8 @@ def environment_named(name: str) -> Environment:
         return ROBOTS[plain(name)]
     if plain(name) == plain(SpaceInvadersObjectsConfig().name):
         return SpaceInvadersObjectsConfig()
+    if (treatment := name.lower().removeprefix("health/").removesuffix("-v0")) in TREATMENTS:
+        return TREATMENTS[treatment]()
     if name in classic.ids():
         return ClassicConfig(id=name)
     if plain(name) in grid.tasks():
@@ -157,6 +161,7 @@ def environment_named(name: str) -> Environment:
         *robots,
         *grid.names(),
         *language_grid.names(),
+        *TREATMENTS,
         *classic.ids(),
         *PROBES,
     ]

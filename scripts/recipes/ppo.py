@@ -10,6 +10,7 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
 from envs.grid import GridConfig
+from envs.health.treatment import TreatmentConfig
 from envs.language_grid import LanguageGridConfig
 from envs.robots.grasp import KukaGraspConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
@@ -29,6 +30,8 @@ def recipe(environment: Environment) -> Experiment:
         return replace(grids(environment), encoder=InstructedEncoderConfig(ReaderConfig()), num_envs=64)
     if isinstance(environment, SpaceInvadersObjectsConfig):
         return replace(atari(environment), encoder=ListEncoderConfig())
+    if isinstance(environment, TreatmentConfig):
+        return treatments(environment)
     env = environment.build()
     images = env.observation_space.shape is not None and len(env.observation_space.shape) == 3
     continuous = isinstance(env.action_space, Box)
@@ -106,6 +109,28 @@ def remembered_grids(environment: Environment) -> Experiment:
     base = grids(environment)
     algo = replace(base.algo, discount=0.995, gae_lambda=0.98, anneal_learning_rate=False)  # pyright: ignore
     return replace(base, algo=algo, num_envs=64, total_env_steps=1_500_000)
+
+
+def treatments(environment: Environment) -> Experiment:
+    """Ours: many patients at a time, in whatever units their readings and rewards are."""
+    return Experiment(
+        env=environment,
+        algo=PPO(
+            rollout_length=128,
+            epochs=10,
+            minibatch_size=512,
+            learning_rate=1e-3,
+            share_encoder=False,
+            discount=0.99,
+            normalize_observations=True,
+            normalize_rewards=True,
+        ),
+        encoder=MLPConfig(),
+        num_envs=64,
+        total_env_steps=500_000,
+        evaluate_every_env_steps=100_000,
+        evaluation_episodes=64,
+    )
 
 
 def classic_control(environment: Environment) -> Experiment:

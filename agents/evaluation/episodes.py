@@ -1,0 +1,205 @@
+"""Whole episodes side by side: played by a policy, or read from a log."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+
+from agents.interfaces import EPISODE_METRICS, Environment, Policy
+
+MOST_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """E episodes of at most T steps; the rows after an episode's end are zeros."""
+
+    observations: NDArray
+    """(T, E, ...), what was seen before each step."""
+    actions: NDArray
+    """(T, E) int64, or doses (T, E, D)."""
+    rewards: NDArray[np.float64]
+    """(T, E)."""
+    costs: NDArray[np.float64]
+    """(T, E), of what should not have been done; zeros where the environment counts none."""
+    probabilities: NDArray[np.float64]
+    """(T, E, A), of each action by the policy that decided; (T, E, 0) where they are not known, or not discrete."""
+    alive: NDArray[np.bool_]
+    """(T, E), steps that were taken."""
+    terminated: NDArray[np.bool_]
+    """(E,), episodes that ended; time cut the others off."""
+    last_observations: NDArray
+    """(E, ...), what was seen after each last step."""
+    metrics: dict[str, NDArray[np.float64]]
+    """Of each whole episode (E,), by name; nan where it means nothing."""
+
+    def __len__(self) -> int:
+        return self.rewards.shape[1]
+
+    @property
+    def first(self) -> NDArray[np.bool_]:
+        """(T, E), the first step of each."""
+        first = np.zeros_like(self.alive)
+        first[0] = True
+        return first
+
+    def returns(self, discount: float = 1.0) -> NDArray[np.float64]:
+        """(E,)."""
+        return (discount ** np.arange(len(self.rewards)) @ self.rewards).astype(np.float64)
+
+    def chosen(self, rows: NDArray) -> "Episodes":
+        """Some of the episodes, in this order, which may have one twice."""
+        metrics = {name: values[rows] for name, values in self.metrics.items()}
+        return Episodes(
+            *(getattr(self, f.name)[:, rows] for f in fields(self)[:6]),
+            self.terminated[rows],
+            self.last_observations[rows],
+            metrics,
+        )
+
+    def write(self, path: Path, about: dict[str, Any]) -> None:
+        """As Parquet, a row a step; `about` says in JSON where they come from."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        steps, episodes = np.nonzero(self.alive.T)[::-1]
+        ends = np.flatnonzero(np.diff(episodes, append=-1))
+        told = {"observation_shape": self.observations.shape[2:], "observation_dtype": str(self.observations.dtype)}
+        columns: dict[str, Any] = {"episode": episodes, "step": steps}
+        columns["observation"] = list(self.observations[steps, episodes].reshape(len(steps), -1))
+        columns["action"] = listed(self.actions[steps, episodes])
+        columns["reward"], columns["cost"] = self.rewards[steps, episodes], self.costs[steps, episodes]
+        columns["probabilities"] = list(self.probabilities[steps, episodes])
+        last: dict[str, list[Any]] = {"terminated": [None] * len(steps), "last_observation": [None] * len(steps)}
+        last |= {f"metric:{name}": [None] * len(steps) for name in self.metrics}
+        for row, episode in zip(ends, episodes[ends], strict=True):
+            last["terminated"][row] = bool(self.terminated[episode])
+            last["last_observation"][row] = self.last_observations[episode].ravel()
+            for name, values in self.metrics.items():
+                last[f"metric:{name}"][row] = float(values[episode])
+        table = pa.table(columns | last)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".writing-{path.name}")
+        pq.write_table(table.replace_schema_metadata({"praxis": json.dumps(about | told)}), beside)
+        beside.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> tuple["Episodes", dict[str, Any]]:
+        """What `write` wrote, and what it said of it. Raises ValueError, in one line, for another file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+            about = json.loads((table.schema.metadata or {})[b"praxis"])
+            columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
+            shape, dtype = tuple(about["observation_shape"]), np.dtype(about["observation_dtype"])
+            episodes, steps = columns["episode"], columns["step"]
+            size = (int(steps.max()) + 1, int(episodes.max()) + 1)
+            alive = np.zeros(size, np.bool_)
+            alive[steps, episodes] = True
+
+            def laid_out(values: NDArray, *inner: int, kind: np.dtype | type = np.float64) -> NDArray:
+                column = np.zeros((*size, *inner), kind)
+                column[steps, episodes] = np.stack(list(values)).reshape(-1, *inner)
+                return column
+
+            actions, probabilities = np.stack(list(columns["action"])), np.stack(list(columns["probabilities"]))
+            ends = np.flatnonzero([value is not None for value in columns["terminated"]])
+            terminated = np.zeros(size[1], np.bool_)
+            terminated[episodes[ends]] = columns["terminated"][ends].astype(np.bool_)
+            last = np.zeros((size[1], *shape), dtype)
+            last[episodes[ends]] = np.stack(list(columns["last_observation"][ends])).reshape(-1, *shape)
+            metrics = {name.removeprefix("metric:"): np.full(size[1], np.nan) for name in columns if ":" in name}
+            for name, values in metrics.items():
+                values[episodes[ends]] = columns[f"metric:{name}"][ends]
+            found = cls(
+                laid_out(columns["observation"], *shape, kind=dtype),
+                laid_out(actions, *actions.shape[1:], kind=actions.dtype),
+                laid_out(columns["reward"]),
+                laid_out(columns["cost"]),
+                laid_out(probabilities, *probabilities.shape[1:]),
+                alive,
+                terminated,
+                last,
+                metrics,
+            )
+        except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as damage:
+            raise ValueError(
+                f"{path} holds no logged episodes ({damage}); scripts/log_episodes.py makes them."
+            ) from damage
+        return found, about
+
+
+def listed(values: NDArray) -> Any:
+    """A column of numbers, or of lists of them."""
+    return list(values) if values.ndim > 1 else values
+
+
+def play(environment: Environment, make: Callable[[Any], Policy], episodes: int, seed: int) -> Episodes:
+    """So many whole episodes with the policy that `make` makes for the vector environment.
+
+    Where actions are discrete they are drawn with the policy's probabilities."""
+    parts, random = [], np.random.default_rng(seed)
+    for start in range(0, episodes, MOST_AT_ONCE):
+        env = environment.build_vector(min(MOST_AT_ONCE, episodes - start))
+        parts.append(_played(env, make(env), random))
+        env.close()
+    longest = max(len(part.rewards) for part in parts)
+    columns = [
+        np.concatenate([_padded(getattr(part, field.name), longest) for part in parts], 1)
+        for field in fields(Episodes)[:6]
+    ]
+    names = parts[0].metrics
+    return Episodes(
+        *columns,
+        np.concatenate([part.terminated for part in parts]),
+        np.concatenate([part.last_observations for part in parts]),
+        {name: np.concatenate([part.metrics[name] for part in parts]) for name in names},
+    )
+
+
+def _played(env: Any, policy: Policy, random: np.random.Generator) -> Episodes:
+    """One episode of each environment."""
+    discrete = isinstance(env.single_action_space, Discrete)
+    observations, _ = env.reset(seed=int(random.integers(2**31)))
+    number = env.num_envs
+    first, over = np.ones(number, np.bool_), np.zeros(number, np.bool_)
+    terminated, last = np.zeros(number, np.bool_), np.zeros_like(observations)
+    metrics: dict[str, NDArray[np.float64]] = {}
+    rows: list[tuple[NDArray, ...]] = []
+    while not over.all():
+        decided = policy(observations, first)
+        probabilities = decided if discrete else np.zeros((number, 0))
+        actions = drawn(decided, random) if discrete else decided
+        following, rewards, ended, cut, info = env.step(actions)
+        alive = ~over
+        costs = info.get("cost", np.zeros(number))
+        row = (observations, actions, rewards, costs, probabilities)
+        rows.append((*(np.where(alive.reshape(-1, *[1] * (c.ndim - 1)), c, 0).astype(c.dtype) for c in row), alive))
+        first = ended | cut
+        now = first & alive
+        if now.any():
+            terminated |= now & ended
+            last[now] = np.stack([info["final_obs"][n] for n in np.flatnonzero(now)])
+            measured = info.get("final_info", {}).get(EPISODE_METRICS, {})
+            for name in (name for name in measured if name[0] != "_"):
+                known = now & measured[f"_{name}"]
+                metrics.setdefault(name, np.full(number, np.nan))[known] = measured[name][known]
+        over, observations = over | first, following
+    return Episodes(*(np.stack(column) for column in zip(*rows, strict=True)), terminated, last, metrics)
+
+
+def drawn(probabilities: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
+    """An action of each row (N, A) -> (N,)."""
+    edges = probabilities.cumsum(1)
+    return (random.random(len(edges))[:, None] * edges[:, -1:] >= edges).sum(1)
+
+
+def _padded(column: NDArray, steps: int) -> NDArray:
+    return np.pad(column, [(0, steps - len(column)), *[(0, 0)] * (column.ndim - 1)])

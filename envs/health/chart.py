@@ -1,0 +1,70 @@
+"""An episode as a chart: what was measured and done, one panel below the other."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 640, 110
+LEFT, RIGHT, ABOVE, BELOW = 58, 12, 22, 8
+"""Pixels around a panel's curve."""
+INK, PALE, GREEN, BLUE, RED = (40, 40, 40), (215, 215, 215), (222, 240, 222), (40, 90, 180), (190, 70, 40)
+
+
+class Panel(NamedTuple):
+    """A curve over time."""
+
+    title: str
+    """With its unit."""
+    low: float
+    high: float
+    """What the axis spans; a value beyond is drawn at its edge."""
+    band: tuple[float, float] | None = None
+    """Where it ought to be."""
+    dose: bool = False
+    """Drawn as bars: what was given from one step to the next."""
+
+
+def drawn(panels: tuple[Panel, ...], told: NDArray[np.float64], step_hours: float) -> NDArray[np.uint8]:
+    """Numbers (T, panels), nan where there is none, from admission on -> RGB (height, width, 3).
+
+    A dose stands with the step that it led to."""
+    picture = np.full((HEIGHT * len(panels) + 24, WIDTH, 3), 255, np.uint8)
+    steps = max(20, len(told) - 1)
+    across = LEFT + (WIDTH - LEFT - RIGHT) * np.arange(len(told)) / steps
+    for row, panel in enumerate(panels):
+        _draw(picture[row * HEIGHT : (row + 1) * HEIGHT], panel, told[:, row], across)
+    days = (len(told) - 1) * step_hours / 24
+    _write(picture, f"day {days:.1f}", (LEFT, len(picture) - 8))
+    return picture
+
+
+def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], across: NDArray[np.float64]) -> None:
+    top, bottom = ABOVE, HEIGHT - BELOW
+
+    def height(value: NDArray | float) -> NDArray:
+        share = (np.clip(value, panel.low, panel.high) - panel.low) / (panel.high - panel.low)
+        return np.round(bottom - share * (bottom - top)).astype(int)
+
+    if panel.band:
+        cv2.rectangle(part, (LEFT, int(height(panel.band[1]))), (WIDTH - RIGHT, int(height(panel.band[0]))), GREEN, -1)
+    cv2.rectangle(part, (LEFT, top), (WIDTH - RIGHT, bottom), PALE, 1)
+    _write(part, panel.title, (LEFT, ABOVE - 7))
+    _write(part, f"{panel.high:g}", (4, top + 8))
+    _write(part, f"{panel.low:g}", (4, bottom))
+    known = ~np.isnan(values)
+    if not known.any():
+        return
+    _write(part, f"{values[known][-1]:.3g}", (WIDTH - RIGHT - 70, ABOVE - 7), RED if panel.dose else BLUE)
+    if panel.dose:
+        for step in np.flatnonzero(known[1:]) + 1:
+            start, end = int(across[step - 1]), max(int(across[step - 1]) + 1, int(across[step]) - 1)
+            cv2.rectangle(part, (start, int(height(values[step]))), (end, bottom), RED, -1)
+        return
+    line = np.stack([across[known].astype(int), height(values[known])], 1)
+    cv2.polylines(part, [line.astype(np.int32)], False, BLUE, 2, cv2.LINE_AA)
+
+
+def _write(part: NDArray[np.uint8], text: str, place: tuple[int, int], colour: tuple[int, int, int] = INK) -> None:
+    cv2.putText(part, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)

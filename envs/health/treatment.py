@@ -1,0 +1,338 @@
+"""What all treatments share: patients in step, what is seen of them, and gymnasium's interfaces to both."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+
+from envs.health.chart import Panel, drawn
+
+Cohort = Literal["published", "train", "held-out", "shifted"]
+Policy = Callable[[NDArray, NDArray[np.bool_]], NDArray]
+"""Observations (N, ...) and whether each is an episode's first (N,) -> probabilities of each action (N, A), or doses
+(N, D) where actions are a Box. It may remember what it saw before; of the rows that begin an episode it forgets all."""
+
+COHORT_SEEDS: dict[str, int] = {"train": 1, "held-out": 2, "shifted": 3}
+"""Patients of different cohorts are drawn apart."""
+
+
+class Outcome(NamedTuple):
+    """What one step has come to, each (N,)."""
+
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    costs: NDArray[np.float64]
+    """How much was done that should not be, such as doses above a limit; zero where all was well."""
+
+
+class Simulation(Protocol):
+    """The equations of one treatment, for N patients at once; what it tells has a row for each."""
+
+    @property
+    def observation_space(self) -> Box:
+        """Of one patient's readings."""
+        ...
+
+    @property
+    def action_space(self) -> Discrete | Box: ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the readings (O,), where an observation is a vector; with their units where they have one."""
+        ...
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """How much each reading differs between patients and times, its standard deviation: (O,), or one for an
+        image."""
+        ...
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """Which readings a clinic does not have (O,), or one for an image."""
+        ...
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """What a chart of an episode shows."""
+        ...
+
+    @property
+    def step_hours(self) -> float:
+        """Between two decisions."""
+        ...
+
+    def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
+        """New patients in these rows; their clocks are at zero."""
+        ...
+
+    def observe(self) -> NDArray:
+        """Readings without error (N, O), or images (N, C, H, W) uint8."""
+        ...
+
+    def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
+        """One step with these actions: (N,) int64, all of them allowed, or doses (N, D)."""
+        ...
+
+    def allowed(self) -> NDArray[np.bool_] | None:
+        """Which of the actions may be taken now (N, A); None where all may."""
+        ...
+
+    def fallback(self) -> NDArray[np.int64]:
+        """What a clinician does instead of an action that is not allowed (N,)."""
+        ...
+
+    def metrics(self) -> dict[str, NDArray[np.float64]]:
+        """What clinicians ask of the episode so far, each (N,); nan where it means nothing."""
+        ...
+
+    def vitals(self) -> tuple[float, ...]:
+        """Of the first patient, a number for each panel."""
+        ...
+
+
+@dataclass(frozen=True)
+class TreatmentConfig:
+    """What every treatment can be made harder by. An own field `step_hours` says how often is decided."""
+
+    slug: ClassVar[str]
+    """What users type after --env; gymnasium knows it as health/<slug>-v0."""
+    random_return: ClassVar[float | None] = None
+    """Mean return of actions by chance, with the default settings."""
+
+    cohort: Cohort = "train"
+    """Who is treated: the patient that was published, patients to train on, others of the same population, or patients
+    of another population."""
+    partial: bool = False
+    """Hides the readings that a clinic does not have; they are zero."""
+    noise: float = 0.0
+    """Standard deviation of a reading's error, as a share of that of the reading."""
+    missing: float = 0.0
+    """Share of the readings that are not taken; the one before stands for it."""
+    history: int = 1
+    """How many readings an observation has, side by side, the newest last; before the first one are zeros."""
+
+    def __post_init__(self) -> None:
+        if self.noise < 0 or not 0 <= self.missing < 1 or self.history < 1:
+            raise ValueError(
+                "noise must not be negative, missing in [0, 1), history at least 1, not "
+                f"{self.noise}, {self.missing} and {self.history}."
+            )
+
+    @property
+    def name(self) -> str:
+        return self.slug
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {} if self.random_return is None else {"random": self.random_return}
+
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
+    def simulation(self, patients: int) -> Simulation:
+        """The equations for so many patients."""
+        raise NotImplementedError
+
+    def baselines(self) -> dict[str, Callable[[Simulation], Policy]]:
+        """What clinicians do, chance, and no treatment: each is made for a simulation, of which only one that is called
+        an oracle sees more than the observations."""
+        raise NotImplementedError
+
+    def build(self) -> gymnasium.Env:
+        return Patient(self)
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return Patients(self, num_envs)
+
+
+class Ward:
+    """Patients under treatment, as they are seen: with errors and gaps, and what was forbidden replaced."""
+
+    def __init__(self, config: TreatmentConfig, patients: int) -> None:
+        self.config, self.simulation = config, config.simulation(patients)
+        space = self.simulation.observation_space
+        self.seen = np.zeros((patients, config.history, *space.shape), space.dtype)
+        self.costs = np.zeros(patients)
+        low, high = (np.concatenate([bound] * config.history) for bound in (space.low, space.high))
+        self.observation_space = Box(low, high, dtype=space.dtype.type)  # pyright: ignore
+
+    def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
+        self.simulation.admit(rows, random)
+        self.costs[rows] = 0
+        self.seen[rows] = 0
+        self.seen[rows, -1] = self._read(random)[rows]
+
+    def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
+        """An action that is not allowed costs 1, and the fallback is done."""
+        allowed, forbidden = self.simulation.allowed(), np.zeros(len(self.costs), np.bool_)
+        if allowed is not None:
+            forbidden = ~allowed[np.arange(len(actions)), actions]
+            actions = np.where(forbidden, self.simulation.fallback(), actions)
+        outcome = self.simulation.treat(actions, random)
+        outcome = outcome._replace(costs=outcome.costs + forbidden)
+        self.costs += outcome.costs
+        # An image is missing as a whole, a vector number by number.
+        space = self.simulation.observation_space
+        shape = space.shape if len(space.shape) == 1 else (1,) * len(space.shape)
+        read, newest = self._read(random), self.seen[:, -1].copy()
+        if self.config.missing:
+            read = np.where(random.random((len(read), *shape)) < self.config.missing, newest, read)
+        self.seen = np.roll(self.seen, -1, 1)
+        self.seen[:, -1] = read
+        return outcome
+
+    def observations(self) -> NDArray:
+        """(N, history * O), or images side by side as channels."""
+        return self.seen.reshape(len(self.seen), *self.observation_space.shape).copy()
+
+    def metrics(self) -> dict[str, NDArray[np.float64]]:
+        """The simulation's, and the sum of the costs."""
+        return self.simulation.metrics() | {"cost": self.costs.copy()}
+
+    def _read(self, random: np.random.Generator) -> NDArray:
+        space, read = self.simulation.observation_space, self.simulation.observe()
+        if self.config.noise:
+            read = read + self.config.noise * self.simulation.spread * random.standard_normal(read.shape)
+        read = np.clip(read, space.low, space.high).astype(space.dtype)
+        return np.where(self.simulation.hidden, np.zeros((), space.dtype), read) if self.config.partial else read
+
+
+class Patients(VectorEnv):
+    """Many patients in step; who is discharged is followed by a new one in the same step.
+
+    Its `info` has `cost` and, where actions are not all allowed, `action_mask`; `final_info` has `episode_metrics`."""
+
+    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+
+    def __init__(self, config: TreatmentConfig, num_envs: int) -> None:
+        self.num_envs = num_envs
+        self.ward = Ward(config, num_envs)
+        self.single_observation_space = self.ward.observation_space
+        self.single_action_space = self.ward.simulation.action_space
+        self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
+        self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[NDArray, dict[str, Any]]:
+        super().reset(seed=seed[0] if isinstance(seed, list) else seed)
+        self.ward.admit(np.arange(self.num_envs), self.np_random)
+        return self.ward.observations(), self._masks()
+
+    def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
+        outcome = self.ward.treat(np.asarray(actions), self.np_random)
+        info: dict[str, Any] = {"cost": outcome.costs, "_cost": np.ones(self.num_envs, np.bool_)}
+        over = outcome.terminated | outcome.truncated
+        if over.any():
+            told: dict[str, Any] = {}
+            for name, values in self.ward.metrics().items():
+                told |= {name: values, f"_{name}": over & ~np.isnan(values)}
+            info |= {"final_obs": self.ward.observations(), "_final_obs": over, "_final_info": over}
+            info["final_info"] = {"episode_metrics": told, "_episode_metrics": over}
+            self.ward.admit(np.flatnonzero(over), self.np_random)
+        return (
+            self.ward.observations(),
+            outcome.rewards,
+            outcome.terminated,
+            outcome.truncated,
+            info | self._masks(),
+        )
+
+    def _masks(self) -> dict[str, Any]:
+        allowed = self.ward.simulation.allowed()
+        return {} if allowed is None else {"action_mask": allowed, "_action_mask": np.ones(self.num_envs, np.bool_)}
+
+
+class Patient(gymnasium.Env):
+    """One patient; drawn as a chart of what was measured and done since admission.
+
+    Its `info` has `cost` and, where actions are not all allowed, `action_mask`; at the end `episode_metrics`."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(self, config: TreatmentConfig, render_mode: str | None = "rgb_array") -> None:
+        self.render_mode = render_mode
+        self.ward = Ward(config, 1)
+        self.observation_space = self.ward.observation_space
+        self.action_space = self.ward.simulation.action_space
+        self.told: list[tuple[float, ...]] = []
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.ward.admit(np.arange(1), self.np_random)
+        self.told = [self.ward.simulation.vitals()]
+        return self.ward.observations()[0], self._mask()
+
+    def step(self, action: Any) -> tuple[NDArray, float, bool, bool, dict[str, Any]]:
+        outcome = self.ward.treat(np.asarray(action)[None], self.np_random)
+        self.told.append(self.ward.simulation.vitals())
+        info: dict[str, Any] = {"cost": float(outcome.costs[0])} | self._mask()
+        terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
+        if terminated or truncated:
+            metrics = ((name, float(values[0])) for name, values in self.ward.metrics().items())
+            info["episode_metrics"] = {name: value for name, value in metrics if not np.isnan(value)}
+        return self.ward.observations()[0], float(outcome.rewards[0]), terminated, truncated, info
+
+    def render(self) -> NDArray[np.uint8]:  # pyright: ignore
+        return drawn(self.ward.simulation.panels, np.array(self.told), self.ward.simulation.step_hours)
+
+    def _mask(self) -> dict[str, Any]:
+        allowed = self.ward.simulation.allowed()
+        return {} if allowed is None else {"action_mask": allowed[0].astype(np.int8)}
+
+
+def read(names: tuple[str, ...], observations: NDArray) -> dict[str, NDArray]:
+    """The newest readings by name, each (N,), of observations (N, history * O)."""
+    newest = observations[:, -len(names) :]
+    return {name: newest[:, column].astype(np.float64) for column, name in enumerate(names)}
+
+
+def certain(actions: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Actions (N,) -> probabilities (N, count) that are all 0 or 1."""
+    return np.eye(count)[actions]
+
+
+def always(action: int) -> Callable[[Simulation], Policy]:
+    """The policy that takes one of the discrete actions whatever it sees."""
+
+    def made(simulation: Simulation) -> Policy:
+        row = certain(np.array([action]), int(simulation.action_space.n))  # pyright: ignore
+        return lambda observations, first: np.repeat(row, len(observations), 0)
+
+    return made
+
+
+def by_chance(simulation: Simulation) -> Policy:
+    """The policy that takes each action, or each dose, as likely as any other."""
+    space = simulation.action_space
+    if isinstance(space, Discrete):
+        return lambda observations, first: np.full((len(observations), int(space.n)), 1 / int(space.n))
+    random = np.random.default_rng(0)
+    return lambda observations, first: random.uniform(space.low, space.high, (len(observations), *space.shape))
+
+
+def population(
+    published: Mapping[str, float], varying: Mapping[str, float], cohort: Cohort, patients: int = 1_000
+) -> dict[str, NDArray[np.float64]]:
+    """Patients' parameters, each (patients,): log-normally around the published ones, with these coefficients of
+    variation; in a shifted cohort with twice as much, around 1.25 times or 1 / 1.25 of them. The published cohort is
+    one patient."""
+    if cohort == "published":
+        return {name: np.array([value]) for name, value in published.items()}
+    random = np.random.default_rng([COHORT_SEEDS[cohort], len(published)])
+    table = {}
+    for name, value in published.items():
+        deviation = varying.get(name, 0.0)
+        middle = value
+        if cohort == "shifted" and deviation:
+            middle, deviation = value * random.choice([1.25, 0.8]), 2 * deviation
+        table[name] = middle * np.exp(deviation * random.standard_normal(patients))
+    return table
