@@ -1,0 +1,190 @@
+"""A report on a policy as one page that needs nothing else: HTML with its charts within."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
+h1 { font-size: 1.6rem; margin-bottom: 0 } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ccd }
+table { border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto }
+th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid #e3e8ee; vertical-align: top }
+th:first-child, td:first-child { text-align: left } tr.agent { background: #eef5ff; font-weight: 600 }
+.warning { background: #fff1e8; border-left: 4px solid #c2410c; padding: .6rem 1rem; margin: 1rem 0 }
+.said { font-size: 1.1rem } .dim { color: #6a7683; font-weight: 400 } img { max-width: 100% }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }
+pre { white-space: pre-wrap; background: #f5f7f9; padding: 1rem; font-size: 12.5px }
+"""
+NOT_FOR_CLINICAL_USE = (
+    "Not for clinical use. This policy was trained and judged in a simulation. Nothing here says what it would do to a "
+    "patient."
+)
+COLOURS = ("#2563eb", "#c2410c", "#64748b")
+
+
+def page(told: dict[str, Any], charts: dict[str, list[dict[str, Any]]]) -> str:
+    """HTML of what a report tells, with the charts of single patients, PNG.
+
+    `told` is what scripts/report_policy.py writes as JSON; a section that it lacks is left out."""
+    agent = told["agent"]
+    parts = [
+        f"<h1>{escape(told['env'])}: {escape(agent)} beside clinicians</h1>",
+        f"<p class=dim>{escape(', '.join(told['runs']))}, {escape(told['checkpoint'])}; "
+        f"cohort {escape(told['cohort'])}; {told['patients']} patients, the same for all; "
+        f"trainings: {len(told['runs'])}</p>",
+        f"<div class=warning>{NOT_FOR_CLINICAL_USE}</div>",
+        f"<p class=said>{escape(verdict(told))}</p>",
+        "<h2>What it does for patients</h2>",
+        "<p>Means with 95 % bootstrap intervals. The last column compares the same patients under both policies.</p>",
+        policies_table(told["policies"], agent),
+        intervals({name: one["return"] for name, one in told["policies"].items()}, agent),
+        "<h2>How it doses</h2>",
+        *(bars(one) for one in told["doses"]),
+        "<h2>Under other conditions</h2>",
+        "<p>The same policy, not trained again. Return with its 95 % interval.</p>",
+        conditions_table(told["conditions"]),
+        "<h2>Where it goes wrong</h2>",
+        "<p>Of single patients: the lowest returns, and where it differed most from usual care.</p>",
+        *(trajectory(kind, one) for kind, ones in charts.items() for one in ones),
+    ]
+    if "off_policy" in told:
+        parts += ["<h2>By what others were logged to do</h2>", off_policy(told["off_policy"])]
+    parts += ["<h2>Model card</h2>", card(told["card"])]
+    body = "\n".join(parts)
+    return (
+        "<!doctype html>\n<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\n"
+        f"<title>{escape(told['env'])}: a policy's report</title><style>{STYLE}</style>\n"
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def verdict(told: dict[str, Any]) -> str:
+    """The one sentence that the figures allow."""
+    usual = told["usual_care"]
+    above = told["policies"][usual]["agent_is_above_by"]
+    low, high = above["ci95"]
+    size = f"{above['mean']:+.3g} ({low:+.3g} to {high:+.3g})"
+    if low > 0:
+        return f"Its return is above that of {usual} by {size}."
+    if high < 0:
+        return f"Its return is below that of {usual}: {size}."
+    return f"Its return cannot be told from that of {usual}: {size}."
+
+
+def number(one: dict[str, Any]) -> str:
+    if one["mean"] is None:
+        return "<span class=dim>none</span>"
+    low, high = one["ci95"]
+    return f"{one['mean']:.4g}<br><span class=dim>{low:.3g} to {high:.3g}</span>"
+
+
+def table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Rows of HTML cells, each with the class of its row."""
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr class='{kind}'>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for kind, cells in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def policies_table(policies: dict[str, Any], agent: str) -> str:
+    metrics = list(policies[agent]["metrics"])
+    head = [
+        "policy",
+        "return",
+        *(metric.replace("_", " ") for metric in metrics),
+        "cost",
+        "with cost",
+        "agent above by",
+    ]
+    rows = []
+    for name, one in sorted(policies.items(), key=lambda item: -item[1]["return"]["mean"]):
+        cells = [one["return"], *(one["metrics"][metric] for metric in metrics), one["cost"], one["episodes_with_cost"]]
+        above = "" if name == agent else number(one["agent_is_above_by"])
+        rows.append(("agent" if name == agent else "", [escape(name), *map(number, cells), above]))
+    return table(head, rows)
+
+
+def conditions_table(conditions: dict[str, dict[str, Any]]) -> str:
+    names = list(next(iter(conditions.values())))
+    rows = [("", [escape(what), *(number(by[name]) for name in names)]) for what, by in conditions.items()]
+    return table(["condition", *names], rows)
+
+
+def intervals(summaries: dict[str, dict[str, Any]], agent: str) -> str:
+    """Each mean as a dot on its interval, as SVG."""
+    ends = [bound for one in summaries.values() for bound in one["ci95"]]
+    low, high = min(ends), max(ends)
+    span = high - low or 1.0
+    ordered = sorted(summaries.items(), key=lambda item: -item[1]["mean"])
+
+    def across(value: float) -> float:
+        return 190 + 430 * (value - low) / span
+
+    marks = []
+    for row, (name, one) in enumerate(ordered):
+        y, colour = 20 + 22 * row, COLOURS[0] if name == agent else COLOURS[2]
+        a, b = map(across, one["ci95"])
+        marks += [
+            f"<text x=180 y={y + 4} text-anchor=end fill={colour!r}>{escape(name)}</text>",
+            f"<line x1={a:.1f} x2={b:.1f} y1={y} y2={y} stroke={colour!r} stroke-width=3 />",
+            f"<circle cx={across(one['mean']):.1f} cy={y} r=4.5 fill={colour!r} />",
+        ]
+    bottom = 30 + 22 * len(ordered)
+    marks.append(f"<text x=190 y={bottom} fill=#6a7683>{low:.4g}</text>")
+    marks.append(f"<text x=620 y={bottom} text-anchor=end fill=#6a7683>{high:.4g}</text>")
+    return f"<svg viewBox='0 0 640 {bottom + 10}' width=640 font-size=12>{''.join(marks)}</svg>"
+
+
+def bars(one: dict[str, Any]) -> str:
+    """Shares by label, the policies side by side, as SVG."""
+    labels, shares = one["labels"], one["shares"]
+    most = max(max(values) for values in shares.values()) or 1.0
+    slot = 594 / len(labels)
+    width = slot * 0.8 / len(shares)
+    marks = []
+    for which, (name, values) in enumerate(shares.items()):
+        colour = COLOURS[which % len(COLOURS)]
+        marks.append(f"<rect x={36 + 200 * which} y=4 width=11 height=11 fill={colour!r} />")
+        marks.append(f"<text x={52 + 200 * which} y=14>{escape(name)}</text>")
+        for column, share in enumerate(values):
+            tall = 130 * share / most
+            x = 36 + slot * column + width * which
+            marks.append(f"<rect x={x:.1f} y={155 - tall:.1f} width={width:.1f} height={tall:.1f} fill={colour!r} />")
+    every = max(1, len(labels) // 13)
+    for column in range(0, len(labels), every):
+        marks.append(f"<text x={36 + slot * column:.1f} y=170 fill=#6a7683>{escape(labels[column])}</text>")
+    marks.append(f"<text x=0 y=30 fill=#6a7683>{most:.0%}</text>")
+    title = f"<text x=630 y=185 text-anchor=end fill=#6a7683>{escape(one['title'])}</text>"
+    return f"<svg viewBox='0 0 640 190' width=640 font-size=11>{''.join(marks)}{title}</svg>"
+
+
+def trajectory(kind: str, one: dict[str, Any]) -> str:
+    picture = base64.b64encode(one["chart"]).decode()
+    said = (
+        f"{kind}: seed {one['seed']}, return {one['return']:.4g}, cost {one['cost']:.3g}, {one['steps']} steps, "
+        f"{one['divergence']:.0%} other than usual care"
+    )
+    image = f"<img alt='{escape(said)}' src='data:image/png;base64,{picture}'>"
+    return f"<figure><figcaption>{escape(said)}</figcaption>{image}</figure>"
+
+
+def off_policy(told: dict[str, Any]) -> str:
+    """Estimates of the value from logged episodes, and why they are to be believed or not."""
+    rows = [
+        ("", [escape(name), f"{one['value']:.4g}", f"{one['ci95'][0]:.4g} to {one['ci95'][1]:.4g}"])
+        for name, one in told["estimates"].items()
+    ]
+    said = told["refusal"] or "The logged episodes bear these estimates."
+    return (
+        f"<p>{escape(told['about'])}</p><div class=warning>{escape(said)}</div>"
+        f"{table(['estimator', 'value', '95 % interval'], rows)}"
+    )
+
+
+def card(told: dict[str, str]) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td style='text-align:left'>{escape(value)}</td></tr>"
+        for name, value in told.items()
+        if name != "environment"
+    )
+    return f"<table>{rows}</table><pre>{escape(told['environment'])}</pre>"

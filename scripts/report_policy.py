@@ -1,0 +1,166 @@
+"""Reports what a trained policy does for patients: python scripts/report_policy.py runs/RUN"""
+
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from agents.checkpoint import write_durably
+from agents.evaluate import chosen_checkpoint, load_network
+from agents.evaluation.clinical import Make, compared, doses, summary, trajectories
+from agents.evaluation.episodes import MOST_AT_ONCE, Episodes, play
+from agents.evaluation.policies import trained_policy
+from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
+from agents.experiment import Experiment, require
+from agents.interfaces import Environment
+from envs.health import TREATMENTS
+from envs.health.treatment import Cohort, Policy, Simulation, TreatmentConfig, always
+from scripts.cli import load_experiment, main_with_clear_errors, parse_run
+
+USAGE = """Reports what a trained policy does for patients, beside what clinicians, chance and no treatment do:
+report.html, one page that needs nothing else, and report.json, in the run's folder."""
+SEED = 2_000_000
+MOST_CONSTANT = 32
+"""Discrete actions of which each is also tried as the only one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    run: Path
+    """The run's folder; the report is written there."""
+    env: Environment
+    """The run's environment; what is changed of it here was not so in training."""
+    also: tuple[Path, ...] = ()
+    """Folders of further trainings of the same, with other seeds, to know what another training would have learnt."""
+    cohort: Cohort = "held-out"
+    """Patients to judge by."""
+    patients: int = 1_000
+    """How many, the same for all policies; at most 1,000."""
+    checkpoint: str = "latest"
+    """latest, best (by the evaluations during training), or a name such as step-000001000448."""
+    deterministic: bool = False
+    """Take the policy's likeliest action instead of drawing from it."""
+    shown: int = 3
+    """Single patients to show of each kind."""
+
+
+def main(arguments: list[str]) -> None:
+    settings, experiment = parse_run(Settings, arguments, USAGE)
+    treatment = settings.env
+    require(
+        isinstance(treatment, TreatmentConfig),
+        f"{treatment.name} is no treatment; a report can be had of {', '.join(TREATMENTS)}.",
+    )
+    assert isinstance(treatment, TreatmentConfig)
+    require(2 <= settings.patients <= MOST_AT_ONCE, f"--patients must be 2 to 1,000, not {settings.patients}.")
+    require(settings.shown >= 1, f"--shown must be at least 1, not {settings.shown}.")
+    trained = [agent_of(run, settings, experiment) for run in (settings.run, *settings.also)]
+    agent = experiment.algo.name
+    judged = replace(treatment, cohort=settings.cohort)
+    baselines = {name: treating(made) for name, made in judged.baselines().items()}
+
+    def of_all(environment: TreatmentConfig, others: dict[str, Make]) -> dict[str, list[Episodes]]:
+        def one(make: Make) -> Episodes:
+            return play(environment, make, settings.patients, SEED)
+
+        return {agent: [one(make) for make in trained]} | {name: [one(make)] for name, make in others.items()}
+
+    found = of_all(judged, baselines | best_constant(judged, settings.patients))
+    usual = {treatment.usual_care: baselines[treatment.usual_care]}
+    told: dict[str, Any] = {
+        "about": NOT_FOR_CLINICAL_USE,
+        "env": treatment.name,
+        "runs": [run.name for run in (settings.run, *settings.also)],
+        "checkpoint": settings.checkpoint,
+        "agent": agent,
+        "usual_care": treatment.usual_care,
+        "cohort": settings.cohort,
+        "patients": settings.patients,
+        "deterministic": settings.deterministic,
+        "policies": compared(found, agent),
+        "doses": doses(found, [agent, treatment.usual_care], judged.simulation(1).action_space),
+        "conditions": {
+            condition: {
+                name: summary([episodes.returns() for episodes in trained])
+                for name, trained in of_all(changed, usual).items()
+            }
+            for condition, changed in conditions(treatment, judged).items()
+        },
+        "card": model_card(settings, experiment, treatment),
+    }
+    seeds = range(SEED, SEED + 10 * settings.shown)
+    charts = trajectories(judged, trained[0], usual[treatment.usual_care], seeds, settings.shown)
+    told["trajectories"] = {
+        kind: [{name: value for name, value in one.items() if name != "chart"} for one in ones]
+        for kind, ones in charts.items()
+    }
+    write_durably(settings.run / "report.json", json.dumps(told, indent=2).encode())
+    write_durably(settings.run / "report.html", page(told, charts).encode())
+    print(f"{verdict(told)}\n{NOT_FOR_CLINICAL_USE}\nwritten to {settings.run / 'report.html'} and report.json")
+
+
+def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
+    """What a training came to."""
+    own = load_experiment(run)
+    require(
+        replace(own, seed=experiment.seed, run_dir=experiment.run_dir, env=experiment.env) == experiment,
+        f"{run} is another experiment than {settings.run}, not the same with another seed.",
+    )
+    network = load_network(own, chosen_checkpoint(run, settings.checkpoint))
+    return lambda env: trained_policy(network, deterministic=settings.deterministic)
+
+
+def treating(made: Callable[[Simulation], Policy]) -> Make:
+    """A baseline for an environment or a vector of them."""
+    return lambda env: made(env.ward.simulation)
+
+
+def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
+    """The best of the policies that always do one thing, chosen on patients to train on; nothing for other spaces.
+
+    What looks good only because it never changes must be known."""
+    actions = getattr(treatment.simulation(1).action_space, "n", 0)
+    if not 2 <= actions <= MOST_CONSTANT:
+        return {}
+    constant = {f"always action {action}": treating(always(action)) for action in range(int(actions))}
+    train = replace(treatment, cohort="train")
+    worth = {name: play(train, make, min(patients, 100), SEED).returns().mean() for name, make in constant.items()}
+    best = max(worth, key=lambda name: worth[name])
+    return {f"{best}, the best": constant[best]}
+
+
+def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, TreatmentConfig]:
+    """What reviewers change to see whether a policy still holds."""
+    return {
+        f"patients of the {trained.cohort} cohort, as in training": trained,
+        f"patients of the {judged.cohort} cohort": judged,
+        "patients of another population": replace(judged, cohort="shifted"),
+        "errors of readings, 0.3 of their deviation": replace(judged, noise=0.3),
+        "three readings of ten missing": replace(judged, missing=0.3),
+        "what a clinic does not have is hidden": replace(judged, partial=True),
+    }
+
+
+def model_card(settings: Settings, experiment: Experiment, treatment: TreatmentConfig) -> dict[str, str]:
+    described = json.loads((settings.run / "experiment.json").read_text())
+    module = inspect.getmodule(type(treatment))
+    return {
+        "use": f"Research on methods. {NOT_FOR_CLINICAL_USE}",
+        "policy": f"{experiment.algo.name} by Praxis, {experiment.total_env_steps:,} env steps, seed {experiment.seed}",
+        "trained on": f"{treatment.name}, cohort {treatment.cohort}",
+        "judged on": f"cohort {settings.cohort}, {settings.patients} patients",
+        "trainings": f"{1 + len(settings.also)}"
+        + ("" if settings.also else "; what another seed would have learnt is not known"),
+        "commit": str(described.get("git_commit", "unknown")),
+        "packages": ", ".join(f"{name} {version}" for name, version in described.get("packages", {}).items()),
+        "environment": (module.__doc__ or "") if module else "",
+    }
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)
