@@ -1,23 +1,71 @@
-"""What was demonstrated, in the windows that a learner takes it in."""
+"""What somebody else did, demonstrated or logged: read from a file, and drawn to learn from."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from agents.engine.packing import Packing
-from agents.interfaces import Demonstrated
+from agents.evaluation.episodes import Episodes
+from agents.interfaces import Demonstrated, Logged
 
 COLUMNS = ("observations", "actions", "rewards", "first")
 
 
 @dataclass(frozen=True)
+class Log:
+    """E whole episodes one after the other, M steps in all."""
+
+    observations: NDArray
+    """(M, ...), packed."""
+    actions: NDArray
+    """(M, ...)."""
+    rewards: NDArray[np.float32]
+    """(M,)."""
+    first: NDArray[np.bool_]
+    """(M,), the first step of each episode."""
+    terminated: NDArray[np.bool_]
+    """(E,), episodes that ended; time cut the others off."""
+    last_observations: NDArray
+    """(E, ...), packed: what was seen after each last step."""
+
+    @classmethod
+    def read(cls, path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "Log":
+        """Of a .parquet file of logged episodes, or a file of demonstrations, whose episodes all ended in success.
+
+        Raises ValueError, in one line, where they are missing, or of another environment."""
+        if not path:
+            raise ValueError(
+                "What is to be learnt from is missing: --algo.demonstrations FILE, of scripts/make_demonstrations.py "
+                "or scripts/log_episodes.py."
+            )
+        packing = Packing(observation_space)
+        log = logged(path) if Path(path).suffix == ".parquet" else demonstrated(path)
+        seen = log.observations
+        if (seen.shape[1:], seen.dtype) != (packing.shape, packing.dtype):
+            raise ValueError(f"{path} holds no demonstrations for observations of {observation_space}.")
+        if not fits(log.actions, action_space):
+            raise ValueError(f"{path} holds no demonstrations for actions of {action_space}.")
+        return log
+
+    def returns(self, discount: float) -> NDArray[np.float32]:
+        """Discounted returns from each step to its episode's end (M,)."""
+        return returns_of(self.rewards, self.first, discount)
+
+    def reward_unit(self, discount: float) -> float:
+        """The deviation of these returns; 1 where they do not vary."""
+        return float(self.returns(discount).std(dtype=np.float64)) or 1.0
+
+
+@dataclass(frozen=True)
 class Demonstrations:
-    """Whole episodes one after the other, M steps in all."""
+    """Steps in windows, as who remembers learns from them."""
 
     columns: dict[str, NDArray]
     """`observations` (M, ...), packed; `actions` (M, ...); `rewards` and `returns` (M,) float32; `first` (M,) bool."""
@@ -28,43 +76,151 @@ class Demonstrations:
 
     @classmethod
     def read(
-        cls, path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space, discount: float, length: int
+        cls,
+        path: str,
+        observation_space: gymnasium.Space,
+        action_space: gymnasium.Space,
+        discount: float,
+        length: int,
+        normalize_rewards: bool = False,
     ) -> "Demonstrations":
         """Raises ValueError, in one line, where they are missing, too few, or of another environment."""
-        if not path:
-            raise ValueError("Cloning needs demonstrations: --algo.demonstrations FILE, of make_demonstrations.py.")
-        try:
-            columns = load_file(Path(path))
-        except (OSError, SafetensorError) as missing:
+        log = Log.read(path, observation_space, action_space)
+        if len(log.rewards) < length:
             raise ValueError(
-                f"{path} holds no demonstrations ({missing}); scripts/make_demonstrations.py makes them."
-            ) from missing
-        if missing := set(COLUMNS) - columns.keys():
-            raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: make the demonstrations anew.")
-        packing = Packing(observation_space)
-        seen, done = columns["observations"], columns["actions"]
-        if (seen.shape[1:], seen.dtype) != (packing.shape, packing.dtype):
-            raise ValueError(f"{path} holds no demonstrations for observations of {observation_space}.")
-        if done.shape[1:] != action_space.shape:
-            raise ValueError(f"{path} holds no demonstrations for actions of {action_space}.")
-        if len(seen) < length:
-            raise ValueError(f"{path} has {len(seen)} steps, fewer than a window's {length}: --algo.rollout-length.")
-        returns = returns_of(columns["rewards"], columns["first"], discount)
-        return cls(columns | {"returns": returns}, windows(columns["first"], length), length)
+                f"{path} has {len(log.rewards)} steps, fewer than a window's {length}: --algo.rollout-length."
+            )
+        columns = {name: getattr(log, name) for name in COLUMNS} | {"returns": log.returns(discount)}
+        if normalize_rewards:
+            unit = np.float32(log.reward_unit(discount))
+            columns |= {name: columns[name] / unit for name in ("rewards", "returns")}
+        return cls(columns, windows(log.first, length), length)
+
+    @property
+    def observations(self) -> NDArray:
+        """(M, ...), packed."""
+        return self.columns["observations"]
 
     def draw(self, already: int, size: int, seed: int) -> Demonstrated:
         """The next windows, side by side as if they were `size` environments, after so many were drawn: each once, in
         an order of chance, then each again."""
-        numbers = np.arange(already, already + size)
-        chosen = np.array([self._order(int(n) // len(self.starts), seed)[n % len(self.starts)] for n in numbers])
+        chosen = in_turn(len(self.starts), already, size, seed)
         rows = self.starts[chosen][None, :] + np.arange(self.length)[:, None]
         taken = {name: column[rows] for name, column in self.columns.items()}
         taken["first"][0] = True  # nothing is remembered from before a window
         ends = np.roll(taken["first"], -1, 0)
         return Demonstrated(**taken, terminated=ends, truncated=np.zeros_like(ends))
 
-    def _order(self, epoch: int, seed: int) -> NDArray[np.int64]:
-        return np.random.default_rng([seed, epoch]).permutation(len(self.starts))
+
+@dataclass(frozen=True)
+class LoggedSteps:
+    """Single steps with what followed each, as who learns from differences of values wants them."""
+
+    log: Log
+    seen: NDArray
+    """(M + E, ...), packed: the observations before each step, then those after each episode's last."""
+    following: NDArray[np.int64]
+    """Which row of `seen` followed each step (M,)."""
+    terminated: NDArray[np.bool_]
+    """(M,)."""
+    truncated: NDArray[np.bool_]
+    """(M,)."""
+    unit: float
+    """What rewards are divided by."""
+    length: int
+    """Steps that are drawn one after the other (T)."""
+
+    @classmethod
+    def of(cls, log: Log, length: int, unit: float = 1.0) -> "LoggedSteps":
+        steps = len(log.rewards)
+        last = np.roll(log.first, -1)
+        episodes = np.cumsum(log.first) - 1
+        return cls(
+            log,
+            np.concatenate([log.observations, log.last_observations]),
+            np.where(last, steps + episodes, np.arange(steps) + 1),
+            last & log.terminated[episodes],
+            last & ~log.terminated[episodes],
+            unit,
+            length,
+        )
+
+    @property
+    def observations(self) -> NDArray:
+        """(M, ...), packed."""
+        return self.log.observations
+
+    def draw(self, already: int, size: int, seed: int) -> Logged:
+        """The next steps (length, size), after so many times `length` were drawn: each once, in an order of chance,
+        then each again."""
+        length, log = self.length, self.log
+        rows = in_turn(len(log.rewards), already * length, size * length, seed).reshape(length, size)
+        return Logged(
+            observations=self.seen[rows],
+            actions=log.actions[rows],
+            rewards=log.rewards[rows] / np.float32(self.unit),
+            terminated=self.terminated[rows],
+            truncated=self.truncated[rows],
+            first=np.ones(rows.shape, np.bool_),
+            next_observations=self.seen[self.following[rows]],
+        )
+
+
+def demonstrated(path: str) -> Log:
+    """The file of scripts/make_demonstrations.py."""
+    try:
+        columns = load_file(Path(path))
+    except (OSError, SafetensorError) as missing:
+        raise ValueError(
+            f"{path} holds no demonstrations ({missing}); scripts/make_demonstrations.py makes them."
+        ) from missing
+    if missing := set(COLUMNS) - columns.keys():
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: make the demonstrations anew.")
+    seen, episodes = columns["observations"], int(columns["first"].sum())
+    after = np.zeros((episodes, *seen.shape[1:]), seen.dtype)  # nobody asks what comes after an end
+    whole = {name: columns[name] for name in COLUMNS}
+    return Log(**whole, terminated=np.ones(episodes, np.bool_), last_observations=after)
+
+
+def logged(path: str) -> Log:
+    """The file of `Episodes.write`."""
+    episodes, _ = Episodes.read(Path(path))
+    alive = episodes.alive.T
+    whole = alive.any(1)  # who took episodes out has left gaps in their numbers
+
+    def one_after_the_other(column: NDArray) -> NDArray:
+        return np.swapaxes(column, 0, 1)[alive]
+
+    return Log(
+        one_after_the_other(episodes.observations),
+        one_after_the_other(episodes.actions),
+        one_after_the_other(episodes.rewards).astype(np.float32),
+        one_after_the_other(episodes.first),
+        episodes.terminated[whole],
+        episodes.last_observations[whole],
+    )
+
+
+def fits(actions: NDArray, space: gymnasium.Space) -> bool:
+    """Whether actions (M, ...) can be of this space."""
+    if not isinstance(space, Discrete):
+        return actions.shape[1:] == space.shape
+    numbers = actions.ndim == 1 and np.issubdtype(actions.dtype, np.integer)
+    return bool(numbers and ((actions >= space.start) & (actions < space.start + space.n)).all())
+
+
+@lru_cache(2)  # drawing goes from one epoch to the next
+def order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def in_turn(count: int, already: int, size: int, seed: int) -> NDArray[np.int64]:
+    """The next `size` of the numbers below `count`, after so many were drawn: each once, in an order of chance, then
+    each again."""
+    epochs = range(already // count, (already + size - 1) // count + 1)
+    numbers = np.concatenate([order(count, epoch, seed) for epoch in epochs])
+    start = already % count
+    return numbers[start : start + size]
 
 
 def returns_of(rewards: NDArray[np.float32], first: NDArray[np.bool_], discount: float) -> NDArray[np.float32]:

@@ -227,6 +227,14 @@ class Demonstrated(Experience):
 
 
 @dataclass(frozen=True)
+class Logged(Experience):
+    """What somebody else did, as steps in an order of chance with what followed each, to learn from as often as one
+    likes."""
+
+    next_observations: NDArray  # (T, N, *observation), also where the episode was over
+
+
+@dataclass(frozen=True)
 class Steps:
     """B env steps on the learner's device, for a reward model."""
 

@@ -4,6 +4,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,13 @@ def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
 
 
 def treating(made: Callable[[Simulation], Policy]) -> Make:
-    """A baseline for an environment or a vector of them."""
-    return lambda env: made(env.ward.simulation)
+    """A baseline for an environment or a vector of them; it reads numbers also where the agent is told notes."""
+
+    def make(env: Any) -> Policy:
+        policy = made(env.ward.simulation)
+        return lambda observations, first: policy(env.ward.readings(), first)
+
+    return make
 
 
 def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
@@ -135,15 +141,19 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
 
 
 def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, TreatmentConfig]:
-    """What reviewers change to see whether a policy still holds."""
-    return {
-        f"patients of the {trained.cohort} cohort, as in training": trained,
-        f"patients of the {judged.cohort} cohort": judged,
-        "patients of another population": replace(judged, cohort="shifted"),
-        "errors of readings, 0.3 of their deviation": replace(judged, noise=0.3),
-        "three readings of ten missing": replace(judged, missing=0.3),
-        "what a clinic does not have is hidden": replace(judged, partial=True),
+    """What reviewers change to see whether a policy still holds; what the environment cannot have is left out."""
+    changes: dict[str, dict[str, Any]] = {
+        "patients of another population": {"cohort": "shifted"},
+        "errors of readings, 0.3 of their deviation": {"noise": 0.3},
+        "three readings of ten missing": {"missing": 0.3},
+        "what a clinic does not have is hidden": {"partial": True},
     }
+    told = {f"patients of the {trained.cohort} cohort, as in training": trained}
+    told[f"patients of the {judged.cohort} cohort"] = judged
+    for condition, change in changes.items():
+        with suppress(ValueError):
+            told[condition] = replace(judged, **change)
+    return told
 
 
 def model_card(settings: Settings, experiment: Experiment, treatment: TreatmentConfig) -> dict[str, str]:

@@ -13,11 +13,11 @@ from torch import Tensor
 from agents.algorithms.ppo import sequences
 from agents.algorithms.ranges import require_above, require_within
 from agents.demonstrations import Demonstrations
-from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.distributions import distribution_for
 from agents.engine.env_runner import OnPolicyEnvRunner
 from agents.engine.learner import ColumnarLearner, Columns
 from agents.engine.module import ActorCritic
+from agents.engine.offline import OfflineAlgorithm
 from agents.interfaces import Demonstrated
 
 SEARCH_SPACE: dict[str, Domain] = {
@@ -31,7 +31,7 @@ class BC:
     """Clones a demonstrated behaviour; env steps are then demonstrated ones, each as often as it was learnt from."""
 
     demonstrations: str = ""
-    """The file of scripts/make_demonstrations.py."""
+    """The file of logged episodes, of scripts/make_demonstrations.py or scripts/log_episodes.py (.parquet)."""
     rollout_length: int = 32
     """Steps of a window (T), in which a memory begins with nothing; --num-envs of them are taken an update."""
     minibatch_size: int = 512
@@ -50,6 +50,10 @@ class BC:
     """Gradients are scaled down to this global norm."""
     share_encoder: bool = True
     """Policy and value read one encoder; false gives each its own. A memory reads both and is one."""
+    normalize_observations: bool = False
+    """Standardise observations by their mean and deviation among those that were demonstrated."""
+    normalize_rewards: bool = False
+    """Divide rewards by the deviation of the discounted returns that were demonstrated."""
 
     def __post_init__(self) -> None:
         require_within(self, 0.0, 1.0, "discount", "value_coefficient")
@@ -66,7 +70,7 @@ class BC:
 
     @property
     def algorithm_class(self) -> type:
-        return CloningAlgorithm
+        return OfflineAlgorithm
 
     @property
     def runner_class(self) -> type:
@@ -82,7 +86,7 @@ class BC:
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         distribution_for(environment.action_space)
-        self.read_demonstrations(environment.observation_space, environment.action_space)
+        self.read_log(environment.observation_space, environment.action_space)
         batch = num_envs * self.rollout_length // max(1, num_learners)
         if batch % self.minibatch_size or self.minibatch_size % self.rollout_length:
             raise ValueError(
@@ -91,8 +95,10 @@ class BC:
                 "--algo.minibatch-size, --algo.rollout-length or --num-envs."
             )
 
-    def read_demonstrations(self, observations: gymnasium.Space, actions: gymnasium.Space) -> Demonstrations:
-        return Demonstrations.read(self.demonstrations, observations, actions, self.discount, self.rollout_length)
+    def read_log(self, observations: gymnasium.Space, actions: gymnasium.Space) -> Demonstrations:
+        return Demonstrations.read(
+            self.demonstrations, observations, actions, self.discount, self.rollout_length, self.normalize_rewards
+        )
 
     def check_memory(self, steps: int) -> None:
         """Errors go back over a whole window, however long."""
@@ -109,26 +115,10 @@ class BC:
         return 0
 
     def module_config(self) -> dict[str, Any]:
-        return {"share_encoder": self.share_encoder, "normalize_observations": False}
+        return {"share_encoder": self.share_encoder, "normalize_observations": self.normalize_observations}
 
     def learning_rate_at(self, progress: float) -> float:
         return self.learning_rate * (1.0 - progress if self.anneal_learning_rate else 1.0)
-
-
-class CloningAlgorithm(ColumnarAlgorithm):
-    def setup(self, config: Any) -> None:
-        super().setup(config)
-        settings: BC = config.learner_config_dict["algorithm"]
-        environment = config.env_config["environment"].build()
-        self.demonstrations = settings.read_demonstrations(environment.observation_space, environment.action_space)
-        environment.close()
-
-    def sample(self) -> Demonstrated:
-        size = self.config.num_envs_per_env_runner * max(1, self.config.num_env_runners)
-        already = self.env_steps // self.demonstrations.length
-        shown = self.demonstrations.draw(already, size, self.config.seed or 0)
-        self._count([], shown)
-        return shown
 
 
 class CloningLearner(ColumnarLearner):

@@ -118,6 +118,7 @@ class DQN(OffPolicy):
         own = {
             "stream_width": self.stream_width if self.dueling else 0,
             "noisy": self.noisy,
+            "normalize_observations": False,
             "evaluation_epsilon": self.evaluation_epsilon,
         }
         return own | {"values": self.value_distribution()}

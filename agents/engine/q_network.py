@@ -8,6 +8,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from agents.engine.module import Precision, use_bf16
+from agents.engine.normaliser import RunningMoments
 from agents.engine.packing import Packing, build_encoder
 
 
@@ -18,7 +19,7 @@ class QNetwork(TorchRLModule):
     The encoder and the hidden layers may run in bfloat16; outputs, and all that follows them, are float32.
 
     `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `stream_width` (0 for a head without
-    streams), `noisy` (layers of the head), `precision`, `evaluation_epsilon`.
+    streams), `noisy` (layers of the head), `normalize_observations`, `precision`, `evaluation_epsilon`.
     """
 
     def setup(self) -> None:
@@ -26,7 +27,9 @@ class QNetwork(TorchRLModule):
         self.values = config["values"]
         self.evaluation_epsilon: float = config["evaluation_epsilon"]
         self.precision: Precision = config["precision"]
-        self.low_precision_pays = Packing(self.observation_space).sees_images
+        packing = Packing(self.observation_space)
+        self.low_precision_pays = packing.sees_images
+        self.normaliser = RunningMoments(packing.shape) if config["normalize_observations"] else None
         self.num_actions = int(self.action_space.n)
         self.encoder = build_encoder(config["encoder"], self.observation_space)
         layer = NoisyLinear if config["noisy"] else nn.Linear
@@ -39,7 +42,9 @@ class QNetwork(TorchRLModule):
             self.streams, self.advantage, self.state_value = None, layer(features, outputs), None
 
     def prepare(self, observations: Tensor) -> Tensor:
-        """What can be done once an observation, without parameters: cast, lay out."""
+        """What can be done once an observation, without parameters: normalise, cast, lay out."""
+        if self.normaliser is not None:
+            observations = self.normaliser(observations)
         with self._autocast(observations):
             return self.encoder.input_layer(observations)
 

@@ -5,10 +5,27 @@ from typing import Any
 
 import gymnasium
 
+from envs.health.care_episode import CareEpisodeConfig
+from envs.health.epidemic_npi import EpidemicConfig
+from envs.health.glucose_t1d import GlucoseConfig
 from envs.health.hiv_sti import HivConfig
+from envs.health.sepsis_icu import SepsisConfig
 from envs.health.treatment import Patient, Patients, TreatmentConfig
+from envs.health.tumor_imaging import TumorConfig
+from envs.health.warfarin_pgx import WarfarinConfig
 
-TREATMENTS: dict[str, type[TreatmentConfig]] = {config.slug: config for config in (HivConfig,)}
+TREATMENTS: dict[str, type[TreatmentConfig]] = {
+    config.slug: config
+    for config in (
+        HivConfig,
+        CareEpisodeConfig,
+        SepsisConfig,
+        EpidemicConfig,
+        GlucoseConfig,
+        TumorConfig,
+        WarfarinConfig,
+    )
+}
 
 
 def register() -> None:

@@ -40,6 +40,15 @@ def drawn(panels: tuple[Panel, ...], told: NDArray[np.float64], step_hours: floa
     return picture
 
 
+def beside(chart: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A chart, and to its right what was seen last: the newest channel of (C, H, W), enlarged."""
+    side = 256
+    large = cv2.resize(image[-1], (side, side), interpolation=cv2.INTER_NEAREST)
+    right = np.full((len(chart), side + RIGHT, 3), 255, np.uint8)
+    right[ABOVE : ABOVE + side, :side] = large[..., None]
+    return np.concatenate([chart, right], 1)
+
+
 def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], across: NDArray[np.float64]) -> None:
     top, bottom = ABOVE, HEIGHT - BELOW
 

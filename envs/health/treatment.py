@@ -1,7 +1,7 @@
 """What all treatments share: patients in step, what is seen of them, and gymnasium's interfaces to both."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import gymnasium
@@ -10,7 +10,8 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from envs.health.chart import Panel, drawn
+from envs.health.chart import Panel, beside, drawn
+from envs.health.notes import NOTE_BYTES, in_bytes, noted, usual
 
 Cohort = Literal["published", "train", "held-out", "shifted"]
 Policy = Callable[[NDArray, NDArray[np.bool_]], NDArray]
@@ -105,6 +106,8 @@ class TreatmentConfig:
     """What users type after --env; gymnasium knows it as health/<slug>-v0."""
     random_return: ClassVar[float | None] = None
     """Mean return of actions by chance, with the default settings."""
+    usual_care: ClassVar[str] = "standard of care"
+    """Which of the baselines clinicians follow; a report compares with it."""
 
     cohort: Cohort = "train"
     """Who is treated: the patient that was published, patients to train on, others of the same population, or patients
@@ -117,8 +120,12 @@ class TreatmentConfig:
     """Share of the readings that are not taken; the one before stands for it."""
     history: int = 1
     """How many readings an observation has, side by side, the newest last; before the first one are zeros."""
+    notes: bool = False
+    """Tells the readings in words, what is unusual of them, instead of as numbers; for --encoder notes."""
 
     def __post_init__(self) -> None:
+        if self.notes and self.history > 1:
+            raise ValueError("notes tell the newest readings; leave history at 1, and let --memory lstm remember.")
         if self.noise < 0 or not 0 <= self.missing < 1 or self.history < 1:
             raise ValueError(
                 "noise must not be negative, missing in [0, 1), history at least 1, not "
@@ -163,6 +170,11 @@ class Ward:
         self.costs = np.zeros(patients)
         low, high = (np.concatenate([bound] * config.history) for bound in (space.low, space.high))
         self.observation_space = Box(low, high, dtype=space.dtype.type)  # pyright: ignore
+        if config.notes:
+            if len(space.shape) > 1:
+                raise ValueError(f"{config.name} shows images, which notes do not tell.")
+            self.usual = usual(replace(config, notes=False, cohort="train", noise=0.0, missing=0.0, partial=False))
+            self.observation_space = Box(0, 255, (NOTE_BYTES,), np.uint8)
 
     def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
         self.simulation.admit(rows, random)
@@ -190,8 +202,15 @@ class Ward:
         return outcome
 
     def observations(self) -> NDArray:
+        """The readings, or notes of them in UTF-8 (N, NOTE_BYTES)."""
+        if self.config.notes:
+            return in_bytes(noted(self.simulation.names, self.seen[:, -1], *self.usual))
+        return self.readings()
+
+    def readings(self) -> NDArray:
         """(N, history * O), or images side by side as channels."""
-        return self.seen.reshape(len(self.seen), *self.observation_space.shape).copy()
+        patients, history, *shape = self.seen.shape
+        return self.seen.reshape(patients, history * shape[0], *shape[1:]).copy()
 
     def metrics(self) -> dict[str, NDArray[np.float64]]:
         """The simulation's, and the sum of the costs."""
@@ -250,7 +269,7 @@ class Patients(VectorEnv):
 
 
 class Patient(gymnasium.Env):
-    """One patient; drawn as a chart of what was measured and done since admission.
+    """One patient; drawn as a chart of what was measured and done since admission, beside the newest image if any.
 
     Its `info` has `cost` and, where actions are not all allowed, `action_mask`; at the end `episode_metrics`."""
 
@@ -282,7 +301,8 @@ class Patient(gymnasium.Env):
         return self.ward.observations()[0], float(outcome.rewards[0]), terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8]:  # pyright: ignore
-        return drawn(self.ward.simulation.panels, np.array(self.told), self.ward.simulation.step_hours)
+        chart = drawn(self.ward.simulation.panels, np.array(self.told), self.ward.simulation.step_hours)
+        return beside(chart, self.ward.seen[0, -1]) if self.ward.seen.ndim == 5 else chart
 
     def _mask(self) -> dict[str, Any]:
         allowed = self.ward.simulation.allowed()

@@ -6,8 +6,10 @@ from typing import TypeVar
 
 from agents.algorithms.appo import APPO
 from agents.algorithms.bc import BC
+from agents.algorithms.cql import CQL
 from agents.algorithms.ddpg import DDPG
 from agents.algorithms.dqn import DQN
+from agents.algorithms.iql import IQL
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment, Resources
 from agents.interfaces import Encoder, Environment, Memory, RewardModel
@@ -28,6 +30,7 @@ from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from language.encoders import ReaderConfig
+from language.notes import NoteEncoderConfig
 from language.sentence_reader import SentenceReaderConfig
 from language.similarity_reward import SimilarityRewardConfig
 from perception.classifier import ClassifierEncoderConfig
@@ -43,11 +46,12 @@ from perception.mlp import MLPConfig
 from perception.novelty_reward import NoveltyRewardConfig
 from perception.objects import ListEncoderConfig
 from perception.parts import PartsConfig
+from perception.record import RecordEncoderConfig
 from perception.ssd import SSDEncoderConfig
 from perception.transfer import VGG16EncoderConfig
 from perception.unet import UNetEncoderConfig
 from perception.yolo import YOLOEncoderConfig
-from scripts.recipes import bc, ddpg, dqn, ppo
+from scripts.recipes import bc, ddpg, dqn, offline, ppo
 
 Entry = TypeVar("Entry")
 
@@ -69,6 +73,8 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "grid": GridEncoderConfig,
     "instructed": partial(InstructedEncoderConfig, reader=ReaderConfig()),
     "instructed-sentences": partial(InstructedEncoderConfig, reader=SentenceReaderConfig()),
+    "notes": NoteEncoderConfig,
+    "record": RecordEncoderConfig,
     "filtered": FilteredEncoderConfig,
     "components": ComponentsEncoderConfig,
     "classifier": ClassifierEncoderConfig,
@@ -101,6 +107,8 @@ RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "ddpg": ddpg.recipe,
     "td3": ddpg.twin_delayed,
     "bc": bc.recipe,
+    "cql": offline.conservative,
+    "iql": offline.implicit,
 }
 PLUGS: dict[str, type] = {
     cls.__name__: cls
@@ -124,6 +132,8 @@ PLUGS: dict[str, type] = {
         DQN,
         DDPG,
         BC,
+        CQL,
+        IQL,
         Resources,
         *(type(encoder()) for encoder in ENCODERS.values()),
         ReaderConfig,

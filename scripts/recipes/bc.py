@@ -6,21 +6,33 @@ from agents.algorithms.bc import BC
 from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Environment
+from envs.health.treatment import TreatmentConfig
 from scripts.recipes import ppo
 
 
 def recipe(environment: Environment) -> Experiment:
-    """Ours: the network of the environment's recipe for PPO, which may begin from it, and a million demonstrated steps.
-
-    The demonstrations are those of scripts/make_demonstrations.py."""
+    """Ours: the network of the environment's recipe for PPO, which may begin from it, and a million demonstrated
+    steps."""
     base = ppo.recipe(environment)
     assert isinstance(base.algo, PPO)
-    shown = f"runs/demonstrations/{environment.name}.safetensors"
+    algo = BC(
+        demonstrations=shown(environment),
+        share_encoder=base.algo.share_encoder,
+        normalize_observations=base.algo.normalize_observations,
+        normalize_rewards=base.algo.normalize_rewards,
+    )
     return replace(
         base,
-        algo=BC(demonstrations=shown, share_encoder=base.algo.share_encoder),
+        algo=algo,
         num_envs=64,
         total_env_steps=1_000_000,
         evaluate_every_env_steps=250_000,
         evaluation_episodes=50,
     )
+
+
+def shown(environment: Environment) -> str:
+    """Where the scripts write what is learnt from: log_episodes.py for treatments, else make_demonstrations.py."""
+    if isinstance(environment, TreatmentConfig):
+        return f"runs/logs/{environment.name}-standard-of-care.parquet"
+    return f"runs/demonstrations/{environment.name}.safetensors"

@@ -18,6 +18,7 @@ from language.encoders import ReaderConfig
 from perception.cnn import NatureCNNConfig
 from perception.grid import GridEncoderConfig
 from perception.instructed import InstructedEncoderConfig
+from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
 from perception.objects import ListEncoderConfig
 
@@ -30,12 +31,12 @@ def recipe(environment: Environment) -> Experiment:
         return replace(grids(environment), encoder=InstructedEncoderConfig(ReaderConfig()), num_envs=64)
     if isinstance(environment, SpaceInvadersObjectsConfig):
         return replace(atari(environment), encoder=ListEncoderConfig())
-    if isinstance(environment, TreatmentConfig):
-        return treatments(environment)
     env = environment.build()
     images = env.observation_space.shape is not None and len(env.observation_space.shape) == 3
     continuous = isinstance(env.action_space, Box)
     env.close()
+    if isinstance(environment, TreatmentConfig):
+        return scanned_treatments(environment) if images else treatments(environment)
     if images and continuous:
         return grasping(environment)
     choose = atari if images else continuous_control if continuous else classic_control
@@ -131,6 +132,13 @@ def treatments(environment: Environment) -> Experiment:
         evaluate_every_env_steps=100_000,
         evaluation_episodes=64,
     )
+
+
+def scanned_treatments(environment: Environment) -> Experiment:
+    """Ours, for what images show in part: one network sees, and remembers, for policy and value."""
+    base = treatments(environment)
+    algo = replace(base.algo, epochs=4, share_encoder=True, normalize_observations=False, discount=0.995)  # pyright: ignore
+    return replace(base, algo=algo, encoder=NatureCNNConfig(features=128), memory=RecurrentConfig(steps=32))
 
 
 def classic_control(environment: Environment) -> Experiment:

@@ -298,11 +298,11 @@ def test_images_among_the_parts_of_an_observation_are_not_normalised() -> None:
     environment = CountingConfig().build()
     parts = {"camera": Box(0, 255, (3, 36, 36), np.uint8), "sensors": Box(-1, 1, (4,), np.float32)}
     environment.observation_space = Dict(parts)
-    with pytest.raises(ValueError, match=r"Images cannot be normalised; use --algo.no-normalize-observations"):
+    with pytest.raises(ValueError, match=r"Images and text cannot be normalised; use --algo.no-normalize-observations"):
         PPO(normalize_observations=True).check(environment, 1, 8, 0)
     PPO(normalize_observations=False).check(environment, 1, 8, 0)
     environment.observation_space = parts["camera"]
-    with pytest.raises(ValueError, match="Images cannot be normalised"):
+    with pytest.raises(ValueError, match="Images and text cannot be normalised"):
         PPO(normalize_observations=True).check(environment, 1, 8, 0)
 
 

@@ -21,6 +21,7 @@ def network(**changes: Any) -> QNetwork:
         "values": Expectation(),
         "stream_width": 0,
         "noisy": False,
+        "normalize_observations": False,
         "precision": "auto",
         "evaluation_epsilon": 0.0,
     }

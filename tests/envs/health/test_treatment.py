@@ -37,7 +37,8 @@ def test_gymnasium_and_stable_baselines_accept_them(slug: str) -> None:
 
 @pytest.mark.parametrize("slug", TREATMENTS)
 def test_the_seed_decides_everything(slug: str) -> None:
-    env = Patients(TREATMENTS[slug](noise=0.1, missing=0.1), 3)
+    settings = {"sepsis-icu": {"observed": "features"}, "tumor-imaging": {"seen": "scans"}}.get(slug, {})
+    env = Patients(TREATMENTS[slug](noise=0.1, missing=0.1, **settings), 3)
     actions = actions_of(env, 0, 6)
     first = seen(env, actions, 5)
     np.testing.assert_array_equal(first, seen(env, actions, 5))

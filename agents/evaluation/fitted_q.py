@@ -1,0 +1,148 @@
+"""Fitted Q evaluation (Le et al. 2019): what each action is worth under a policy, learnt from what others did.
+
+The value is that of the episodes as they were logged: the sum of rewards within T steps, T being the longest of them.
+Where time cut an episode off before, its value goes on from its last observation."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.evaluation.episodes import Episodes
+from agents.evaluation.small_network import BATCH, SmallNetwork, flat
+
+LEAST_VISITS_OF_A_STATE = 20
+"""On average, for observations to be taken for states."""
+PASSES = 10
+"""Over all steps, in all iterations together; more fit the noise of the rewards."""
+LEAST_GRADIENT_STEPS = 600
+LEAST_STEPS_AN_ITERATION = 25
+
+
+class FittedQ(Protocol):
+    """What actions are worth under one policy, by E episodes of others."""
+
+    def q(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fitted with each episode counting so often (E,), what each action is worth in all of them (T, E, A)."""
+        ...
+
+
+def fitted_q(episodes: Episodes, target: NDArray[np.float64], discount: float) -> "TabularQ | NetworkQ":
+    """By states where the observations are a finite set, else by a network.
+
+    `target` (T + 1, E, A) is what the policy would do, also after each last step."""
+    states = states_of(episodes)
+    return NetworkQ(episodes, target, discount) if states is None else TabularQ(states, episodes, target, discount)
+
+
+class TabularQ:
+    """A mean for each state and action, fitted once for each number of steps to go: dynamic programming in the process
+    that was seen. `states` (T + 1, E) are numbered from 0.
+
+    An action that was never tried in a state is worth what was done there; in a state in which nothing was, what the
+    mean step is. A target policy that remembers is taken for its mean in each state."""
+
+    def __init__(
+        self, states: NDArray[np.int64], episodes: Episodes, target: NDArray[np.float64], discount: float
+    ) -> None:
+        self.states, self.discount = states, discount
+        self.number, self.actions = int(states.max()) + 1, target.shape[2]
+        self.time, self.episode, self.ended = steps_of(episodes)
+        before, self.after = states[self.time, self.episode], states[self.time + 1, self.episode]
+        self.pairs = before * self.actions + episodes.actions[self.time, self.episode]
+        self.rewards = episodes.rewards[self.time, self.episode]
+        known = np.concatenate([np.ones_like(episodes.alive[:1]), episodes.alive])
+        seen, decided = states[known], target[known]
+        total = np.stack([np.bincount(seen, column, self.number) for column in decided.T], 1)
+        self.policy = total / np.bincount(seen, minlength=self.number)[:, None]
+
+    def q(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.table(counts)[np.arange(len(self.states) - 1)[:, None], self.states[:-1]]
+
+    def value(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean of the first observations, each row of counts (B, E) with a fit of its own: (B,)."""
+        worth = (((self.policy * self.table(row)[0]).sum(1)[self.states[0]] @ row) / row.sum() for row in counts)
+        return np.array(list(worth))
+
+    def table(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(T, S, A), at each step of an episode."""
+        weights, size = counts[self.episode], self.number * self.actions
+        tried = np.bincount(self.pairs, weights, size).reshape(-1, self.actions)
+        visits = tried.sum(1)
+        q, values = np.zeros((len(self.states) - 1, *tried.shape)), np.zeros(self.number)
+        for step in reversed(range(len(q))):
+            worth = weights * (self.rewards + self.discount * np.where(self.ended, 0.0, values[self.after]))
+            total = np.bincount(self.pairs, worth, size).reshape(tried.shape)
+            usual = np.where(visits > 0, total.sum(1) / np.where(visits > 0, visits, 1), worth.sum() / weights.sum())
+            q[step] = np.where(tried > 0, total / np.where(tried > 0, tried, 1), usual[:, None])
+            values = (self.policy * q[step]).sum(1)
+        return q
+
+
+class NetworkQ:
+    """A small network of the observation and the share of T that has passed; each of T iterations begins with the
+    weights of the one before."""
+
+    def __init__(self, episodes: Episodes, target: NDArray[np.float64], discount: float, seed: int = 0) -> None:
+        seen, self.horizon, self.seed = flat(followed(episodes), 2), len(episodes.rewards), seed
+        passed = np.broadcast_to((np.arange(self.horizon + 1) / self.horizon)[:, None, None], (*seen.shape[:2], 1))
+        self.inputs = np.concatenate([seen, passed], 2, dtype=np.float32)
+        self.time, self.episode, ended = steps_of(episodes)
+        self.scale = float(episodes.returns(discount).std()) + 1e-8
+        self.taken = episodes.actions[self.time, self.episode]
+        self.rewards = (episodes.rewards[self.time, self.episode] / self.scale).astype(np.float32)
+        self.policy = target[self.time + 1, self.episode].astype(np.float32)
+        self.follows = (discount * ~(ended | (self.time + 1 == self.horizon))).astype(np.float32)
+
+    def q(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """An episode counts once or not at all."""
+        rows = counts[self.episode] > 0
+        time, episode = self.time[rows], self.episode[rows]
+        before, after = (torch.from_numpy(self.inputs[t, episode]) for t in (time, time + 1))
+        taken = torch.from_numpy(self.taken[rows])[:, None]
+        rewards, policy, follows = (torch.from_numpy(c[rows]) for c in (self.rewards, self.policy, self.follows))
+        network = SmallNetwork(before.numpy(), self.policy.shape[1], self.seed)
+        steps = max(LEAST_GRADIENT_STEPS, PASSES * len(before) // BATCH) // self.horizon
+        for _ in range(self.horizon):
+            worth = rewards + follows * (policy * network.read(after)).sum(1)
+
+            def loss(some: torch.Tensor, worth: torch.Tensor = worth) -> torch.Tensor:
+                return (network(before[some]).gather(1, taken[some])[:, 0] - worth[some]).square().mean()
+
+            network.descend(loss, len(before), max(LEAST_STEPS_AN_ITERATION, steps))
+        every = network.read(torch.from_numpy(self.inputs[:-1].reshape(-1, self.inputs.shape[2])))
+        return self.scale * every.double().numpy().reshape(self.horizon, self.inputs.shape[1], -1)
+
+
+def followed(episodes: Episodes) -> NDArray:
+    """What was seen before each step, and after the last one for ever: (T + 1, E, ...)."""
+    alive = episodes.alive.reshape(*episodes.alive.shape, *[1] * (episodes.observations.ndim - 2))
+    seen = np.where(alive, episodes.observations, episodes.last_observations)
+    return np.concatenate([seen, episodes.last_observations[None]])
+
+
+def steps_of(episodes: Episodes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Of all logged steps the steps before them in their episodes, the episodes, and whether nothing follows: (N,)."""
+    time, episode = np.nonzero(episodes.alive)
+    lasts = episodes.alive & ~np.concatenate([episodes.alive[1:], np.zeros_like(episodes.alive[:1])])
+    return time, episode, lasts[time, episode] & episodes.terminated[episode]
+
+
+def states_of(episodes: Episodes) -> NDArray[np.int64] | None:
+    """What was seen before each step, and after the last one for ever, as numbers of states (T + 1, E), from 0; None
+    where these are not a finite set, that is where an observation hardly ever comes again."""
+    alive, lasts = episodes.alive, episodes.last_observations
+    keys = np.concatenate([fingerprints(episodes.observations[alive]), fingerprints(lasts)])
+    unique, numbers = np.unique(keys, return_inverse=True)
+    if len(unique) > len(keys) // LEAST_VISITS_OF_A_STATE:
+        return None
+    after = numbers[-len(lasts) :]
+    states = np.repeat(after[None], len(alive) + 1, 0)
+    states[:-1][alive] = numbers[: -len(lasts)]
+    return states
+
+
+def fingerprints(rows: NDArray) -> NDArray[np.int64]:
+    """A number of 64 bits for each row (N, ...), equal where their bytes are, and by all odds nowhere else."""
+    return np.array([hash(row.tobytes()) for row in np.ascontiguousarray(rows)], np.int64)

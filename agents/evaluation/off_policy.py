@@ -1,0 +1,165 @@
+"""All estimates of one policy from one log, with their intervals and whether they can be trusted."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.evaluation.behaviour import FITS, Calibration, calibration, fitted_probabilities
+from agents.evaluation.episodes import Episodes
+from agents.evaluation.estimators import ESTIMATORS, Trajectories, trajectories
+from agents.evaluation.fitted_q import FittedQ, TabularQ, fitted_q
+from agents.evaluation.uncertainty import (
+    RESAMPLES,
+    Histogram,
+    bootstrap,
+    effective_sample_size,
+    interval,
+    refusal,
+    weight_histogram,
+)
+from agents.interfaces import Policy
+
+LOGGED = "logged"
+"""The behaviour policy's probabilities are those of the log."""
+HEADLINE, DIRECT = "weighted DR", "direct method"
+REFITS = 200
+"""Resamples on which a tabular model is fitted anew (Hao et al. 2021)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    value: float
+    low: float
+    """Of the 95 % bootstrap interval."""
+    high: float
+
+
+@dataclass(frozen=True)
+class OffPolicyEvaluation:
+    """What a policy would have earned in an episode, by every estimator."""
+
+    estimates: dict[str, Estimate]
+    logged: Estimate
+    """What the behaviour policy earned."""
+    discount: float
+    episodes: int
+    effective_sample_size: float
+    """Of the weights of whole episodes."""
+    refusal: str
+    """Why no estimate should be a headline; empty where `HEADLINE` may be."""
+    weights: Histogram
+    behaviour: str
+    """`logged`, or what its probabilities were fitted by."""
+    calibration: Calibration
+    """Of the behaviour policy's probabilities."""
+    refitted: bool
+    """The direct method's interval has the model's own error in it; else only that of the first observations."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def probabilities_of(policy: Policy, episodes: Episodes) -> NDArray[np.float64]:
+    """What a policy would have done at each step and after the last (T + 1, E, A), told step by step what was seen.
+
+    Raises ValueError for one that gives doses: what it would have done was never done exactly."""
+    decided = []
+    for step in range(len(episodes.rewards) + 1):
+        alive = episodes.alive[step] if step < len(episodes.alive) else np.zeros(len(episodes), np.bool_)
+        seen = episodes.last_observations.copy()
+        seen[alive] = episodes.observations[step][alive]
+        decided.append(policy(seen, np.full(len(seen), step == 0)))
+    if decided[0].ndim != 2 or not np.allclose(decided[0].sum(1), 1):
+        raise ValueError(
+            "Off-policy estimates need a policy that tells probabilities of actions; this one gives doses."
+        )
+    return np.stack(decided).astype(np.float64)
+
+
+def softened(policy: Policy, epsilon: float) -> Policy:
+    """The policy that with this chance takes any action instead."""
+
+    def soft(observations: NDArray, first: NDArray[np.bool_]) -> NDArray:
+        probabilities = policy(observations, first)
+        return (1 - epsilon) * probabilities + epsilon / probabilities.shape[1]
+
+    return soft
+
+
+def evaluate_off_policy(
+    episodes: Episodes,
+    target: NDArray[np.float64],
+    *,
+    behaviour: str = LOGGED,
+    discount: float = 1.0,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> OffPolicyEvaluation:
+    """By the probabilities of the target policy (T + 1, E, A), as `probabilities_of` tells them.
+
+    `behaviour` is `logged` or a name of `FITS`. Raises ValueError, in one line, for a log that does not serve."""
+    probabilities, total = behaviour_probabilities(episodes, behaviour, target.shape[2]), len(episodes)
+    model = fitted_q(episodes, target, discount)
+    log = halved(model, episodes, target, probabilities, discount)
+    everybody = np.ones((1, total))
+
+    def spread(estimate: Callable[[NDArray], NDArray], times: int = resamples) -> tuple[float, float]:
+        return interval(bootstrap(estimate, total, resamples=times, seed=seed))
+
+    estimates = {}
+    for name, estimator in ESTIMATORS.items():
+        of = partial(estimator, log)
+        estimates[name] = Estimate(float(of(everybody)[0]), *spread(of))
+    if isinstance(model, TabularQ):
+        estimates[DIRECT] = Estimate(float(model.value(everybody)[0]), *spread(model.value, min(REFITS, resamples)))
+    returns, weights = episodes.returns(discount), log.log_weights[-1]
+    effective = effective_sample_size(weights)
+    return OffPolicyEvaluation(
+        estimates=estimates,
+        logged=Estimate(float(returns.mean()), *spread(lambda counts: counts @ returns / total)),
+        discount=discount,
+        episodes=total,
+        effective_sample_size=effective,
+        refusal=refusal(effective, total),
+        weights=weight_histogram(weights),
+        behaviour=behaviour,
+        calibration=calibration(probabilities[episodes.alive], episodes.actions[episodes.alive]),
+        refitted=isinstance(model, TabularQ),
+    )
+
+
+def behaviour_probabilities(episodes: Episodes, behaviour: str, number: int) -> NDArray[np.float64]:
+    """(T, E, A), as they were logged or fitted. Raises ValueError where there are none, or of other actions."""
+    if episodes.actions.ndim != 2:
+        raise ValueError("Off-policy estimates need discrete actions; these episodes have doses.")
+    if behaviour != LOGGED:
+        return fitted_probabilities(episodes, FITS[behaviour], number)
+    logged = episodes.probabilities
+    if not logged.shape[2]:
+        raise ValueError(f"The log has no probabilities; the behaviour policy must be fitted, by {', '.join(FITS)}.")
+    if logged.shape[2] != number:
+        raise ValueError(f"The policy has {number} actions, the log has {logged.shape[2]}.")
+    return logged
+
+
+def halved(
+    model: FittedQ,
+    episodes: Episodes,
+    target: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    discount: float,
+) -> Trajectories:
+    """What the estimators read, each half of the episodes with the model fitted to the other half: no episode corrects
+    a model that knew it (Jiang and Li 2016, section 4)."""
+    half, taken = np.arange(len(episodes)) % 2 == 0, episodes.actions[..., None]
+    of_odd, of_even = (model.q(rows.astype(np.float64)) for rows in (~half, half))
+    q = np.where(half[:, None], of_odd, of_even)
+    of_behaviour, of_target, of_model = (
+        np.take_along_axis(column, taken, 2)[..., 0] for column in (probabilities, target[:-1], q)
+    )
+    values = (q * target[:-1]).sum(2)
+    return trajectories(episodes.rewards, episodes.alive, of_behaviour, of_target, of_model, values, discount)

@@ -1,0 +1,96 @@
+"""Our estimates in RLlib's slot for offline evaluation, as training goes on.
+
+    config.offline_data(input_=["runs/logs/sepsis-icu-clinician.parquet"])
+    config.evaluation(
+        offline_evaluation_interval=1,
+        offline_evaluation_type="eval_loss",
+        offline_eval_runner_class=OffPolicyRunner,
+    )
+
+RLlib asks for a type it knows, and for a subclass of its own runner; it hands over the newest weights before each
+`run`, and reports what that returns. Its data pipeline splits a log by rows, which would tear episodes apart: this
+runner reads the log itself, as a whole, so one of them is enough."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.offline.offline_evaluation_runner import OfflineEvaluationRunner
+
+from agents.evaluation.episodes import Episodes
+from agents.evaluation.off_policy import LOGGED, OffPolicyEvaluation, evaluate_off_policy, probabilities_of
+from agents.evaluation.policies import trained_policy
+from agents.interfaces import Policy
+
+
+class OffPolicyRunner(OfflineEvaluationRunner):
+    """Evaluates the policy that is being trained on the log that `input_` names. A subclass may set what is below.
+
+    Returns metrics: each estimator's `value`, `low` and `high` under `off_policy/<name>`, `effective_sample_size`,
+    `episodes`, and `refused`, which is 1 where no estimate should be a headline. Raises ValueError, in one line, for
+    a log that does not serve."""
+
+    behaviour: ClassVar[str] = LOGGED
+    """`logged`, or what the behaviour policy's probabilities are fitted by: a name of `behaviour.FITS`."""
+    discount: ClassVar[float] = 1.0
+    """Of the returns that are estimated; whole games are not discounted."""
+    resamples: ClassVar[int] = 200
+
+    def run(self, explore: bool = False, train: bool = True, **_: Any) -> Any:
+        """Both are RLlib's, and mean nothing here: probabilities are those that the policy acts by."""
+        modules: Any = self.module
+        network = modules[DEFAULT_MODULE_ID]
+        policy = trained_policy(network) if hasattr(network, "probabilities") else stock_policy(network)
+        episodes = self._episodes()
+        told = evaluate_off_policy(
+            episodes,
+            probabilities_of(policy, episodes),
+            behaviour=self.behaviour,
+            discount=self.discount,
+            resamples=self.resamples,
+        )
+        for name, value in metrics_of(told).items():
+            self.metrics.log_value(name, value, window=1)
+        return self.metrics.reduce()
+
+    def get_loss_for_module_fn(self) -> Any:
+        """No loss is computed, and not every learner has one that could be."""
+        return no_loss
+
+    def _episodes(self) -> Episodes:
+        paths: Any = self.config.input_
+        [path] = paths if isinstance(paths, list) else [paths]
+        return Episodes.read(Path(path))[0]
+
+
+def stock_policy(module: Any) -> Policy:
+    """Of one of RLlib's own modules for discrete actions, without memory."""
+
+    @torch.no_grad()
+    def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray:
+        told = module.forward_inference({Columns.OBS: torch.from_numpy(observations)})
+        return told[Columns.ACTION_DIST_INPUTS].double().softmax(-1).numpy()
+
+    return policy
+
+
+def metrics_of(told: OffPolicyEvaluation) -> dict[tuple[str, ...], float]:
+    """Flat, as RLlib's metrics are."""
+    numbers: dict[tuple[str, ...], float] = {
+        ("off_policy", name, bound): getattr(estimate, bound)
+        for name, estimate in told.estimates.items()
+        for bound in ("value", "low", "high")
+    }
+    return numbers | {
+        ("effective_sample_size",): told.effective_sample_size,
+        ("episodes",): told.episodes,
+        ("refused",): float(bool(told.refusal)),
+    }
+
+
+def no_loss(*_: Any, **__: Any) -> None:
+    """RLlib binds a loss to its runner."""

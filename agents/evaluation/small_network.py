@@ -1,0 +1,55 @@
+"""A small network that off-policy evaluation fits to logged steps."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+WIDTH = 64
+BATCH = 512
+LEARNING_RATE = 3e-3
+WEIGHT_DECAY = 0.1
+MOST_ROWS_AT_ONCE = 65_536
+
+
+class SmallNetwork(nn.Module):
+    """Two hidden layers of 64, with layer normalisation, on standardised inputs (N, I) -> (N, O)."""
+
+    def __init__(self, inputs: NDArray[np.float32], outputs: int, seed: int) -> None:
+        super().__init__()
+        spread = inputs.std(0)
+        self.mean = torch.from_numpy(inputs.mean(0))
+        self.spread = torch.from_numpy(np.where(spread > 1e-6, spread, 1.0).astype(np.float32))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.layers = nn.Sequential(
+                *(nn.Linear(inputs.shape[1], WIDTH), nn.LayerNorm(WIDTH), nn.ReLU()),
+                *(nn.Linear(WIDTH, WIDTH), nn.LayerNorm(WIDTH), nn.ReLU()),
+                nn.Linear(WIDTH, outputs),
+            )
+            nn.init.zeros_(self.layers[-1].weight)  # pyright: ignore[reportArgumentType]
+            nn.init.zeros_(self.layers[-1].bias)  # pyright: ignore[reportArgumentType]
+        self.optimiser = torch.optim.AdamW(self.layers.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.layers((inputs - self.mean) / self.spread)
+
+    def descend(self, loss: Callable[[Tensor], Tensor], rows: int, steps: int) -> None:
+        """So many gradient steps on the `loss` of rows (B,) drawn from so many."""
+        for _ in range(steps):
+            self.optimiser.zero_grad(set_to_none=True)
+            loss(torch.randint(rows, (min(BATCH, rows),), generator=self.generator)).backward()
+            self.optimiser.step()
+
+    @torch.no_grad()
+    def read(self, inputs: Tensor) -> Tensor:
+        """(N, I) -> (N, O), however many rows."""
+        return torch.cat([self(part) for part in inputs.split(MOST_ROWS_AT_ONCE)])
+
+
+def flat(observations: NDArray, dimensions: int) -> NDArray[np.float32]:
+    """Observations whose first so many dimensions are rows, as vectors (..., I)."""
+    return observations.reshape(*observations.shape[:dimensions], -1).astype(np.float32)

@@ -1,0 +1,99 @@
+"""Writes down what a policy does: python scripts/log_episodes.py --env care-episode --policy "standard of care" """
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from gymnasium.spaces import Discrete
+
+from agents.evaluate import chosen_checkpoint, load_network
+from agents.evaluation.episodes import play
+from agents.evaluation.off_policy import softened
+from agents.evaluation.policies import trained_policy
+from agents.experiment import require, to_json
+from agents.interfaces import Environment, Policy
+from envs.health.treatment import TreatmentConfig
+from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, take_choices
+from scripts.recipes import environment_named, named
+
+USAGE = """Plays whole episodes with a baseline or a trained agent, and writes a row a step as Parquet, with the
+probability of every action; for off-policy evaluation (estimate_policy.py) and offline training.
+
+  --env NAME     the treatment, where a baseline plays (default care-episode)
+  --run FOLDER   the run whose agent plays, in its environment
+"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    env: Environment
+    """The environment; what is changed of it here, such as --env.noise 0.1, is logged with the episodes."""
+    policy: str = "standard of care"
+    """The baseline that plays, where there is no --run."""
+    checkpoint: str = "latest"
+    """Of the run: latest, best, or a name."""
+    epsilon: float = 0.0
+    """Chance of any action instead, so that every action is logged sometimes."""
+    episodes: int = 5_000
+    """Whole episodes."""
+    seed: int = 3_000_000
+    """Seeds environment and actions. Training and evaluations use others."""
+    output: str = ""
+    """The file; empty makes runs/logs/<env>-<policy>.parquet."""
+
+
+def main(arguments: list[str]) -> None:
+    rest, choices = take_choices(arguments, ("env", "run"))
+    require(len(choices) < 2, "--run plays in its own environment; leave out --env.")
+    run = Path(choices["run"]) if "run" in choices else None
+    with mistakes_are_the_users():
+        env = load_experiment(run).env if run else environment_named(choices.get("env", "care-episode"))
+    settings = parse(Settings, rest, USAGE, Settings(env=env))
+    require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
+    require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
+    require(0 <= settings.epsilon <= 1, f"--epsilon must be in [0, 1], not {settings.epsilon}.")
+    who = run.name if run else settings.policy
+    soft = f"-epsilon-{settings.epsilon:g}" if settings.epsilon else ""
+    path = Path(settings.output or f"runs/logs/{settings.env.name}-{who.replace(' ', '-')}{soft}.parquet")
+    require(not path.exists(), f"{path} exists already; choose another --output.")
+    with mistakes_are_the_users():
+        maker = trained(run, settings) if run else baseline(settings)
+        episodes = play(settings.env, maker, settings.episodes, settings.seed)
+    about = {
+        "env": settings.env.name,
+        "env_settings": to_json(settings.env),
+        "policy": who,
+        "epsilon": settings.epsilon,
+        "seed": settings.seed,
+    }
+    episodes.write(path, about)
+    mean = episodes.returns().mean()
+    print(f"{path}: {len(episodes):,} episodes, {int(episodes.alive.sum()):,} steps, mean return {mean:.3f}")
+
+
+def baseline(settings: Settings) -> Any:
+    """Makes the named baseline for a vector of patients."""
+    require(isinstance(settings.env, TreatmentConfig), f"{settings.env.name} has no baselines; say whose --run plays.")
+    assert isinstance(settings.env, TreatmentConfig)
+    made = named(settings.policy, settings.env.baselines(), f"policy of {settings.env.name}")
+    return lambda env: soft(made(env.ward.simulation), env, settings.epsilon)
+
+
+def trained(run: Path, settings: Settings) -> Any:
+    """Makes the run's agent for a vector of environments."""
+    network = load_network(load_experiment(run), chosen_checkpoint(run, settings.checkpoint))
+    return lambda env: soft(trained_policy(network, seed=settings.seed), env, settings.epsilon)
+
+
+def soft(policy: Policy, env: Any, epsilon: float) -> Policy:
+    if not epsilon:
+        return policy
+    require(isinstance(env.single_action_space, Discrete), "--epsilon is for discrete actions; these are doses.")
+    return softened(policy, epsilon)
+
+
+if __name__ == "__main__":
+    main_with_clear_errors(main)
