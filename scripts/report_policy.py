@@ -9,23 +9,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gymnasium.spaces import Discrete
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.checkpoint import write_durably
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.evaluation.clinical import Make, compared, doses, summary, trajectories
 from agents.evaluation.episodes import MOST_AT_ONCE, Episodes, play
+from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of, softened
 from agents.evaluation.policies import trained_policy
 from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
 from envs.health import TREATMENTS
 from envs.health.treatment import Cohort, Policy, Simulation, TreatmentConfig, always
-from scripts.cli import load_experiment, main_with_clear_errors, parse_run
+from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run
 
 USAGE = """Reports what a trained policy does for patients, beside what clinicians, chance and no treatment do:
 report.html, one page that needs nothing else, and report.json, in the run's folder."""
 SEED = 2_000_000
+BY_CHANCE = 0.2
 MOST_CONSTANT = 32
 """Discrete actions of which each is also tried as the only one."""
 
@@ -48,6 +52,9 @@ class Settings:
     """Take the policy's likeliest action instead of drawing from it."""
     shown: int = 3
     """Single patients to show of each kind."""
+    log: str = ""
+    """What scripts/log_episodes.py wrote, to judge by off-policy, too; empty logs usual care of as many patients, one
+    action in five by chance. Where actions are doses, there is none."""
 
 
 def main(arguments: list[str]) -> None:
@@ -94,6 +101,14 @@ def main(arguments: list[str]) -> None:
         },
         "card": model_card(settings, experiment, treatment),
     }
+    if isinstance(judged.simulation(1).action_space, Discrete):
+        with mistakes_are_the_users():
+            log, whose = logged(settings, judged, usual[treatment.usual_care])
+            estimated = evaluate_off_policy(log, probabilities_of(trained[0](None), log))
+        told["off_policy"] = estimated.to_json() | {
+            "about": whose,
+            "played": told["policies"][agent]["return"]["by_training"][0],
+        }
     seeds = range(SEED, SEED + 10 * settings.shown)
     charts = trajectories(judged, trained[0], usual[treatment.usual_care], seeds, settings.shown)
     told["trajectories"] = {
@@ -114,6 +129,16 @@ def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
     )
     network = load_network(own, chosen_checkpoint(run, settings.checkpoint))
     return lambda env: trained_policy(network, deterministic=settings.deterministic)
+
+
+def logged(settings: Settings, treatment: TreatmentConfig, usual: Make) -> tuple[Episodes, str]:
+    """Episodes of another policy, and whose they are."""
+    if settings.log:
+        log, about = Episodes.read(Path(settings.log))
+        require(about.get("env") == treatment.name, f"{settings.log} is of {about.get('env')}, not {treatment.name}.")
+        return log, f"{len(log):,} episodes of {about.get('policy')}, in {settings.log}"
+    log = play(treatment, lambda env: softened(usual(env), BY_CHANCE), settings.patients, SEED + 1)
+    return log, f"{len(log):,} episodes of {treatment.usual_care}, with one action in five by chance"
 
 
 def treating(made: Callable[[Simulation], Policy]) -> Make:

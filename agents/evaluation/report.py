@@ -169,15 +169,28 @@ def trajectory(kind: str, one: dict[str, Any]) -> str:
 
 
 def off_policy(told: dict[str, Any]) -> str:
-    """Estimates of the value from logged episodes, and why they are to be believed or not."""
-    rows = [
-        ("", [escape(name), f"{one['value']:.4g}", f"{one['ci95'][0]:.4g} to {one['ci95'][1]:.4g}"])
-        for name, one in told["estimates"].items()
+    """Estimates of the value from logged episodes beside what playing showed, and whether to believe them."""
+    rows = {"what was logged": told["logged"]} | told["estimates"]
+    cells = [
+        ("", [escape(name), f"{one['value']:.4g}", f"{one['low']:.4g} to {one['high']:.4g}"])
+        for name, one in rows.items()
     ]
-    said = told["refusal"] or "The logged episodes bear these estimates."
+    cells.append(("agent", ["played, in the simulation", f"{told['played']:.4g}", ""]))
+    calibrated, weights = told["calibration"], told["weights"]
+    effective = f"Effective sample size {told['effective_sample_size']:,.1f} of {told['episodes']:,} episodes."
+    said = f"Not to be believed. {told['refusal']}" if told["refusal"] else f"{effective} They bear an estimate."
+    behaviour = (
+        f"Behaviour policy: {told['behaviour']}; calibration error {calibrated['expected_error']:.4f}, Brier score "
+        f"{calibrated['brier']:.3f} ({calibrated['brier_of_frequencies']:.3f} by frequencies alone). Below, how many "
+        f"episodes have which weight, as a power of ten; {weights['zeros']:,} have none."
+    )
+    total = max(1, sum(weights["counts"]))
+    shares = {"weights": [count / total for count in weights["counts"]]}
+    labels = [f"{edge:.2g}" for edge in weights["edges"][:-1]]
+    histogram = bars({"title": "log10 of a weight", "labels": labels, "shares": shares}) if labels else ""
     return (
-        f"<p>{escape(told['about'])}</p><div class=warning>{escape(said)}</div>"
-        f"{table(['estimator', 'value', '95 % interval'], rows)}"
+        f"<p>{escape(told['about'])}</p><div class={'warning' if told['refusal'] else 'said'}>{escape(said)}</div>"
+        f"{table(['estimator', 'value', '95 % interval'], cells)}<p>{escape(behaviour)}</p>{histogram}"
     )
 
 

@@ -29,7 +29,12 @@ def test_a_report_is_one_page_and_its_figures(run: Path, capsys: pytest.CaptureF
     assert told["doses"][0]["shares"]["standard of care"] == [0, 0, 0, 1]
     shifted = told["conditions"]["patients of another population"]
     assert shifted["standard of care"]["mean"] != told["policies"]["standard of care"]["return"]["mean"]
+    off_policy = told["off_policy"]
+    assert off_policy["episodes"] == 6
+    assert off_policy["refusal"], "six patients bear no estimate"
+    assert off_policy["played"] == told["policies"]["ppo"]["return"]["mean"]
     page = (run / "report.html").read_text()
+    assert "Not to be believed. The effective sample size" in page
     assert "Not for clinical use" in page
     assert "Adams et al. 2004" in page, "the model card names the source"
     assert page.count("data:image/png;base64,") == 2
@@ -43,9 +48,10 @@ def test_a_report_is_one_page_and_its_figures(run: Path, capsys: pytest.CaptureF
         (["--shown", "0"], "--shown must be at least 1"),
         (["--also", "nowhere"], "nowhere is not a run folder"),
         (["--checkpoint", "step-7"], "has no checkpoint step-7"),
+        (["--patients", "2", "--log", "nothing"], "nothing holds no logged episodes"),
     ],
 )
-def test_a_mistake_is_told_before_anyone_is_treated(run: Path, arguments: list[str], told: str) -> None:
+def test_a_mistake_is_told_and_no_report_is_written(run: Path, arguments: list[str], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         report([str(run), *arguments])
 
