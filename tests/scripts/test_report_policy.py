@@ -11,32 +11,33 @@ from scripts.train_agent import main as train
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "hiv"
-    settings = "--env hiv-sti --env.step-hours 720 --env.cohort train --total-env-steps 512 --num-envs 8"
+    folder = tmp_path_factory.mktemp("runs") / "care"
+    settings = "--env care-episode --total-env-steps 512 --num-envs 8"
     fast = "--algo.rollout-length 64 --algo.minibatch-size 256 --algo.epochs 1 --evaluate-every-env-steps 0"
     train([*settings.split(), *fast.split(), "--run-dir", str(folder)])
     return folder
 
 
 def test_a_report_is_one_page_and_its_figures(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report([str(run), "--patients", "6", "--shown", "1"])
+    report([str(run), "--patients", "40", "--shown", "1"])
     assert "Not for clinical use." in capsys.readouterr().out
     told = json.loads((run / "report.json").read_text())
     assert told["usual_care"] == "standard of care"
-    assert {"ppo", "random", "untreated", "standard of care", "2 on, 3 off"} < told["policies"].keys()
-    assert told["policies"]["untreated"]["metrics"]["drug_days"]["mean"] == 0
+    assert {"ppo", "random", "untreated", "standard of care", "oracle"} < told["policies"].keys()
+    assert told["policies"]["oracle"]["metrics"]["remission"]["mean"] > 0.5
+    assert told["policies"]["oracle"]["agent_is_above_by"]["mean"] < 0
     assert sum(told["doses"][0]["shares"]["ppo"]) == pytest.approx(1)
-    assert told["doses"][0]["shares"]["standard of care"] == [0, 0, 0, 1]
+    assert max(told["doses"][0]["shares"]["standard of care"]) > max(told["doses"][0]["shares"]["ppo"])
     shifted = told["conditions"]["patients of another population"]
     assert shifted["standard of care"]["mean"] != told["policies"]["standard of care"]["return"]["mean"]
     off_policy = told["off_policy"]
-    assert off_policy["episodes"] == 6
-    assert off_policy["refusal"], "six patients bear no estimate"
+    assert off_policy["episodes"] == 40
+    assert off_policy["refusal"], "40 patients bear no estimate"
     assert off_policy["played"] == told["policies"]["ppo"]["return"]["mean"]
     page = (run / "report.html").read_text()
     assert "Not to be believed. The effective sample size" in page
     assert "Not for clinical use" in page
-    assert "Adams et al. 2004" in page, "the model card names the source"
+    assert "Hargrave" in page, "the model card names the source"
     assert page.count("data:image/png;base64,") == 2
     assert "http" not in page, "it must need nothing else"
 
