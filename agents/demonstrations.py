@@ -1,6 +1,6 @@
 """What somebody else did, demonstrated or logged: read from a file, and drawn to learn from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -135,9 +135,10 @@ class LoggedSteps:
         steps = len(log.rewards)
         last = np.roll(log.first, -1)
         episodes = np.cumsum(log.first) - 1
+        seen = np.concatenate([log.observations, log.last_observations])
         return cls(
-            log,
-            np.concatenate([log.observations, log.last_observations]),
+            replace(log, observations=seen[:steps], last_observations=seen[steps:]),  # lest memory holds them twice
+            seen,
             np.where(last, steps + episodes, np.arange(steps) + 1),
             last & log.terminated[episodes],
             last & ~log.terminated[episodes],

@@ -30,8 +30,8 @@ JSON beside what it prints."""
 class Settings:
     policy: str
     """The run's folder, or the name of a baseline of the logged environment."""
-    episodes_file: Path
-    """What scripts/log_episodes.py wrote."""
+    episodes_file: str = ""
+    """What scripts/log_episodes.py wrote; needed."""
     checkpoint: str = "latest"
     """Of the run: latest, best, or a name."""
     deterministic: bool = False
@@ -51,10 +51,11 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
+    require(settings.episodes_file != "", "--episodes-file says which log; scripts/log_episodes.py makes one.")
     require(0 < settings.discount <= 1, f"--discount must be in (0, 1], not {settings.discount}.")
     require(settings.resamples >= 20, f"--resamples must be at least 20, not {settings.resamples}.")
     with mistakes_are_the_users():
-        episodes, about = Episodes.read(settings.episodes_file)
+        episodes, about = Episodes.read(Path(settings.episodes_file))
         policy = policy_of(settings, about, len(episodes))
         behaviour = chosen_behaviour(settings.behaviour, episodes)
         told = evaluate_off_policy(
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> None:
             seed=settings.seed,
         )
     path = output_path(settings)
-    logged = {"file": str(settings.episodes_file), **about}
+    logged = {"file": settings.episodes_file, **about}
     write_durably(
         path, (json.dumps({"policy": settings.policy, "log": logged} | told.to_json(), indent=1) + "\n").encode()
     )
@@ -109,7 +110,7 @@ def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
 def output_path(settings: Settings) -> Path:
     if settings.output:
         return Path(settings.output)
-    run, log = Path(settings.policy), settings.episodes_file
+    run, log = Path(settings.policy), Path(settings.episodes_file)
     if (run / "experiment.json").is_file():
         return run / "off_policy.json"
     return log.with_name(f"{log.stem}-{settings.policy.replace(' ', '-')}.json")

@@ -106,7 +106,7 @@ class Episodes:
 
             def laid_out(values: NDArray, *inner: int, kind: np.dtype | type = np.float64) -> NDArray:
                 column = np.zeros((*size, *inner), kind)
-                column[steps, episodes] = np.stack(list(values)).reshape(-1, *inner)
+                column[steps, episodes] = np.stack(list(values)).reshape(len(steps), *inner)
                 return column
 
             actions, probabilities = np.stack(list(columns["action"])), np.stack(list(columns["probabilities"]))

@@ -3,6 +3,7 @@
 The value is that of the episodes as they were logged: the sum of rewards within T steps, T being the longest of them.
 Where time cut an episode off before, its value goes on from its last observation."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from agents.evaluation.episodes import Episodes
 from agents.evaluation.small_network import BATCH, SmallNetwork, flat
 
-LEAST_VISITS_OF_A_STATE = 20
+LEAST_VISITS_OF_A_STATE = 4
 """On average, for observations to be taken for states."""
 PASSES = 10
 """Over all steps, in all iterations together; more fit the noise of the rewards."""
@@ -23,8 +24,9 @@ LEAST_STEPS_AN_ITERATION = 25
 class FittedQ(Protocol):
     """What actions are worth under one policy, by E episodes of others."""
 
-    def q(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fitted with each episode counting so often (E,), what each action is worth in all of them (T, E, A)."""
+    def values(self, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Fitted with each episode counting so often (E,), what the actions that were taken, and what the observations
+        are worth in all of them, (T, E) and (T, E); zeros after the ends."""
         ...
 
 
@@ -47,37 +49,55 @@ class TabularQ:
         self, states: NDArray[np.int64], episodes: Episodes, target: NDArray[np.float64], discount: float
     ) -> None:
         self.states, self.discount = states, discount
-        self.number, self.actions = int(states.max()) + 1, target.shape[2]
+        number, actions = int(states.max()) + 1, target.shape[2]
         self.time, self.episode, self.ended = steps_of(episodes)
-        before, self.after = states[self.time, self.episode], states[self.time + 1, self.episode]
-        self.pairs = before * self.actions + episodes.actions[self.time, self.episode]
+        self.before, self.after = states[self.time, self.episode], states[self.time + 1, self.episode]
+        pairs = self.before * actions + episodes.actions[self.time, self.episode]
+        tried, self.pair = np.unique(pairs, return_inverse=True)
+        self.state, self.action = np.divmod(tried, actions)
         self.rewards = episodes.rewards[self.time, self.episode]
         known = np.concatenate([np.ones_like(episodes.alive[:1]), episodes.alive])
-        seen, decided = states[known], target[known]
-        total = np.stack([np.bincount(seen, column, self.number) for column in decided.T], 1)
-        self.policy = total / np.bincount(seen, minlength=self.number)[:, None]
+        self.decided, seen = target[self.time, self.episode], states[known]
+        total = np.stack([np.bincount(seen, column, number) for column in target[known].T], 1)
+        self.policy = total / np.bincount(seen, minlength=number)[:, None]
 
-    def q(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self.table(counts)[np.arange(len(self.states) - 1)[:, None], self.states[:-1]]
+    def values(self, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        q = np.zeros(self.states[:-1].shape)
+        v = np.zeros_like(q)
+        for step, (of_pairs, usual, _) in zip(reversed(range(len(q))), self._sweeps(counts), strict=True):
+            rows = slice(*np.searchsorted(self.time, (step, step + 1)))
+            table = np.repeat(usual[:, None], self.policy.shape[1], 1)
+            table[self.state, self.action] = of_pairs
+            q[step, self.episode[rows]] = of_pairs[self.pair[rows]]
+            # By what the target policy does at this very step, which may remember more than the state.
+            v[step, self.episode[rows]] = (table[self.before[rows]] * self.decided[rows]).sum(1)
+        return q, v
 
     def value(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean of the first observations, each row of counts (B, E) with a fit of its own: (B,)."""
-        worth = (((self.policy * self.table(row)[0]).sum(1)[self.states[0]] @ row) / row.sum() for row in counts)
-        return np.array(list(worth))
+        first = self.states[0]
+        return np.array([list(self._sweeps(row))[-1][2][first] @ row / row.sum() for row in counts])
 
-    def table(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(T, S, A), at each step of an episode."""
-        weights, size = counts[self.episode], self.number * self.actions
-        tried = np.bincount(self.pairs, weights, size).reshape(-1, self.actions)
-        visits = tried.sum(1)
-        q, values = np.zeros((len(self.states) - 1, *tried.shape)), np.zeros(self.number)
-        for step in reversed(range(len(q))):
-            worth = weights * (self.rewards + self.discount * np.where(self.ended, 0.0, values[self.after]))
-            total = np.bincount(self.pairs, worth, size).reshape(tried.shape)
-            usual = np.where(visits > 0, total.sum(1) / np.where(visits > 0, visits, 1), worth.sum() / weights.sum())
-            q[step] = np.where(tried > 0, total / np.where(tried > 0, tried, 1), usual[:, None])
-            values = (self.policy * q[step]).sum(1)
-        return q
+    def _sweeps(
+        self, counts: NDArray[np.float64]
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
+        """From the last step to the first, what is worth each pair of state and action that is in the log (P,), any
+        other action in each state (S,), and the state under the policy (S,)."""
+        rows = counts[self.episode] > 0
+        number, weights = len(self.policy), counts[self.episode[rows]]
+        pair, after, rewards, ended = self.pair[rows], self.after[rows], self.rewards[rows], self.ended[rows]
+        tried = np.bincount(pair, weights, len(self.state))
+        visits = np.bincount(self.before[rows], weights, number)
+        often = self.policy[self.state, self.action]
+        rarely, values = 1.0 - np.bincount(self.state, often, number), np.zeros(number)
+        for _ in range(len(self.states) - 1):
+            worth = weights * (rewards + self.discount * np.where(ended, 0.0, values[after]))
+            total = np.bincount(pair, worth, len(self.state))
+            in_state = np.bincount(self.state, total, number)
+            usual = np.where(visits > 0, in_state / np.where(visits > 0, visits, 1), worth.sum() / weights.sum())
+            of_pairs = np.where(tried > 0, total / np.where(tried > 0, tried, 1), usual[self.state])
+            values = np.asarray(np.bincount(self.state, often * of_pairs, number) + rarely * usual, np.float64)
+            yield of_pairs, usual, values
 
 
 class NetworkQ:
@@ -92,10 +112,11 @@ class NetworkQ:
         self.scale = float(episodes.returns(discount).std()) + 1e-8
         self.taken = episodes.actions[self.time, self.episode]
         self.rewards = (episodes.rewards[self.time, self.episode] / self.scale).astype(np.float32)
+        self.decided = target[self.time, self.episode]
         self.policy = target[self.time + 1, self.episode].astype(np.float32)
         self.follows = (discount * ~(ended | (self.time + 1 == self.horizon))).astype(np.float32)
 
-    def q(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    def values(self, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """An episode counts once or not at all."""
         rows = counts[self.episode] > 0
         time, episode = self.time[rows], self.episode[rows]
@@ -111,8 +132,12 @@ class NetworkQ:
                 return (network(before[some]).gather(1, taken[some])[:, 0] - worth[some]).square().mean()
 
             network.descend(loss, len(before), max(LEAST_STEPS_AN_ITERATION, steps))
-        every = network.read(torch.from_numpy(self.inputs[:-1].reshape(-1, self.inputs.shape[2])))
-        return self.scale * every.double().numpy().reshape(self.horizon, self.inputs.shape[1], -1)
+        every = self.scale * network.read(torch.from_numpy(self.inputs[self.time, self.episode])).double().numpy()
+        q = np.zeros((self.horizon, self.inputs.shape[1]))
+        v = np.zeros_like(q)
+        q[self.time, self.episode] = np.take_along_axis(every, self.taken[:, None], 1)[:, 0]
+        v[self.time, self.episode] = (every * self.decided).sum(1)
+        return q, v
 
 
 def followed(episodes: Episodes) -> NDArray:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.evaluation.behaviour import FITS, Calibration, calibration, fitted_probabilities
 from agents.evaluation.episodes import Episodes
-from agents.evaluation.estimators import ESTIMATORS, Trajectories, trajectories
+from agents.evaluation.estimators import ESTIMATORS, Trajectories, magic, trajectories
 from agents.evaluation.fitted_q import FittedQ, TabularQ, fitted_q
 from agents.evaluation.uncertainty import (
     RESAMPLES,
@@ -25,8 +25,8 @@ from agents.interfaces import Policy
 
 LOGGED = "logged"
 """The behaviour policy's probabilities are those of the log."""
-HEADLINE, DIRECT = "weighted DR", "direct method"
-REFITS = 200
+HEADLINE, BLEND, DIRECT = "weighted DR", "MAGIC", "direct method"
+REFITS = 100
 """Resamples on which a tabular model is fitted anew (Hao et al. 2021)."""
 
 
@@ -57,7 +57,8 @@ class OffPolicyEvaluation:
     calibration: Calibration
     """Of the behaviour policy's probabilities."""
     refitted: bool
-    """The direct method's interval has the model's own error in it; else only that of the first observations."""
+    """The intervals of the direct method and of MAGIC have the model's own error in them, for it was fitted anew to
+    each resample; else they are those of one model, and too narrow."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -67,11 +68,11 @@ def probabilities_of(policy: Policy, episodes: Episodes) -> NDArray[np.float64]:
     """What a policy would have done at each step and after the last (T + 1, E, A), told step by step what was seen.
 
     Raises ValueError for one that gives doses: what it would have done was never done exactly."""
-    decided = []
-    for step in range(len(episodes.rewards) + 1):
-        alive = episodes.alive[step] if step < len(episodes.alive) else np.zeros(len(episodes), np.bool_)
+    decided, nobody = [], np.zeros_like(episodes.alive[0])
+    for step, alive in enumerate([*episodes.alive, nobody]):
         seen = episodes.last_observations.copy()
-        seen[alive] = episodes.observations[step][alive]
+        if alive.any():
+            seen[alive] = episodes.observations[step, alive]
         decided.append(policy(seen, np.full(len(seen), step == 0)))
     if decided[0].ndim != 2 or not np.allclose(decided[0].sum(1), 1):
         raise ValueError(
@@ -104,8 +105,9 @@ def evaluate_off_policy(
     `behaviour` is `logged` or a name of `FITS`. Raises ValueError, in one line, for a log that does not serve."""
     probabilities, total = behaviour_probabilities(episodes, behaviour, target.shape[2]), len(episodes)
     model = fitted_q(episodes, target, discount)
-    log = halved(model, episodes, target, probabilities, discount)
+    fitted = partial(halved, model, episodes, target, probabilities, discount)
     everybody = np.ones((1, total))
+    log = fitted(everybody[0])
 
     def spread(estimate: Callable[[NDArray], NDArray], times: int = resamples) -> tuple[float, float]:
         return interval(bootstrap(estimate, total, resamples=times, seed=seed))
@@ -116,6 +118,11 @@ def evaluate_off_policy(
         estimates[name] = Estimate(float(of(everybody)[0]), *spread(of))
     if isinstance(model, TabularQ):
         estimates[DIRECT] = Estimate(float(model.value(everybody)[0]), *spread(model.value, min(REFITS, resamples)))
+
+        def blend(counts: NDArray) -> NDArray:
+            return np.array([magic(fitted(row), row[None])[0] for row in counts])
+
+        estimates[BLEND] = Estimate(estimates[BLEND].value, *spread(blend, min(REFITS, resamples)))
     returns, weights = episodes.returns(discount), log.log_weights[-1]
     effective = effective_sample_size(weights)
     return OffPolicyEvaluation(
@@ -152,14 +159,12 @@ def halved(
     target: NDArray[np.float64],
     probabilities: NDArray[np.float64],
     discount: float,
+    counts: NDArray[np.float64],
 ) -> Trajectories:
     """What the estimators read, each half of the episodes with the model fitted to the other half: no episode corrects
     a model that knew it (Jiang and Li 2016, section 4)."""
     half, taken = np.arange(len(episodes)) % 2 == 0, episodes.actions[..., None]
-    of_odd, of_even = (model.q(rows.astype(np.float64)) for rows in (~half, half))
-    q = np.where(half[:, None], of_odd, of_even)
-    of_behaviour, of_target, of_model = (
-        np.take_along_axis(column, taken, 2)[..., 0] for column in (probabilities, target[:-1], q)
-    )
-    values = (q * target[:-1]).sum(2)
-    return trajectories(episodes.rewards, episodes.alive, of_behaviour, of_target, of_model, values, discount)
+    of_odd, of_even = (model.values(counts * rows) for rows in (~half, half))
+    q, v = (np.where(half, *both) for both in zip(of_odd, of_even, strict=True))
+    of_behaviour, of_target = (np.take_along_axis(column, taken, 2)[..., 0] for column in (probabilities, target[:-1]))
+    return trajectories(episodes.rewards, episodes.alive, of_behaviour, of_target, q, v, discount)

@@ -1,15 +1,7 @@
 """Our estimates in RLlib's slot for offline evaluation, as training goes on.
 
-    config.offline_data(input_=["runs/logs/sepsis-icu-clinician.parquet"])
-    config.evaluation(
-        offline_evaluation_interval=1,
-        offline_evaluation_type="eval_loss",
-        offline_eval_runner_class=OffPolicyRunner,
-    )
-
-RLlib asks for a type it knows, and for a subclass of its own runner; it hands over the newest weights before each
-`run`, and reports what that returns. Its data pipeline splits a log by rows, which would tear episodes apart: this
-runner reads the log itself, as a whole, so one of them is enough."""
+RLlib's own runner draws its actions anew instead of judging those of the log, multiplies no ratios for PDIS, and takes
+the target policy for the behaviour policy where a log has no probabilities (ray 2.60)."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.offline.offline_evaluation_runner import OfflineEvaluationRunner
@@ -27,8 +20,23 @@ from agents.evaluation.policies import trained_policy
 from agents.interfaces import Policy
 
 
+def evaluated_off_policy(config: AlgorithmConfig, log: Path, every_iterations: int = 1) -> AlgorithmConfig:
+    """The config with estimates from a log of scripts/log_episodes.py, every so many iterations.
+
+    RLlib insists on a type that it knows, and would turn all rows into its own episodes before anything is asked of
+    them, if it were not told to wait."""
+    return config.evaluation(
+        offline_evaluation_interval=every_iterations,
+        offline_evaluation_type="eval_loss",  # pyright: ignore[reportArgumentType]
+        offline_eval_runner_class=OffPolicyRunner,
+        evaluation_config=AlgorithmConfig.overrides(input_=[str(log)], materialize_mapped_data=False),
+    )
+
+
 class OffPolicyRunner(OfflineEvaluationRunner):
-    """Evaluates the policy that is being trained on the log that `input_` names. A subclass may set what is below.
+    """Evaluates the policy that is being trained, with the newest weights, on the log that `input_` names; it reads the
+    log itself, for RLlib's pipeline splits it by rows, which tears episodes apart. One runner is enough. A subclass may
+    set what is below.
 
     Returns metrics: each estimator's `value`, `low` and `high` under `off_policy/<name>`, `effective_sample_size`,
     `episodes`, and `refused`, which is 1 where no estimate should be a headline. Raises ValueError, in one line, for

@@ -25,7 +25,8 @@ class Histogram:
 
 def resampled(episodes: int, resamples: int, random: np.random.Generator) -> NDArray[np.float64]:
     """How often each of E episodes is in each of B samples drawn with replacement, (B, E)."""
-    return random.multinomial(episodes, np.full(episodes, 1 / episodes), resamples).astype(np.float64)
+    drawn = random.integers(episodes, size=(resamples, episodes)) + episodes * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
 def bootstrap(

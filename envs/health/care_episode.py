@@ -84,6 +84,7 @@ class CareEpisodeConfig(TreatmentConfig):
     (EpiCARE, Hargrave et al. 2024)."""
 
     slug: ClassVar[str] = "care-episode"
+    random_return: ClassVar[float | None] = 1.7
 
     partial: bool = True
     """Hides the disease, as published; its readings are zero."""
@@ -276,7 +277,7 @@ def standard_of_care(seed: int, *, cautious: bool = False, softness: float = 0.0
 
     def made(simulation: Simulation) -> Policy:
         world = structure(seed)
-        average, trial = world.shares @ expected_rewards(seed), trial_probabilities(seed)
+        average, drawn = world.shares @ expected_rewards(seed), trial_probabilities(seed)
         worth = np.zeros((0, TREATMENTS))
 
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -288,7 +289,7 @@ def standard_of_care(seed: int, *, cautious: bool = False, softness: float = 0.0
             seen = -world.costs - SYMPTOM_COST * symptoms.sum(1, keepdims=True)
             worth = np.where(given, (1 - LEARNING_RATE) * worth + LEARNING_RATE * seen, worth)
             choice = np.where(contraindicated(world, symptoms), -np.inf, worth) if cautious else worth
-            return (1 - softness) * certain(choice.argmax(1), TREATMENTS) + softness * trial
+            return (1 - softness) * certain(choice.argmax(1), TREATMENTS) + softness * drawn
 
         return policy
 

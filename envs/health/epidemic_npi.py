@@ -6,10 +6,10 @@ EpidemiOptim (Colas et al. 2021): the fourth is that of a lockdown, distancing a
 multiplies what Prague et al. estimated for each week of a lockdown; they estimated each against none (a fall by 76 %,
 not by 97 %): `compounded` says which. Of those removed 0.5 % die; a quarter of those in hospital need intensive care.
 
-GDP is Cobb-Douglas's, with the labour of those who are well and not kept from work (Colas et al., section 4.1.2):
-2,317 thousand million euros a year for 67 million people, labour's elasticity 0.63, in a lockdown half the labour.
-Distancing: 0.77 of the transmission (no more than 1,000 people together; Brauner et al. 2021, recalled) for 2 % of GDP
-(assumed). Curfew: 0.55 (France from 6 p.m., bars and restaurants closed, 43 to 49 % less; doi
+GDP is Cobb-Douglas's with the labour of those who are well and not kept from work (Colas et al. 2021): 2,317 thousand
+million euros a year for 67 million people, elasticity of labour 0.63, in a lockdown half the labour. Distancing: 21 %
+less transmission (no more than 100 people together; Brauner et al. 2020, doi 10.1101/2020.05.28.20116129 v3) for 2 % of
+GDP (assumed). Curfew: 45 % less (in France from 6 p.m., bars and restaurants closed, 43 to 49 %; doi
 10.1101/2023.10.23.23297403) for 5 % (Banque de France, January and February 2021).
 
 The reward of a step is -(1 - beta) deaths / 650 - beta (GDP lost, thousand million euros), as in Colas et al., times
@@ -31,7 +31,21 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from envs.health.chart import Panel
-from envs.health.seirah import ADMISSIONS, ONSETS, A, E, H, I, R, S, after_a_day, epidemics, rates, regions
+from envs.health.seirah import (
+    ADMISSIONS,
+    ONSETS,
+    PUBLISHED,
+    A,
+    E,
+    H,
+    I,
+    R,
+    S,
+    after_a_day,
+    epidemics,
+    rates,
+    regions,
+)
 from envs.health.treatment import Outcome, Policy, Simulation, TreatmentConfig, always, by_chance, certain, read
 
 
@@ -45,7 +59,7 @@ class Level(NamedTuple):
 LABOUR_ELASTICITY = 0.63
 LEVELS = (
     Level(1.0, 1.0),
-    Level(0.77, 0.98 ** (1 / LABOUR_ELASTICITY)),
+    Level(0.79, 0.98 ** (1 / LABOUR_ELASTICITY)),
     Level(0.55, 0.95 ** (1 / LABOUR_ELASTICITY)),
     Level(0.0, 0.5),
 )
@@ -69,6 +83,7 @@ class EpidemicConfig(TreatmentConfig):
     """COVID-19 in a French region: how strict to be each week (Prague et al. 2020, Colas et al. 2021)."""
 
     slug: ClassVar[str] = "epidemic-npi"
+    random_return: ClassVar[float | None] = -57.4
 
     beta: float = 0.5
     """Weight of GDP in the reward; 1 - beta is that of deaths."""
@@ -111,6 +126,7 @@ class EpidemicConfig(TreatmentConfig):
             "above 50 cases, until 5": threshold(incidence, 50, 5),
             "above 10 cases, until 1": threshold(incidence, 10, 1),
             "beds half full, until a tenth is": threshold(intensive_care, 0.5, 0.1),
+            "above 10 cases, else a curfew": threshold(incidence, 10, 10, CURFEW),
         }
 
 
@@ -132,12 +148,14 @@ class EpidemicSimulation:
     """Logarithms are of one more than what they name."""
     observation_space = Box(-10.0, 10.0, (20,), np.float32)
     action_space = Discrete(len(LEVELS))
-    spread = np.array([0.3, 1.1, 0.2, 0.25, *[1.0] * 9, 1.0, 0.8, 0.3, 1.0, 1.0, 1.0, 1.0])
+    spread = np.array(
+        [0.3, 1.1, 0.15, 0.2, 1.7, 1.5, 1.3, 1.3, 1.1, 1.0, 0.9, 0.8, 0.6, 1.1, 0.9, 0.3, 1.8, 0.8, 1.7, 0.8]
+    )
     hidden = np.arange(20) > 14
     panels = (
-        Panel("cases a week and 100,000 people, log10 of one more", 0, 4),
+        Panel("log10 (1 + cases a week per 100,000 people)", 0, 4),
         Panel("in intensive care, % of the beds", 0, 400, (0, 100)),
-        Panel("dead, a 100,000 people", 0, 500),
+        Panel("dead so far, per 100,000 people", 0, 500),
         Panel("transmission, share of normal", 0, 1),
         Panel("GDP lost so far, % of a year's", 0, 20),
         Panel("level: 1 distancing, 2 curfew, 3 lockdown", 0, 3, dose=True),
@@ -163,7 +181,7 @@ class EpidemicSimulation:
         """What happened and was not yet reported."""
         self.reports = np.zeros((len(KINDS), 3, patients))
         """Received, late, and repeated, in the last step."""
-        self.largest = regions()["Ile-de-France"]["people"]
+        self.largest = regions()[PUBLISHED]["people"]
 
     def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
         who = random.integers(self.first.shape[1], size=len(rows))
@@ -312,9 +330,9 @@ def intensive_care(readings: dict[str, NDArray]) -> NDArray[np.float64]:
 
 
 def threshold(
-    measure: Callable[[dict[str, NDArray]], NDArray[np.float64]], above: float, until: float
+    measure: Callable[[dict[str, NDArray]], NDArray[np.float64]], above: float, until: float, otherwise: int = NONE
 ) -> Callable[[Simulation], Policy]:
-    """A lockdown from when the measure is above one limit until it is below the other."""
+    """A lockdown from when the measure is above one limit until it is below the other; otherwise this level."""
 
     def made(simulation: Simulation) -> Policy:
         locked = np.zeros(0, np.bool_)
@@ -324,7 +342,7 @@ def threshold(
             before = locked & ~first if len(locked) == len(first) else np.zeros(len(first), np.bool_)
             measured = measure(read(simulation.names, observations))
             locked = np.where(before, measured >= until, measured > above)
-            return certain(np.where(locked, LOCKDOWN, NONE), len(LEVELS))
+            return certain(np.where(locked, LOCKDOWN, otherwise), len(LEVELS))
 
         return policy
 

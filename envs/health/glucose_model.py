@@ -173,8 +173,8 @@ def drawn_meals(number: int, days: int, random: np.random.Generator) -> tuple[ND
 
 
 def sensor_error(deviation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """mg/dl, of a normally distributed deviation: skewed as Johnson's SU (Breton & Kovatchev 2008, Analysis, modeling, and
-    simulation of the accuracy of continuous glucose sensors; figures of simglucose's sensor_params.csv)."""
+    """mg/dl, of a normally distributed deviation: skewed as Johnson's SU (Breton & Kovatchev 2008, Analysis, modeling,
+    and simulation of the accuracy of continuous glucose sensors; figures of simglucose's sensor_params.csv)."""
     return -5.47 + 15.9574 * np.sinh((deviation + 0.5444) / 1.6898)
 
 
@@ -184,5 +184,10 @@ def next_deviation(deviation: NDArray[np.float64], random: np.random.Generator) 
 
 
 def magni_risk(glucose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of mg/dl: 0 at 139, 25 at 70 and 18 at 250, 107 at 600 (Magni et al. 2007)."""
-    return 10 * (3.5506 * (np.log(np.maximum(glucose, 1.0)) ** 0.8353 - 3.7932)) ** 2
+    """Of mg/dl, at most 100: 0 at 139, 25 at 70 and 3.4 at 180 (Magni et al. 2007, as Fox et al. 2020 reward it)."""
+    return np.minimum(10 * (3.5506 * (np.log(np.maximum(glucose, 1.0)) ** 0.8353 - 3.7932)) ** 2, 100)
+
+
+def kovatchev_risk(glucose: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of mg/dl, at most 100: 0 at 112.5, 7.8 at both 70 and 180 (Kovatchev et al. 1997; its means are LBGI + HBGI)."""
+    return np.minimum(10 * (1.509 * (np.log(np.maximum(glucose, 1.0)) ** 1.084 - 5.381)) ** 2, 100)

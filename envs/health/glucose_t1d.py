@@ -8,17 +8,19 @@ whatever an agent does is near the patient's own prescription, as in pumps that 
 standard of care.
 
 Glucose is that under the skin, which a sensor without error would read; so it is in rewards and metrics. The reward is
-minus the mean Magni risk of the step. Glucose below 10 or above 600 mg/dl ends the episode, and is counted as if it
-stayed there for the rest of it. `cost` is the share of the step in which basal insulin was asked for although the sensor read
-below 70 mg/dl, and 1 for each bolus that was cut at 30 U. An episode is two days from midnight, with meals by chance.
+minus the mean risk of the step: Magni's, which wants 139 mg/dl, or Kovatchev's, which wants 112.5 and weighs both ends
+of the range of 70 to 180 alike. Glucose below 10 or above 600 mg/dl ends the episode, and is counted as if it stayed
+there for the rest of it, at a risk of 100. `cost` is the share of the step in which basal insulin was asked for though
+the sensor read below 70 mg/dl, and 1 for each bolus that was cut at 30 U. An episode is two days from midnight, with
+meals by chance.
 
 Patients are adults, adolescents and children, ten of each. The train cohort are the first seven, who begin with glucose
 up to a fifth above or below their steady state; held-out are the last three. Shifted are the last three as they would
 be in an illness: tissue and liver a fifth less sensitive to insulin, meals absorbed a fifth more slowly, log-normally
 by a fifth, under the prescription of before. The published patient is adult#001, who begins in the steady state.
 
-Meals are the same for children as for adults, and sensitivity does not change in a day. Synthetic; not for clinical
-use."""
+With `partial` the controller is not told of meals; the patient still boluses for them. Meals are the same for children
+as for adults, and sensitivity does not change in a day. Synthetic; not for clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,8 +50,8 @@ INSULIN_MINUTES, MEAL_MINUTES = 55.0, 40.0
 SHIFT = {"Vmx": 0.8, "kp3": 0.8, "kabs": 0.8, "kmax": 0.8, "kmin": 0.8}
 """How much of these the shifted cohort has, and the coefficient of variation around it."""
 SHIFT_VARIATION = 0.2
-FIRST_READINGS = 13
-"""The sensor's readings of the last hour."""
+HOUR_OF_READINGS = 13
+"""The newest, and those of the hour before."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class GlucoseConfig(TreatmentConfig):
     """Of an episode."""
     sensor_error: float = 1.0
     """Times the published error of the sensor."""
+    risk: Literal["magni", "kovatchev"] = "magni"
+    """What a reward is minus of."""
     suspend: bool = False
     """The pump gives no basal insulin while the sensor reads below 70 mg/dl, whatever is asked for."""
 
@@ -121,7 +125,7 @@ class GlucoseSimulation:
     spread = np.array([50.0, 20.0, 40.0, 25.0, 3.0, 20.0, 0.7, 0.7, 0.4, 7.0, 11.0, 25.0])
     hidden = np.array([False] * 5 + [True] + [False] * 6)
     panels = (
-        Panel("glucose, mg/dl", 40, 400, (70, 180)),
+        Panel("glucose, mg/dl", 0, 400, (70, 180)),
         Panel("carbohydrates, g", 0, 100, dose=True),
         Panel("basal insulin, U/h", 0, 5, dose=True),
         Panel("bolus insulin, U", 0, 20, dose=True),
@@ -141,10 +145,11 @@ class GlucoseSimulation:
         self.insulin_board, self.meal_board = np.zeros((2, patients)), np.zeros((2, patients))
         self.deviations = np.zeros((2, patients))
         """Of the sensor, at the quarter hours before and after."""
-        self.readings = np.zeros((FIRST_READINGS, patients))
-        self.read_sum, self.read_count = np.zeros(patients), np.zeros(patients)
-        self.told = np.zeros((7, patients))
-        """Sums over readings: below 54, below 70, in range, above 180, above 250, glucose, risk."""
+        self.readings = np.zeros((HOUR_OF_READINGS, patients))
+        self.read_sum = np.zeros(patients)
+        self.told = np.zeros((8, patients))
+        """Sums over readings: below 54, below 70, in range, above 180, above 250, glucose, and both risks."""
+        self.risk = {"magni": 6, "kovatchev": 7}[config.risk]
         self.insulin = np.zeros(patients)
         self.failed = np.zeros(patients, np.bool_)
         self.given = np.zeros((3, patients))
@@ -156,11 +161,13 @@ class GlucoseSimulation:
             self.parameters[name][rows] = column[who]
         self.state[:, rows] = model.steady_state({name: column[who] for name, column in self.table.items()})
         if self.config.cohort != "published":
-            self.state[np.ix_([model.PLASMA, model.TISSUE, model.SENSED], rows)] *= random.uniform(0.8, 1.2, len(rows))
+            begins = random.uniform(0.8, 1.2, len(rows))
+            for glucose in (model.PLASMA, model.TISSUE, model.SENSED):
+                self.state[glucose, rows] *= begins
         self.meal_times[rows], self.meal_amounts[rows] = model.drawn_meals(len(rows), self.config.days, random)
         for kept in (self.eating, self.insulin_board, self.meal_board, self.told, self.given):
             kept[:, rows] = 0
-        for kept in (self.minutes, self.read_sum, self.read_count, self.insulin):
+        for kept in (self.minutes, self.read_sum, self.insulin):
             kept[rows] = 0
         self.failed[rows] = False
         first = random.standard_normal(len(rows))
@@ -169,11 +176,12 @@ class GlucoseSimulation:
 
     def observe(self) -> NDArray[np.float64]:
         p, now, hour = self.parameters, self.readings[-1], 2 * np.pi * self.minutes / 1_440
+        count = self.minutes // model.SENSOR_MINUTES
         columns = (
             now,
             now - self.readings[-4],
             now - self.readings[0],
-            np.where(self.read_count > 0, self.read_sum / np.maximum(self.read_count, 1), now),
+            np.where(count > 0, self.read_sum / np.maximum(count, 1), now),
             self.insulin_board.sum(0),
             self.meal_board.sum(0),
             np.sin(hour),
@@ -188,13 +196,12 @@ class GlucoseSimulation:
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
         length = round(60 * self.step_hours)
         readings = length // model.SENSOR_MINUTES
-        # Rounding of a policy's numbers is not a mistake.
         wishes = np.clip(np.asarray(actions, np.float64), -1, 1)
         prescribed = model.prescribed_basal(self.parameters) / 60
         basal = prescribed * times(wishes[:, 0], MOST_BASAL)
         generous = times(wishes[:, 1], MOST_BOLUS)
         announced = self._announced(length)
-        costs, risk = np.zeros(len(basal)), self.told[-1].copy()
+        costs, risk = np.zeros(len(basal)), self.told[self.risk].copy()
         self.given[:] = 0
         for at in range(length):
             self._turn_sensor(random)
@@ -209,7 +216,7 @@ class GlucoseSimulation:
             if (at + 1) % model.SENSOR_MINUTES == 0:
                 self._tell()
         over = self.minutes >= 1_440 * self.config.days
-        return Outcome((risk - self.told[-1]) / readings, self.failed.copy(), over & ~self.failed, costs)
+        return Outcome((risk - self.told[self.risk]) / readings, self.failed.copy(), over & ~self.failed, costs)
 
     def allowed(self) -> None:
         return None
@@ -225,6 +232,7 @@ class GlucoseSimulation:
         return {name: 100 * share for name, share in zip(names, shares, strict=False)} | {
             "mean_glucose": shares[5],
             "magni_risk": shares[6],
+            "kovatchev_risk": shares[7],
             "insulin_per_day": 1_440 * self.insulin / np.maximum(self.minutes, 1),
             "failed": self.failed.astype(np.float64),
         }
@@ -285,7 +293,6 @@ class GlucoseSimulation:
         reading, glucose = self._sensed(), self._glucose()
         self.readings = np.concatenate([self.readings[1:], reading[None]])
         self.read_sum += reading
-        self.read_count += 1
         fails = ~self.failed & ((glucose < SURVIVED[0]) | (glucose > SURVIVED[1]))
         left = 288 * self.config.days - self.minutes // model.SENSOR_MINUTES
         weight = np.where(self.failed, 0, 1 + fails * left)
@@ -299,6 +306,7 @@ class GlucoseSimulation:
                 glucose > 250,
                 glucose,
                 model.magni_risk(glucose),
+                model.kovatchev_risk(glucose),
             ]
         )
         self.failed |= fails

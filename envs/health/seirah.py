@@ -4,7 +4,7 @@ People are susceptible (S), exposed (E), infected and ascertained (I), removed (
 (A), or in hospital (H). french_regions.csv has a region's people and beds for intensive care, the people exposed,
 infected and in hospital on the first day, and the logarithm of what multiplies transmission in a lockdown's first,
 second, third and further weeks; `_sd` are the standard deviations of the estimates. These figures, and those below,
-are the ones that EpidemiOptim ships (Colas et al. 2021, MIT licence). Synthetic; not for clinical use."""
+are Prague et al.'s as EpidemiOptim uses them (Colas et al. 2021). Synthetic; not for clinical use."""
 
 import csv
 from pathlib import Path
@@ -35,15 +35,15 @@ PUBLISHED = "Ile-de-France"
 HELD_OUT = ("Bretagne", "Nouvelle-Aquitaine", "Pays de la Loire", "Provence-Alpes-Cote d'Azur")
 SUBSTEPS = 4
 """A day; the fastest rate is 1 / Dq, 2.8 a day."""
-STATES = ("S", "E", "I", "R", "A", "H", "onsets", "admissions")
-"""People; of onsets and admissions how many there were since the first decision."""
 S, E, I, R, A, H, ONSETS, ADMISSIONS = range(8)  # noqa: E741
+"""Rows of a state, in people; of onsets and admissions how many there were since the first decision."""
 
 
 def regions() -> dict[str, dict[str, float]]:
     """The table, by region and column."""
-    with Path(__file__).with_name("french_regions.csv").open() as file:
-        rows = {row.pop("region"): row for row in csv.DictReader(file)}
+    with Path(__file__).with_name("french_regions.csv").open(encoding="utf-8") as file:
+        lines = (line for line in file if not line.startswith("#"))
+        rows = {row.pop("region"): row for row in csv.DictReader(lines)}
     return {region: {name: float(value) for name, value in row.items()} for region, row in rows.items()}
 
 

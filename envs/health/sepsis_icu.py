@@ -34,6 +34,8 @@ from envs.health.chart import Panel
 from envs.health.tabular import TabularModel, optimal_policy, state_values, transition_sampler, visits
 from envs.health.treatment import Cohort, Outcome, Policy, Simulation, TreatmentConfig, always, by_chance
 
+Observed = Literal["state", "features"]
+
 STATES, ACTIONS, LEVELS = 716, 25, 5
 DEATH, SURVIVAL = 713, 714
 """States that end a stay; that of all those after it, 715, is never seen."""
@@ -86,8 +88,10 @@ class SepsisConfig(TreatmentConfig):
 
     cohort: Cohort = "published"
     """Who is admitted: all patients, those to train on, those in states kept from these, or the sickest."""
-    observed: Literal["state", "features"] = "state"
+    observed: Observed = "state"
     """What is seen: which of 716 states it is (one-hot), or its 47 mean readings and SOFA."""
+    show_admissible: bool = False
+    """Adds to the observation whether each action is admissible, 25 zeros and ones."""
     step_hours: float = 4.0
     """Between two decisions, a multiple of 4; what was decided is done again in between, where it is admissible."""
 
@@ -95,8 +99,11 @@ class SepsisConfig(TreatmentConfig):
         super().__post_init__()
         if self.step_hours not in range(DATA_HOURS, 25, DATA_HOURS):
             raise ValueError(f"step_hours must be 4, 8, 12, 16, 20 or 24, as the data is, not {self.step_hours}.")
-        if self.observed == "state" and (self.noise or self.missing or self.partial):
-            raise ValueError("A state has no noise and nothing missing or hidden; set observed to features.")
+        if (self.observed == "state" or self.show_admissible) and (self.noise or self.missing or self.partial):
+            raise ValueError(
+                "A state, and what is admissible in it, has no noise and nothing missing or hidden; set observed to "
+                "features, and show_admissible off."
+            )
 
     def simulation(self, patients: int) -> Simulation:
         return SepsisSimulation(self, patients)
@@ -105,7 +112,7 @@ class SepsisConfig(TreatmentConfig):
         return {
             "random": by_chance,
             "untreated": always(NOTHING),
-            "clinicians": clinicians(self.observed),
+            "clinicians": clinicians(self.observed, self.show_admissible),
             "oracle": oracle,
         }
 
@@ -128,16 +135,19 @@ class SepsisSimulation:
     def __init__(self, config: SepsisConfig, patients: int) -> None:
         self.step_hours = config.step_hours
         self.tables, self.draw = tables(), sampler()
-        self.readings = readings(config.observed)
+        self.readings = readings(config.observed, config.show_admissible)
+        self.spread = deviations(config.observed, config.show_admissible)
         if config.observed == "state":
-            self.names = tuple(f"state {state}" for state in range(STATES))
-            self.observation_space = Box(0.0, 1.0, (STATES,), np.float32)
-            self.hidden = np.zeros(STATES, np.bool_)
+            seen, self.hidden = tuple(f"state {state}" for state in range(STATES)), np.zeros(STATES, np.bool_)
+            low, high = 0.0, 1.0
         else:
-            self.names = (*READINGS, "SOFA points")
-            self.observation_space = Box(-20.0, 30.0, (len(self.names),), np.float32)
-            self.hidden = np.array([name not in BEDSIDE for name in self.names])
-        self.spread = deviations(config.observed)
+            seen = (*READINGS, "SOFA points")
+            self.hidden = np.array([name not in BEDSIDE for name in seen])
+            low, high = -20.0, 30.0
+        shown = ACTIONS * config.show_admissible
+        self.names = (*seen, *(f"action {action}" for action in range(shown)))
+        self.hidden = np.append(self.hidden, np.zeros(shown, np.bool_))
+        self.observation_space = Box(low, high, (len(self.names),), np.float32)
         self.start = admissions(config.cohort).cumsum()
         self.states = np.zeros(patients, np.int64)
         self.substitutes = np.zeros(patients, np.int64)
@@ -204,13 +214,13 @@ class SepsisSimulation:
         return (random.random((len(rows), 1)) * edges[:, -1:] >= edges).sum(1)
 
 
-def clinicians(observed: Literal["state", "features"]) -> Callable[[Simulation], Policy]:
+def clinicians(observed: Observed, show_admissible: bool) -> Callable[[Simulation], Policy]:
     """What clinicians did in the state whose bedside readings are nearest to what is seen."""
 
     def made(simulation: Simulation) -> Policy:
         used = ~simulation.hidden
         scale = np.where(simulation.spread[used] > 0, simulation.spread[used], np.inf)
-        known = readings(observed)[:DEATH, used] / scale
+        known = readings(observed, show_admissible)[:DEATH, used] / scale
         lengths = (known**2).sum(1) / 2
 
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -225,7 +235,7 @@ def clinicians(observed: Literal["state", "features"]) -> Callable[[Simulation],
 def oracle(simulation: Simulation) -> Policy:
     """The best policy, which knows every probability and the state."""
     assert isinstance(simulation, SepsisSimulation)
-    best = optimal_policy(tables().model)
+    best = optimal_policy(tables().model, allowed=tables().admissible)
     return lambda observations, first: best[simulation.states]
 
 
@@ -278,17 +288,19 @@ def admissions(cohort: Cohort) -> NDArray[np.float64]:
     return np.where(chosen, start, 0) / start[chosen].sum()
 
 
-@lru_cache(2)
-def readings(observed: Literal["state", "features"]) -> NDArray[np.float32]:
+@lru_cache(4)
+def readings(observed: Observed, show_admissible: bool = False) -> NDArray[np.float32]:
     """What is seen of each state (S, O)."""
     if observed == "state":
-        return np.eye(STATES, dtype=np.float32)
-    return np.column_stack([tables().centres, tables().sofa]).astype(np.float32)
+        seen = np.eye(STATES, dtype=np.float32)
+    else:
+        seen = np.column_stack([tables().centres, tables().sofa]).astype(np.float32)
+    return np.column_stack([seen, tables().admissible.astype(np.float32)]) if show_admissible else seen
 
 
-@lru_cache(2)
-def deviations(observed: Literal["state", "features"]) -> NDArray[np.float64]:
+@lru_cache(4)
+def deviations(observed: Observed, show_admissible: bool = False) -> NDArray[np.float64]:
     """Standard deviation of each reading over what clinicians come to see (O,)."""
     often = visits(tables().model, tables().clinicians)[:DEATH]
-    seen = readings(observed)[:DEATH].astype(np.float64)
+    seen = readings(observed, show_admissible)[:DEATH].astype(np.float64)
     return np.sqrt(np.average((seen - np.average(seen, 0, often)) ** 2, 0, often))

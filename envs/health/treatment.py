@@ -120,16 +120,18 @@ class TreatmentConfig:
     """Share of the readings that are not taken; the one before stands for it."""
     history: int = 1
     """How many readings an observation has, side by side, the newest last; before the first one are zeros."""
+    cost_weight: float = 0.0
+    """What a cost of 1 takes off the reward, so that an agent learns to keep to what is allowed."""
     notes: bool = False
     """Tells the readings in words, what is unusual of them, instead of as numbers; for --encoder notes."""
 
     def __post_init__(self) -> None:
         if self.notes and self.history > 1:
             raise ValueError("notes tell the newest readings; leave history at 1, and let --memory lstm remember.")
-        if self.noise < 0 or not 0 <= self.missing < 1 or self.history < 1:
+        if self.noise < 0 or self.cost_weight < 0 or not 0 <= self.missing < 1 or self.history < 1:
             raise ValueError(
-                "noise must not be negative, missing in [0, 1), history at least 1, not "
-                f"{self.noise}, {self.missing} and {self.history}."
+                "noise and cost_weight must not be negative, missing in [0, 1), history at least 1, not "
+                f"{self.noise}, {self.cost_weight}, {self.missing} and {self.history}."
             )
 
     @property
@@ -138,7 +140,7 @@ class TreatmentConfig:
 
     @property
     def reference_scores(self) -> dict[str, float]:
-        return {} if self.random_return is None else {"random": self.random_return}
+        return {} if self.random_return is None or self.cost_weight else {"random": self.random_return}
 
     @property
     def frame_stack(self) -> int:
@@ -189,7 +191,8 @@ class Ward:
             forbidden = ~allowed[np.arange(len(actions)), actions]
             actions = np.where(forbidden, self.simulation.fallback(), actions)
         outcome = self.simulation.treat(actions, random)
-        outcome = outcome._replace(costs=outcome.costs + forbidden)
+        costs = outcome.costs + forbidden
+        outcome = outcome._replace(rewards=outcome.rewards - self.config.cost_weight * costs, costs=costs)
         self.costs += outcome.costs
         # An image is missing as a whole, a vector number by number.
         space = self.simulation.observation_space

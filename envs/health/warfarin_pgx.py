@@ -1,15 +1,18 @@
 """Starting warfarin, by genes and INR (Hamberg et al. 2007).
 
 S-warfarin, half of each dose, is absorbed (k_a), spreads over two compartments (V1, V2, Q) and is cleared (CL), slower
-with age and with CYP2C9's variants (tables 1 and 2, equation 4). It inhibits the making of coagulation factors, E =
+with age and with CYP2C9's variants (table 2; appendix, equation 4). It inhibits the making of coagulation factors, E =
 C^gamma / (EC50^gamma + C^gamma), more in carriers of VKORC1's -1639A (table 4). Their loss passes through two chains of
-compartments, six in 11.6 hours and one in 120, whose ends give INR = 1 + 20 (1 - A6 A7)^3.61 (appendix, equations 8 to
-10). The 54 published doses (table 5) give the published INR of 2.5 within 3.3 %. The mean transit time is taken as that of the whole chain, as in the simulations of Ravvaz et al. 2017 and Anzabi Zadeh et al. 2023: were it that
-of each compartment, INR would not move for two days. Patients' CL, V1, V2, MTT1, MTT2 and EC50 differ log-normally with
-the published coefficients of variation, within two standard deviations; each INR is measured with an error of 3.25 %.
+compartments, six in 11.6 hours and one in 120, whose ends give INR = 1 + 20 (1 - A6 A7)^3.61 (equations 8 to 10). The
+54 published doses for an INR of 2.5 (table 5) lead to one of 2.42 to 2.48, before the next dose. The mean transit time
+is taken as that of the whole chain, as in the simulations of Ravvaz et al. 2017 and Anzabi Zadeh et al. 2023; were it
+that of each compartment, as equation 8 can be read, INR would not move for two days. Patients' CL, V1, V2, MTT1, MTT2
+and EC50 differ log-normally with the published coefficients of variation, within two standard deviations; each INR is
+measured with an error of 3.25 %.
 
-An action is a daily dose (0 to 15 mg in steps of 0.5) until the next test, and the days until then. A test comes after
-at most three days, later after at most as long as treatment has lasted. After an INR of 5 or more nothing may be given.
+An action is a daily dose (0 to 15 mg in steps of 0.5; what is above 10 mg is not given in the first week) until the
+next test, and the days until then. A test comes after at most three days, later after at most as long as treatment has
+lasted. After an INR of 5 or more nothing may be given.
 The reward is, for each day, -(2 (INR - 2.5))^2, which is -1 at both edges of the therapeutic range (Anzabi Zadeh et al.
 2023), INR counted up to 6; and -1 for each test. An episode is the first 90 days. `cost` counts days with an INR above
 4, and doses raised, after the first week, above 1.5 times the highest of the last three.
@@ -30,7 +33,7 @@ from scipy.special import gammainc
 from scipy.stats import poisson, truncnorm
 
 from envs.health.chart import Panel
-from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance
+from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, certain
 from envs.health.warfarin_protocols import (
     DOSES,
     HOLD,
@@ -102,6 +105,8 @@ UNSEEN = ((1, 2), (2, 0), (3, 1))
 LEVELS = 24
 """Within a day; the drug's effect is taken as constant in each."""
 DAYS = 90
+MOST_AT_FIRST = 10.0
+"""mg a day in the first week (Holbrook et al. 2012 begin with no more)."""
 LOW, HIGH = 2.0, 3.0
 """The therapeutic range of INR."""
 
@@ -111,6 +116,7 @@ class WarfarinConfig(TreatmentConfig):
     """Warfarin: the dose, and the days to the next test, by genes and INR (Hamberg et al. 2007)."""
 
     slug: ClassVar[str] = "warfarin-pgx"
+    random_return: ClassVar[float | None] = -630.0
 
     step_hours: float = 24.0
     """The shortest time between two tests; a whole number of days, up to seven."""
@@ -124,7 +130,8 @@ class WarfarinConfig(TreatmentConfig):
         return WarfarinSimulation(self, patients)
 
     def baselines(self) -> dict[str, Callable[[Simulation], Policy]]:
-        """Random, none, 5 mg whatever happens, and protocols: their initial dose, its revision, and maintenance."""
+        """Random, none, 5 mg whatever happens, and protocols: their initial dose, its revision, and maintenance; and
+        the dose that will do in the end, from the first day."""
         return {
             "random": by_chance,
             "untreated": fixed(0.0),
@@ -136,6 +143,7 @@ class WarfarinConfig(TreatmentConfig):
             "Gage, Aurora": protocol(gage, None, aurora),
             "PGPGA": protocol(iwpc_loading, lenzini, aurora),
             "PGPGI": protocol(iwpc_loading, lenzini, intermountain),
+            "oracle dose": oracle_dose,
         }
 
 
@@ -189,6 +197,7 @@ class WarfarinSimulation:
 
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
         doses, days = DOSES[actions // len(INTERVALS)], INTERVALS[actions % len(INTERVALS)]
+        doses = np.where(self.day < 7, np.minimum(doses, MOST_AT_FIRST), doses)
         latest = np.maximum(3, self.day)
         days = np.minimum(np.maximum(np.minimum(days, latest), self.shortest), DAYS - self.day)
         highest = self.doses.max(1)
@@ -245,7 +254,20 @@ class WarfarinSimulation:
         fast = (its["fast_kept"] @ self.fast[rows, :, None] + its["fast_made"] @ made[..., None])[..., 0]
         slow = its["slow_kept"] * self.slow[rows] + (its["slow_made"] * made).sum(1)
         self.drug[rows], self.fast[rows], self.slow[rows] = drug * its["drug_kept"], fast, slow
-        return BASELINE + INR_MAX * np.power(np.maximum(1 - fast[:, -1] * slow, 0.0), LAMBDA)
+        return BASELINE + INR_MAX * np.maximum(1 - fast[:, -1] * slow, 0.0) ** LAMBDA
+
+
+def oracle_dose(simulation: Simulation) -> Policy:
+    """The dose that settles INR at 2.5, of whom it knows all; a test each week."""
+    assert isinstance(simulation, WarfarinSimulation)
+    effect = 1 - np.sqrt(1 - (1.5 / INR_MAX) ** (1 / LAMBDA))
+    # Half of a dose is S-warfarin, and a day has 24 hours of clearance.
+    doses = 48 * simulation.people["CL"] * simulation.people["EC50"] * (effect / (1 - effect)) ** (1 / GAMMA)
+
+    def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return certain(action_of(doses[simulation.who], 7), int(simulation.action_space.n))
+
+    return policy
 
 
 def population(cohort: Cohort, patients: int = 1_000) -> dict[str, NDArray[np.float64]]:
@@ -260,7 +282,7 @@ def population(cohort: Cohort, patients: int = 1_000) -> dict[str, NDArray[np.fl
         def within(about: tuple[float, float], low: float, high: float) -> NDArray[np.float64]:
             mean, deviation = about
             bounds = (low - mean) / deviation, (high - mean) / deviation
-            return truncnorm.rvs(*bounds, mean, deviation, size=patients, random_state=random)
+            return np.asarray(truncnorm.rvs(*bounds, mean, deviation, size=patients, random_state=random))
 
         pairs = np.outer(origin.cyp2c9, origin.vkorc1)
         if cohort == "train":

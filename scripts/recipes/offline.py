@@ -31,6 +31,7 @@ def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
     settings: Algorithm = replace(
         algo,
         demonstrations=shown(environment),
+        rollout_length=256 if vectors else 64,  # images of an update are on the device at once
         normalize_observations=vectors,
         normalize_rewards=vectors,
     )

@@ -20,7 +20,18 @@ from agents.train import resume, train
 from envs.classic import ClassicConfig
 from envs.probe import FlawedConfig
 from scripts.recipes import recipe_named
-from tests.agents.tiny_runs import assert_same, final_state, losses, stop_after_lines, tiny, tiny_dqn, tiny_td3
+from tests.agents.algorithms.logs import logged_by_chance
+from tests.agents.tiny_runs import (
+    ClockConfig,
+    assert_same,
+    final_state,
+    losses,
+    stop_after_lines,
+    tiny,
+    tiny_dqn,
+    tiny_offline,
+    tiny_td3,
+)
 
 pytestmark = pytest.mark.usefixtures("ray_here")
 
@@ -85,6 +96,35 @@ def test_a_resumed_td3_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch):
     names = ("loss", "policy_loss", "q_mean", "td_error", "noise", "replay_fill")
     assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
     assert all(value is not None for value in losses(tmp_path / "whole", names)[-1])
+
+
+@pytest.mark.parametrize("name", ["cql", "iql"])
+def test_a_resumed_run_on_a_log_goes_on_as_if_it_had_not_stopped(name, tmp_path):
+    log = logged_by_chance(ClockConfig(), tmp_path / "log.parquet", episodes=30)
+    train(tiny_offline(tmp_path / "whole", name, log))
+    stop_after_lines(tmp_path / "parts", 4)
+    train(tiny_offline(tmp_path / "parts", name, log))
+    assert 128 <= final_state(tmp_path / "parts")["env_steps"] < 320
+    resume(tiny_offline(tmp_path / "parts", name, log), tmp_path / "parts")
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
+    names = ("loss", "q_mean", "gradient_norm", "learning_rate")
+    assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
+    network = final_state(tmp_path / "whole")["learner"]["learner"]["rl_module"]["default_policy"]
+    assert network["normaliser.mean"].tolist() == [1.5, 1.0], "of all that was logged"
+
+
+@pytest.mark.parametrize("name", ["cql", "iql"])
+def test_two_learners_make_of_a_log_the_update_that_one_makes(name, tmp_path):
+    log = logged_by_chance(ClockConfig(), tmp_path / "log.parquet", episodes=30)
+
+    def learnt(run, learners):
+        base = tiny_offline(tmp_path / run, name, log, num_learners=learners, total_env_steps=32)
+        train(replace(base, algo=replace(base.algo, minibatch_size=32 // max(1, learners))))
+        return final_state(tmp_path / run)["learner"]["learner"]["rl_module"]["default_policy"]
+
+    one, two = learnt("one", 0), learnt("two", 2)
+    for weights in one:
+        np.testing.assert_allclose(one[weights], two[weights], rtol=1e-4, atol=1e-6, err_msg=weights)
 
 
 def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path, monkeypatch):

@@ -145,6 +145,14 @@ def tiny_td3(run_dir, **changes):
     return replace(tiny(run_dir), env=AimConfig(), algo=algo, encoder=base.encoder, **changes)
 
 
+def tiny_offline(run_dir, name, path, **changes):
+    """As `tiny`, by CQL or IQL, from a log of ClockConfig."""
+    base = recipe_named(name)(ClockConfig())
+    algo = replace(base.algo, demonstrations=str(path), rollout_length=8, minibatch_size=16, target_rate=0.1)
+    encoder = replace(base.encoder, hidden_sizes=(16,))
+    return replace(tiny(run_dir), algo=algo, encoder=encoder, **changes)
+
+
 def final_state(run_dir):
     return load_state(chosen_checkpoint(run_dir, "latest"))
 

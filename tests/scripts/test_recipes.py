@@ -51,6 +51,8 @@ KINDS = [
 CONTINUOUS = {"Pendulum-v1", "probe-target", "HalfCheetah", "PandaReach", "Navigate", "KukaGrasp"}
 SUITED = {"ppo": None, "appo": None, "ddpg": True, "td3": True}
 """Whether an algorithm wants continuous actions; None takes both, and what is not here wants discrete ones."""
+OFFLINE = ("bc", "cql", "iql")
+"""What learns from a file, which has to be there."""
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_an_unknown_encoder_or_algorithm_is_told_with_those_there_are(lookup: An
 @pytest.mark.parametrize(
     ("name", "algorithm"),
     [
-        *product(KINDS, [name for name in RECIPES if name != "bc"]),
+        *product(KINDS, [name for name in RECIPES if name not in OFFLINE]),
         *product(["Pong", "MsPacman", "MontezumaRevenge"], ["ppo", "dqn"]),  # which have other numbers of actions
     ],
 )
@@ -139,13 +141,24 @@ def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
         experiment.validate()
 
 
-def test_cloning_asks_for_demonstrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("algorithm", OFFLINE)
+def test_what_learns_from_a_file_asks_for_it(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    experiment = recipe_named("bc")(environment_named("LanguageGoToLocal"))
+    experiment = recipe_named(algorithm)(environment_named("LanguageGoToLocal"))
     assert experiment.encoder == recipe_named("ppo")(experiment.env).encoder
     told = r"runs/demonstrations/LanguageGoToLocal\.safetensors holds no demonstrations.*make_demonstrations\.py"
     with pytest.raises(InvalidExperiment, match=told):
         experiment.validate()
+    told = r"runs/logs/hiv-sti-standard-of-care\.parquet holds no logged episodes.*log_episodes\.py"
+    with pytest.raises(InvalidExperiment, match=told):
+        recipe_named(algorithm)(environment_named("hiv-sti")).validate()
+
+
+def test_choices_alone_are_learnt_by_cql() -> None:
+    with pytest.raises(InvalidExperiment, match=r"CQL.*Discrete from 0.*try --algo iql or bc"):
+        recipe_named("cql")(environment_named("probe-target")).validate()
 
 
 @pytest.mark.parametrize("algorithm", RECIPES)

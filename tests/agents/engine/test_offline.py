@@ -80,7 +80,7 @@ def test_a_log_is_asked_for_and_checked(algo: Any, tmp_path: Any) -> None:
     with pytest.raises(ValueError, match="4 x 8 steps do not divide into minibatches of 24 on 1 learner"):
         settings.check(env, 1, 4, 0)
     settings.check(env, 1, 6, 2)
-    other = gymnasium.make("CartPole-v1")
+    other = gymnasium.make("Acrobot-v1")
     with pytest.raises(ValueError, match="holds no demonstrations for observations of") as refusal:
         settings.check(other, 1, 6, 0)
     assert "\n" not in str(refusal.value).replace(str(other.observation_space), "")

@@ -29,16 +29,24 @@ def test_by_states_it_is_dynamic_programming_in_what_was_seen() -> None:
     model = fitted_q(played, target, 0.9)
     assert isinstance(model, TabularQ)
     expected = seen.q(TARGET, 0.9)[np.arange(MDP.horizon)[:, None], states]
-    np.testing.assert_allclose(model.q(np.ones(400))[played.alive], expected[played.alive])
+    q, v = model.values(np.ones(400))
+    alive = played.alive
+    np.testing.assert_allclose(q[alive], np.take_along_axis(expected, played.actions[..., None], 2)[..., 0][alive])
+    np.testing.assert_allclose(v[alive], (expected * target[:-1]).sum(2)[alive])
+    assert not q[~alive].any()
+    assert not v[~alive].any()
     first = (TARGET * seen.q(TARGET, 0.9)[0]).sum(1)[states[0]]
     np.testing.assert_allclose(model.value(np.ones((1, 400))), first.mean())
 
 
 def test_by_states_it_comes_to_the_exact_values() -> None:
     played = MDP.play(BEHAVIOUR, 40_000, 2)
-    found = fitted_q(played, target_of(TARGET, played), 0.9).q(np.ones(40_000))
+    q, v = fitted_q(played, target_of(TARGET, played), 0.9).values(np.ones(40_000))
     exact = MDP.q(TARGET, 0.9)[np.arange(MDP.horizon)[:, None], played.observations[..., 0].astype(int)]
-    np.testing.assert_allclose(found[played.alive], exact[played.alive], atol=0.1)
+    of_taken = np.take_along_axis(exact, played.actions[..., None], 2)[..., 0]
+    np.testing.assert_allclose(q[played.alive], of_taken[played.alive], atol=0.1)
+    of_states = (exact * target_of(TARGET, played)[:-1]).sum(2)
+    np.testing.assert_allclose(v[played.alive], of_states[played.alive], atol=0.1)
 
 
 def test_an_episode_counted_twice_is_two() -> None:
@@ -47,15 +55,38 @@ def test_an_episode_counted_twice_is_two() -> None:
     twice = played.chosen(np.repeat(np.arange(60), counts))
     model = TabularQ(states_there(played), played, target_of(TARGET, played), 0.9)
     other = TabularQ(states_there(twice), twice, target_of(TARGET, twice), 0.9)
-    np.testing.assert_allclose(model.table(counts.astype(float)), other.table(np.ones(len(twice))))
+    rows = np.repeat(np.arange(60), counts)
+    for mine, theirs in zip(model.values(counts.astype(float)), other.values(np.ones(len(twice))), strict=True):
+        np.testing.assert_allclose(mine[:, rows], theirs)
+    np.testing.assert_allclose(model.value(counts[None].astype(float)), other.value(np.ones((1, len(twice)))))
 
 
 def test_what_was_never_tried_is_worth_what_was_done_there() -> None:
+    """At the last step, under a policy that does nothing but what nobody did."""
     played = MDP.play(BEHAVIOUR, 200, 4)
     played = replace(played, actions=np.minimum(played.actions, 1))
-    table = TabularQ(states_there(played), played, target_of(TARGET, played), 0.9).table(np.ones(200))
-    last = [(played.observations[..., 0] == s) & played.alive for s in range(5)]
-    np.testing.assert_allclose(table[-1, :, 2], [played.rewards[rows].mean() for rows in last])
+    other = target_of(np.eye(3)[[2] * 5], played)
+    states = states_there(played)
+    _, v = TabularQ(states, played, other, 0.9).values(np.ones(200))
+    usual = np.array([played.rewards[(states[:-1] == s) & played.alive].mean() for s in range(5)])
+    at_end = played.alive[-1]
+    assert at_end.any()
+    np.testing.assert_allclose(v[-1, at_end], usual[states[3, at_end]])
+
+
+def test_the_value_of_an_observation_is_by_what_is_decided_there() -> None:
+    """A target policy that remembers decides differently in one state: v follows it step by step."""
+    played = MDP.play(BEHAVIOUR, 300, 4)
+    random = np.random.default_rng(0)
+    remembering = random.dirichlet(np.ones(3), (MDP.horizon + 1, 300))
+    states = states_there(played)
+    one, other = remembering.copy(), remembering.copy()
+    other[0, 0] = other[0, 0][::-1]
+    _, v = TabularQ(states, played, one, 0.0).values(np.ones(300))
+    _, w = TabularQ(states, played, other, 0.0).values(np.ones(300))
+    assert v[0, 0] != w[0, 0]
+    np.testing.assert_allclose(v[1:], w[1:])
+    np.testing.assert_allclose(v[0, 1:], w[0, 1:])
 
 
 def test_a_network_comes_near_dynamic_programming() -> None:
@@ -70,8 +101,7 @@ def test_a_network_comes_near_dynamic_programming() -> None:
     )
     model = fitted_q(noisy, target, 0.9)
     assert isinstance(model, NetworkQ)
-    found = model.q((np.arange(3_000) < 2_000).astype(float))
-    values = (found * target[:-1]).sum(2)[0, 2_000:]
+    values = model.values((np.arange(3_000) < 2_000).astype(float))[1][0, 2_000:]
     exact = (TARGET * MDP.q(TARGET, 0.9)[0]).sum(1)[played.observations[0, 2_000:, 0].astype(int)]
     assert np.abs(values - exact).mean() < 0.12 < 0.3 * np.abs(exact - exact.mean()).mean()
 

@@ -74,7 +74,7 @@ def test_weeks_that_are_not_compounded_are_each_against_none():
     np.testing.assert_allclose(told, np.exp([-0.118333, -0.497474, -1.37006, -1.46233, -1.46233]), rtol=1e-6)
 
 
-@pytest.mark.parametrize(("level", "transmission", "loss"), [(DISTANCING, 0.77, 0.02), (CURFEW, 0.55, 0.05)])
+@pytest.mark.parametrize(("level", "transmission", "loss"), [(DISTANCING, 0.79, 0.02), (CURFEW, 0.55, 0.05)])
 @pytest.mark.parametrize("compounded", [True, False])
 @pytest.mark.parametrize("before", [NONE, LOCKDOWN])
 def test_levels_between_end_where_they_should(level, transmission, loss, compounded, before):
@@ -127,7 +127,7 @@ def test_costs_are_patients_without_a_bed():
     assert played(PUBLISHED, (LOCKDOWN,))[2].sum() == 0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=52, max_size=52))
 def test_any_policy_lies_between_never_and_always(levels):
     metrics = played(PUBLISHED, tuple(levels))[0].metrics()

@@ -140,9 +140,9 @@ def test_death_ends_the_episode():
     assert metrics["survived"][0] == 0
     assert metrics["fewest_normal_cells"][0] < FATAL
     assert metrics["full_dose_days"][0] == 0
-    # The tumour grows from 0.2 by 44 % in nine steps (RECIST), while normal cells are few from the 54th on.
+    # The tumour grows from 0.2 by 44 % in nine steps (RECIST), while normal cells are few from the 56th on.
     assert metrics["progression_free_days"][0] == pytest.approx(2.25)
-    assert costs[0] == lengths[0] - 53
+    assert costs[0] == lengths[0] - 55
 
 
 def test_cohorts_are_different_patients_and_live_differently():

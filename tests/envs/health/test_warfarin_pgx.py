@@ -6,6 +6,7 @@ from scipy.integrate import solve_ivp
 
 from envs.health import warfarin_pgx as warfarin
 from envs.health import warfarin_protocols as protocols
+from envs.health.treatment import Cohort
 from envs.health.warfarin_pgx import WarfarinConfig, WarfarinSimulation
 
 TABLE_5 = {
@@ -37,7 +38,7 @@ TABLE_5 = {
 """Hamberg et al. 2007, table 5: daily doses for an INR of 2.5, by age; rows are CYP2C9, columns VKORC1."""
 
 
-def ward(patients, cohort="held-out", seed=0):
+def ward(patients, cohort: Cohort = "held-out", seed=0):
     simulation = WarfarinConfig(cohort=cohort).simulation(patients)
     assert isinstance(simulation, WarfarinSimulation)
     simulation.admit(np.arange(patients), np.random.default_rng(seed))
@@ -151,6 +152,14 @@ def test_nothing_is_given_at_an_inr_of_five_and_it_costs():
     assert (info["cost"][high] >= 1).all()
 
 
+def test_no_more_than_ten_mg_is_given_in_the_first_week():
+    simulation, given = ward(1), []
+    for _ in range(4):
+        simulation.treat(np.array([action(15.0, 3)]), np.random.default_rng(0))
+        given.append(float(simulation.doses[0, 0]))
+    assert given == [10, 10, 10, 15]
+
+
 def test_a_steep_rise_costs_after_the_first_week():
     simulation = ward(1)
     simulation.day[:], simulation.doses[:] = 7, (3.0, 0.0, 3.0)
@@ -207,3 +216,11 @@ def test_the_same_seed_is_the_same_episode():
         return np.array([env.step(np.full(8, 60 + step))[0] for step in range(25)])
 
     np.testing.assert_array_equal(played(), played())
+
+
+def test_the_oracles_dose_is_that_of_the_published_patient():
+    config = WarfarinConfig(cohort="published")
+    policy = config.baselines()["oracle dose"](config.simulation(1))
+    chosen = int(policy(np.zeros((1, len(protocols.NAMES))), np.ones(1, np.bool_)).argmax())
+    # Table 5: 5.06 mg at 70 years.
+    assert protocols.DOSES[chosen // len(protocols.INTERVALS)] == 5.0
