@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,7 +70,10 @@ def main(arguments: list[str]) -> None:
     path = output_path(settings)
     logged = {"file": settings.episodes_file, **about}
     write_durably(
-        path, (json.dumps({"policy": settings.policy, "log": logged} | told.to_json(), indent=1) + "\n").encode()
+        path,
+        (
+            json.dumps({"policy": settings.policy, "log": logged} | without_nan(told.to_json()), indent=1) + "\n"
+        ).encode(),
     )
     print(report(settings.policy, about, told))
     print(f"written to {path}")
@@ -124,7 +128,10 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
     rows = {"logged": told.logged} | told.estimates
     for name, row in rows.items():
         own = " (of the first observations alone)" if name == "direct method" and not told.refitted else ""
-        lines.append(f"  {name:<14}{row.value:>12.3f}  (95 % interval {row.low:.3f} to {row.high:.3f}{own})")
+        if isfinite(row.value):
+            lines.append(f"  {name:<14}{row.value:>12.3f}  (95 % interval {row.low:.3f} to {row.high:.3f}{own})")
+        else:
+            lines.append(f"  {name:<14}{'none':>12}  (all weights are zero)")
     lines.append(f"  effective sample size {told.effective_sample_size:,.1f} of {told.episodes:,} episodes")
     lines.append(f"  weights: {told.weights.zeros:,} are zero; the others are {span(told)}")
     calibrated = told.calibration
@@ -136,6 +143,13 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
     estimate = f"{headline.value:.3f} ({headline.low:.3f} to {headline.high:.3f}), by {HEADLINE}"
     lines.append(f"  NO HEADLINE: {told.refusal}" if told.refusal else f"  headline: {estimate}")
     return "\n".join(lines)
+
+
+def without_nan(value: Any) -> Any:
+    """JSON knows no nan; what cannot be estimated is null."""
+    if isinstance(value, dict):
+        return {name: without_nan(part) for name, part in value.items()}
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def span(told: OffPolicyEvaluation) -> str:

@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from gymnasium.spaces import Discrete
 
 from agents.evaluate import chosen_checkpoint, load_network
-from agents.evaluation.episodes import play
+from agents.evaluation.episodes import Episodes, play
+from agents.evaluation.minari_dataset import write_minari
 from agents.evaluation.off_policy import softened
 from agents.evaluation.policies import trained_policy
 from agents.experiment import require, to_json
@@ -43,6 +44,8 @@ class Settings:
     """Seeds environment and actions. Training and evaluations use others."""
     output: str = ""
     """The file; empty makes runs/logs/<env>-<policy>.parquet."""
+    minari: str = ""
+    """A Minari dataset to write as well, such as care-episode/usual-care-v0."""
 
 
 def main(arguments: list[str]) -> None:
@@ -70,8 +73,17 @@ def main(arguments: list[str]) -> None:
         "seed": settings.seed,
     }
     episodes.write(path, about)
+    if settings.minari:
+        export(episodes, settings, f"{settings.env.name}, {who}, epsilon {settings.epsilon:g}")
     mean = episodes.returns().mean()
     print(f"{path}: {len(episodes):,} episodes, {int(episodes.alive.sum()):,} steps, mean return {mean:.3f}")
+
+
+def export(episodes: Episodes, settings: Settings, about: str) -> None:
+    env = settings.env.build()
+    with mistakes_are_the_users():
+        write_minari(episodes, settings.minari, env.observation_space, env.action_space, about)
+    env.close()
 
 
 def baseline(settings: Settings) -> Any:

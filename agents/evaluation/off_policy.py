@@ -25,9 +25,12 @@ from agents.interfaces import Policy
 
 LOGGED = "logged"
 """The behaviour policy's probabilities are those of the log."""
-HEADLINE, BLEND, DIRECT = "weighted DR", "MAGIC", "direct method"
+HEADLINE = "weighted DR"
 REFITS = 100
 """Resamples on which a tabular model is fitted anew (Hao et al. 2021)."""
+
+OfCounts = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""How often each episode counts, (B, E), -> estimates (B,)."""
 
 
 @dataclass(frozen=True)
@@ -109,20 +112,18 @@ def evaluate_off_policy(
     everybody = np.ones((1, total))
     log = fitted(everybody[0])
 
-    def spread(estimate: Callable[[NDArray], NDArray], times: int = resamples) -> tuple[float, float]:
+    def spread(estimate: OfCounts, times: int = resamples) -> tuple[float, float]:
         return interval(bootstrap(estimate, total, resamples=times, seed=seed))
 
-    estimates = {}
-    for name, estimator in ESTIMATORS.items():
-        of = partial(estimator, log)
-        estimates[name] = Estimate(float(of(everybody)[0]), *spread(of))
+    once: dict[str, OfCounts] = {name: partial(estimator, log) for name, estimator in ESTIMATORS.items()}
+    anew: dict[str, OfCounts] = {}
     if isinstance(model, TabularQ):
-        estimates[DIRECT] = Estimate(float(model.value(everybody)[0]), *spread(model.value, min(REFITS, resamples)))
-
-        def blend(counts: NDArray) -> NDArray:
-            return np.array([magic(fitted(row), row[None])[0] for row in counts])
-
-        estimates[BLEND] = Estimate(estimates[BLEND].value, *spread(blend, min(REFITS, resamples)))
+        once["direct method"] = anew["direct method"] = model.value
+        anew["MAGIC"] = lambda counts: np.array([magic(fitted(row), row[None])[0] for row in counts])
+    estimates = {}
+    for name, of in once.items():
+        bounds = spread(anew[name], min(REFITS, resamples)) if name in anew else spread(of)
+        estimates[name] = Estimate(float(of(everybody)[0]), *bounds)
     returns, weights = episodes.returns(discount), log.log_weights[-1]
     effective = effective_sample_size(weights)
     return OffPolicyEvaluation(

@@ -14,10 +14,14 @@ there for the rest of it, at a risk of 100. `cost` is the share of the step in w
 the sensor read below 70 mg/dl, and 1 for each bolus that was cut at 30 U. An episode is two days from midnight, with
 meals by chance.
 
-Patients are adults, adolescents and children, ten of each. The train cohort are the first seven, who begin with glucose
-up to a fifth above or below their steady state; held-out are the last three. Shifted are the last three as they would
-be in an illness: tissue and liver a fifth less sensitive to insulin, meals absorbed a fifth more slowly, log-normally
-by a fifth, under the prescription of before. The published patient is adult#001, who begins in the steady state.
+Insulin and carbohydrates on board are read as the fall and rise in glucose that the prescription expects of them.
+Weight and doses are not told, or an agent would know each patient that it learnt from.
+
+Patients are adults, adolescents and children, ten of each. Train are the first seven, each in a hundred variants: how
+sensitive tissue and liver are to insulin and how fast meals are absorbed vary log-normally by a quarter, under the same
+prescription. Held-out are the last three as published. Shifted are variants of the last three as in an illness, a fifth
+less sensitive and slower. All of them begin with glucose up to a fifth above or below their steady state. The published
+patient is adult#001, who begins in it.
 
 With `partial` the controller is not told of meals; the patient still boluses for them. Meals are the same for children
 as for adults, and sensitivity does not change in a day. Synthetic; not for clinical use."""
@@ -47,9 +51,12 @@ SURVIVED = (10.0, 600.0)
 INSULIN_MINUTES, MEAL_MINUTES = 55.0, 40.0
 """Until insulin and carbohydrates on board have left each of two compartments, on average: their peaks (Hovorka et al.
 2004)."""
-SHIFT = {"Vmx": 0.8, "kp3": 0.8, "kabs": 0.8, "kmax": 0.8, "kmin": 0.8}
-"""How much of these the shifted cohort has, and the coefficient of variation around it."""
-SHIFT_VARIATION = 0.2
+VARYING = ("Vmx", "kp3", "kabs", "kmax", "kmin")
+"""Sensitivity of tissue and liver to insulin, absorption of meals."""
+VARIATION, VARIANTS = 0.25, 100
+"""Coefficient of variation, and how many of each patient."""
+MIDDLE = {"train": 1.0, "shifted": 0.8}
+"""Around what share of the published."""
 HOUR_OF_READINGS = 13
 """The newest, and those of the hour before."""
 
@@ -107,23 +114,19 @@ class GlucoseSimulation:
         "change in 15 min, mg/dl",
         "change in an hour, mg/dl",
         "mean since admission, mg/dl",
-        "insulin on board, U",
-        "carbohydrates on board, g",
+        "insulin on board, mg/dl",
+        "carbohydrates on board, mg/dl",
         "sine of the hour",
         "cosine of the hour",
-        "prescribed basal, U/h",
-        "carbohydrate ratio, g/U",
-        "correction factor, mg/dl/U",
-        "weight, kg",
     )
     observation_space = Box(
-        np.array([0, -561, -561, 0, -50, 0, -1, -1, 0, 0, 0, 0], np.float32),
-        np.array([600, 561, 561, 600, 150, 1_000, 1, 1, 5, 60, 120, 200], np.float32),
+        np.array([0, -561, -561, 0, -600, 0, -1, -1], np.float32),
+        np.array([600, 561, 561, 600, 2_000, 2_000, 1, 1], np.float32),
         dtype=np.float32,
     )
     action_space = Box(-1.0, 1.0, (2,), np.float32)
-    spread = np.array([50.0, 20.0, 40.0, 25.0, 3.0, 20.0, 0.7, 0.7, 0.4, 7.0, 11.0, 25.0])
-    hidden = np.array([False] * 5 + [True] + [False] * 6)
+    spread = np.array([50.0, 20.0, 40.0, 25.0, 50.0, 50.0, 0.7, 0.7])
+    hidden = np.array([False] * 5 + [True] + [False] * 2)
     panels = (
         Panel("glucose, mg/dl", 0, 400, (70, 180)),
         Panel("carbohydrates, g", 0, 100, dose=True),
@@ -182,14 +185,10 @@ class GlucoseSimulation:
             now - self.readings[-4],
             now - self.readings[0],
             np.where(count > 0, self.read_sum / np.maximum(count, 1), now),
-            self.insulin_board.sum(0),
-            self.meal_board.sum(0),
+            self.insulin_board.sum(0) * p["CF"],
+            self.meal_board.sum(0) * p["CF"] / p["CR"],
             np.sin(hour),
             np.cos(hour),
-            model.prescribed_basal(p),
-            p["CR"],
-            p["CF"],
-            p["BW"],
         )
         return np.stack(columns, 1)
 
@@ -323,12 +322,14 @@ def cohort_table(cohort: Cohort, group: str) -> dict[str, NDArray[np.float64]]:
     else:
         chosen = (last == (cohort != "train")) & ((kinds == group) | (group == "all"))
     table = {name: column[chosen] for name, column in table.items()}
-    if cohort != "shifted":
+    if cohort not in MIDDLE:
         return table
     random = np.random.default_rng(COHORT_SEEDS[cohort])
-    table = {name: np.repeat(column, 100) for name, column in table.items()}
-    for name, share in SHIFT.items():
-        table[name] = table[name] * share * np.exp(SHIFT_VARIATION * random.standard_normal(len(table[name])))
+    table = {name: np.repeat(column, VARIANTS) for name, column in table.items()}
+    for name in VARYING:
+        # Beyond two deviations the fastest gut would be too fast for steps of a minute.
+        deviations = np.clip(random.standard_normal(len(table[name])), -2, 2)
+        table[name] = MIDDLE[cohort] * table[name] * np.exp(VARIATION * deviations)
     return table
 
 
@@ -366,8 +367,8 @@ def low_glucose_suspend(simulation: Simulation) -> Policy:
 
 
 def pid(simulation: Simulation) -> Policy:
-    """Basal insulin by proportion, integral and derivative of the sensor's distance from 120 mg/dl, less what is on
-    board; boluses as prescribed (a hybrid closed loop; Steil 2013)."""
+    """Basal insulin by proportion, integral and derivative of the sensor's distance from 120 mg/dl, less what
+    insulin on board is to do yet; boluses as prescribed (a hybrid closed loop; Steil 2013)."""
     integral = np.zeros(0)
 
     def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray:
@@ -377,8 +378,8 @@ def pid(simulation: Simulation) -> Policy:
         integral = np.where(first, 0, integral if len(integral) == len(first) else 0)
         # The integral is kept within what the pump can give.
         integral = np.clip(integral + 0.0005 * distance * simulation.step_hours * 60, -0.5, 1.0)
-        board = seen["insulin on board, U"] / np.maximum(seen["prescribed basal, U/h"], 0.1)
-        multiple = 1 + 0.02 * distance + integral + 0.02 * seen["change in 15 min, mg/dl"] - 0.5 * np.maximum(board, 0)
+        due = seen["insulin on board, mg/dl"] - seen["carbohydrates on board, mg/dl"]
+        multiple = 1 + 0.02 * distance + integral + 0.02 * seen["change in 15 min, mg/dl"] - 0.01 * np.maximum(due, 0)
         return np.stack([wish(multiple, MOST_BASAL), np.zeros(len(distance))], 1).astype(np.float32)
 
     return policy

@@ -13,7 +13,10 @@ Clinicians' own policy, all that they did, holds 12 % of such rare actions.
 There is one process, so patients differ in the state in which they are admitted: the published cohort is all of them;
 held-out patients are admitted in a fifth of the states, in which no patient of the train cohort is, although these
 may come there later; shifted patients are the sickest quarter, at admission, by SOFA. Exact survival of all,
-by dynamic programming: random actions 0.7801, no drug 0.7824, clinicians 0.7818, the best policy 0.8751.
+by dynamic programming: random actions 0.7801, no drug 0.7824, clinicians 0.7818, the best policy 0.8751; no drug
+is replaced in 73 % of its steps. What is best for returns discounted by 0.99 a step is 0.8682, by 0.95 0.8393.
+
+The readings have the doses of the same four hours among them, as in the paper, so a state tells what was given in it.
 
 A clinic without a laboratory (`partial`) has what is measured at the bedside. Built from real records by others, not
 validated for any patient; not for clinical use."""
@@ -43,7 +46,7 @@ NOTHING = 0
 """The action without any drug; action 5 f + v gives fluids at level f and vasopressors at level v."""
 DATA_HOURS = 4
 LONGEST_HOURS = 500 * DATA_HOURS
-"""After which a stay is cut off, as in the package; fewer than one in 10^12 are."""
+"""After which a stay is cut off, as in the package; by chance or the best policy fewer than one in 10^17 are."""
 HELD_OUT_SHARE, SICKEST_SHARE = 0.2, 0.25
 
 BEDSIDE = (
@@ -152,7 +155,7 @@ class SepsisSimulation:
         self.states = np.zeros(patients, np.int64)
         self.substitutes = np.zeros(patients, np.int64)
         self.given = np.zeros(patients, np.int64)
-        # Sums over the four hours of each stay.
+        # Sums over the stay so far, one each four hours.
         self.steps = np.zeros(patients, np.int64)
         self.organ_failure, self.fluids, self.vasopressors = np.zeros((3, patients))
 

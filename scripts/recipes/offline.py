@@ -8,23 +8,26 @@ from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Algorithm, Environment
 from agents.memory import NoMemory
+from envs.health.treatment import TreatmentConfig
 from perception.mlp import MLPConfig
 from scripts.recipes import ppo
 from scripts.recipes.bc import shown
 
 
 def conservative(environment: Environment) -> Experiment:
-    """Kumar et al. 2020."""
-    return experiment(environment, CQL())
+    """Kumar et al. 2020; on treatments, where what clinicians seldom did may be better, a tenth of their weight."""
+    return experiment(environment, CQL(alpha=0.1) if isinstance(environment, TreatmentConfig) else CQL())
 
 
 def implicit(environment: Environment) -> Experiment:
-    """Kostrikov et al. 2021, appendix B: expectile 0.7, inverse temperature 3."""
-    return experiment(environment, IQL())
+    """Kostrikov et al. 2021, locomotion: expectile 0.7, inverse temperature 3; on treatments, whose rewards are counted
+    in deviations of the return, 10."""
+    treatment = isinstance(environment, TreatmentConfig)
+    return experiment(environment, IQL(inverse_temperature=10.0) if treatment else IQL())
 
 
 def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
-    """Both papers: batches of 256, Adam at 3e-4, a target rate of 0.005, two layers of 256 (ReLU) for vectors."""
+    """IQL's, and CQL with the same: batches of 256, Adam at 3e-4, a target rate of 0.005, two layers of 256 (ReLU)."""
     base = ppo.recipe(environment)
     assert isinstance(base.algo, PPO)
     vectors = isinstance(base.encoder, MLPConfig)
@@ -35,7 +38,7 @@ def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
         normalize_observations=vectors,
         normalize_rewards=vectors,
     )
-    return replace(
+    whole = replace(
         base,
         algo=settings,
         encoder=MLPConfig(hidden_sizes=(256, 256), activation="relu") if vectors else base.encoder,
@@ -45,4 +48,16 @@ def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
         evaluate_every_env_steps=500_000,
         evaluation_episodes=50,
         checkpoint_every_env_steps=250_000,
+    )
+    return of_treatments(whole) if vectors and isinstance(environment, TreatmentConfig) else whole
+
+
+def of_treatments(base: Experiment) -> Experiment:
+    """Ours: logs are small, so fewer and larger steps, which become smaller, of a smaller network."""
+    assert isinstance(base.algo, CQL | IQL)
+    return replace(
+        base,
+        algo=replace(base.algo, minibatch_size=512, learning_rate=1e-3, anneal_learning_rate=True),
+        encoder=MLPConfig(hidden_sizes=(128, 128), activation="relu"),
+        total_env_steps=1_500_000,
     )

@@ -135,10 +135,18 @@ def treatments(environment: Environment) -> Experiment:
 
 
 def scanned_treatments(environment: Environment) -> Experiment:
-    """Ours, for what images show in part: one network sees, and remembers, for policy and value."""
+    """Ours, for what images show in part: one network sees, and remembers, for policy and value. Patients are admitted
+    together, so that a rollout is as long as an episode, or each update would know one part of it alone."""
     base = treatments(environment)
-    algo = replace(base.algo, epochs=4, share_encoder=True, normalize_observations=False, discount=0.995)  # pyright: ignore
-    return replace(base, algo=algo, encoder=NatureCNNConfig(features=128), memory=RecurrentConfig(steps=32))
+    algo = replace(
+        base.algo,  # pyright: ignore
+        rollout_length=640,
+        epochs=4,
+        share_encoder=True,
+        normalize_observations=False,
+    )
+    encoder, memory = NatureCNNConfig(features=128), RecurrentConfig(steps=32)
+    return replace(base, algo=algo, encoder=encoder, memory=memory, num_envs=16)
 
 
 def classic_control(environment: Environment) -> Experiment:

@@ -142,9 +142,7 @@ def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", OFFLINE)
-def test_what_learns_from_a_file_asks_for_it(
-    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_learns_from_a_file_asks_for_it(algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     experiment = recipe_named(algorithm)(environment_named("LanguageGoToLocal"))
     assert experiment.encoder == recipe_named("ppo")(experiment.env).encoder

@@ -1,0 +1,58 @@
+"""Logged episodes as a Minari dataset (Younis et al. 2024), which other libraries learn offline from."""
+
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from agents.evaluation.episodes import Episodes
+
+
+def write_minari(
+    episodes: Episodes,
+    dataset: str,
+    observation_space: gymnasium.Space,
+    action_space: gymnasium.Space,
+    about: str,
+) -> None:
+    """Writes a dataset such as care-episode/clinicians-v0, as Arrow, where MINARI_DATASETS_PATH says or in ~/.minari.
+
+    `infos` have a row for each observation: the probabilities that the behaviour policy decided by there, zeros at the
+    last, and the cost of the step that led there. Raises ValueError for an id that Minari does not
+    take or has already."""
+    import minari
+    from minari.data_collector import EpisodeBuffer
+
+    # It warns of every author, link and environment that it is not told.
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            minari.create_dataset_from_buffers(
+                dataset,
+                [EpisodeBuffer(**of_episode(episodes, number)) for number in range(len(episodes))],
+                observation_space=observation_space,
+                action_space=action_space,
+                description=about,
+                data_format="arrow",
+            )
+    except ValueError as refusal:
+        raise ValueError(f"Minari does not take {dataset}: {refusal}") from refusal
+
+
+def of_episode(episodes: Episodes, number: int) -> dict[str, Any]:
+    """What Minari keeps of one: an observation more than steps (T + 1, ...), and (T,) of all else."""
+    alive = episodes.alive[:, number]
+    last = np.arange(alive.sum()) == alive.sum() - 1
+    infos: dict[str, Any] = {"cost": [0.0, *episodes.costs[alive, number].tolist()]}
+    if episodes.probabilities.shape[2]:
+        infos["probabilities"] = np.pad(episodes.probabilities[alive, number], ((0, 1), (0, 0)))
+    seen = [*episodes.observations[alive, number], episodes.last_observations[number]]
+    return {
+        "id": number,
+        "observations": seen,
+        "actions": list(episodes.actions[alive, number]),
+        "rewards": episodes.rewards[alive, number].tolist(),
+        "terminations": (last & episodes.terminated[number]).tolist(),
+        "truncations": (last & ~episodes.terminated[number]).tolist(),
+        "infos": infos,
+    }

@@ -1,0 +1,108 @@
+"""Episodes are logged, and policies estimated from them, as users type it."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.evaluation.episodes import Episodes
+from agents.evaluation.estimators import ESTIMATORS
+from agents.experiment import InvalidExperiment
+from scripts.estimate_policy import main as estimate
+from scripts.log_episodes import main as log_episodes
+from scripts.train_agent import main as train
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("logs") / "usual.parquet"
+    log_episodes(["--env", "care-episode", "--episodes", "600", "--epsilon", "0.3", "--output", str(path)])
+    return path
+
+
+def test_a_log_says_what_was_played(log: Path) -> None:
+    episodes, about = Episodes.read(log)
+    assert (about["env"], about["policy"], about["epsilon"]) == ("care-episode", "standard of care", 0.3)
+    assert len(episodes) == 600
+    told = episodes.probabilities[episodes.alive]
+    np.testing.assert_allclose(told.sum(1), 1)
+    np.testing.assert_allclose(told.min(1), 0.3 / 16)
+
+
+def test_a_baseline_is_estimated(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    estimate(["standard of care", "--episodes-file", str(log), "--resamples", "50"])
+    printed = capsys.readouterr().out
+    assert "standard of care on care-episode, from 600 episodes of standard of care" in printed
+    for name in ESTIMATORS:
+        assert re.search(rf"  {re.escape(name)} +-?[\d.]+  \(95 % interval", printed), name
+    assert "headline: " in printed
+    assert "NO HEADLINE" not in printed
+    told = json.loads((log.parent / "usual-standard-of-care.json").read_text())
+    assert told["refusal"] == ""
+    assert told["log"]["epsilon"] == 0.3
+    assert told["calibration"]["expected_error"] < 0.02
+    low, high = (told["estimates"]["weighted DR"][bound] for bound in ("low", "high"))
+    assert low < 33.7 < high, "what it earns where it is played (EpiCARE)"
+
+
+def test_what_was_never_done_has_no_estimate(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Patients whom nobody treats, where everybody else is treated nearly always."""
+    estimate(["untreated", "--episodes-file", str(log), "--resamples", "20"])
+    printed = capsys.readouterr().out
+    assert re.search(r"WIS +none  \(all weights are zero\)", printed)
+    assert "NO HEADLINE: The effective sample size is 0.0 of 600 episodes" in printed
+    told = json.loads((log.parent / "usual-untreated.json").read_text(), parse_constant=pytest.fail)
+    assert told["estimates"]["WIS"] == {"value": None, "low": None, "high": None}
+
+
+def test_an_agent_is_estimated_or_refused(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A network that learnt nothing acts by chance; hardly any whole episode of usual care is like that. Its own log
+    says what it earns, and an estimate from that is no other."""
+    run = tmp_path / "care"
+    fast = "--algo.rollout-length 64 --algo.minibatch-size 256 --algo.epochs 1 --evaluate-every-env-steps 0"
+    settings = ["--env", "care-episode", "--total-env-steps", "512", "--num-envs", "8", *fast.split()]
+    train([*settings, "--run-dir", str(run)])
+    estimate([str(run), "--episodes-file", str(log), "--resamples", "20", "--behaviour", "logistic"])
+    assert "NO HEADLINE: The effective sample size is" in capsys.readouterr().out
+    assert json.loads((run / "off_policy.json").read_text())["behaviour"] == "logistic"
+    own = tmp_path / "own.parquet"
+    log_episodes(["--run", str(run), "--episodes", "100", "--output", str(own)])
+    estimate([str(run), "--episodes-file", str(own), "--resamples", "20"])
+    told = json.loads((run / "off_policy.json").read_text())
+    assert told["effective_sample_size"] == pytest.approx(100, rel=1e-4)
+    assert told["estimates"]["IS"]["value"] == pytest.approx(told["logged"]["value"], rel=1e-3, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["random"], "--episodes-file says which log"),
+        (["random", "--episodes-file", "nothing"], "nothing holds no logged episodes"),
+        (["usual care", "--episodes-file", "LOG"], "There is no run, or policy of care-episode, 'usual care'"),
+        (["oracle", "--episodes-file", "LOG"], "sees what no log has"),
+        (["random", "--episodes-file", "LOG", "--discount", "2"], "--discount must be in"),
+        (["random", "--episodes-file", "LOG", "--resamples", "1"], "--resamples must be at least 20"),
+    ],
+)
+def test_a_mistake_is_told(log: Path, arguments: list[str], told: str) -> None:
+    with pytest.raises(InvalidExperiment, match=told):
+        estimate([str(log) if argument == "LOG" else argument for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--env", "care-episode", "--policy", "usual"], "There is no policy of care-episode 'usual'"),
+        (["--env", "care-episode", "--episodes", "0"], "--episodes must be at least 1"),
+        (["--env", "care-episode", "--epsilon", "2"], "--epsilon must be in"),
+        (["--env", "care-episode", "--run", "somewhere"], "leave out --env"),
+        (["--run", "nowhere"], "nowhere is not a run folder"),
+        (["--env", "CartPole-v1"], "has no baselines; say whose --run plays"),
+        (["--env", "tumor-imaging", "--policy", "oracle", "--output", "LOG"], "exists already"),
+    ],
+)
+def test_a_log_that_cannot_be_is_told(log: Path, arguments: list[str], told: str) -> None:
+    with pytest.raises(InvalidExperiment, match=told):
+        log_episodes([str(log) if argument == "LOG" else argument for argument in arguments])
