@@ -1,6 +1,8 @@
 """The policy that decided, where the log does not say with which probabilities; and how far to trust what is found.
 
-Probabilities of an episode come from a fit to other episodes: one to its own would find its actions too likely."""
+The weights of episodes are by a fit to these very episodes, which varies less than even the true probabilities (Hanna,
+Niekum and Stone 2019): by a fit to others, what was done once would be next to impossible. How good a fit is, is judged
+by other episodes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,15 +108,25 @@ def suited(episodes: Episodes) -> str:
     return "network" if states_of(episodes) is None else "counts"
 
 
-def fitted_probabilities(episodes: Episodes, fit: Fit, number: int, folds: int = FOLDS) -> NDArray[np.float64]:
-    """Of each of so many actions (T, E, A), each fold of the episodes by a fit to the others; zeros after the ends."""
+def fitted_probabilities(episodes: Episodes, fit: Fit, number: int) -> NDArray[np.float64]:
+    """Of each of so many actions (T, E, A), by a fit to all of the episodes; zeros after the ends."""
+    return _fitted(episodes, fit, number, episodes.alive, episodes.alive)
+
+
+def held_out_probabilities(episodes: Episodes, fit: Fit, number: int, folds: int = FOLDS) -> NDArray[np.float64]:
+    """The same, each fold of the episodes by a fit to the others."""
     if len(episodes) < folds:
         raise ValueError(f"A behaviour policy is fitted to at least {folds} episodes, not to {len(episodes)}.")
+    own = np.arange(len(episodes)) % folds == np.arange(folds)[:, None]
+    parts = (_fitted(episodes, fit, number, episodes.alive & ~fold, episodes.alive & fold) for fold in own)
+    return np.sum(list(parts), 0)
+
+
+def _fitted(
+    episodes: Episodes, fit: Fit, number: int, known: NDArray[np.bool_], asked: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     seen, probabilities = flat(episodes.observations, 2), np.zeros((*episodes.alive.shape, number))
-    for fold in range(folds):
-        own = np.arange(len(episodes)) % folds == fold
-        others, mine = episodes.alive & ~own, episodes.alive & own
-        probabilities[mine] = fit(seen[others], episodes.actions[others], number)(seen[mine])
+    probabilities[asked] = fit(seen[known], episodes.actions[known], number)(seen[asked])
     return probabilities
 
 

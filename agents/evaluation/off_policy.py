@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.behaviour import FITS, Calibration, calibration, fitted_probabilities
+from agents.evaluation.behaviour import FITS, Calibration, calibration, fitted_probabilities, held_out_probabilities
 from agents.evaluation.episodes import Episodes
 from agents.evaluation.estimators import ESTIMATORS, Trajectories, magic, trajectories
 from agents.evaluation.fitted_q import FittedQ, TabularQ, fitted_q
@@ -58,7 +58,7 @@ class OffPolicyEvaluation:
     behaviour: str
     """`logged`, or what its probabilities were fitted by."""
     calibration: Calibration
-    """Of the behaviour policy's probabilities."""
+    """Of the behaviour policy's probabilities; fitted ones are judged by episodes that they were not fitted to."""
     refitted: bool
     """The intervals of the direct method and of MAGIC have the model's own error in them, for it was fitted anew to
     each resample; else they are those of one model, and too narrow."""
@@ -106,7 +106,8 @@ def evaluate_off_policy(
     """By the probabilities of the target policy (T + 1, E, A), as `probabilities_of` tells them.
 
     `behaviour` is `logged` or a name of `FITS`. Raises ValueError, in one line, for a log that does not serve."""
-    probabilities, total = behaviour_probabilities(episodes, behaviour, target.shape[2]), len(episodes)
+    probabilities, judged = behaviour_probabilities(episodes, behaviour, target.shape[2])
+    total = len(episodes)
     model = fitted_q(episodes, target, discount)
     fitted = partial(halved, model, episodes, target, probabilities, discount)
     everybody = np.ones((1, total))
@@ -135,23 +136,27 @@ def evaluate_off_policy(
         refusal=refusal(effective, total),
         weights=weight_histogram(weights),
         behaviour=behaviour,
-        calibration=calibration(probabilities[episodes.alive], episodes.actions[episodes.alive]),
+        calibration=calibration(judged[episodes.alive], episodes.actions[episodes.alive]),
         refitted=isinstance(model, TabularQ),
     )
 
 
-def behaviour_probabilities(episodes: Episodes, behaviour: str, number: int) -> NDArray[np.float64]:
-    """(T, E, A), as they were logged or fitted. Raises ValueError where there are none, or of other actions."""
+def behaviour_probabilities(
+    episodes: Episodes, behaviour: str, number: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(T, E, A), as they were logged or fitted, for the weights and for the calibration. Raises ValueError where there
+    are none, or of other actions."""
     if episodes.actions.ndim != 2:
         raise ValueError("Off-policy estimates need discrete actions; these episodes have doses.")
     if behaviour != LOGGED:
-        return fitted_probabilities(episodes, FITS[behaviour], number)
+        fit = FITS[behaviour]
+        return fitted_probabilities(episodes, fit, number), held_out_probabilities(episodes, fit, number)
     logged = episodes.probabilities
     if not logged.shape[2]:
         raise ValueError(f"The log has no probabilities; the behaviour policy must be fitted, by {', '.join(FITS)}.")
     if logged.shape[2] != number:
         raise ValueError(f"The policy has {number} actions, the log has {logged.shape[2]}.")
-    return logged
+    return logged, logged
 
 
 def halved(

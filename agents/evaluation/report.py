@@ -12,7 +12,8 @@ table { border-collapse: collapse; font-size: 13px; display: block; overflow-x: 
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid #e3e8ee; vertical-align: top }
 th:first-child, td:first-child { text-align: left } tr.agent { background: #eef5ff; font-weight: 600 }
 .warning { background: #fff1e8; border-left: 4px solid #c2410c; padding: .6rem 1rem; margin: 1rem 0 }
-.said { font-size: 1.1rem } .dim { color: #6a7683; font-weight: 400 } img { max-width: 100% }
+.said { font-size: 1.1rem } .dim { color: #6a7683; font-weight: 400 } td .dim { white-space: nowrap }
+img { max-width: 100% }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }
 pre { white-space: pre-wrap; background: #f5f7f9; padding: 1rem; font-size: 12.5px }
 """

@@ -5,7 +5,8 @@ epidemic. Transmission follows in stages, of which one is gained or lost at once
 EpidemiOptim (Colas et al. 2021): the fourth is that of a lockdown, distancing and a curfew end in between. EpidemiOptim
 multiplies what Prague et al. estimated for each week of a lockdown; they estimated each against none (a fall by 76 %,
 not by 97 %): `compounded` says which. Of those removed 0.5 % die; a quarter of those in hospital need intensive care.
-People are fractions, so that an epidemic never dies out.
+People are fractions, so that an epidemic never dies out. GDP follows the level at once and transmission by stages, as
+there: after four weeks of a lockdown, one every other week keeps transmission at the last two stages for half the GDP.
 
 GDP is Cobb-Douglas's with the labour of those who are well and not kept from work (Colas et al. 2021): 2,317 thousand
 million euros a year for 67 million people, elasticity of labour 0.63, in a lockdown half the labour. Distancing: 21 %

@@ -79,6 +79,7 @@ class TumorConfig(TreatmentConfig):
     """Chemotherapy: how much to give, by scans of a tumour (Padmanabhan et al. 2017)."""
 
     slug: ClassVar[str] = "tumor-imaging"
+    random_return: ClassVar[float | None] = -18.2
 
     seen: Literal["scans", "counts"] = "scans"
     """Images of the tumour, or the numbers of cells and of the drug."""
@@ -220,7 +221,7 @@ def runge_kutta(
 def rates(
     state: NDArray[np.float64], dose: NDArray[np.float64], p: dict[str, NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """The four equations (Padmanabhan et al. 2017, section 2): changes a day (4, N)."""
+    """The four equations, as in `AhnODE` of DTR-Bench: changes a day (4, N)."""
     immune, normal, tumour, drug = state
     effect = -np.expm1(-drug)
     return np.stack(

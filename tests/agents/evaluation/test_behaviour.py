@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from agents.evaluation.behaviour import FITS, by_counts, calibration, fitted_probabilities, frequencies, suited
+from agents.evaluation.behaviour import (
+    FITS,
+    by_counts,
+    calibration,
+    fitted_probabilities,
+    frequencies,
+    held_out_probabilities,
+    suited,
+)
 from tests.agents.evaluation.tiny_mdp import TinyMDP
 
 
@@ -37,7 +45,7 @@ def test_fits_find_a_policy_of_states(name: str) -> None:
     rule = 1 / (1 + np.exp(np.arange(6) - 2.5))
     policy = np.stack([rule, 1 - rule], 1)
     played = mdp.play(policy, 400, 1)
-    found = fitted_probabilities(played, FITS[name], 2)
+    found = held_out_probabilities(played, FITS[name], 2)
     truth = played.probabilities[played.alive]
     np.testing.assert_allclose(found[played.alive].sum(1), 1)
     assert (found[played.alive] > 0).all()
@@ -58,21 +66,24 @@ def test_probabilities_that_are_true_are_calibrated() -> None:
     assert of_truth.expected_error < 0.01 < 0.04 < of_other.expected_error
 
 
-def test_an_episode_is_not_fitted_to_itself() -> None:
+def test_an_episode_is_not_judged_by_itself() -> None:
     """One action in ten thousand of its kind, in a state of its own: a fit that knew it would be sure of it."""
     mdp = TinyMDP.random(3)
     played = mdp.play(mdp.policy(4), 50, 1)
     played.observations[0, 7] = 99
-    found = fitted_probabilities(played, by_counts, 3)
+    found = held_out_probabilities(played, by_counts, 3)
     others = np.arange(50) % 5 != 7 % 5
     usual = frequencies(played.actions[played.alive & others], 3)
     np.testing.assert_allclose(found[0, 7], usual)
+    own = fitted_probabilities(played, by_counts, 3)[0, 7]
+    everyone = frequencies(played.actions[played.alive], 3)
+    np.testing.assert_allclose(own, (np.eye(3)[played.actions[0, 7]] + everyone) / 2)
 
 
 def test_few_episodes_are_told() -> None:
     mdp = TinyMDP.random(3)
     with pytest.raises(ValueError, match="at least 5 episodes, not to 3"):
-        fitted_probabilities(mdp.play(mdp.policy(4), 3, 1), by_counts, 3)
+        held_out_probabilities(mdp.play(mdp.policy(4), 3, 1), by_counts, 3)
 
 
 def test_what_suits_the_observations() -> None:
