@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
     require(settings.shown >= 1, f"--shown must be at least 1, not {settings.shown}.")
     trained = [agent_of(run, settings, experiment) for run in (settings.run, *settings.also)]
     agent = experiment.algo.name
-    judged = replace(treatment, cohort=settings.cohort)
+    judged = replace(treatment, cohort=settings.cohort, cost_weight=0.0)
     baselines = {name: treating(made) for name, made in judged.baselines().items()}
 
     def of_all(environment: TreatmentConfig, others: dict[str, Make]) -> dict[str, list[Episodes]]:
@@ -173,7 +173,8 @@ def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, T
         "three readings of ten missing": {"missing": 0.3},
         "what a clinic does not have is hidden": {"partial": True},
     }
-    told = {f"patients of the {trained.cohort} cohort, as in training": trained}
+    as_trained = replace(trained, cost_weight=0.0)
+    told = {f"patients of the {trained.cohort} cohort, as in training": as_trained}
     told[f"patients of the {judged.cohort} cohort"] = judged
     for condition, change in changes.items():
         with suppress(ValueError):

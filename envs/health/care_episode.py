@@ -88,6 +88,8 @@ class CareEpisodeConfig(TreatmentConfig):
 
     partial: bool = True
     """Hides the disease, as published; its readings are zero."""
+    history: int = 8
+    """How many visits an observation has, side by side, the newest last; before the first one are zeros."""
     step_hours: float = WEEK
     """Between two visits."""
     structure_seed: int = 1

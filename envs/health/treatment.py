@@ -127,7 +127,7 @@ class TreatmentConfig:
 
     def __post_init__(self) -> None:
         if self.notes and self.history > 1:
-            raise ValueError("notes tell the newest readings; leave history at 1, and let --memory lstm remember.")
+            raise ValueError("notes tell the newest readings: --env.history 1, and let --memory lstm remember.")
         if self.noise < 0 or self.cost_weight < 0 or not 0 <= self.missing < 1 or self.history < 1:
             raise ValueError(
                 "noise and cost_weight must not be negative, missing in [0, 1), history at least 1, not "
@@ -199,7 +199,9 @@ class Ward:
         shape = space.shape if len(space.shape) == 1 else (1,) * len(space.shape)
         read, newest = self._read(random), self.seen[:, -1].copy()
         if self.config.missing:
-            read = np.where(random.random((len(read), *shape)) < self.config.missing, newest, read)
+            # What does not vary is known without measuring, such as what was given.
+            gone = (random.random((len(read), *shape)) < self.config.missing) & (self.simulation.spread > 0)
+            read = np.where(gone, newest, read)
         self.seen = np.roll(self.seen, -1, 1)
         self.seen[:, -1] = read
         return outcome
@@ -207,7 +209,10 @@ class Ward:
     def observations(self) -> NDArray:
         """The readings, or notes of them in UTF-8 (N, NOTE_BYTES)."""
         if self.config.notes:
-            return in_bytes(noted(self.simulation.names, self.seen[:, -1], *self.usual))
+            shown = ~self.simulation.hidden if self.config.partial else np.ones(len(self.simulation.names), np.bool_)
+            names = tuple(name for name, is_shown in zip(self.simulation.names, shown, strict=True) if is_shown)
+            mean, deviation = (values[shown] for values in self.usual)
+            return in_bytes(noted(names, self.seen[:, -1][:, shown], mean, deviation))
         return self.readings()
 
     def readings(self) -> NDArray:

@@ -18,9 +18,9 @@ from language.encoders import ReaderConfig
 from perception.cnn import NatureCNNConfig
 from perception.grid import GridEncoderConfig
 from perception.instructed import InstructedEncoderConfig
-from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
 from perception.objects import ListEncoderConfig
+from scripts.recipes import treatments
 
 
 def recipe(environment: Environment) -> Experiment:
@@ -36,7 +36,7 @@ def recipe(environment: Environment) -> Experiment:
     continuous = isinstance(env.action_space, Box)
     env.close()
     if isinstance(environment, TreatmentConfig):
-        return scanned_treatments(environment) if images else treatments(environment)
+        return treatments.scanned(environment) if images else treatments.recipe(environment)
     if images and continuous:
         return grasping(environment)
     choose = atari if images else continuous_control if continuous else classic_control
@@ -110,43 +110,6 @@ def remembered_grids(environment: Environment) -> Experiment:
     base = grids(environment)
     algo = replace(base.algo, discount=0.995, gae_lambda=0.98, anneal_learning_rate=False)  # pyright: ignore
     return replace(base, algo=algo, num_envs=64, total_env_steps=1_500_000)
-
-
-def treatments(environment: Environment) -> Experiment:
-    """Ours: many patients at a time, in whatever units their readings and rewards are."""
-    return Experiment(
-        env=environment,
-        algo=PPO(
-            rollout_length=128,
-            epochs=10,
-            minibatch_size=512,
-            learning_rate=1e-3,
-            share_encoder=False,
-            discount=0.99,
-            normalize_observations=True,
-            normalize_rewards=True,
-        ),
-        encoder=MLPConfig(),
-        num_envs=64,
-        total_env_steps=500_000,
-        evaluate_every_env_steps=100_000,
-        evaluation_episodes=64,
-    )
-
-
-def scanned_treatments(environment: Environment) -> Experiment:
-    """Ours, for what images show in part: one network sees, and remembers, for policy and value. Patients are admitted
-    together, so that a rollout is as long as an episode, or each update would know one part of it alone."""
-    base = treatments(environment)
-    algo = replace(
-        base.algo,  # pyright: ignore
-        rollout_length=640,
-        epochs=4,
-        share_encoder=True,
-        normalize_observations=False,
-    )
-    encoder, memory = NatureCNNConfig(features=128), RecurrentConfig(steps=32)
-    return replace(base, algo=algo, encoder=encoder, memory=memory, num_envs=16)
 
 
 def classic_control(environment: Environment) -> Experiment:

@@ -1,0 +1,85 @@
+"""PPO's settings for treatments; ours, as nobody has published any for these environments."""
+
+from dataclasses import replace
+
+from agents.algorithms.ppo import PPO
+from agents.experiment import Experiment
+from agents.interfaces import Environment
+from envs.health.care_episode import CareEpisodeConfig
+from envs.health.sepsis_icu import SepsisConfig
+from perception.cnn import NatureCNNConfig
+from perception.memory import RecurrentConfig
+from perception.mlp import MLPConfig
+
+
+def recipe(environment: Environment) -> Experiment:
+    """The recipe for a treatment whose readings are numbers."""
+    if isinstance(environment, SepsisConfig):
+        return states(environment)
+    base = vectors(environment)
+    if isinstance(environment, CareEpisodeConfig):
+        return replace(base, algo=replace(base.algo, entropy_coefficient=0.01))  # pyright: ignore
+    return base
+
+
+def states(environment: SepsisConfig) -> Experiment:
+    """One state of hundreds, seen as it is: linear policy and value. While it learns it sees which actions are
+    admissible and is charged for others, as most are not, and what they come to hides what the others do."""
+    return Experiment(
+        env=replace(environment, show_admissible=True, cost_weight=0.05),
+        algo=PPO(
+            rollout_length=64,
+            epochs=4,
+            minibatch_size=4_096,
+            learning_rate=0.05,
+            share_encoder=False,
+            discount=1.0,
+            gae_lambda=0.4,
+            clip=0.3,
+            entropy_coefficient=0.001,
+            anneal_entropy=True,
+        ),
+        encoder=MLPConfig(hidden_sizes=()),
+        num_envs=256,
+        total_env_steps=6_000_000,
+        evaluate_every_env_steps=1_000_000,
+        evaluation_episodes=500,
+        checkpoint_every_env_steps=500_000,
+    )
+
+
+def vectors(environment: Environment) -> Experiment:
+    """Many patients at a time, in whatever units their readings and rewards are."""
+    return Experiment(
+        env=environment,
+        algo=PPO(
+            rollout_length=128,
+            epochs=10,
+            minibatch_size=512,
+            learning_rate=1e-3,
+            share_encoder=False,
+            discount=0.99,
+            normalize_observations=True,
+            normalize_rewards=True,
+        ),
+        encoder=MLPConfig(),
+        num_envs=64,
+        total_env_steps=500_000,
+        evaluate_every_env_steps=100_000,
+        evaluation_episodes=64,
+    )
+
+
+def scanned(environment: Environment) -> Experiment:
+    """For what images show in part: one network sees, and remembers, for policy and value. Patients are admitted
+    together, so that a rollout is as long as an episode, or each update would know one part of it alone."""
+    base = vectors(environment)
+    algo = replace(
+        base.algo,  # pyright: ignore
+        rollout_length=640,
+        epochs=4,
+        share_encoder=True,
+        normalize_observations=False,
+    )
+    encoder, memory = NatureCNNConfig(features=128), RecurrentConfig(steps=32)
+    return replace(base, algo=algo, encoder=encoder, memory=memory, num_envs=16)
