@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from agents.interfaces import EPISODE_METRICS, Environment, Policy
 
+COLUMNS = ("observations", "actions", "rewards", "costs", "probabilities", "alive")
+"""What there is of each step."""
 MOST_AT_ONCE = 1_000
 
 
@@ -54,12 +56,12 @@ class Episodes:
 
     def chosen(self, rows: NDArray) -> "Episodes":
         """Some of the episodes, in this order, which may have one twice."""
-        metrics = {name: values[rows] for name, values in self.metrics.items()}
-        return Episodes(
-            *(getattr(self, f.name)[:, rows] for f in fields(self)[:6]),
-            self.terminated[rows],
-            self.last_observations[rows],
-            metrics,
+        return replace(
+            self,
+            **{name: getattr(self, name)[:, rows] for name in COLUMNS},
+            terminated=self.terminated[rows],
+            last_observations=self.last_observations[rows],
+            metrics={name: values[rows] for name, values in self.metrics.items()},
         )
 
     def write(self, path: Path, about: dict[str, Any]) -> None:
@@ -151,16 +153,12 @@ def play(environment: Environment, make: Callable[[Any], Policy], episodes: int,
         parts.append(_played(env, make(env), random))
         env.close()
     longest = max(len(part.rewards) for part in parts)
-    columns = [
-        np.concatenate([_padded(getattr(part, field.name), longest) for part in parts], 1)
-        for field in fields(Episodes)[:6]
-    ]
-    names = parts[0].metrics
-    return Episodes(
-        *columns,
-        np.concatenate([part.terminated for part in parts]),
-        np.concatenate([part.last_observations for part in parts]),
-        {name: np.concatenate([part.metrics[name] for part in parts]) for name in names},
+    return replace(
+        parts[0],
+        **{name: np.concatenate([_padded(getattr(part, name), longest) for part in parts], 1) for name in COLUMNS},
+        terminated=np.concatenate([part.terminated for part in parts]),
+        last_observations=np.concatenate([part.last_observations for part in parts]),
+        metrics={name: np.concatenate([part.metrics[name] for part in parts]) for name in parts[0].metrics},
     )
 
 
@@ -192,7 +190,8 @@ def _played(env: Any, policy: Policy, random: np.random.Generator) -> Episodes:
                 known = now & measured[f"_{name}"]
                 metrics.setdefault(name, np.full(number, np.nan))[known] = measured[name][known]
         over, observations = over | first, following
-    return Episodes(*(np.stack(column) for column in zip(*rows, strict=True)), terminated, last, metrics)
+    columns: dict[str, Any] = dict(zip(COLUMNS, map(np.stack, zip(*rows, strict=True)), strict=True))
+    return Episodes(**columns, terminated=terminated, last_observations=last, metrics=metrics)
 
 
 def drawn(probabilities: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:

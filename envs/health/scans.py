@@ -58,7 +58,7 @@ def phantom(anatomy: Anatomy, tumour: NDArray[np.float64], random: np.random.Gen
 def measured(scans: NDArray[np.uint8]) -> NDArray[np.float64]:
     """How much tumour the newest channel of scans (N, C, SIZE, SIZE) shows (N,): its bright pixels, after speckle has
     been averaged over 3 x 3. What covers fewer than about five pixels is lost in it."""
-    smooth = uniform_filter(scans[:, -1].astype(np.float32), (0, 3, 3))
+    smooth = uniform_filter(scans[:, -1].astype(np.float32), (0, 3, 3))  # pyright: ignore
     return (smooth > VISIBLE).sum((1, 2)) / AREA
 
 

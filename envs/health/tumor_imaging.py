@@ -172,7 +172,9 @@ class TumorSimulation:
         now = np.isnan(self.progressed) & (grown | died)
         self.progressed = np.where(now, self.steps * days, self.progressed)
         self._scan(np.arange(len(died)), random)
-        return Outcome(np.where(died, DEATH, rewards), died, ~died & (self.steps >= self.last), 1.0 * (normal < LOW))
+        return Outcome(
+            np.where(died, DEATH, rewards), died, ~died & (self.steps >= self.last), (normal < LOW).astype(np.float64)
+        )
 
     def allowed(self) -> NDArray[np.bool_]:
         return (self._normal()[:, None] >= LOW) | (np.arange(len(LEVELS)) <= HALF)
@@ -184,7 +186,7 @@ class TumorSimulation:
         days = self.steps * self.step_hours / 24
         return {
             "progression_free_days": np.where(np.isnan(self.progressed), days, self.progressed),
-            "survived": 1.0 * (self._normal() >= FATAL),
+            "survived": (self._normal() >= FATAL).astype(np.float64),
             "final_tumour": self.state[2].copy(),
             "fewest_normal_cells": self.fewest_normal.copy(),
             "full_dose_days": self.total_dose.copy(),

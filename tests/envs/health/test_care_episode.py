@@ -216,7 +216,10 @@ def test_cohorts_are_other_patients_and_the_shifted_ones_fare_worse() -> None:
 
 
 def test_the_disease_is_seen_only_if_asked_for() -> None:
-    hidden, seen = CareEpisodeConfig().build_vector(50), CareEpisodeConfig(partial=False).build_vector(50)
+    hidden, seen = (
+        CareEpisodeConfig(history=1).build_vector(50),
+        CareEpisodeConfig(partial=False, history=1).build_vector(50),
+    )
     assert (hidden.reset(seed=0)[0][:, SYMPTOMS:] == 0).all()
     observations, _ = seen.reset(seed=0)
     diseases = seen.ward.simulation.diseases  # pyright: ignore

@@ -50,7 +50,7 @@ def test_the_last_note_is_told_with_the_discharge() -> None:
 
 
 def test_what_notes_cannot_tell_is_refused() -> None:
-    with pytest.raises(ValueError, match="leave history at 1"):
+    with pytest.raises(ValueError, match=r"--env\.history 1"):
         HivConfig(notes=True, history=2)
     with pytest.raises(ValueError, match="shows images, which notes do not tell"):
         TumorConfig(notes=True, seen="scans").build()
