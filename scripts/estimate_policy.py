@@ -132,7 +132,10 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
             lines.append(f"  {name:<14}{row.value:>12.3f}  (95 % interval {row.low:.3f} to {row.high:.3f}{own})")
         else:
             lines.append(f"  {name:<14}{'none':>12}  (all weights are zero)")
-    lines.append(f"  effective sample size {told.effective_sample_size:,.1f} of {told.episodes:,} episodes")
+    lines.append(
+        f"  effective sample size {told.effective_sample_size:,.1f} of {told.episodes:,} episodes, mean weight "
+        f"{told.mean_weight:.2f}"
+    )
     lines.append(f"  weights: {told.weights.zeros:,} are zero; the others are {span(told)}")
     calibrated = told.calibration
     lines.append(

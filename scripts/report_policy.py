@@ -178,7 +178,9 @@ def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, T
     told[f"patients of the {judged.cohort} cohort"] = judged
     for condition, change in changes.items():
         with suppress(ValueError):
-            told[condition] = replace(judged, **change)
+            changed = replace(judged, **change)
+            if changed != judged:
+                told[condition] = changed
     return told
 
 

@@ -18,6 +18,7 @@ from agents.evaluation.uncertainty import (
     bootstrap,
     effective_sample_size,
     interval,
+    mean_weight,
     refusal,
     weight_histogram,
 )
@@ -52,6 +53,8 @@ class OffPolicyEvaluation:
     episodes: int
     effective_sample_size: float
     """Of the weights of whole episodes."""
+    mean_weight: float
+    """Of whole episodes; 1 where the log has all that the policy would do."""
     refusal: str
     """Why no estimate should be a headline; empty where `HEADLINE` may be."""
     weights: Histogram
@@ -64,7 +67,17 @@ class OffPolicyEvaluation:
     each resample; else they are those of one model, and too narrow."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """With None for what could not be estimated."""
+        return without_nan(asdict(self))
+
+
+def without_nan(told: Any) -> Any:
+    """The same, with None for each number that is none: JSON knows no other."""
+    if isinstance(told, dict):
+        return {name: without_nan(value) for name, value in told.items()}
+    if isinstance(told, list):
+        return [without_nan(value) for value in told]
+    return None if isinstance(told, float) and not np.isfinite(told) else told
 
 
 def probabilities_of(policy: Policy, episodes: Episodes) -> NDArray[np.float64]:
@@ -133,7 +146,8 @@ def evaluate_off_policy(
         discount=discount,
         episodes=total,
         effective_sample_size=effective,
-        refusal=refusal(effective, total),
+        mean_weight=mean_weight(weights),
+        refusal=refusal(effective, total, mean_weight(weights)),
         weights=weight_histogram(weights),
         behaviour=behaviour,
         calibration=calibration(judged[episodes.alive], episodes.actions[episodes.alive]),

@@ -172,13 +172,19 @@ def trajectory(kind: str, one: dict[str, Any]) -> str:
 def off_policy(told: dict[str, Any]) -> str:
     """Estimates of the value from logged episodes beside what playing showed, and whether to believe them."""
     rows = {"what was logged": told["logged"]} | told["estimates"]
-    cells = [
-        ("", [escape(name), f"{one['value']:.4g}", f"{one['low']:.4g} to {one['high']:.4g}"])
-        for name, one in rows.items()
-    ]
+
+    def figures(one: dict[str, Any]) -> list[str]:
+        if None in one.values():
+            return ["none", ""]
+        return [f"{one['value']:.4g}", f"{one['low']:.4g} to {one['high']:.4g}"]
+
+    cells = [("", [escape(name), *figures(one)]) for name, one in rows.items()]
     cells.append(("agent", ["played, in the simulation", f"{told['played']:.4g}", ""]))
     calibrated, weights = told["calibration"], told["weights"]
-    effective = f"Effective sample size {told['effective_sample_size']:,.1f} of {told['episodes']:,} episodes."
+    effective = (
+        f"Effective sample size {told['effective_sample_size']:,.1f} of {told['episodes']:,} episodes, mean weight "
+        f"{told['mean_weight']:.2f}."
+    )
     said = f"Not to be believed. {told['refusal']}" if told["refusal"] else f"{effective} They bear an estimate."
     behaviour = (
         f"Behaviour policy: {told['behaviour']}; calibration error {calibrated['expected_error']:.4f}, Brier score "

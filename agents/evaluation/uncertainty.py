@@ -10,6 +10,9 @@ RESAMPLES = 1_000
 LEAST_EFFECTIVE_EPISODES = 50
 LEAST_EFFECTIVE_SHARE = 0.05
 """Below either of them an estimate rests on a few episodes (reviewers' rule, as in Gottesman et al. 2018)."""
+MOST_OFF_ONE = 0.3
+"""How far the mean of the weights may be from its expectation; ours."""
+LARGEST_LOGARITHM = 700.0  # beyond it a float64 overflows
 MOST_COUNTS_AT_ONCE = 4_000_000
 
 
@@ -66,12 +69,24 @@ def weight_histogram(log_weights: NDArray[np.float64], bins: int = 20) -> Histog
     return Histogram(edges.tolist(), counts.tolist(), len(log_weights) - len(positive))
 
 
-def refusal(effective: float, episodes: int) -> str:
-    """Why no estimate of these episodes should be a headline, in one line; empty where one may be."""
+def mean_weight(log_weights: NDArray[np.float64]) -> float:
+    """Of the logarithms of E weights. Its expectation is 1; it falls short where what the policy would do is so rare in
+    the log that the weights that make up for it are not there."""
+    return float(np.exp(np.minimum(log_weights, LARGEST_LOGARITHM)).mean())
+
+
+def refusal(effective: float, episodes: int, mean: float) -> str:
+    """Why no estimate of these episodes should be a headline, in one line; empty where one may be. `mean` is that of
+    the weights."""
     needed = max(LEAST_EFFECTIVE_EPISODES, LEAST_EFFECTIVE_SHARE * episodes)
-    if effective >= needed:
-        return ""
-    return (
-        f"The effective sample size is {effective:,.1f} of {episodes:,} episodes; a headline needs {needed:,.0f} "
-        f"({LEAST_EFFECTIVE_EPISODES}, and {LEAST_EFFECTIVE_SHARE:.0%} of the episodes)."
-    )
+    if effective < needed:
+        return (
+            f"The effective sample size is {effective:,.1f} of {episodes:,} episodes; a headline needs {needed:,.0f} "
+            f"({LEAST_EFFECTIVE_EPISODES}, and {LEAST_EFFECTIVE_SHARE:.0%} of the episodes)."
+        )
+    if abs(mean - 1) > MOST_OFF_ONE:
+        return (
+            f"The weights' mean is {mean:.2f}; a headline needs {1 - MOST_OFF_ONE:.1f} to {1 + MOST_OFF_ONE:.1f}, as "
+            "it would be 1 if what the policy would do were in the log as often as it is likely."
+        )
+    return ""

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.evaluation.uncertainty import bootstrap, effective_sample_size, interval, refusal, weight_histogram
+from agents.evaluation.uncertainty import (
+    bootstrap,
+    effective_sample_size,
+    interval,
+    mean_weight,
+    refusal,
+    weight_histogram,
+)
 
 
 def test_effective_sample_size_by_hand() -> None:
@@ -39,10 +46,18 @@ def test_resamples_are_as_large_as_the_log(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_refusals() -> None:
-    assert refusal(50, 1_000) == ""
-    assert "49.9 of 1,000 episodes; a headline needs 50" in refusal(49.9, 1_000)
-    assert "a headline needs 250" in refusal(200, 5_000)
-    assert refusal(250, 5_000) == ""
+    assert refusal(50, 1_000, 1.0) == ""
+    assert "49.9 of 1,000 episodes; a headline needs 50" in refusal(49.9, 1_000, 1.0)
+    assert "a headline needs 250" in refusal(200, 5_000, 1.0)
+    assert refusal(250, 5_000, 1.29) == ""
+    assert "mean is 0.38; a headline needs 0.7 to 1.3" in refusal(250, 5_000, 0.38)
+
+
+def test_the_mean_weight_is_one_where_the_log_has_all_that_the_policy_would_do() -> None:
+    random = np.random.default_rng(0)
+    chosen = random.random(20_000) < 0.25  # what the policy does half of the time
+    assert mean_weight(np.where(chosen, np.log(2), np.log(2 / 3))) == pytest.approx(1, abs=0.02)
+    assert mean_weight(np.array([-np.inf, np.log(3)])) == pytest.approx(1.5)
 
 
 def test_weights_of_zero_stand_apart() -> None:
