@@ -1,0 +1,66 @@
+"""What agents of sepsis-icu survive, exactly: by dynamic programming over what they do in each of its states.
+
+python benchmarks/exact_survival.py runs/RUN ...                       # results/exact-survival.json
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+import tyro
+from speed import surroundings
+
+from agents.evaluate import chosen_checkpoint, load_network
+from agents.evaluation.policies import trained_policy
+from envs.health.sepsis_icu import ACTIONS, STATES, SepsisConfig, readings, tables
+from envs.health.tabular import expected_return, optimal_policy, visits
+from scripts.cli import load_experiment
+
+COHORTS = ("published", "train", "held-out", "shifted")
+
+
+def main(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    output: Path = ROOT / "benchmarks" / "results" / "exact-survival.json",
+) -> None:
+    """Reads the newest checkpoint of each run."""
+    told: dict[str, Any] = {"command": " ".join(["python benchmarks/exact_survival.py", *sys.argv[1:]])}
+    told |= surroundings()
+    by_chance = np.full((STATES, ACTIONS), 1 / ACTIONS)
+    best = optimal_policy(SepsisConfig().model(), allowed=tables().admissible | ~tables().admissible.any(1)[:, None])
+    policies = {"random": by_chance, "clinicians": tables().clinicians, "optimal": best}
+    for run in runs:
+        experiment = load_experiment(run)
+        assert isinstance(experiment.env, SepsisConfig)
+        seen = readings(experiment.env.observed, experiment.env.show_admissible)
+        checkpoint = chosen_checkpoint(run, "latest")
+        network = load_network(experiment, checkpoint)
+        for deterministic, how in ((False, "drawn"), (True, "likeliest")):
+            policy = trained_policy(network, deterministic=deterministic)
+            policies[f"{run.name}, {checkpoint.name}, {how}"] = policy(seen, np.ones(len(seen), np.bool_))
+    told["survival"] = {
+        name: {cohort: exact(policy, cohort) for cohort in COHORTS} | {"inadmissible": inadmissible(policy)}
+        for name, policy in policies.items()
+    }
+    output.write_text(json.dumps(told, indent=1) + "\n")
+    print(json.dumps(told["survival"], indent=1))
+
+
+def exact(policy: np.ndarray, cohort: Any) -> float:
+    return expected_return(replace(SepsisConfig(), cohort=cohort).model(), policy)
+
+
+def inadmissible(policy: np.ndarray) -> float:
+    """Actions a stay that are not admissible."""
+    wrong = (policy * ~tables().admissible).sum(1) * tables().admissible.any(1)
+    return float(visits(SepsisConfig().model(), policy) @ wrong)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
