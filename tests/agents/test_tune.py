@@ -28,7 +28,7 @@ from scripts.recipes import RECIPES, recipe_named
 
 CARTPOLE = recipe_named("ppo")(ClassicConfig("CartPole-v1"))
 CONTINUOUS = ("ddpg", "td3")
-ALONE = [name for name in RECIPES if name != "bc"]  # which needs demonstrations
+ALONE = [name for name in RECIPES if name not in ("bc", "cql", "iql")]  # which need demonstrations
 
 
 @pytest.mark.parametrize("name", ALONE)

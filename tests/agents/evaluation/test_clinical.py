@@ -7,7 +7,7 @@ from gymnasium.spaces import Box, Discrete
 
 from agents.evaluation.clinical import compared, divergence, doses, interval, summary, trajectories
 from agents.evaluation.episodes import Episodes
-from envs.health.hiv_sti import HivConfig
+from envs.health.care_episode import CareEpisodeConfig
 from envs.health.treatment import always
 
 NAN = float("nan")
@@ -90,7 +90,7 @@ def test_divergence_is_a_share() -> None:
 
 
 def test_the_worst_patients_and_the_most_divergent_are_shown() -> None:
-    config = HivConfig(cohort="train", step_hours=720.0)
+    config = CareEpisodeConfig()
     found = trajectories(
         config, lambda env: always(3)(env.ward.simulation), lambda env: always(0)(env.ward.simulation), range(4), 2
     )
