@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.special import logit
-from scipy.stats import qmc
 
 DISEASES, TREATMENTS, SYMPTOMS, VISITS = 16, 16, 8, 8
 REMISSION, ADVERSE = 64.0, -64.0
@@ -114,6 +113,8 @@ def expected_rewards(seed: int) -> NDArray[np.float64]:
     """Of each treatment for each disease (D, A), at one visit of the average patient.
 
     As the authors have it, the symptoms' share is that of their means in logits, whatever the treatment."""
+    from scipy.stats import qmc  # here, because it takes a second and few commands need it
+
     world = structure(seed)
     normal = qmc.MultivariateNormalQMC(np.zeros(SYMPTOMS), rng=0).random(8_192)
     adverse = np.zeros((DISEASES, TREATMENTS))

@@ -29,8 +29,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
-from scipy.special import gammainc
-from scipy.stats import poisson, truncnorm
+from scipy.special import gammainc, gammaln, xlogy
 
 from envs.health.chart import Panel
 from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, certain
@@ -282,6 +281,8 @@ def population(cohort: Cohort, patients: int = 1_000) -> dict[str, NDArray[np.fl
         def within(about: tuple[float, float], low: float, high: float) -> NDArray[np.float64]:
             mean, deviation = about
             bounds = (low - mean) / deviation, (high - mean) / deviation
+            from scipy.stats import truncnorm  # here, because it takes a second and few commands need it
+
             return np.asarray(truncnorm.rvs(*bounds, mean, deviation, size=patients, random_state=random))
 
         pairs = np.outer(origin.cyp2c9, origin.vkorc1)
@@ -318,7 +319,8 @@ def courses(people: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.floa
     # number of moves tells where it is.
     arrived = gammainc(np.arange(1, 7)[:, None], fast[:, None, None] * edges)
     moves = np.arange(6)[:, None] - np.arange(6)
-    moved = poisson.pmf(moves, 24 * fast[:, None, None])
+    expected = 24 * fast[:, None, None]
+    moved = np.where(moves < 0, 0.0, np.exp(xlogy(moves, expected) - expected - gammaln(np.maximum(moves, 0) + 1.0)))
     left = np.exp(-slow[:, None] * edges)
     return {
         "absorbed": absorbed,
