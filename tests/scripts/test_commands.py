@@ -12,7 +12,9 @@ from pathlib import Path
 import cv2
 import pytest
 
+from agents.experiment import InvalidExperiment
 from agents.metrics import read_progress
+from scripts import evaluate_agent, record_agent
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--total-env-steps", "2048", "--evaluate-every-env-steps", "2048", "--evaluation-episodes", "2")
@@ -180,14 +182,27 @@ def test_another_networks_weights_are_refused(cartpole):
 
 
 @pytest.mark.parametrize("script", ["evaluate_agent.py", "record_agent.py"])
-def test_a_mistake_about_a_run_is_one_line(script, cartpole):
-    for arguments, says in (
+def test_a_run_that_is_none_is_refused(script, cartpole):
+    assert "nowhere is not a run folder" in refused("nowhere", folder=cartpole, script=script)
+
+
+@pytest.mark.parametrize("command", [evaluate_agent, record_agent])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
         ((), "Missing"),
-        (("nowhere",), "nowhere is not a run folder"),
         (("run", "--env.id", "CartPol-v1"), "There is no environment 'CartPol-v1'"),
         (("run", "--env.held-out"), "--env.held-out"),
-    ):
-        assert says in refused(*arguments, folder=cartpole, script=script)
+    ],
+)
+def test_a_mistake_about_a_run_is_one_line(command, arguments, says, cartpole, monkeypatch):
+    monkeypatch.chdir(cartpole)
+    before = contents(cartpole)
+    with pytest.raises(InvalidExperiment) as mistake:
+        command.main(list(arguments))
+    assert says in str(mistake.value)
+    assert "\n" not in str(mistake.value)
+    assert contents(cartpole) == before
 
 
 @pytest.mark.parametrize("script", ["evaluate_agent.py", "record_agent.py"])
