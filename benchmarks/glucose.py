@@ -18,7 +18,7 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -36,7 +36,10 @@ OURS_AT_ONCE = 200
 
 
 def main(
-    simglucose: Path, days: int = 3, rounds: int = 3, output: Path = ROOT / "benchmarks" / "results" / "glucose.json"
+    simglucose: Annotated[Path, tyro.conf.Positional],
+    days: int = 3,
+    rounds: int = 3,
+    output: Path = ROOT / "benchmarks" / "results" / "glucose.json",
 ) -> None:
     """Compares, then measures.
 
@@ -104,7 +107,7 @@ def day(name: str, seed: int) -> dict[str, Any]:
     step, meals, started = loop.reset(), {"time": [], "amount": []}, perf_counter()
     for _ in range(480):
         decided = controller.policy(
-            step.observation, step.reward, step.done, sample_time=3.0, patient_name=name, meal=step.meal
+            step.observation, step.reward, step.done, sample_time=3.0, patient_name=name, meal=step.info["meal"]
         )
         step = loop.step(decided)
         meals = loop.scenario.scenario["meal"] if loop.time.day == 1 else meals
