@@ -56,8 +56,6 @@ PUBLISHED = {
 VARYING: dict[str, float] = dict.fromkeys(("lambda1", "k1", "lambda2", "k2", "delta", "NT", "c", "bE"), 0.1)
 INFECTED = (163_573.0, 5.0, 11_945.0, 46.0, 63_919.0, 24.0)
 """The steady state of an infection that nobody treats: T1, T2, T1*, T2*, V, E."""
-HEALTHY_VIRUS = 415.0
-"""V in the steady state that the immune system holds, copies/ml."""
 INHIBITORS = np.array([[0.0, 0.0], [0.7, 0.0], [0.0, 0.3], [0.7, 0.3]])
 """Of each action, the efficacy of the reverse transcriptase inhibitor (e1) and of the protease inhibitor (e2)."""
 NONE, BOTH = 0, 3
