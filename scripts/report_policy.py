@@ -78,6 +78,7 @@ def main(arguments: list[str]) -> None:
 
         return {agent: [one(make) for make in trained]} | {name: [one(make)] for name, make in others.items()}
 
+    simulation = judged.simulation(1)
     found = of_all(judged, baselines | best_constant(judged, settings.patients))
     usual = {treatment.usual_care: baselines[treatment.usual_care]}
     told: dict[str, Any] = {
@@ -91,7 +92,7 @@ def main(arguments: list[str]) -> None:
         "patients": settings.patients,
         "deterministic": settings.deterministic,
         "policies": compared(found, agent),
-        "doses": doses(found, [agent, treatment.usual_care], judged.simulation(1).action_space),
+        "doses": doses(found, [agent, treatment.usual_care], simulation.action_space, simulation.doses),
         "conditions": {
             condition: {
                 name: summary([episodes.returns() for episodes in trained])
@@ -101,7 +102,7 @@ def main(arguments: list[str]) -> None:
         },
         "card": model_card(settings, experiment, treatment),
     }
-    if isinstance(judged.simulation(1).action_space, Discrete):
+    if isinstance(simulation.action_space, Discrete):
         with mistakes_are_the_users():
             log, whose = logged(settings, judged, usual[treatment.usual_care])
             estimated = evaluate_off_policy(log, probabilities_of(trained[0](None), log))
@@ -155,10 +156,16 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
     """The best of the policies that always do one thing, chosen on patients to train on; nothing for other spaces.
 
     What looks good only because it never changes must be known."""
-    actions = getattr(treatment.simulation(1).action_space, "n", 0)
+    simulation = treatment.simulation(1)
+    actions = getattr(simulation.action_space, "n", 0)
     if not 2 <= actions <= MOST_CONSTANT:
         return {}
-    constant = {f"always action {action}": treating(always(action)) for action in range(int(actions))}
+    constant = {
+        "always " + "; ".join(f"{name} {amounts[action]:g}" for name, amounts in simulation.doses.items()): treating(
+            always(action)
+        )
+        for action in range(int(actions))
+    }
     train = replace(treatment, cohort="train")
     worth = {name: play(train, make, min(patients, 100), SEED).returns().mean() for name, make in constant.items()}
     best = max(worth, key=lambda name: worth[name])

@@ -62,24 +62,30 @@ def interval(by_training: Sequence[NDArray[np.float64]]) -> list[float]:
     return np.percentile(means, (2.5, 97.5)).tolist()
 
 
-def doses(played: Mapping[str, Sequence[Episodes]], names: Sequence[str], space: Any) -> list[dict[str, Any]]:
-    """How often each of these policies takes each action, or how large each number of a Box is: for each number,
-    `labels` and shares by policy."""
+def doses(
+    played: Mapping[str, Sequence[Episodes]], names: Sequence[str], space: Any, given: Mapping[str, NDArray]
+) -> list[dict[str, Any]]:
+    """How often each of these policies gives how much, a histogram for each dose: `title`, `labels` and shares by
+    policy.
+
+    `given` is what actions give, by name: of each discrete action (A,), or for each number of a Box in turn what
+    numbers at equal distances from its lowest to its highest do, linear in between."""
     taken = {name: np.concatenate([episodes.actions[episodes.alive] for episodes in played[name]]) for name in names}
-    if isinstance(space, Discrete):
-        count = int(space.n)
-        shares = {name: np.bincount(actions, minlength=count) / len(actions) for name, actions in taken.items()}
-        return [{"title": "action", "labels": [str(a) for a in range(count)], **_listed(shares)}]
     told = []
-    for column in range(space.shape[0]):
-        edges = np.linspace(space.low[column], space.high[column], DOSE_BINS + 1)
-        shares = {name: np.histogram(actions[:, column], edges)[0] / len(actions) for name, actions in taken.items()}
-        told.append({"title": f"dose {column}", "labels": [f"{edge:.3g}" for edge in edges[:-1]], **_listed(shares)})
+    for column, (title, amounts) in enumerate(given.items()):
+        if isinstance(space, Discrete):
+            labels = np.unique(amounts)
+            shares = {name: (amounts[actions, None] == labels).mean(0) for name, actions in taken.items()}
+        else:
+            edges = np.linspace(amounts[0], amounts[-1], DOSE_BINS + 1)
+            numbers = np.linspace(space.low[column], space.high[column], len(amounts))
+            labels, shares = edges[:-1], {}
+            for name, actions in taken.items():
+                values = np.interp(actions[:, column], numbers, amounts)
+                shares[name] = np.histogram(values, edges)[0] / len(values)
+        listed = {name: values.tolist() for name, values in shares.items()}
+        told.append({"title": title, "labels": [f"{label:.3g}" for label in labels], "shares": listed})
     return told
-
-
-def _listed(shares: Mapping[str, NDArray]) -> dict[str, Any]:
-    return {"shares": {name: values.tolist() for name, values in shares.items()}}
 
 
 def trajectories(

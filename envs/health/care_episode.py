@@ -156,6 +156,7 @@ class CareEpisodeSimulation:
     )
     observation_space = Box(0.0, 1.0, (len(names),), np.float32)
     action_space = Discrete(TREATMENTS)
+    doses: ClassVar[dict[str, NDArray]] = {"treatment, 1 to 16": np.arange(TREATMENTS) + 1}
     # What was given is known without error.
     spread = np.repeat([0.3, 0.0, 0.0], [SYMPTOMS, TREATMENTS, DISEASES])
     hidden = np.repeat([False, False, True], [SYMPTOMS, TREATMENTS, DISEASES])

@@ -150,6 +150,7 @@ class EpidemicSimulation:
     """Logarithms are of one more than what they name."""
     observation_space = Box(-10.0, 10.0, (20,), np.float32)
     action_space = Discrete(len(LEVELS))
+    doses: ClassVar[dict[str, NDArray]] = {"level: 1 distancing, 2 curfew, 3 lockdown": np.arange(len(LEVELS))}
     spread = np.array(
         [0.3, 1.1, 0.15, 0.2, 1.7, 1.5, 1.3, 1.3, 1.1, 1.0, 0.9, 0.8, 0.6, 1.1, 0.9, 0.3, 1.8, 0.8, 1.7, 0.8]
     )

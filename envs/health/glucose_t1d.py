@@ -125,6 +125,10 @@ class GlucoseSimulation:
         dtype=np.float32,
     )
     action_space = Box(-1.0, 1.0, (2,), np.float32)
+    doses: ClassVar[dict[str, NDArray]] = {
+        "basal insulin, of what was prescribed": np.array([0.0, 1.0, MOST_BASAL]),
+        "boluses, of what was prescribed": np.array([0.0, 1.0, MOST_BOLUS]),
+    }
     spread = np.array([50.0, 20.0, 40.0, 25.0, 50.0, 50.0, 0.7, 0.7])
     hidden = np.array([False] * 5 + [True] + [False] * 2)
     panels = (

@@ -98,6 +98,10 @@ class HivSimulation:
     action_space = Discrete(4)
     spread = np.array([0.5, 0.6, 0.7, 0.6, 1.2, 1.5])
     hidden = np.array([False, True, True, True, False, True])
+    doses: ClassVar[dict[str, NDArray]] = {
+        "reverse transcriptase inhibitor, efficacy": INHIBITORS[:, 0],
+        "protease inhibitor, efficacy": INHIBITORS[:, 1],
+    }
     panels = (
         Panel("virus, log10 copies/ml", 0, 7, (0, 2.7)),
         Panel("CD4+ cells, log10 /ml", 4.5, 6.5),

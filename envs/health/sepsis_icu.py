@@ -126,6 +126,10 @@ class SepsisConfig(TreatmentConfig):
 
 class SepsisSimulation:
     action_space = Discrete(ACTIONS)
+    doses: ClassVar[dict[str, NDArray]] = {
+        "fluids, level": np.arange(ACTIONS) // LEVELS,
+        "vasopressors, level": np.arange(ACTIONS) % LEVELS,
+    }
     panels = (
         Panel("SOFA, points", 0, 20),
         Panel("death within 90 days under clinicians, %", 0, 100),

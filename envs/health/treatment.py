@@ -44,6 +44,12 @@ class Simulation(Protocol):
     def action_space(self) -> Discrete | Box: ...
 
     @property
+    def doses(self) -> dict[str, NDArray]:
+        """What actions give, by name with its unit: what each of the discrete actions does (A,); or, for each number of
+        a Box in turn, what numbers at equal distances from its lowest to its highest do, linear in between."""
+        ...
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the readings (O,), where an observation is a vector; with their units where they have one."""
         ...

@@ -110,6 +110,7 @@ class TumorConfig(TreatmentConfig):
 
 class TumorSimulation:
     action_space = Discrete(len(LEVELS))
+    doses: ClassVar[dict[str, NDArray]] = {"dose, of the full one": LEVELS}
     panels = (
         Panel("tumour cells (band: under 0.05)", 0, 0.5, (0, 0.05)),
         Panel("normal cells, share of those at admission (band: any dose is allowed)", 0.6, 1.2, (LOW, 1.2)),

@@ -153,6 +153,10 @@ class WarfarinSimulation:
         np.array([2, 2, 2, 120, 250, 230, DAYS, 25, 25, 25, 15, 15, 15, 28, 28], np.float32),
     )
     action_space = Discrete(len(DOSES) * len(INTERVALS))
+    doses: ClassVar[dict[str, NDArray]] = {
+        "dose, mg a day": DOSES.repeat(len(INTERVALS)),
+        "days until the test": np.tile(INTERVALS, len(DOSES)),
+    }
     spread = np.array([0.7, 0.5, 0.7, 13.4, 24.8, 10.9, 26, 0.7, 0.7, 0.7, 2.5, 2.5, 2.5, 5, 5])
     hidden = np.arange(len(NAMES)) < 3
     panels = (
@@ -171,7 +175,7 @@ class WarfarinSimulation:
         self.drug, self.fast, self.slow = np.zeros((patients, 3)), np.ones((patients, 6)), np.ones(patients)
         self.day, self.tests = np.zeros(patients, np.int64), np.zeros(patients, np.int64)
         # The newest first.
-        self.inr, self.doses, self.days = np.ones((patients, 3)), np.zeros((patients, 3)), np.zeros((patients, 3))
+        self.inr, self.past_doses, self.days = np.ones((patients, 3)), np.zeros((patients, 3)), np.zeros((patients, 3))
         self.told = {name: np.zeros(patients) for name in ("range", "rosendaal", "above", "below", "given")}
         self.reached = np.full(patients, np.nan)
 
@@ -184,7 +188,7 @@ class WarfarinSimulation:
         self.who[rows] = random.integers(len(self.people["age"]), size=len(rows))
         self.drug[rows], self.fast[rows], self.slow[rows] = 0, 1, 1
         self.day[rows], self.tests[rows], self.reached[rows] = 0, 0, np.nan
-        self.inr[rows], self.doses[rows], self.days[rows] = BASELINE, 0, 0
+        self.inr[rows], self.past_doses[rows], self.days[rows] = BASELINE, 0, 0
         self.inr[rows, 0] = BASELINE * np.exp(INR_ERROR * random.standard_normal(len(rows)))
         for counted in self.told.values():
             counted[rows] = 0
@@ -192,14 +196,14 @@ class WarfarinSimulation:
     def observe(self) -> NDArray[np.float64]:
         known = [self.people[name][self.who] for name in ("two", "three", "a", "age", "weight", "height")]
         about = np.stack([*known, self.day.astype(np.float64)], 1)
-        return np.concatenate([about, self.inr, self.doses, self.days[:, :2]], 1)
+        return np.concatenate([about, self.inr, self.past_doses, self.days[:, :2]], 1)
 
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
         doses, days = DOSES[actions // len(INTERVALS)], INTERVALS[actions % len(INTERVALS)]
         doses = np.where(self.day < 7, np.minimum(doses, MOST_AT_FIRST), doses)
         latest = np.maximum(3, self.day)
         days = np.minimum(np.maximum(np.minimum(days, latest), self.shortest), DAYS - self.day)
-        highest = self.doses.max(1)
+        highest = self.past_doses.max(1)
         raised = (self.day >= 7) & (highest > 0) & (doses > 1.5 * highest)
         rewards, costs, inr = np.full(len(doses), -1.0), raised.astype(np.float64), np.ones(len(doses))
         for day in range(days.max()):
@@ -216,7 +220,7 @@ class WarfarinSimulation:
         self.told["rosendaal"] += rosendaal(self.inr[:, 0], measured, days)
         self.told["given"] += doses * days
         self.day, self.tests = self.day + days, self.tests + 1
-        for kept, newest in ((self.inr, measured), (self.doses, doses), (self.days, days)):
+        for kept, newest in ((self.inr, measured), (self.past_doses, doses), (self.days, days)):
             kept[:, 1:], kept[:, 0] = kept[:, :-1].copy(), newest
         return Outcome(rewards, np.zeros(len(inr), np.bool_), self.day >= DAYS, costs)
 
@@ -242,7 +246,7 @@ class WarfarinSimulation:
         }
 
     def vitals(self) -> tuple[float, ...]:
-        return float(self.inr[0, 0]), float(self.drug[0].sum()), float(self.doses[0, 0]), float(self.days[0, 0])
+        return float(self.inr[0, 0]), float(self.drug[0].sum()), float(self.past_doses[0, 0]), float(self.days[0, 0])
 
     def _one_day(self, rows: NDArray[np.int64], doses: NDArray[np.float64]) -> NDArray[np.float64]:
         """INR at the day's end, of these rows."""

@@ -71,16 +71,20 @@ def test_trainings_that_differ_make_an_interval_wider() -> None:
 
 def test_doses_are_counted_by_action_or_by_size() -> None:
     played = {"ppo": [episodes([[0, 0]], [[0, 1]], [1, 1])], "usual": [episodes([[0, 0]], [[1, 1]], [1, 1])]}
-    [one] = doses(played, ["ppo", "usual"], Discrete(3))
-    assert one["labels"] == ["0", "1", "2"]
-    assert one["shares"] == {"ppo": [0.5, 0.5, 0.0], "usual": [0.0, 1.0, 0.0]}
+    given = {"tablets": np.array([0, 2, 2]), "ml": np.array([0.0, 0.0, 1.5])}
+    tablets, ml = doses(played, ["ppo", "usual"], Discrete(3), given)
+    assert (tablets["title"], tablets["labels"]) == ("tablets", ["0", "2"])
+    assert tablets["shares"] == {"ppo": [0.5, 0.5], "usual": [0.0, 1.0]}
+    assert ml["labels"] == ["0", "1.5"]
+    assert ml["shares"] == {"ppo": [1.0, 0.0], "usual": [1.0, 0.0]}
     boxed = episodes([[0, 0]], [[0, 1]], [1, 1])
     boxed = Episodes(
         *(np.array([[[1.0], [11.5]]]) if f.name == "actions" else getattr(boxed, f.name) for f in fields(boxed))
     )
-    [one] = doses({"ddpg": [boxed]}, ["ddpg"], Box(0, 12, (1,)))
-    assert one["labels"][:2] == ["0", "1"]
-    assert one["shares"]["ddpg"] == [0, 0.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.5]
+    # 1 gives 4 / 6 and 11.5 gives 4 + 44 * 5.5 / 6 = 44.3, in bins of 4.
+    [one] = doses({"ddpg": [boxed]}, ["ddpg"], Box(0, 12, (1,)), {"U": np.array([0.0, 4.0, 48.0])})
+    assert one["labels"][:2] == ["0", "4"]
+    assert one["shares"]["ddpg"] == [0.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.5]
 
 
 def test_divergence_is_a_share() -> None:

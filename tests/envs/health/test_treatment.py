@@ -36,6 +36,17 @@ def test_gymnasium_and_stable_baselines_accept_them(slug: str) -> None:
 
 
 @pytest.mark.parametrize("slug", TREATMENTS)
+def test_no_two_actions_give_the_same(slug: str) -> None:
+    simulation = TREATMENTS[slug]().simulation(1)
+    space, given = simulation.action_space, np.stack(list(simulation.doses.values()))
+    if isinstance(space, gymnasium.spaces.Discrete):
+        assert len(np.unique(given, axis=1).T) == space.n
+    else:
+        assert len(given) == space.shape[0]
+        assert (np.diff(given) > 0).all()
+
+
+@pytest.mark.parametrize("slug", TREATMENTS)
 def test_the_seed_decides_everything(slug: str) -> None:
     settings = {"sepsis-icu": {"observed": "features"}, "tumor-imaging": {"seen": "scans"}}.get(slug, {})
     env = Patients(TREATMENTS[slug](noise=0.1, missing=0.1, **settings), 3)

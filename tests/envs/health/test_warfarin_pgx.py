@@ -156,13 +156,13 @@ def test_no_more_than_ten_mg_is_given_in_the_first_week():
     simulation, given = ward(1), []
     for _ in range(4):
         simulation.treat(np.array([action(15.0, 3)]), np.random.default_rng(0))
-        given.append(float(simulation.doses[0, 0]))
+        given.append(float(simulation.past_doses[0, 0]))
     assert given == [10, 10, 10, 15]
 
 
 def test_a_steep_rise_costs_after_the_first_week():
     simulation = ward(1)
-    simulation.day[:], simulation.doses[:] = 7, (3.0, 0.0, 3.0)
+    simulation.day[:], simulation.past_doses[:] = 7, (3.0, 0.0, 3.0)
     costs = [simulation.treat(np.array([action(dose, 1)]), np.random.default_rng(0)).costs[0] for dose in (4.5, 7.0)]
     assert costs == [0, 1]
 
