@@ -35,6 +35,10 @@ class Outcome(NamedTuple):
 class Simulation(Protocol):
     """The equations of one treatment, for N patients at once; what it tells has a row for each."""
 
+    doses: ClassVar[dict[str, NDArray]]
+    """What actions give, by name with its unit: what each of the discrete actions does (A,); or, for each number of a
+    Box in turn, what numbers at equal distances from its lowest to its highest do, linear in between."""
+
     @property
     def observation_space(self) -> Box:
         """Of one patient's readings."""
@@ -42,12 +46,6 @@ class Simulation(Protocol):
 
     @property
     def action_space(self) -> Discrete | Box: ...
-
-    @property
-    def doses(self) -> dict[str, NDArray]:
-        """What actions give, by name with its unit: what each of the discrete actions does (A,); or, for each number of
-        a Box in turn, what numbers at equal distances from its lowest to its highest do, linear in between."""
-        ...
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ amiodarone or forgets a dose. The published patient is the median one of table 1
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
@@ -119,11 +119,16 @@ class WarfarinConfig(TreatmentConfig):
 
     step_hours: float = 24.0
     """The shortest time between two tests; a whole number of days, up to seven."""
+    genotypes: Literal["all", "unseen"] = "all"
+    """Of the held-out and the shifted cohort, whom: unseen are those with pairs of CYP2C9 and VKORC1 that the train
+    cohort lacks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.step_hours not in [24 * days for days in range(1, 8)]:
             raise ValueError(f"step_hours must be 24, 48 ... or 168, not {self.step_hours}.")
+        if self.genotypes == "unseen" and self.cohort in ("published", "train"):
+            raise ValueError(f"Unseen genotypes are of the held-out or the shifted cohort, not of {self.cohort}.")
 
     def simulation(self, patients: int) -> Simulation:
         return WarfarinSimulation(self, patients)
@@ -168,7 +173,7 @@ class WarfarinSimulation:
 
     def __init__(self, config: WarfarinConfig, patients: int) -> None:
         self.shortest = round(config.step_hours / 24)
-        self.people = population(config.cohort)
+        self.people = population(config.cohort, config.genotypes)
         self.course = courses(self.people)
         self.who = np.zeros(patients, np.int64)
         # S-warfarin in each of its three exponentials, mg/l, and the chains' compartments.
@@ -273,7 +278,7 @@ def oracle_dose(simulation: Simulation) -> Policy:
     return policy
 
 
-def population(cohort: Cohort, patients: int = 1_000) -> dict[str, NDArray[np.float64]]:
+def population(cohort: Cohort, genotypes: str = "all", patients: int = 1_000) -> dict[str, NDArray[np.float64]]:
     """Who they are: alleles (two, three, a), age, weight, height, and their parameters, each (patients,)."""
     if cohort == "published":
         genes, age, weight, height = np.array([[0, 1]]), np.array([71.0]), np.array([80.0]), np.array([170.0])
@@ -290,8 +295,10 @@ def population(cohort: Cohort, patients: int = 1_000) -> dict[str, NDArray[np.fl
             return np.asarray(truncnorm.rvs(*bounds, mean, deviation, size=patients, random_state=random))
 
         pairs = np.outer(origin.cyp2c9, origin.vkorc1)
-        if cohort == "train":
-            pairs[tuple(np.transpose(UNSEEN))] = 0
+        unseen = np.zeros_like(pairs, np.bool_)
+        unseen[tuple(np.transpose(UNSEEN))] = True
+        if cohort == "train" or genotypes == "unseen":
+            pairs[unseen == (cohort == "train")] = 0
         genes = np.stack(np.divmod(random.choice(pairs.size, patients, p=pairs.ravel() / pairs.sum()), 3), 1)
         age, weight = within(origin.age, 18, 100), within(origin.weight, 35, 200)
         height = within(origin.height, 130, 210)

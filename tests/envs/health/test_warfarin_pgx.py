@@ -194,6 +194,10 @@ def test_cohorts_are_those_that_they_say():
     unseen = {(*warfarin.CYP2C9[cyp2c9].tolist(), vkorc1) for cyp2c9, vkorc1 in warfarin.UNSEEN}
     assert not pairs[0] & unseen
     assert unseen <= pairs[1]
+    others = warfarin.population("held-out", "unseen")
+    assert set(zip(others["two"], others["three"], others["a"], strict=True)) == unseen
+    with pytest.raises(ValueError, match="held-out or the shifted"):
+        WarfarinConfig(cohort="train", genotypes="unseen")
     assert held_out["age"].mean() == pytest.approx(66.4, abs=1.5)
     assert np.mean(held_out["a"] == 1) == pytest.approx(0.4418, abs=0.05)
     assert np.mean(shifted["a"] == 2) == pytest.approx(0.803, abs=0.04)
