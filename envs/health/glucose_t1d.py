@@ -18,10 +18,11 @@ Insulin and carbohydrates on board are read as the fall and rise in glucose that
 Weight and doses are not told, or an agent would know each patient that it learnt from.
 
 Patients are adults, adolescents and children, ten of each. Train are the first seven, each in a hundred variants: how
-sensitive tissue and liver are to insulin and how fast meals are absorbed vary log-normally by a quarter, under the same
-prescription. Held-out are the last three as published. Shifted are variants of the last three as in an illness, a fifth
-less sensitive and slower. All of them begin with glucose up to a fifth above or below their steady state. The published
-patient is adult#001, who begins in it.
+sensitive tissue and liver are to insulin, how fast meals are absorbed, weight, and what was prescribed for meals and
+for corrections vary log-normally by a quarter, so that a prescription may be wrong. Held-out are the last three as
+published. Shifted are variants of the last three as in an illness, under the same prescription, a fifth less sensitive
+and slower. All of them begin with glucose up to a fifth above or below their steady state. The published patient is
+adult#001, who begins in it.
 
 With `partial` the controller is not told of meals; the patient still boluses for them. Meals are the same for children
 as for adults, and sensitivity does not change in a day. Synthetic; not for clinical use."""
@@ -53,6 +54,8 @@ INSULIN_MINUTES, MEAL_MINUTES = 55.0, 40.0
 2004)."""
 VARYING = ("Vmx", "kp3", "kabs", "kmax", "kmin")
 """Sensitivity of tissue and liver to insulin, absorption of meals."""
+MISJUDGED = ("BW", "CR", "CF")
+"""Weight, and what was prescribed for meals and corrections; those of the train cohort vary, too."""
 VARIATION, VARIANTS = 0.25, 100
 """Coefficient of variation, and how many of each patient."""
 MIDDLE = {"train": 1.0, "shifted": 0.8}
@@ -330,7 +333,7 @@ def cohort_table(cohort: Cohort, group: str) -> dict[str, NDArray[np.float64]]:
         return table
     random = np.random.default_rng(COHORT_SEEDS[cohort])
     table = {name: np.repeat(column, VARIANTS) for name, column in table.items()}
-    for name in VARYING:
+    for name in (*VARYING, *MISJUDGED) if cohort == "train" else VARYING:
         # Beyond two deviations the fastest gut would be too fast for steps of a minute.
         deviations = np.clip(random.standard_normal(len(table[name])), -2, 2)
         table[name] = MIDDLE[cohort] * table[name] * np.exp(VARIATION * deviations)

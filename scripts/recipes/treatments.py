@@ -6,6 +6,7 @@ from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from envs.health.care_episode import CareEpisodeConfig
+from envs.health.glucose_t1d import GlucoseConfig
 from envs.health.sepsis_icu import SepsisConfig
 from perception.cnn import NatureCNNConfig
 from perception.memory import RecurrentConfig
@@ -16,6 +17,8 @@ def recipe(environment: Environment) -> Experiment:
     """The recipe for a treatment whose readings are numbers."""
     if isinstance(environment, SepsisConfig):
         return states(environment)
+    if isinstance(environment, GlucoseConfig):
+        return insulin(environment)
     base = vectors(environment)
     if isinstance(environment, CareEpisodeConfig):
         return replace(base, algo=replace(base.algo, entropy_coefficient=0.01))  # pyright: ignore
@@ -45,6 +48,21 @@ def states(environment: SepsisConfig) -> Experiment:
         evaluate_every_env_steps=1_000_000,
         evaluation_episodes=500,
         checkpoint_every_env_steps=500_000,
+    )
+
+
+def insulin(environment: GlucoseConfig) -> Experiment:
+    """How a patient responds to insulin shows in the course of a day, so that the agent remembers; the risk is one that
+    weighs glucose above and below the range alike."""
+    base = vectors(replace(environment, risk="kovatchev"))
+    algo = replace(base.algo, rollout_length=32, epochs=6, minibatch_size=1_024, discount=0.97)  # pyright: ignore
+    return replace(
+        base,
+        algo=algo,
+        memory=RecurrentConfig(steps=32),
+        num_envs=256,
+        total_env_steps=1_000_000,
+        evaluate_every_env_steps=250_000,
     )
 
 

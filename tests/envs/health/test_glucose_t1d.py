@@ -272,11 +272,12 @@ def test_whatever_is_done_stays_finite_and_within_the_space(seed: int, step_hour
 
 def test_cohorts_differ() -> None:
     train, held_out = cohort_table("train", "all"), cohort_table("held-out", "all")
-    assert len(set(train["BW"])) == 21
-    assert len(set(train["Vmx"])) > 1_500
+    assert len(set(train["u2ss"])) == 21
+    assert min(len(set(train[name])) for name in ("Vmx", "BW", "CR", "CF")) > 1_500
+    assert len(set(cohort_table("shifted", "all")["CR"])) <= 9, "an illness leaves the prescription as it is"
     assert len(held_out["BW"]) == 9
     assert not set(train["BW"]) & set(held_out["BW"])
-    assert len(set(cohort_table("train", "child")["BW"])) == 7
+    assert len(set(cohort_table("train", "child")["u2ss"])) == 7
     assert np.median(train["Vmx"]) == pytest.approx(np.median(TABLE["Vmx"]), rel=0.15)
     shifted = cohort_table("shifted", "adult")
     assert set(shifted["BW"]) == set(cohort_table("held-out", "adult")["BW"])
