@@ -31,12 +31,12 @@ def recipe(environment: Environment) -> Experiment:
         return replace(grids(environment), encoder=InstructedEncoderConfig(ReaderConfig()), num_envs=64)
     if isinstance(environment, SpaceInvadersObjectsConfig):
         return replace(atari(environment), encoder=ListEncoderConfig())
+    if isinstance(environment, TreatmentConfig):
+        return treatments.recipe(environment)
     env = environment.build()
     images = env.observation_space.shape is not None and len(env.observation_space.shape) == 3
     continuous = isinstance(env.action_space, Box)
     env.close()
-    if isinstance(environment, TreatmentConfig):
-        return treatments.scanned(environment) if images else treatments.recipe(environment)
     if images and continuous:
         return grasping(environment)
     choose = atari if images else continuous_control if continuous else classic_control

@@ -8,15 +8,18 @@ from agents.interfaces import Environment
 from envs.health.care_episode import CareEpisodeConfig
 from envs.health.glucose_t1d import GlucoseConfig
 from envs.health.sepsis_icu import SepsisConfig
+from envs.health.tumor_imaging import TumorConfig
 from perception.cnn import NatureCNNConfig
 from perception.memory import RecurrentConfig
 from perception.mlp import MLPConfig
 
 
 def recipe(environment: Environment) -> Experiment:
-    """The recipe for a treatment whose readings are numbers."""
+    """The recipe for a treatment."""
     if isinstance(environment, SepsisConfig):
         return states(environment)
+    if isinstance(environment, TumorConfig) and environment.seen == "scans":
+        return scans(environment)
     if isinstance(environment, GlucoseConfig):
         return insulin(environment)
     base = vectors(environment)
@@ -88,16 +91,27 @@ def vectors(environment: Environment) -> Experiment:
     )
 
 
-def scanned(environment: Environment) -> Experiment:
-    """For what images show in part: one network sees, and remembers, for policy and value. Patients are admitted
-    together, so that a rollout is as long as an episode, or each update would know one part of it alone."""
-    base = vectors(environment)
+def scans(environment: TumorConfig) -> Experiment:
+    """For what images show in part: one network sees, and remembers, for policy and value. A tumour changes little in
+    less than a day. Patients are admitted together, so that a rollout is as long as an episode, or each update would
+    know one part of it alone."""
+    base = vectors(replace(environment, step_hours=24.0))
     algo = replace(
         base.algo,  # pyright: ignore
-        rollout_length=640,
+        rollout_length=160,
         epochs=4,
+        minibatch_size=256,
+        discount=0.97,
         share_encoder=True,
         normalize_observations=False,
     )
     encoder, memory = NatureCNNConfig(features=128), RecurrentConfig(steps=32)
-    return replace(base, algo=algo, encoder=encoder, memory=memory, num_envs=16)
+    return replace(
+        base,
+        algo=algo,
+        encoder=encoder,
+        memory=memory,
+        num_envs=16,
+        total_env_steps=320_000,
+        evaluate_every_env_steps=80_000,
+    )
