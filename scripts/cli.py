@@ -28,10 +28,11 @@ TRAIN_USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoa
 TUNE_USAGE = """Trains agents with many settings, a run folder each, and says which are best.
 """
 CHOICES_USAGE = """The first choices set the defaults of everything below:
-  --env NAME       an Atari game (SpaceInvaders), a robot (HalfCheetah), a grid (MultiRoom-N4-S5) or a gymnasium id
+  --env NAME       an Atari game (SpaceInvaders), a robot (HalfCheetah), a grid (MultiRoom-N4-S5, or with instructions
+                   LanguageGoToLocal), a treatment (sepsis-icu) or a gymnasium id
   --algo NAME      {algorithms} (default ppo)
   --encoder NAME   {encoders} (default by environment)
-  --memory NAME    {memories} (default none; for ppo and appo)
+  --memory NAME    {memories} (default by environment; for ppo, appo and bc)
   --reward NAME    {rewards} (default environment)
   --resume FOLDER  go on with what was stopped; its settings are then the defaults
 """
