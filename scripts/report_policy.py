@@ -79,8 +79,10 @@ def main(arguments: list[str]) -> None:
         return {agent: [one(make) for make in trained]} | {name: [one(make)] for name, make in others.items()}
 
     simulation = judged.simulation(1)
+    print(f"{settings.patients:,} patients by each policy ...", flush=True)
     found = of_all(judged, baselines | best_constant(judged, settings.patients))
     usual = {treatment.usual_care: baselines[treatment.usual_care]}
+    print("under other conditions ...", flush=True)
     told: dict[str, Any] = {
         "about": NOT_FOR_CLINICAL_USE,
         "env": treatment.name,
@@ -103,6 +105,7 @@ def main(arguments: list[str]) -> None:
         "card": model_card(settings, experiment, treatment),
     }
     if isinstance(simulation.action_space, Discrete):
+        print("by what others were logged to do ...", flush=True)
         with mistakes_are_the_users():
             log, whose = logged(settings, judged, usual[treatment.usual_care])
             estimated = evaluate_off_policy(log, probabilities_of(trained[0](None), log))
