@@ -12,6 +12,7 @@ BATCH = 512
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.1
 MOST_ROWS_AT_ONCE = 65_536
+MOST_FIELDS = 16
 
 
 class SmallNetwork(nn.Module):
@@ -51,5 +52,13 @@ class SmallNetwork(nn.Module):
 
 
 def flat(observations: NDArray, dimensions: int) -> NDArray[np.float32]:
-    """Observations whose first so many dimensions are rows, as vectors (..., I)."""
-    return observations.reshape(*observations.shape[:dimensions], -1).astype(np.float32)
+    """Observations whose first so many dimensions are rows, as vectors (..., I); of images (C, H, W) the means of at
+    most 16 by 16 fields, as so small a network and so few rows cannot use more."""
+    rows, shape = observations.shape[:dimensions], observations.shape[dimensions:]
+    if len(shape) != 3:
+        return observations.reshape(*rows, -1).astype(np.float32)
+    channels, *size = shape
+    (high, up), (wide, across) = ((min(MOST_FIELDS, side), side // min(MOST_FIELDS, side)) for side in size)
+    whole = observations[..., : high * up, : wide * across]
+    fields = whole.reshape(*rows, channels, high, up, wide, across).mean((-3, -1), dtype=np.float32)
+    return fields.reshape(*rows, -1)
