@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
 
     def of_all(environment: TreatmentConfig, others: dict[str, Make]) -> dict[str, list[Episodes]]:
         def one(make: Make) -> Episodes:
-            return play(environment, make, settings.patients, SEED)
+            return play(environment, make, settings.patients, SEED).outcomes()
 
         return {agent: [one(make) for make in trained]} | {name: [one(make)] for name, make in others.items()}
 

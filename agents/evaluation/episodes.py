@@ -54,6 +54,11 @@ class Episodes:
         """(E,)."""
         return (discount ** np.arange(len(self.rewards)) @ self.rewards).astype(np.float64)
 
+    def outcomes(self) -> "Episodes":
+        """The same without what was seen and how likely actions were, which take nearly all of the memory."""
+        nothing = (*self.alive.shape, 0)
+        return replace(self, observations=np.zeros(nothing, self.observations.dtype), probabilities=np.zeros(nothing))
+
     def chosen(self, rows: NDArray) -> "Episodes":
         """Some of the episodes, in this order, which may have one twice."""
         return replace(
@@ -152,6 +157,8 @@ def play(environment: Environment, make: Callable[[Any], Policy], episodes: int,
         env = environment.build_vector(min(MOST_AT_ONCE, episodes - start))
         parts.append(_played(env, make(env), random))
         env.close()
+    if len(parts) == 1:
+        return parts[0]
     longest = max(len(part.rewards) for part in parts)
     return replace(
         parts[0],

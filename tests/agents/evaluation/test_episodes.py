@@ -24,6 +24,10 @@ def test_a_constant_policy_plays_what_the_environment_says_it_is_worth() -> None
     np.testing.assert_allclose(played.returns(0.5)[0], sum(0.5**t * r for t, r in enumerate(played.rewards[:, 0])))
     assert played.metrics["drug_days"] == pytest.approx([2 * 33 * 30] * 2)
     assert (played.last_observations != played.observations[-1]).any(1).all()
+    kept = played.outcomes()
+    assert kept.observations.nbytes + kept.probabilities.nbytes == 0
+    np.testing.assert_array_equal(kept.returns(), played.returns())
+    np.testing.assert_array_equal(kept.chosen(np.array([1])).actions, played.actions[:, [1]])
 
 
 def test_doses_of_a_box_are_the_policy_s(tmp_path: Path) -> None:
