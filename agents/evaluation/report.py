@@ -21,6 +21,7 @@ NOT_FOR_CLINICAL_USE = (
     "Not for clinical use. This policy was trained and judged in a simulation. Nothing here says what it would do to a "
     "patient."
 )
+LONGEST_NAME = 28
 COLOURS = ("#2563eb", "#c2410c", "#64748b")
 
 
@@ -126,7 +127,8 @@ def intervals(summaries: dict[str, dict[str, Any]], agent: str) -> str:
         y, colour = 20 + 22 * row, COLOURS[0] if name == agent else COLOURS[2]
         a, b = map(across, one["ci95"])
         marks += [
-            f"<text x=180 y={y + 4} text-anchor=end fill={colour!r}>{escape(name)}</text>",
+            f"<text x=180 y={y + 4} text-anchor=end fill={colour!r}>{escape(short(name))}"
+            f"<title>{escape(name)}</title></text>",
             f"<line x1={a:.1f} x2={b:.1f} y1={y} y2={y} stroke={colour!r} stroke-width=3 />",
             f"<circle cx={across(one['mean']):.1f} cy={y} r=4.5 fill={colour!r} />",
         ]
@@ -134,6 +136,11 @@ def intervals(summaries: dict[str, dict[str, Any]], agent: str) -> str:
     marks.append(f"<text x=190 y={bottom} fill=#6a7683>{low:.4g}</text>")
     marks.append(f"<text x=620 y={bottom} text-anchor=end fill=#6a7683>{high:.4g}</text>")
     return f"<svg viewBox='0 0 640 {bottom + 10}' width=640 font-size=12>{''.join(marks)}</svg>"
+
+
+def short(name: str) -> str:
+    """What fits beside a chart."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def bars(one: dict[str, Any]) -> str:
