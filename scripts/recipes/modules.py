@@ -88,18 +88,18 @@ def retrieval() -> Pretraining:
 def distillation() -> Pretraining:
     """Ours."""
     task = DistillationTask()
-    return Pretraining(task, total_steps=5_000, batch_size=64, learning_rate=4e-3, evaluate_every_steps=2_500)
+    return Pretraining(task, total_steps=10_000, batch_size=64, learning_rate=4e-3, evaluate_every_steps=2_500)
 
 
 def back_translation() -> Pretraining:
     """Ours."""
     task = BackTranslationTask()
-    return Pretraining(task, total_steps=2_500, batch_size=32, learning_rate=2e-3, evaluate_every_steps=1_250)
+    return Pretraining(task, total_steps=7_500, batch_size=32, learning_rate=2e-3, evaluate_every_steps=2_500)
 
 
 def multitask() -> Pretraining:
     """Ours."""
-    return Pretraining(MultiTask(), total_steps=2_000, batch_size=32, learning_rate=2e-3, evaluate_every_steps=1_000)
+    return Pretraining(MultiTask(), total_steps=6_000, batch_size=32, learning_rate=2e-3, evaluate_every_steps=2_000)
 
 
 PLUGS: dict[str, type] = {
