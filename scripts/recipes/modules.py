@@ -94,12 +94,12 @@ def distillation() -> Pretraining:
 def back_translation() -> Pretraining:
     """Ours."""
     task = BackTranslationTask()
-    return Pretraining(task, total_steps=7_500, batch_size=32, learning_rate=2e-3, evaluate_every_steps=2_500)
+    return Pretraining(task, total_steps=7_500, batch_size=32, learning_rate=2e-3, evaluate_every_steps=1_500)
 
 
 def multitask() -> Pretraining:
     """Ours."""
-    return Pretraining(MultiTask(), total_steps=6_000, batch_size=32, learning_rate=2e-3, evaluate_every_steps=2_000)
+    return Pretraining(MultiTask(), total_steps=6_000, batch_size=32, learning_rate=2e-3, evaluate_every_steps=3_000)
 
 
 PLUGS: dict[str, type] = {
