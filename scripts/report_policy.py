@@ -164,7 +164,7 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
     if not 2 <= actions <= MOST_CONSTANT:
         return {}
     constant = {
-        "always " + "; ".join(f"{name} {amounts[action]:g}" for name, amounts in simulation.doses.items()): treating(
+        "always " + "; ".join(f"{name}: {amounts[action]:g}" for name, amounts in simulation.doses.items()): treating(
             always(action)
         )
         for action in range(int(actions))
