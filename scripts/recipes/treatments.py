@@ -93,8 +93,8 @@ def vectors(environment: Environment) -> Experiment:
 
 def scans(environment: TumorConfig) -> Experiment:
     """For what images show in part: one network sees, and remembers, for policy and value. A tumour changes little in
-    less than a day. Patients are admitted together, so that a rollout is as long as an episode, or each update would
-    know one part of it alone."""
+    less than a day. Patients are admitted together, so that a rollout is somewhat longer than an episode, or each
+    update would know one part of it alone."""
     base = vectors(replace(environment, step_hours=24.0))
     algo = replace(
         base.algo,  # pyright: ignore
