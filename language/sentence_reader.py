@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from language.sentences import MINILM_WIDTH, MULTILINGUAL_WIDTH, SentenceEncoder, minilm, multilingual
-from language.text import different, from_bytes
+from language.text import different, texts
 
 ENCODERS: dict[str, tuple[SentenceEncoder, int]] = {
     "minilm": (minilm, MINILM_WIDTH),
@@ -44,8 +44,8 @@ class SentenceReader(nn.Module):
         self.output_dim = config.width
 
     def forward(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        unique, index = different(sentences)
-        vectors = torch.from_numpy(self.encode([from_bytes(row) for row in unique.cpu()])).to(sentences.device)
+        unique, index = different(texts(sentences))
+        vectors = torch.from_numpy(self.encode(unique)).to(sentences.device)
         with torch.autocast(sentences.device.type, enabled=False):
-            whole = torch.tanh(self.layer(vectors))[index]
+            whole = torch.tanh(self.layer(vectors)).index_select(0, index.to(sentences.device))
         return whole[:, None], torch.ones(len(whole), 1, dtype=torch.bool, device=whole.device), whole

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from language.corpus import read_rows
 from language.encoders import ReaderConfig
 from language.sentences import MINILM_WIDTH, minilm
-from language.text import different, from_bytes, to_bytes
+from language.text import different, texts, to_bytes
 from language.weights import take_weights, trained
 
 BYTES = 128
@@ -129,9 +129,9 @@ class SentenceBERT(nn.Module):
         self.layers = nn.Sequential(nn.Linear(MINILM_WIDTH, MINILM_WIDTH), nn.ReLU(), nn.Linear(MINILM_WIDTH, width))
 
     def forward(self, sentences: Tensor) -> Tensor:
-        unique, index = different(sentences)
-        vectors = torch.from_numpy(minilm([from_bytes(row) for row in unique.cpu()]))
-        return self.layers(vectors.to(sentences.device))[index]
+        unique, index = different(texts(sentences))
+        vectors = torch.from_numpy(minilm(unique)).to(sentences.device)
+        return self.layers(vectors).index_select(0, index.to(sentences.device))
 
 
 ENCODERS: dict[str, Callable[[int], nn.Module]] = {"siamese": Siamese, "bert": SentenceBERT}
@@ -154,8 +154,8 @@ def read_captions(path: Path) -> Pairs:
 def columns(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
     """Captions and missions uint8 (N, BYTES), and whether they match, bool (N,)."""
     captions, missions = (
-        torch.from_numpy(np.stack([to_bytes(text, BYTES) for text in texts]))
-        for texts in list(zip(*pairs, strict=True))[:2]
+        torch.from_numpy(np.stack([to_bytes(text, BYTES) for text in column]))
+        for column in list(zip(*pairs, strict=True))[:2]
     )
     return captions, missions, torch.tensor([match for *_, match in pairs])
 

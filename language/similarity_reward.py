@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from language.similarity import trained_similarity
-from language.text import different
+from language.text import texts
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,17 @@ class SimilarityReward(nn.Module):
         self.scale = config.scale
         self.log_odds = math.log(config.threshold / (1 - config.threshold))
         self.similarity = trained_similarity(config.weights)
-        self.known: dict[bytes, bool] = {}
+        self.known: dict[tuple[str, str], bool] = {}
 
     def reward(self, steps: Any) -> Tensor:
         """(B,)"""
         captions, missions = steps.observations["caption"], steps.observations["mission"]
-        pairs, index = different(torch.cat([captions, missions], 1))
-        names = [bytes(pair) for pair in pairs.tolist()]
-        if new := [row for row, name in enumerate(names) if name not in self.known]:
-            odds = self.similarity(*pairs[new].split([captions.shape[1], missions.shape[1]], 1))
-            self.known.update(zip([names[row] for row in new], (odds > self.log_odds).tolist(), strict=True))
-        fulfilled = torch.tensor([self.known[name] for name in names], device=index.device)[index]
+        pairs = list(zip(texts(captions), texts(missions), strict=True))
+        if new := {pair: row for row, pair in enumerate(pairs) if pair not in self.known}:
+            rows = list(new.values())
+            odds = self.similarity(captions[rows], missions[rows])
+            self.known.update(zip(new, (odds > self.log_odds).tolist(), strict=True))
+        fulfilled = torch.tensor([self.known[pair] for pair in pairs], device=captions.device)
         return self.scale * (fulfilled & ~steps.repeated)
 
     def loss(self, steps: Any) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,5 +1,7 @@
 """Text in columns of bytes: UTF-8 in rows of one length, zeros after it, as observations carry it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,8 +21,14 @@ def from_bytes(row: NDArray[np.uint8] | Tensor) -> str:
     return bytes(row.tolist()).split(b"\0", 1)[0].decode()
 
 
-def different(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Of rows uint8 (B, L) the ones that differ (U, L), and which of them each row is, int64 (B,): a batch has few
-    sentences, and each is read once."""
-    unique, index = torch.unique(rows, dim=0, return_inverse=True)
-    return unique, index
+def texts(rows: Tensor) -> list[str]:
+    """The text of each row of bytes (B, L)."""
+    column = np.ascontiguousarray(rows.cpu().numpy())
+    return [text.decode() for text in column.view(f"S{column.shape[1]}")[:, 0].tolist()]  # S ends where zeros begin
+
+
+def different(sentences: Sequence[str]) -> tuple[list[str], Tensor]:
+    """The ones that differ, and which of them each sentence is, int64 (B,): a batch has few, and each is read once."""
+    places: dict[str, int] = {}
+    index = torch.tensor([places.setdefault(sentence, len(places)) for sentence in sentences])
+    return list(places), index

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from language.encoders import KINDS, Reader, ReaderConfig, numbered, places
+from language.encoders import KINDS, Reader, ReaderConfig, SelfAttention, numbered, places
 from language.text import to_bytes
 
 ALL = pytest.mark.parametrize("kind", KINDS)
@@ -56,6 +57,16 @@ def test_nothing_is_read_twice_until_the_weights_change(monkeypatch: pytest.Monk
     assert looks == [2, 1, 1, 1], "learning forgets what was read"
 
 
+def test_all_is_forgotten_before_it_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("language.encoders.MOST_REMEMBERED", 3)
+    read = reader("mean")
+    with torch.no_grad():
+        for sentences in (["go", "stop"], ["wait", "go"], ["open the door", "go"]):
+            torch.testing.assert_close(read(column(*sentences))[2], read.read(sentences)[2])
+            assert len(read.known) <= 3
+    assert set(read.known) == {"open the door", "go"}
+
+
 def test_other_weights_read_anew() -> None:
     read = reader("mean")
     with torch.no_grad():
@@ -78,6 +89,26 @@ def test_every_weight_learns(kind: str) -> None:
     assert all(weights.grad is not None and weights.grad.abs().sum() > 0 for weights in read.parameters())
 
 
+def test_self_attention_is_torchs_without_what_it_leaves_out() -> None:
+    """The second derivation: torch's own layer with biases of 0 and normalisations of 1."""
+    torch.manual_seed(0)
+    own = SelfAttention(16)
+    torchs = nn.TransformerEncoderLayer(16, 1, 32, dropout=0.0, batch_first=True, norm_first=True)
+    for name, weights in torchs.named_parameters():
+        weights.data.fill_(1.0 if name.startswith("norm") and name.endswith("weight") else 0.0)
+    for theirs, ours in (
+        (torchs.self_attn.in_proj_weight, own.asks.weight),
+        (torchs.self_attn.out_proj.weight, own.told.weight),
+        (torchs.linear1.weight, own.wide.weight),
+        (torchs.linear2.weight, own.narrow.weight),
+    ):
+        theirs.data.copy_(ours.data)
+    words = torch.randn(3, 5, 16)
+    is_word = torch.arange(5) < torch.tensor([[5], [2], [1]])
+    expected = torchs.train()(words, src_key_padding_mask=~is_word)
+    torch.testing.assert_close(own(words, is_word)[is_word], expected[is_word])
+
+
 def test_words_and_characters() -> None:
     assert numbered("Go to, go", 1_024)[0] == numbered("go", 1_024)[0] == numbered("Go to, go", 1_024)[2]
     assert len(numbered("走到那个球那里", 1_024)) == 7
@@ -86,7 +117,7 @@ def test_words_and_characters() -> None:
 
 
 def test_places_are_sines_and_cosines() -> None:
-    told = places(2, 4)
+    told = places(2, 4, torch.device("cpu"))
     torch.testing.assert_close(told[0], torch.tensor([0.0, 1.0, 0.0, 1.0]))
     angles = torch.tensor([1.0, 0.01])
     torch.testing.assert_close(told[1], torch.stack([angles.sin(), angles.cos()], 1).flatten())
@@ -105,7 +136,7 @@ def test_word_vectors_that_were_learnt_before(monkeypatch: pytest.MonkeyPatch) -
             ReaderConfig("mean", words="somewhere", **({"width": 4} | wrong)).build()
 
 
-@pytest.mark.parametrize("wrong", [{"width": 6}, {"buckets": 1}])
+@pytest.mark.parametrize("wrong", [{"width": 7}, {"width": 0}, {"buckets": 1}])
 def test_settings_without_sense_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="a width that 4 divides"):
+    with pytest.raises(ValueError, match="an even width"):
         ReaderConfig(**wrong)  # pyright: ignore[reportArgumentType]

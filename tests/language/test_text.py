@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from language.text import different, from_bytes, to_bytes
+from language.text import different, from_bytes, texts, to_bytes
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 
@@ -35,8 +35,9 @@ def test_bytes_are_utf_8_with_zeros_after_them() -> None:
 
 
 @given(st.lists(st.sampled_from(["go to the red ball", "捡起蓝色的钥匙", ""]), min_size=1, max_size=12))
-def test_each_different_sentence_is_there_once(texts: list[str]) -> None:
-    rows = torch.from_numpy(np.stack([to_bytes(text, 32) for text in texts]))
-    unique, index = different(rows)
-    assert sorted(map(from_bytes, unique)) == sorted(set(texts))
-    assert torch.equal(unique[index], rows)
+def test_each_different_sentence_is_there_once(sentences: list[str]) -> None:
+    rows = torch.from_numpy(np.stack([to_bytes(sentence, 32) for sentence in sentences]))
+    assert texts(rows) == texts(rows.repeat(1, 2)[:, :32]) == sentences
+    unique, index = different(sentences)
+    assert sorted(unique) == sorted(set(sentences))
+    assert [unique[place] for place in index] == sentences
