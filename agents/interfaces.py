@@ -85,6 +85,8 @@ class EncoderModule(Protocol):
     `input_layer` has no parameters: it gives a batch of raw observations the dtype and memory
     layout that `torso` wants, so that the learner pays for it once an update, not once an epoch.
     `torso` maps its result to features of shape (B, output_dim).
+    A module that has a `capturable` that is true launches the same kernels at each call and never waits for a GPU, so
+    that a CUDA graph can hold it.
     """
 
     @property
@@ -109,7 +111,8 @@ class Encoder(Protocol):
 
 
 class MemoryModule(Protocol):
-    """A `torch.nn.Module` between encoder and heads that tells what was seen before in the episode."""
+    """A `torch.nn.Module` between encoder and heads that tells what was seen before in the episode; `capturable` as an
+    encoder's."""
 
     @property
     def output_dim(self) -> int: ...

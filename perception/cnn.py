@@ -29,6 +29,8 @@ class NatureCNNConfig:
 class NatureCNN(nn.Module):
     """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
 
+    capturable = True
+
     def __init__(self, config: NatureCNNConfig, channels: int, height: int, width: int) -> None:
         super().__init__()
         self.input_layer = Bytes()
@@ -68,6 +70,8 @@ class ImpalaResNetConfig:
 
 class ImpalaResNet(nn.Module):
     """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
+
+    capturable = True
 
     def __init__(self, config: ImpalaResNetConfig, channels: int, height: int, width: int) -> None:
         super().__init__()

@@ -36,6 +36,8 @@ class GridEncoderConfig:
 class GridEncoder(nn.Module):
     """Symbols (B, C, H, W) uint8 -> features (B, output_dim)."""
 
+    capturable = True
+
     def __init__(self, config: GridEncoderConfig, space: Box) -> None:
         super().__init__()
         sizes = sizes_of(space)

@@ -37,6 +37,8 @@ class Recurrent(nn.Module):
     """Features of L steps of B environments, and what was remembered before them -> the features, and beside them what
     the cell tells."""
 
+    capturable = True
+
     def __init__(self, config: RecurrentConfig, features: int) -> None:
         super().__init__()
         self.cell = CELLS[config.cell](features, config.units)

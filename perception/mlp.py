@@ -42,6 +42,8 @@ class MLPConfig:
 class MLP(nn.Module):
     """Observations (B, ...), or such parts by name -> features (B, output_dim)."""
 
+    capturable = True
+
     def __init__(self, config: MLPConfig, input_dim: int) -> None:
         super().__init__()
         self.input_layer = Flatten()

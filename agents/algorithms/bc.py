@@ -122,6 +122,8 @@ class BC:
 
 
 class CloningLearner(ColumnarLearner):
+    capturable = True
+
     def minibatches(self, experience: Demonstrated, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
         with torch.no_grad():
             observations = self.bare_network.prepare(self.to_device(experience.observations))

@@ -151,10 +151,10 @@ class PPO:
     def learning_rate_at(self, progress: float) -> float:
         return self.learning_rate * (1.0 - progress if self.anneal_learning_rate else 1.0)
 
-    def clip_at(self, progress: float) -> float:
+    def clip_at(self, progress: Any) -> Any:
         return self.clip * (1.0 - progress if self.anneal_clip else 1.0)
 
-    def entropy_coefficient_at(self, progress: float) -> float:
+    def entropy_coefficient_at(self, progress: Any) -> Any:
         return self.entropy_coefficient * (1.0 - progress if self.anneal_entropy else 1.0)
 
 
@@ -185,12 +185,12 @@ def sums_of_later(errors: NDArray, keeps: NDArray) -> NDArray:
 
 
 def ppo_loss(
-    log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: PPO, progress: float
+    log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: PPO, progress: float | Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The clipped surrogate objective with value loss and entropy bonus, and its terms.
 
     `batch` has `log_probs`, `values`, `advantages` and `returns` of the policy that acted; all (B,).
-    `progress` is the share of the run that is done, from 0 to 1.
+    `progress` is the share of the run that is done, from 0 to 1, a number or a tensor ().
     """
     clip = settings.clip_at(progress)
     advantages = batch["advantages"]
@@ -227,6 +227,8 @@ def sequences(shape: tuple[int, ...], steps: int) -> Tensor:
 
 
 class PPOLearner(ColumnarLearner):
+    capturable = True
+
     def build(self) -> None:
         super().build()
         self.return_moments = RunningMoments(()).to(self._device)
@@ -294,7 +296,7 @@ class PPOLearner(ColumnarLearner):
         # Only now, so that the ratio starts at 1: the policy that learnt is the one that acted.
         if self.settings.normalize_observations:
             self.bare_network.normaliser.update(self.to_device(experience.observations))
-        return {"explained_variance": self.explained_variance, "clip": self.settings.clip_at(self.progress)}
+        return {"explained_variance": self.explained_variance, "clip": float(self.settings.clip_at(self.progress))}
 
     def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
         state = super().get_state(components, not_components=not_components, **kwargs)

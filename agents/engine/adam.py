@@ -16,6 +16,14 @@ class Adam(torch.optim.Adam):
 
     def __init__(self, parameters: Sequence[nn.Parameter], learning_rate: float, epsilon: float) -> None:
         super().__init__(parameters, lr=learning_rate, eps=epsilon, fused=True)
+        device = parameters[0].device
+        self.rate_on_gpu = torch.tensor(learning_rate, device=device) if device.type == "cuda" else None
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        for group in self.param_groups:
+            group["lr"] = learning_rate
+        if self.rate_on_gpu is not None:
+            self.rate_on_gpu.fill_(learning_rate)  # in its place, where a CUDA graph reads it
 
     @torch.no_grad()
     def descend(self, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
@@ -32,7 +40,7 @@ class Adam(torch.optim.Adam):
             squares,
             [],  # the largest squares, which AMSGrad would keep
             steps,
-            lr=settings["lr"],
+            lr=settings["lr"] if self.rate_on_gpu is None else self.rate_on_gpu,
             beta1=settings["betas"][0],
             beta2=settings["betas"][1],
             weight_decay=0.0,

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
+from agents.engine.cuda_graph import Columns, CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames
 from agents.interfaces import ENVIRONMENT_FAULT, LEARNING_TERMINATED, EnvironmentFailure, Rollout
@@ -186,7 +187,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         observation, action = self.packing, self.env.single_action_space
         steps = (length, self.num_envs)
         return {
-            "observations": np.zeros((*steps, *observation.shape), observation.dtype),
+            "observations": zeros((*steps, *observation.shape), observation.dtype, self._device),
             "actions": np.zeros((*steps, *action.shape), action.dtype),
             "rewards": np.zeros(steps, np.float32),
             "terminated": np.zeros(steps, np.bool_),
@@ -200,18 +201,26 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
     it remembered before."""
 
     def act(self, t: int, env_steps: int) -> NDArray:
-        columns, distribution = self._columns, self.module.distribution
-        columns.memories[t] = self._memory.cpu().numpy()
-        with torch.no_grad():
-            parameters, values, self._memory = self._evaluate(columns.observations[t], self._memory)
-            actions = distribution.sample(parameters, self._generator)
-            log_probs = distribution.log_prob(parameters, actions)
-            # One copy from the device for all three.
-            packed = torch.cat([log_probs[:, None], values[:, None], actions.reshape(len(values), -1)], 1)
-        packed = packed.cpu().numpy()
+        columns = self._columns
+        if self.module.memory_size:
+            columns.memories[t] = self._memory.cpu().numpy()
+        observations = torch.from_numpy(columns.observations[t]).to(self._device, non_blocking=True)
+        decided = self._decide({"observations": observations, "memory": self._memory})
+        self._memory, packed = decided["memory"], decided["packed"].cpu().numpy()
         columns.log_probs[t], columns.values[t] = packed[:, 0], packed[:, 1]
         columns.actions[t] = packed[:, 2:].reshape(columns.actions[t].shape)
         return to_bounds(columns.actions[t], self.env.single_action_space)
+
+    @torch.no_grad()
+    def decide(self, columns: Columns) -> Columns:
+        """Of observations (N, ...) and memory (N, S): log-probabilities, values and actions side by side (N, 2 + A), so
+        that they are one copy from the device, and memory (N, S) after them."""
+        distribution = self.module.distribution
+        parameters, values, memory = self.module(self.module.prepare(columns["observations"]), columns["memory"])
+        actions = distribution.sample(parameters, self._generator)
+        log_probs = distribution.log_prob(parameters, actions)
+        packed = torch.cat([log_probs[:, None], values[:, None], actions.reshape(len(values), -1)], 1)
+        return {"packed": packed, "memory": memory}
 
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
         """A truncated episode goes on beyond its border: value the observation it ended in. The next remembers
@@ -239,6 +248,8 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
     def _reset(self, env_steps: int) -> None:
         super()._reset(env_steps)
         self._memory = self.module.no_memory(self.num_envs)
+        graph = self._device.type == "cuda" and self.module.capturable
+        self._decide = CUDAGraph(self.decide, self._generator) if graph else self.decide
 
     def _allocate(self, length: int) -> Rollout:
         steps = (length, self.num_envs)
@@ -309,6 +320,12 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
     def _allocate(self, length: int) -> Frames:
         self._noise = torch.zeros((self.num_envs, *self.env.single_action_space.shape), device=self._device)
         return super()._allocate(length)
+
+
+def zeros(shape: tuple[int, ...], dtype: np.dtype, device: torch.device) -> NDArray:
+    """In memory that reaches the device while the processor goes on."""
+    kind = torch.from_numpy(np.empty(0, dtype)).dtype
+    return torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda").numpy()
 
 
 def to_bounds(actions: NDArray, space: Any) -> NDArray:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,10 @@ from torch import Tensor, nn
 
 from agents.engine.adam import Adam
 from agents.engine.allocator import keep_freed_memory
+from agents.engine.cuda_graph import Columns, CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.reward_model import LearntReward
 from agents.interfaces import Experience
-
-Columns = dict[str, Tensor]
 
 
 class ColumnarLearner(TorchLearner):
@@ -26,12 +26,17 @@ class ColumnarLearner(TorchLearner):
 
     `minibatches(experience, terms)` gives the columns (B, ...) of each gradient step, on the device.
     `loss(minibatch)` gives the loss and its terms, detached scalars by metric name; where several losses take turns,
-    `_step` takes its place.
+    `_step` takes its place. Where `capturable` says that it depends on the minibatch, the weights and `progress` alone,
+    a GPU takes a gradient step as one CUDA graph, if the network is `capturable`, too.
     """
+
+    capturable = False
 
     config: Any
     _module: Any
     _params: Any
+    progress: Any
+    """The share of the run that was done before this update, a number from 0 to 1 or a tensor () of it."""
 
     def build(self) -> None:
         keep_freed_memory()
@@ -45,6 +50,7 @@ class ColumnarLearner(TorchLearner):
         spaces = self.bare_network.observation_space, self.bare_network.action_space
         model = self.reward_of.build(*spaces)
         self.reward_model = LearntReward(model, Packing(spaces[0]), self._device, self.generator) if model else None
+        self.graph = self._new_graph()
         if self.config.num_learners > 0 and not torch.cuda.is_available():
             torch.set_num_threads(self.config.learner_config_dict["threads_per_learner"])
 
@@ -72,17 +78,18 @@ class ColumnarLearner(TorchLearner):
         self._weights_seq_no += 1
         self.env_steps = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
         self.env_steps_before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
-        self.progress = min(1.0, self.env_steps_before / self.total_env_steps)
+        progress = min(1.0, self.env_steps_before / self.total_env_steps)
+        self.progress = progress if self.graph is None else self.progress.fill_(progress)
         # By the step that it is, not by what was drawn before, so that a resumed run draws the same.
         entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
         self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         optimizer: Any = self.get_optimizer()
-        learning_rate = self.settings.learning_rate_at(self.progress)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
+        learning_rate = self.settings.learning_rate_at(progress)
+        optimizer.set_learning_rate(learning_rate)
+        step = self.graph or partial(self._step, optimizer=optimizer)
         terms: list[dict[str, Tensor]] = []
         for minibatch in self.minibatches(experience, terms):
-            terms.append(self._step(minibatch, optimizer))
+            terms.append(step(minibatch))
         means = self._means(terms) if terms else {}
         if terms and self.reward_model is not None:
             means |= self.reward_model.metrics()
@@ -119,6 +126,7 @@ class ColumnarLearner(TorchLearner):
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
+        self.graph = self._new_graph()  # the optimiser's state lies elsewhere now
         if self.reward_model is not None and "reward_model" in state:
             self.reward_model.set_state(state["reward_model"])
 
@@ -151,6 +159,15 @@ class ColumnarLearner(TorchLearner):
         for start in range(0, len(sequences) - size + 1, size):
             rows = sequences[order[start : start + size]].T.flatten()
             yield {name: take(column, rows) for name, column in columns.items()}
+
+    def _new_graph(self) -> CUDAGraph | None:
+        """Of a gradient step, where that can be one; what it reads is then changed in its place."""
+        on_one_gpu = self._device.type == "cuda" and self.config.num_learners <= 1
+        if not (on_one_gpu and self.capturable and self.bare_network.capturable):
+            return None
+        self.progress = torch.zeros((), device=self._device)
+        optimizer: Any = self.get_optimizer()
+        return CUDAGraph(partial(self._step, optimizer=optimizer))
 
     def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:
         loss, terms = self.loss(minibatch)

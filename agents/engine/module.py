@@ -46,6 +46,12 @@ class ActorCritic(TorchRLModule):
         self.precision: Precision = config["precision"]
         self.low_precision_pays = packing.sees_images
 
+    @property
+    def capturable(self) -> bool:
+        """Whether its kernels are the same at each call, so that a CUDA graph can hold them."""
+        parts = filter(None, (self.encoder, self.value_encoder, self.memory))
+        return all(getattr(part, "capturable", False) for part in parts)
+
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: normalise, cast, lay out."""
         if self.normaliser is not None:

@@ -75,6 +75,7 @@ class PartsEncoder(nn.Module):
         self.input_layer = nn.Identity()
         self.torso = nn.Sequential(Unpack(packing), encoder)
         self.output_dim: int = encoder.output_dim
+        self.capturable: bool = getattr(encoder, "capturable", False)
 
 
 class Unpack(nn.Module):
