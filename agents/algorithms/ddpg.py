@@ -200,14 +200,13 @@ class DDPGLearner(OffPolicyLearner):
     def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:
         """A step of the critics, then, of some, one of the actor, which asks the critics that have just learnt."""
         gradients, terms, errors = self.critic_gradients(minibatch)
-        self.errors.append(errors)
         self._descend(self.critic_parameters, gradients, optimizer)
         self.critic_steps += 1
         if self.critic_steps % self.settings.policy_delay == 0:
             gradients, self.policy_loss = self.policy_gradients(minibatch["observations"])
             self._descend(self.actor_parameters, gradients, optimizer)
             self._move_target()
-        return terms | {"policy_loss": self.policy_loss}
+        return terms | {"policy_loss": self.policy_loss, "errors": errors}
 
     def _descend(self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: Adam) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""

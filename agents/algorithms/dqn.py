@@ -142,6 +142,8 @@ class DQN(OffPolicy):
 
 
 class DQNLearner(OffPolicyLearner):
+    capturable = True
+
     def columns(self, transitions: Transitions) -> Columns:
         """What the loss asks for; the target network is asked once a visit, about all batches."""
         period = self.settings.target_update_every_env_steps
@@ -164,8 +166,8 @@ class DQNLearner(OffPolicyLearner):
             judged = network(minibatch["next_observations"]) if self.settings.double else following
             following = following[everything, values.mean(judged).argmax(-1)]
         losses, errors = values.loss(outputs, minibatch["rewards"], minibatch["discounts"], following)
-        self.errors.append(errors.detach())
-        terms = {"q_mean": values.mean(outputs.detach()).mean(), "td_error": errors.detach().abs().mean()}
+        errors = errors.detach()
+        terms = {"q_mean": values.mean(outputs.detach()).mean(), "td_error": errors.abs().mean(), "errors": errors}
         return (minibatch["weights"] * losses).mean(), terms
 
     def after_update(self, experience: Frames) -> dict[str, float]:

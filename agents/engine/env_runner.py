@@ -56,7 +56,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         if self.env is not None:
             with suppress(Exception):  # it may have failed in any way
                 self.env.close()
-        if not self.worker_index and torch.cuda.is_available():
+        if not self.worker_index and self.config.num_gpus_per_learner and torch.cuda.is_available():
             self._device = torch.device("cuda")  # RLlib lets a runner in the learner's process have no GPU
         settings = self.config.env_config
         self.env = settings["environment"].build_vector(self.config.num_envs_per_env_runner)
@@ -79,6 +79,10 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         """Fills row t of the actions, and of what else the learner wants to know about them.
 
         Returns what the environment understands."""
+        raise NotImplementedError
+
+    def decide(self, columns: Columns) -> Columns:
+        """What `act` asks of the network, of columns (N, ...) on the device: one CUDA graph where it can be one."""
         raise NotImplementedError
 
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
@@ -163,6 +167,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
         self._needs_initial_reset = False
+        graph = self._device.type == "cuda" and getattr(self.module, "capturable", False)
+        self._decide = CUDAGraph(self.decide, self._generator) if graph else self.decide
 
     def _seed_at(self, env_steps: int) -> int:
         """A seed for this runner at this step, the same in every run with the experiment's seed.
@@ -176,8 +182,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         ]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 2)
 
-    def _prepared(self, observations: NDArray) -> torch.Tensor:
-        return self.module.prepare(torch.from_numpy(observations).to(self._device, non_blocking=True))
+    def _there(self, observations: NDArray) -> torch.Tensor:
+        return torch.from_numpy(observations).to(self._device, non_blocking=True)
 
     def _allocate(self, length: int) -> Any:
         """Columns for so many steps, used again for every sample."""
@@ -204,8 +210,7 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         columns = self._columns
         if self.module.memory_size:
             columns.memories[t] = self._memory.cpu().numpy()
-        observations = torch.from_numpy(columns.observations[t]).to(self._device, non_blocking=True)
-        decided = self._decide({"observations": observations, "memory": self._memory})
+        decided = self._decide({"observations": self._there(columns.observations[t]), "memory": self._memory})
         self._memory, packed = decided["memory"], decided["packed"].cpu().numpy()
         columns.log_probs[t], columns.values[t] = packed[:, 0], packed[:, 1]
         columns.actions[t] = packed[:, 2:].reshape(columns.actions[t].shape)
@@ -243,13 +248,11 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         np.copyto(columns.next_values, following, where=~columns.truncated)
 
     def _evaluate(self, observations: NDArray, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return self.module(self._prepared(observations), memory)
+        return self.module(self.module.prepare(self._there(observations)), memory)
 
     def _reset(self, env_steps: int) -> None:
         super()._reset(env_steps)
         self._memory = self.module.no_memory(self.num_envs)
-        graph = self._device.type == "cuda" and self.module.capturable
-        self._decide = CUDAGraph(self.decide, self._generator) if graph else self.decide
 
     def _allocate(self, length: int) -> Rollout:
         steps = (length, self.num_envs)
@@ -277,14 +280,18 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
             first = max(0, self.worker_index - 1) * self.num_envs
             everywhere = settings.exploration_at(env_steps, runners * self.num_envs, runners)
             self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(self._device)
-        with torch.no_grad():
-            actions = self.explore(self._prepared(self._observations))
-        columns.actions[t] = actions.cpu().numpy()
+        decided = self._decide({"observations": self._there(self._observations), "exploration": self._exploration})
+        columns.actions[t] = decided["actions"].cpu().numpy()
         return columns.actions[t]
 
-    def explore(self, prepared: torch.Tensor) -> torch.Tensor:
+    @torch.no_grad()
+    def decide(self, columns: Columns) -> Columns:
+        """Of observations (N, ...), and how much each environment explores (N,): actions (N, ...)."""
+        return {"actions": self.explore(self.module.prepare(columns["observations"]), columns["exploration"])}
+
+    def explore(self, prepared: torch.Tensor, exploration: torch.Tensor) -> torch.Tensor:
         """Actions (N, ...) for prepared observations (N, ...)."""
-        return self.module.explore(prepared, self._exploration, self._generator)
+        return self.module.explore(prepared, exploration, self._generator)
 
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
         for n in np.flatnonzero(over):
@@ -311,11 +318,11 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
     def act(self, t: int, env_steps: int) -> NDArray:
         return self.module.to_environment(super().act(t, env_steps))
 
-    def explore(self, prepared: torch.Tensor) -> torch.Tensor:
+    def explore(self, prepared: torch.Tensor, exploration: torch.Tensor) -> torch.Tensor:
         correlation = self.config.learner_config_dict["algorithm"].noise_correlation
         draw = torch.empty_like(self._noise).normal_(generator=self._generator)
         self._noise = correlation * self._noise + draw
-        return self.module.explore(prepared, self._exploration, self._noise, self._generator)
+        return self.module.explore(prepared, exploration, self._noise, self._generator)
 
     def _allocate(self, length: int) -> Frames:
         self._noise = torch.zeros((self.num_envs, *self.env.single_action_space.shape), device=self._device)

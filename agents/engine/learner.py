@@ -1,7 +1,7 @@
 """Learns from columns: mixed precision, a fused optimiser, one host synchronisation an update."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -26,11 +26,14 @@ class ColumnarLearner(TorchLearner):
 
     `minibatches(experience, terms)` gives the columns (B, ...) of each gradient step, on the device.
     `loss(minibatch)` gives the loss and its terms, detached scalars by metric name; where several losses take turns,
-    `_step` takes its place. Where `capturable` says that it depends on the minibatch, the weights and `progress` alone,
-    a GPU takes a gradient step as one CUDA graph, if the network is `capturable`, too.
+    `_step` takes its place. Where `capturable` says that it depends on the minibatch, the weights, `progress` and
+    `draws_from` alone, a GPU takes a gradient step as one CUDA graph, if the network is `capturable`, too.
     """
 
     capturable = False
+    draws_from: tuple[torch.Generator, ...] = ()
+    """Where a gradient step's chance comes from."""
+    step: Callable[[Columns], dict[str, Tensor]] | None
 
     config: Any
     _module: Any
@@ -50,7 +53,7 @@ class ColumnarLearner(TorchLearner):
         spaces = self.bare_network.observation_space, self.bare_network.action_space
         model = self.reward_of.build(*spaces)
         self.reward_model = LearntReward(model, Packing(spaces[0]), self._device, self.generator) if model else None
-        self.graph = self._new_graph()
+        self.step = None
         if self.config.num_learners > 0 and not torch.cuda.is_available():
             torch.set_num_threads(self.config.learner_config_dict["threads_per_learner"])
 
@@ -79,17 +82,17 @@ class ColumnarLearner(TorchLearner):
         self.env_steps = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
         self.env_steps_before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
         progress = min(1.0, self.env_steps_before / self.total_env_steps)
-        self.progress = progress if self.graph is None else self.progress.fill_(progress)
+        self.step = self.step or self._new_step()
+        self.progress = self.progress.fill_(progress) if isinstance(self.step, CUDAGraph) else progress
         # By the step that it is, not by what was drawn before, so that a resumed run draws the same.
         entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
         self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         optimizer: Any = self.get_optimizer()
         learning_rate = self.settings.learning_rate_at(progress)
         optimizer.set_learning_rate(learning_rate)
-        step = self.graph or partial(self._step, optimizer=optimizer)
         terms: list[dict[str, Tensor]] = []
         for minibatch in self.minibatches(experience, terms):
-            terms.append(step(minibatch))
+            terms.append(self.step(minibatch))
         means = self._means(terms) if terms else {}
         if terms and self.reward_model is not None:
             means |= self.reward_model.metrics()
@@ -126,7 +129,7 @@ class ColumnarLearner(TorchLearner):
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
-        self.graph = self._new_graph()  # the optimiser's state lies elsewhere now
+        self.step = None  # a graph reads the optimiser's state where it was
         if self.reward_model is not None and "reward_model" in state:
             self.reward_model.set_state(state["reward_model"])
 
@@ -160,14 +163,15 @@ class ColumnarLearner(TorchLearner):
             rows = sequences[order[start : start + size]].T.flatten()
             yield {name: take(column, rows) for name, column in columns.items()}
 
-    def _new_graph(self) -> CUDAGraph | None:
-        """Of a gradient step, where that can be one; what it reads is then changed in its place."""
+    def _new_step(self) -> Callable[[Columns], dict[str, Tensor]]:
+        """A gradient step, as a graph where it can be one; the progress that it reads is then changed in its place."""
+        optimizer: Any = self.get_optimizer()
+        step = partial(self._step, optimizer=optimizer)
         on_one_gpu = self._device.type == "cuda" and self.config.num_learners <= 1
         if not (on_one_gpu and self.capturable and self.bare_network.capturable):
-            return None
+            return step
         self.progress = torch.zeros((), device=self._device)
-        optimizer: Any = self.get_optimizer()
-        return CUDAGraph(partial(self._step, optimizer=optimizer))
+        return CUDAGraph(step, *self.draws_from)
 
     def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:
         loss, terms = self.loss(minibatch)

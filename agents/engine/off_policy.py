@@ -142,13 +142,13 @@ def frame_bytes(observation_space: gymnasium.Space, frame_stack: int) -> int:
 class OffPolicyLearner(ColumnarLearner):
     """Keeps the replay and the target network; with several learners, each the replay of its own environments.
 
-    An algorithm adds its gradient step, and the `errors` of each, by which priorities are set."""
+    An algorithm adds its gradient step, whose term `errors` (B,) says by what priorities are set."""
 
     def build(self) -> None:
         super().build()
         self.target = copy.deepcopy(self.bare_network).requires_grad_(False)
         self.noise = torch.Generator(self._device)
-        self.errors: list[Tensor] = []
+        self.draws_from = (self.noise,)
         settings, network = self.settings, self.bare_network
         environment = self.config.env_config["environment"]
         learners, runners = max(1, self.config.num_learners), max(1, self.config.num_env_runners)
@@ -198,10 +198,11 @@ class OffPolicyLearner(ColumnarLearner):
         if transitions is not None:
             self.noise.manual_seed(self.generator.initial_seed())
             columns = self.columns(transitions)
-            self.errors.clear()
+            errors = []
             for start in range(0, len(transitions.rows), size):
                 yield {name: column[start : start + size] for name, column in columns.items()}
-            self.replay.prioritize(transitions.rows, torch.cat(self.errors).cpu().numpy())
+                errors.append(terms[-1].pop("errors"))
+            self.replay.prioritize(transitions.rows, torch.cat(errors).cpu().numpy())
         self.replay.add(experience)
         self.ahead = self.thread.submit(self.draw, self.env_steps, updates)
 

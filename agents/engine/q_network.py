@@ -41,6 +41,11 @@ class QNetwork(TorchRLModule):
         else:
             self.streams, self.advantage, self.state_value = None, layer(features, outputs), None
 
+    @property
+    def capturable(self) -> bool:
+        """Whether its kernels are the same at each call, so that a CUDA graph can hold them."""
+        return getattr(self.encoder, "capturable", False)
+
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: normalise, cast, lay out."""
         if self.normaliser is not None:

@@ -162,9 +162,8 @@ def test_errors_return_to_the_rows_that_they_are_of() -> None:
     learned_from, told = learner.loss, []
 
     def loss(minibatch: Any) -> Any:
-        value = learned_from(minibatch)
-        learner.errors[-1] = minibatch["observations"][:, 0]  # the step's number instead of its error
-        return value
+        value, terms = learned_from(minibatch)
+        return value, terms | {"errors": minibatch["observations"][:, 0]}  # the step's number instead of its error
 
     learner.loss = loss
     learner.replay.prioritize = lambda rows, errors: told.append((rows, errors))
@@ -178,14 +177,13 @@ def test_double_learning_lets_the_online_network_choose() -> None:
     learner = learner_of(double=True)
     for number in (1, 2):
         visit(learner, number)
-    learner.errors = []
     columns = learner.columns(learner.draw(32, 1))
     following = columns["following"].squeeze(-1)
     chosen = learner.bare_network.q_values(columns["next_observations"]).argmax(-1)
     target = columns["rewards"] + columns["discounts"] * following[torch.arange(8), chosen]
     said = learner.bare_network.q_values(columns["observations"])[torch.arange(8), columns["actions"]]
-    learner.loss(columns)
-    torch.testing.assert_close(learner.errors[0], target - said)
+    _, terms = learner.loss(columns)
+    torch.testing.assert_close(terms["errors"], target - said)
 
 
 def test_n_step_rewards_are_discounted_and_summed() -> None:

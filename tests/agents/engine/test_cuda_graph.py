@@ -9,9 +9,10 @@ from torch import Tensor
 
 from agents.engine.cuda_graph import CALLS_BEFORE_RECORDING, CUDAGraph
 from agents.engine.module import ActorCritic
+from agents.engine.q_network import QNetwork
 from agents.train import train
 from perception.memory import RecurrentConfig
-from tests.agents.tiny_runs import losses, tiny
+from tests.agents.tiny_runs import losses, tiny, tiny_dqn
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CALLS = CALLS_BEFORE_RECORDING + 3
@@ -45,14 +46,26 @@ def test_what_a_function_changes_in_its_place_goes_on_changing() -> None:
 
 @gpu
 @pytest.mark.usefixtures("ray_here")
-@pytest.mark.parametrize("changes", [{}, {"memory": RecurrentConfig(units=4, steps=4)}], ids=["none", "lstm"])
-def test_a_training_is_the_same_with_graphs_and_without(tmp_path, monkeypatch, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("network", "experiment"),
+    [
+        (ActorCritic, tiny),
+        (ActorCritic, lambda run_dir: tiny(run_dir, memory=RecurrentConfig(units=4, steps=4))),
+        (QNetwork, lambda run_dir: tiny_dqn(run_dir, total_env_steps=640)),
+    ],
+    ids=["ppo", "ppo-lstm", "rainbow"],
+)
+def test_a_training_is_the_same_with_graphs_and_without(tmp_path, monkeypatch, network: type, experiment: Any) -> None:
+    monkeypatch.setattr("agents.cluster.gpus_at_hand", lambda: 1)
     recorded: list[CUDAGraph] = []
     record = CUDAGraph._record
     monkeypatch.setattr(CUDAGraph, "_record", lambda self, columns: recorded.append(self) or record(self, columns))
-    train(tiny(tmp_path / "graphs", **changes))
+    train(experiment(tmp_path / "graphs"))
     assert len(recorded) == 2, "one to act by, one to learn by"
-    monkeypatch.setattr(ActorCritic, "capturable", False)
-    train(tiny(tmp_path / "none", **changes))
+    monkeypatch.setattr(network, "capturable", False)
+    train(experiment(tmp_path / "none"))
     assert len(recorded) == 2
-    np.testing.assert_allclose(losses(tmp_path / "graphs"), losses(tmp_path / "none"), rtol=1e-3, atol=1e-5)
+    names = ("loss", "gradient_norm", "learning_rate")
+    with_graphs, without = (losses(tmp_path / name, names) for name in ("graphs", "none"))
+    assert len(without) > 3
+    np.testing.assert_allclose(np.array(with_graphs, float), np.array(without, float), rtol=1e-3, atol=1e-5)
