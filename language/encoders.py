@@ -219,19 +219,19 @@ class Transformer(nn.Module):
 class SelfAttention(nn.Module):
     """Word vectors (U, W, D) and which are words (U, W) -> word vectors (U, W, D): each asks all, then thinks alone.
 
-    One head, as a width of 64 is that of one of the paper's; normalised before each half (Xiong et al. 2020). Neither
-    biases nor a normalisation's own weights: for an agent's few sentences, each small tensor costs as much as a large
-    one, and torch's own layer takes half as long again."""
+    One head, as wide as one of the paper's where the width is 64, which needs no layer to bring heads together;
+    normalised before each half (Xiong et al. 2020). Neither biases nor a normalisation's own weights: for an agent's
+    few sentences a small tensor costs as much as a large one, and torch's own layer takes twice as long."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.asks, self.told = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        self.asks = nn.Linear(width, 3 * width, bias=False)
         self.wide, self.narrow = nn.Linear(width, 2 * width, bias=False), nn.Linear(2 * width, width, bias=False)
 
     def forward(self, words: Tensor, is_word: Tensor) -> Tensor:
         queries, keys, values = self.asks(normalised(words))[:, None].chunk(3, -1)
         answers = F.scaled_dot_product_attention(queries, keys, values, attn_mask=is_word[:, None, None])[:, 0]
-        words = words + self.told(answers)
+        words = words + answers
         return words + self.narrow(torch.relu(self.wide(normalised(words))))
 
 

@@ -90,19 +90,19 @@ def test_every_weight_learns(kind: str) -> None:
 
 
 def test_self_attention_is_torchs_without_what_it_leaves_out() -> None:
-    """The second derivation: torch's own layer with biases of 0 and normalisations of 1."""
+    """The second derivation: torch's own layer with biases of 0, normalisations of 1, and heads left as they are."""
     torch.manual_seed(0)
     own = SelfAttention(16)
     torchs = nn.TransformerEncoderLayer(16, 1, 32, dropout=0.0, batch_first=True, norm_first=True)
     for name, weights in torchs.named_parameters():
         weights.data.fill_(1.0 if name.startswith("norm") and name.endswith("weight") else 0.0)
     for theirs, ours in (
-        (torchs.self_attn.in_proj_weight, own.asks.weight),
-        (torchs.self_attn.out_proj.weight, own.told.weight),
-        (torchs.linear1.weight, own.wide.weight),
-        (torchs.linear2.weight, own.narrow.weight),
+        (torchs.self_attn.in_proj_weight, own.asks.weight.data),
+        (torchs.self_attn.out_proj.weight, torch.eye(16)),
+        (torchs.linear1.weight, own.wide.weight.data),
+        (torchs.linear2.weight, own.narrow.weight.data),
     ):
-        theirs.data.copy_(ours.data)
+        theirs.data.copy_(ours)
     words = torch.randn(3, 5, 16)
     is_word = torch.arange(5) < torch.tensor([[5], [2], [1]])
     expected = torchs.train()(words, src_key_padding_mask=~is_word)
