@@ -10,13 +10,13 @@ from zlib import crc32
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from language.text import different, texts
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 WORD = re.compile(rf"{CHINESE.pattern}|[^\W\u4e00-\u9fff]+")
-MOST_REMEMBERED = 4_096  # sentences
+MOST_REMEMBERED = 1_024  # sentences
 NO_WORD = 0
 
 
@@ -114,8 +114,9 @@ class Reader(nn.Module):
 
 
 def joined(one: Tensor, other: Tensor) -> Tensor:
-    """Both's rows, the shorter filled up by zeros."""
-    return pad_sequence([*one, *other], batch_first=True)
+    """The rows of both (U, W, ...), the shorter ones filled up by zeros."""
+    longest = max(one.shape[1], other.shape[1])
+    return torch.cat([F.pad(rows, [0, 0] * (rows.dim() - 2) + [0, longest - rows.shape[1]]) for rows in (one, other)])
 
 
 def known_vectors(config: ReaderConfig) -> Tensor:

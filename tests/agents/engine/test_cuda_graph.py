@@ -67,5 +67,5 @@ def test_a_training_is_the_same_with_graphs_and_without(tmp_path, monkeypatch, n
     assert len(recorded) == 2
     names = ("loss", "gradient_norm", "learning_rate")
     with_graphs, without = (losses(tmp_path / name, names) for name in ("graphs", "none"))
-    assert len(without) > 3
+    assert without
     np.testing.assert_allclose(np.array(with_graphs, float), np.array(without, float), rtol=1e-3, atol=1e-5)
