@@ -15,6 +15,9 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from ray.tune.search.sample import Domain
 
+Columns = dict[str, torch.Tensor]
+"""Named columns of the same rows (B, ...)."""
+
 LEARNING_TERMINATED = "learning_terminated"
 """Key of a vector environment's `info`, bool (N,): steps that the learner should treat as the
 end of an episode although the game goes on, such as a lost life."""
@@ -85,8 +88,8 @@ class EncoderModule(Protocol):
     `input_layer` has no parameters: it gives a batch of raw observations the dtype and memory
     layout that `torso` wants, so that the learner pays for it once an update, not once an epoch.
     `torso` maps its result to features of shape (B, output_dim).
-    A module that has a `capturable` that is true launches the same kernels at each call and never waits for a GPU, so
-    that a CUDA graph can hold it.
+    A module that has a `capturable` that is true launches the same kernels at each call, never waits for a GPU, and
+    keeps nothing but tensors that it changes in their place, so that a CUDA graph can hold it.
     """
 
     @property

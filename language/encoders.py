@@ -10,13 +10,13 @@ from zlib import crc32
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from language.text import different, texts
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 WORD = re.compile(rf"{CHINESE.pattern}|[^\W\u4e00-\u9fff]+")
-MOST_REMEMBERED = 1_024  # sentences
+MOST_REMEMBERED, MOST_NUMBERED = 4_096, 65_536  # sentences
 NO_WORD = 0
 
 
@@ -60,39 +60,32 @@ class Reader(nn.Module):
         self.network = KINDS[config.kind](config.width)
         self.understood = in_english(config.translator) if config.translator else as_they_are
         self.numbers: dict[str, list[int]] = {}
-        self.known: dict[str, int] = {}
-        self.told: tuple[Tensor, ...] = ()
+        self.known: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self.known_with = 0
+        # An optimiser's kernel changes weights without counting it; what follows a gradient is such a change.
+        self.vectors.weight.register_post_accumulate_grad_hook(lambda _: self.known.clear())
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         self.known.clear()  # what was read lies where the weights were
         return super()._apply(fn, recurse)
 
-    def _load_from_state_dict(self, *arguments: Any) -> None:
-        self.known.clear()
-        super()._load_from_state_dict(*arguments)
-
     def forward(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        unique, rows = different(texts(sentences))
         with torch.autocast(sentences.device.type, enabled=False):
-            if torch.is_grad_enabled():
-                self.known.clear()  # the weights are about to change
-                unique, rows = different(texts(sentences))
-                told = self.read(unique)
-            else:
-                told, rows = self.remembered(texts(sentences))
+            told = self.read(unique) if torch.is_grad_enabled() else self.remembered(unique)
         rows = rows.to(sentences.device)
         words, is_word, whole = (part.index_select(0, rows) for part in told)
         return words, is_word, whole
 
-    def remembered(self, sentences: list[str]) -> tuple[tuple[Tensor, ...], Tensor]:
-        """All that was read with these weights, and which of it each sentence is (B,)."""
-        if new := [sentence for sentence in dict.fromkeys(sentences) if sentence not in self.known]:
-            if len(self.known) + len(new) > MOST_REMEMBERED:
-                self.known.clear()
-                new = list(dict.fromkeys(sentences))
-            read = self.read(new)
-            self.told = tuple(map(joined, self.told, read)) if self.known else read
-            self.known |= {sentence: len(self.known) + row for row, sentence in enumerate(new)}
-        return self.told, torch.tensor([self.known[sentence] for sentence in sentences])
+    def remembered(self, sentences: list[str]) -> tuple[Tensor, Tensor, Tensor]:
+        changes = self.vectors.weight._version  # by a state that was loaded, or a step towards other weights
+        if changes != self.known_with or len(self.known) > MOST_REMEMBERED:
+            self.known.clear()
+            self.known_with = changes
+        if new := [sentence for sentence in sentences if sentence not in self.known]:
+            self.known |= dict(zip(new, zip(*self.read(new), strict=True), strict=True))
+        words, is_word, whole = (list(part) for part in zip(*(self.known[one] for one in sentences), strict=True))
+        return pad_sequence(words, True), pad_sequence(is_word, True), torch.stack(whole)
 
     def read(self, sentences: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         numbers = self.numbers_of(sentences)
@@ -105,18 +98,13 @@ class Reader(nn.Module):
 
     def numbers_of(self, sentences: list[str]) -> list[list[int]]:
         """The buckets of each one's words, looked up once."""
-        if len(self.numbers) > MOST_REMEMBERED:
-            self.numbers.clear()
         if new := [sentence for sentence in sentences if sentence not in self.numbers]:
+            if len(self.numbers) > MOST_NUMBERED:
+                self.numbers.clear()
+                new = sentences
             understood = self.understood(new)
             self.numbers |= {one: numbered(text, self.buckets) for one, text in zip(new, understood, strict=True)}
         return [self.numbers[sentence] for sentence in sentences]
-
-
-def joined(one: Tensor, other: Tensor) -> Tensor:
-    """The rows of both (U, W, ...), the shorter ones filled up by zeros."""
-    longest = max(one.shape[1], other.shape[1])
-    return torch.cat([F.pad(rows, [0, 0] * (rows.dim() - 2) + [0, longest - rows.shape[1]]) for rows in (one, other)])
 
 
 def known_vectors(config: ReaderConfig) -> Tensor:

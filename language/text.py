@@ -22,9 +22,9 @@ def from_bytes(row: NDArray[np.uint8] | Tensor) -> str:
 
 
 def texts(rows: Tensor) -> list[str]:
-    """The text of each row of bytes (B, L)."""
+    """The text of each row of bytes uint8 (B, L), but for the zeros at its end."""
     column = np.ascontiguousarray(rows.cpu().numpy())
-    return [text.decode() for text in column.view(f"S{column.shape[1]}")[:, 0].tolist()]  # S ends where zeros begin
+    return [text.decode() for text in column.view(f"S{column.shape[1]}")[:, 0].tolist()]
 
 
 def different(sentences: Sequence[str]) -> tuple[list[str], Tensor]:

@@ -33,6 +33,8 @@ class PartsConfig:
 class Parts(nn.Module):
     """Parts by name, each (B, ...) -> features (B, output_dim)."""
 
+    capturable = True
+
     def __init__(self, encoders: dict[str, nn.Module]) -> None:
         super().__init__()
         self.input_layer = nn.Identity()

@@ -15,10 +15,10 @@ from agents.algorithms.ranges import require_above, require_within
 from agents.demonstrations import Demonstrations
 from agents.engine.distributions import distribution_for
 from agents.engine.env_runner import OnPolicyEnvRunner
-from agents.engine.learner import ColumnarLearner, Columns
+from agents.engine.learner import ColumnarLearner
 from agents.engine.module import ActorCritic
 from agents.engine.offline import OfflineAlgorithm
-from agents.interfaces import Demonstrated
+from agents.interfaces import Columns, Demonstrated
 
 SEARCH_SPACE: dict[str, Domain] = {
     "learning_rate": loguniform(1e-4, 3e-3),

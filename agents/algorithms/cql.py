@@ -14,9 +14,9 @@ from torch import Tensor
 from agents.algorithms.ranges import require_within
 from agents.algorithms.value_distributions import Expectation
 from agents.engine.env_runner import OffPolicyEnvRunner
-from agents.engine.learner import Columns
 from agents.engine.offline import Offline, OfflineLearner
 from agents.engine.q_network import QNetwork
+from agents.interfaces import Columns
 
 SEARCH_SPACE: dict[str, Domain] = {
     "learning_rate": loguniform(1e-5, 1e-3),

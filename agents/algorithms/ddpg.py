@@ -21,10 +21,10 @@ from agents.algorithms.ranges import require_above, require_within
 from agents.engine.adam import Adam, averaged
 from agents.engine.deterministic_actor_critic import DeterministicActorCritic
 from agents.engine.env_runner import ActionNoiseEnvRunner
-from agents.engine.learner import Columns
 from agents.engine.module import use_bf16
 from agents.engine.off_policy import OffPolicy, OffPolicyAlgorithm, OffPolicyLearner
 from agents.engine.replay import Frames, Transitions
+from agents.interfaces import Columns
 
 Gradients = tuple[Tensor, ...]
 SEARCH_SPACE: dict[str, Domain] = {

@@ -17,10 +17,10 @@ from torch import Tensor
 from agents.algorithms.ranges import require_above, require_within
 from agents.algorithms.value_distributions import Categorical, Expectation, Quantiles, ValueDistribution
 from agents.engine.env_runner import OffPolicyEnvRunner
-from agents.engine.learner import Columns
 from agents.engine.off_policy import OffPolicy, OffPolicyAlgorithm, OffPolicyLearner
 from agents.engine.q_network import QNetwork
 from agents.engine.replay import Frames, Transitions
+from agents.interfaces import Columns
 
 APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, section 4.1
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from agents.algorithms.ranges import require_above, require_within
 from agents.engine.distributions import distribution_for
 from agents.engine.env_runner import OnPolicyEnvRunner
-from agents.engine.learner import Columns
 from agents.engine.offline import Offline, OfflineLearner
 from agents.engine.q_actor_critic import QActorCritic
+from agents.interfaces import Columns
 
 SEARCH_SPACE: dict[str, Domain] = {
     "learning_rate": loguniform(1e-4, 1e-3),

@@ -19,11 +19,11 @@ from agents.algorithms.ranges import require_above, require_within
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.distributions import distribution_for
 from agents.engine.env_runner import OnPolicyEnvRunner
-from agents.engine.learner import ColumnarLearner, Columns
+from agents.engine.learner import ColumnarLearner
 from agents.engine.module import ActorCritic
 from agents.engine.normaliser import RunningMoments
 from agents.engine.packing import Packing
-from agents.interfaces import Rollout
+from agents.interfaces import Columns, Rollout
 
 SEARCH_SPACE: dict[str, Domain] = {
     "learning_rate": loguniform(3e-5, 3e-3),
@@ -190,7 +190,7 @@ def ppo_loss(
     """The clipped surrogate objective with value loss and entropy bonus, and its terms.
 
     `batch` has `log_probs`, `values`, `advantages` and `returns` of the policy that acted; all (B,).
-    `progress` is the share of the run that is done, from 0 to 1, a number or a tensor ().
+    `progress` is the share of the run that is done, from 0 to 1; a tensor () where a CUDA graph reads it.
     """
     clip = settings.clip_at(progress)
     advantages = batch["advantages"]
@@ -247,6 +247,7 @@ class PPOLearner(ColumnarLearner):
     def prepare(self, rollout: Rollout) -> Columns:
         """A rollout as flat columns (T * N, ...), with what to learn from: advantages and returns."""
         observations, actions = self.to_device(rollout.observations), self.to_device(rollout.actions)
+        self.observed = observations
         rewards = self.rewards(rollout.rewards, observations, actions, rollout)
         if self.settings.normalize_rewards:
             rewards = self._normalized(rewards, rollout)
@@ -279,7 +280,7 @@ class PPOLearner(ColumnarLearner):
             distribution.entropy(parameters),
             minibatch,
             self.settings,
-            self.progress,
+            self.progress_of_loss,
         )
 
     def moved_too_far(self, terms: list[dict[str, Tensor]]) -> bool:
@@ -295,8 +296,8 @@ class PPOLearner(ColumnarLearner):
     def after_update(self, experience: Rollout) -> dict[str, float]:
         # Only now, so that the ratio starts at 1: the policy that learnt is the one that acted.
         if self.settings.normalize_observations:
-            self.bare_network.normaliser.update(self.to_device(experience.observations))
-        return {"explained_variance": self.explained_variance, "clip": float(self.settings.clip_at(self.progress))}
+            self.bare_network.normaliser.update(self.observed)
+        return {"explained_variance": self.explained_variance, "clip": self.settings.clip_at(self.progress)}
 
     def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
         state = super().get_state(components, not_components=not_components, **kwargs)

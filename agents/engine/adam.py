@@ -19,6 +19,10 @@ class Adam(torch.optim.Adam):
         device = parameters[0].device
         self.rate_on_gpu = torch.tensor(learning_rate, device=device) if device.type == "cuda" else None
 
+    def load_state_dict(self, state_dict: Any) -> None:
+        super().load_state_dict(state_dict)
+        self.set_learning_rate(self.param_groups[0]["lr"])
+
     def set_learning_rate(self, learning_rate: float) -> None:
         for group in self.param_groups:
             group["lr"] = learning_rate

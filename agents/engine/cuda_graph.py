@@ -5,9 +5,8 @@ A GPU runs the kernels of a small network in less time than a processor takes to
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
-Columns = dict[str, Tensor]
+from agents.interfaces import Columns
 
 CALLS_BEFORE_RECORDING = 3
 """In which what is made at first use is made: an optimiser's state, a library's choice of kernels."""
@@ -30,8 +29,10 @@ class CUDAGraph:
             return self._launch_one_by_one(columns)
         if self.graph is None:
             self.graph = self._record(columns)
-        for name, column in columns.items():
-            self.inputs[name].copy_(column)
+        for name, held in self.inputs.items():
+            if columns[name].shape != held.shape:  # `copy_` would broadcast
+                raise ValueError(f"A graph for {name} {tuple(held.shape)} cannot take {tuple(columns[name].shape)}.")
+            held.copy_(columns[name])
         self.graph.replay()
         return {name: column.clone() for name, column in self.outputs.items()}
 

@@ -13,10 +13,10 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from agents.engine.cuda_graph import Columns, CUDAGraph
+from agents.engine.cuda_graph import CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames
-from agents.interfaces import ENVIRONMENT_FAULT, LEARNING_TERMINATED, EnvironmentFailure, Rollout
+from agents.interfaces import ENVIRONMENT_FAULT, LEARNING_TERMINATED, Columns, EnvironmentFailure, Rollout
 
 MOST_FAILURES_IN_A_ROW = 3
 
@@ -193,7 +193,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         observation, action = self.packing, self.env.single_action_space
         steps = (length, self.num_envs)
         return {
-            "observations": zeros((*steps, *observation.shape), observation.dtype, self._device),
+            "observations": np.zeros((*steps, *observation.shape), observation.dtype),
             "actions": np.zeros((*steps, *action.shape), action.dtype),
             "rewards": np.zeros(steps, np.float32),
             "terminated": np.zeros(steps, np.bool_),
@@ -257,8 +257,11 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
     def _allocate(self, length: int) -> Rollout:
         steps = (length, self.num_envs)
         own: dict[str, Any] = {name: np.zeros(steps, np.float32) for name in ("log_probs", "values", "next_values")}
-        memories = np.zeros((*steps, self.config.env_config["memory_size"]), np.float32)
-        return Rollout(**self._shared_columns(length), **own, memories=memories)
+        own["memories"] = np.zeros((*steps, self.config.env_config["memory_size"]), np.float32)
+        shared = self._shared_columns(length)
+        if self._device.type == "cuda":
+            shared["observations"] = pinned(shared["observations"])
+        return Rollout(**shared, **own)
 
 
 class OffPolicyEnvRunner(ColumnarEnvRunner):
@@ -329,10 +332,9 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
         return super()._allocate(length)
 
 
-def zeros(shape: tuple[int, ...], dtype: np.dtype, device: torch.device) -> NDArray:
-    """In memory that reaches the device while the processor goes on."""
-    kind = torch.from_numpy(np.empty(0, dtype)).dtype
-    return torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda").numpy()
+def pinned(column: NDArray) -> NDArray:
+    """The column in memory that reaches a GPU while the processor goes on."""
+    return torch.from_numpy(column).pin_memory().numpy()
 
 
 def to_bounds(actions: NDArray, space: Any) -> NDArray:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from agents.engine.adam import Adam
 from agents.engine.allocator import keep_freed_memory
-from agents.engine.cuda_graph import Columns, CUDAGraph
+from agents.engine.cuda_graph import CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.reward_model import LearntReward
-from agents.interfaces import Experience
+from agents.interfaces import Columns, Experience
 
 
 class ColumnarLearner(TorchLearner):
@@ -26,8 +26,8 @@ class ColumnarLearner(TorchLearner):
 
     `minibatches(experience, terms)` gives the columns (B, ...) of each gradient step, on the device.
     `loss(minibatch)` gives the loss and its terms, detached scalars by metric name; where several losses take turns,
-    `_step` takes its place. Where `capturable` says that it depends on the minibatch, the weights, `progress` and
-    `draws_from` alone, a GPU takes a gradient step as one CUDA graph, if the network is `capturable`, too.
+    `_step` takes its place. Where `capturable` says that it depends on nothing but the minibatch, the weights,
+    `progress_of_loss` and `draws_from`, a GPU takes a gradient step as one CUDA graph, if the network is `capturable`.
     """
 
     capturable = False
@@ -38,8 +38,10 @@ class ColumnarLearner(TorchLearner):
     config: Any
     _module: Any
     _params: Any
-    progress: Any
-    """The share of the run that was done before this update, a number from 0 to 1 or a tensor () of it."""
+    progress: float
+    """The share of the run that was done before this update."""
+    progress_of_loss: Any = 0.0
+    """The same for the loss: a tensor () where a graph reads it, which is then changed in its place."""
 
     def build(self) -> None:
         keep_freed_memory()
@@ -81,14 +83,17 @@ class ColumnarLearner(TorchLearner):
         self._weights_seq_no += 1
         self.env_steps = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
         self.env_steps_before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
-        progress = min(1.0, self.env_steps_before / self.total_env_steps)
+        self.progress = min(1.0, self.env_steps_before / self.total_env_steps)
         self.step = self.step or self._new_step()
-        self.progress = self.progress.fill_(progress) if isinstance(self.step, CUDAGraph) else progress
+        if isinstance(self.progress_of_loss, Tensor):
+            self.progress_of_loss.fill_(self.progress)
+        else:
+            self.progress_of_loss = self.progress
         # By the step that it is, not by what was drawn before, so that a resumed run draws the same.
         entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
         self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         optimizer: Any = self.get_optimizer()
-        learning_rate = self.settings.learning_rate_at(progress)
+        learning_rate = self.settings.learning_rate_at(self.progress)
         optimizer.set_learning_rate(learning_rate)
         terms: list[dict[str, Tensor]] = []
         for minibatch in self.minibatches(experience, terms):
@@ -164,13 +169,13 @@ class ColumnarLearner(TorchLearner):
             yield {name: take(column, rows) for name, column in columns.items()}
 
     def _new_step(self) -> Callable[[Columns], dict[str, Tensor]]:
-        """A gradient step, as a graph where it can be one; the progress that it reads is then changed in its place."""
+        """A gradient step, as a graph where it can be one."""
         optimizer: Any = self.get_optimizer()
         step = partial(self._step, optimizer=optimizer)
         on_one_gpu = self._device.type == "cuda" and self.config.num_learners <= 1
         if not (on_one_gpu and self.capturable and self.bare_network.capturable):
             return step
-        self.progress = torch.zeros((), device=self._device)
+        self.progress_of_loss = torch.zeros((), device=self._device)
         return CUDAGraph(step, *self.draws_from)
 
     def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:

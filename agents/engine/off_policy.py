@@ -20,9 +20,10 @@ from agents.algorithms.ranges import require_above, require_within
 from agents.checkpoint import STATE
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.hindsight import goal_packing, hindsight
-from agents.engine.learner import ColumnarLearner, Columns
+from agents.engine.learner import ColumnarLearner
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames, Replay, Transitions
+from agents.interfaces import Columns
 
 REPORT_EVERY_ENV_STEPS = 1_000
 MOST_TRANSITIONS_A_VISIT = 16_384  # drawn at once: half a gigabyte of Atari images, and as much again that follow

@@ -16,9 +16,9 @@ from torch import Tensor
 from agents.algorithms.ranges import require_above, require_within
 from agents.demonstrations import Log, LoggedSteps
 from agents.engine.algorithm import ColumnarAlgorithm
-from agents.engine.learner import ColumnarLearner, Columns
+from agents.engine.learner import ColumnarLearner
 from agents.engine.normaliser import RunningMoments
-from agents.interfaces import Experience, Logged
+from agents.interfaces import Columns, Experience, Logged
 
 ROWS_AT_ONCE = 65_536
 

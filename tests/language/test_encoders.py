@@ -1,11 +1,13 @@
 """Instruction encoders: what they are given, that order counts where it should, and that nothing is read twice."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from agents.engine.adam import Adam
 from language.encoders import KINDS, Reader, ReaderConfig, SelfAttention, numbered, places
 from language.text import to_bytes
 
@@ -51,7 +53,7 @@ def test_nothing_is_read_twice_until_the_weights_change(monkeypatch: pytest.Monk
         read(column("stop"))
         read(column("wait", "go"))
         assert looks == [2, 1]
-    read(column("go"))
+    read(column("go"))[2].sum().backward()
     with torch.no_grad():
         read(column("go"))
     assert looks == [2, 1, 1, 1], "learning forgets what was read"
@@ -61,10 +63,9 @@ def test_all_is_forgotten_before_it_is_too_much(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("language.encoders.MOST_REMEMBERED", 3)
     read = reader("mean")
     with torch.no_grad():
-        for sentences in (["go", "stop"], ["wait", "go"], ["open the door", "go"]):
+        for sentences in (["go", "stop"], ["wait", "open the door"], ["go", "open the door"]):
             torch.testing.assert_close(read(column(*sentences))[2], read.read(sentences)[2])
-            assert len(read.known) <= 3
-    assert set(read.known) == {"open the door", "go"}
+    assert set(read.known) == {"go", "open the door"}
 
 
 def test_other_weights_read_anew() -> None:
@@ -73,6 +74,28 @@ def test_other_weights_read_anew() -> None:
         before = read(column("go"))[2]
         read.load_state_dict({name: weights + 1.0 for name, weights in read.state_dict().items()})
         torch.testing.assert_close(read(column("go"))[2], before + 1.0)
+
+
+def test_a_target_that_moves_reads_anew() -> None:
+    read = reader("mean")
+    target = deepcopy(read)
+    with torch.no_grad():
+        before = target(column("go"))[2]
+        torch._foreach_lerp_(list(target.parameters()), [weights + 1.0 for weights in read.parameters()], 0.5)
+        torch.testing.assert_close(target(column("go"))[2], before + 0.5)
+
+
+def test_after_a_gradient_step_everything_is_read_anew() -> None:
+    """Also what was read without gradients for the sake of the step, as by the judge of double Q-learning."""
+    read = reader("mean")
+    optimizer = Adam(list(read.parameters()), 0.1, 1e-8)
+    loss = read(column("go"))[2].sum()
+    with torch.no_grad():
+        before = read(column("go"))[2]
+    loss.backward()
+    optimizer.descend(list(read.parameters()), [weights.grad for weights in read.parameters()])
+    with torch.no_grad():
+        torch.testing.assert_close(read(column("go"))[2], before - 0.1)
 
 
 @ALL

@@ -1,15 +1,20 @@
 """On a GPU: what a graph replays is what its function does, step by step and over a training."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from agents.engine.adam import Adam
 from agents.engine.cuda_graph import CALLS_BEFORE_RECORDING, CUDAGraph
 from agents.engine.module import ActorCritic
 from agents.engine.q_network import QNetwork
+from agents.experiment import Experiment
+from agents.interfaces import Columns
 from agents.train import train
 from perception.memory import RecurrentConfig
 from tests.agents.tiny_runs import losses, tiny, tiny_dqn
@@ -45,12 +50,46 @@ def test_what_a_function_changes_in_its_place_goes_on_changing() -> None:
 
 
 @gpu
+def test_a_graph_that_is_given_another_shape_says_so() -> None:
+    graph = CUDAGraph(lambda columns: {"y": columns["x"] + 1.0})
+    for _ in range(CALLS):
+        graph({"x": torch.zeros(4, device="cuda")})
+    with pytest.raises(ValueError, match=r"\(4,\) cannot take \(1,\)"):
+        graph({"x": torch.zeros(1, device="cuda")})
+
+
+@gpu
+def test_a_graph_follows_the_learning_rate() -> None:
+    ours, theirs = (nn.Parameter(torch.ones(3, device="cuda")) for _ in range(2))
+    optimizer, reference = Adam([ours], 0.1, 1e-8), torch.optim.Adam([theirs], 0.1, eps=1e-8)
+
+    def step(columns: Columns) -> Columns:
+        optimizer.descend([ours], [columns["gradient"]])
+        return {}
+
+    graph = CUDAGraph(step)
+    for number in range(CALLS):
+        optimizer.set_learning_rate(0.1 / (number + 1))
+        reference.param_groups[0]["lr"] = 0.1 / (number + 1)
+        theirs.grad = torch.full((3,), float(number + 1), device="cuda")
+        graph({"gradient": theirs.grad})
+        reference.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def anneals(run_dir: Path, **changes: Any) -> Experiment:
+    experiment = tiny(run_dir, **changes)
+    algo: Any = experiment.algo
+    return replace(experiment, algo=replace(algo, anneal_clip=True, anneal_entropy=True, entropy_coefficient=0.01))
+
+
+@gpu
 @pytest.mark.usefixtures("ray_here")
 @pytest.mark.parametrize(
     ("network", "experiment"),
     [
-        (ActorCritic, tiny),
-        (ActorCritic, lambda run_dir: tiny(run_dir, memory=RecurrentConfig(units=4, steps=4))),
+        (ActorCritic, anneals),
+        (ActorCritic, lambda run_dir: anneals(run_dir, memory=RecurrentConfig(units=4, steps=4))),
         (QNetwork, lambda run_dir: tiny_dqn(run_dir, total_env_steps=640)),
     ],
     ids=["ppo", "ppo-lstm", "rainbow"],
