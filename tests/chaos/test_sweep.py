@@ -12,7 +12,7 @@ import psutil
 from agents.checkpoint import finished_checkpoints
 
 ROOT = Path(__file__).parents[2]
-TRIALS = 6
+TRIALS = 4
 SMALL = ("--total-env-steps", "4096", "--evaluate-every-env-steps", "2048", "--evaluation-episodes", "2")
 
 
@@ -32,16 +32,16 @@ def wait_for(condition, process: subprocess.Popen, log: Path) -> None:
 
 def test_a_killed_trial_and_a_stopped_sweep_cost_no_result(tmp_path: Path) -> None:
     folder, log = tmp_path / "sweep", tmp_path / "log"
-    settings = ("--trials", str(TRIALS), "--at-a-time", "3", "--reduction", "2", "--vary", "learning_rate", "clip")
+    settings = ("--trials", str(TRIALS), "--at-a-time", "2", "--reduction", "2", "--vary", "learning_rate", "clip")
     process = tune("--env", "CartPole-v1", *settings, *SMALL, "--run-dir", str(folder), log=log)
 
     def trials_with_checkpoints() -> list[Path]:
         return [run for run in folder.glob("trial-*") if finished_checkpoints(run / "checkpoints")]
 
-    wait_for(lambda: len(trials_with_checkpoints()) >= 2, process, log)
+    wait_for(lambda: len(trials_with_checkpoints()) >= 1, process, log)
     actors = [p for p in psutil.Process(process.pid).children(recursive=True) if "ImplicitFunc" in p.name()]
     actors[0].kill()
-    wait_for(lambda: len(trials_with_checkpoints()) >= 4, process, log)
+    wait_for(lambda: len(trials_with_checkpoints()) >= 2, process, log)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) == 0, log.read_text()
     assert "Stopped and saved. Go on with:" in log.read_text()
