@@ -10,13 +10,13 @@ from zlib import crc32
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from language.text import different, texts
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 WORD = re.compile(rf"{CHINESE.pattern}|[^\W\u4e00-\u9fff]+")
-MOST_REMEMBERED, MOST_NUMBERED = 4_096, 65_536  # sentences
+MOST_REMEMBERED, MOST_NUMBERED = 1_024, 65_536  # sentences
 NO_WORD = 0
 
 
@@ -60,32 +60,40 @@ class Reader(nn.Module):
         self.network = KINDS[config.kind](config.width)
         self.understood = in_english(config.translator) if config.translator else as_they_are
         self.numbers: dict[str, list[int]] = {}
-        self.known: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self.known: dict[str, int] = {}
+        self.tables: tuple[Tensor, ...] = ()
         self.known_with = 0
         # An optimiser's kernel changes weights without counting it; what follows a gradient is such a change.
         self.vectors.weight.register_post_accumulate_grad_hook(lambda _: self.known.clear())
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        self.known.clear()  # what was read lies where the weights were
+        self.known.clear()
+        self.tables = ()  # they lie where the weights were
         return super()._apply(fn, recurse)
 
     def forward(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        unique, rows = different(texts(sentences))
         with torch.autocast(sentences.device.type, enabled=False):
-            told = self.read(unique) if torch.is_grad_enabled() else self.remembered(unique)
+            if torch.is_grad_enabled():
+                unique, rows = different(texts(sentences))
+                told = self.read(unique)
+            else:
+                told, rows = self.remembered(texts(sentences))
         rows = rows.to(sentences.device)
         words, is_word, whole = (part.index_select(0, rows) for part in told)
         return words, is_word, whole
 
-    def remembered(self, sentences: list[str]) -> tuple[Tensor, Tensor, Tensor]:
+    def remembered(self, sentences: list[str]) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What is known of all sentences that were read with these weights, and each one's row in it (B,)."""
         changes = self.vectors.weight._version  # by a state that was loaded, or a step towards other weights
         if changes != self.known_with or len(self.known) > MOST_REMEMBERED:
             self.known.clear()
             self.known_with = changes
-        if new := [sentence for sentence in sentences if sentence not in self.known]:
-            self.known |= dict(zip(new, zip(*self.read(new), strict=True), strict=True))
-        words, is_word, whole = (list(part) for part in zip(*(self.known[one] for one in sentences), strict=True))
-        return pad_sequence(words, True), pad_sequence(is_word, True), torch.stack(whole)
+        if new := [sentence for sentence in dict.fromkeys(sentences) if sentence not in self.known]:
+            read, end = self.read(new), len(self.known)
+            tables = self.tables or tuple(part[:0] for part in read)
+            self.tables = tuple(with_rows(table, end, part) for table, part in zip(tables, read, strict=True))
+            self.known |= {sentence: end + row for row, sentence in enumerate(new)}
+        return self.tables, torch.tensor([self.known[sentence] for sentence in sentences])
 
     def read(self, sentences: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         numbers = self.numbers_of(sentences)
@@ -105,6 +113,19 @@ class Reader(nn.Module):
             understood = self.understood(new)
             self.numbers |= {one: numbered(text, self.buckets) for one, text in zip(new, understood, strict=True)}
         return [self.numbers[sentence] for sentence in sentences]
+
+
+def with_rows(table: Tensor, end: int, rows: Tensor) -> Tensor:
+    """A table (C, W, ...) of which `end` rows are in use, with those that follow (U, V, ...), filled up by zeros; a
+    larger one where they do not fit."""
+    used, wide = end + len(rows), rows.shape[1]
+    if used > len(table) or wide > table.shape[1]:
+        larger = rows.new_zeros(max(used, 2 * len(table)), max(wide, table.shape[1]), *rows.shape[2:])
+        larger[:end, : table.shape[1]] = table[:end]
+        table = larger
+    table[end:used, :wide] = rows
+    table[end:used, wide:] = 0
+    return table
 
 
 def known_vectors(config: ReaderConfig) -> Tensor:
