@@ -15,7 +15,7 @@ from agents.metrics import read_progress
 
 ROOT = Path(__file__).parents[2]
 LENGTH = ("--total-env-steps", "12000", "--checkpoint-every-env-steps", "2000", "--evaluate-every-env-steps", "0")
-PROCESSES = ("--num-env-runners", "2", "--num-learners", "1", "--resources.patience-seconds", "8")
+PROCESSES = ("--num-env-runners", "2", "--num-learners", "1", "--resources.patience-seconds", "15")
 
 
 @pytest.fixture
