@@ -80,7 +80,7 @@ def test_equations_by_hand():
 
 
 @given(
-    state=st.tuples(*[st.floats(0.001, 1.5) for _ in range(4)]),
+    state=st.tuples(*[st.floats(0.001, most) for most in (1.5, 1.0, 1.0, 1.5)]),  # what patients come to at most
     dose=st.sampled_from(list(LEVELS)),
     days=st.sampled_from([0.25, 1.0, 7.0]),
 )
@@ -95,7 +95,7 @@ def test_integrator_agrees_with_scipy(state, dose, days):
         rtol=1e-9,
         atol=1e-11,
     ).y[:, -1]
-    np.testing.assert_allclose(ours, exact, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(ours, exact, rtol=5e-4, atol=5e-4)
 
 
 def test_longer_steps_have_the_same_course_and_weigh_as_many_hours():
