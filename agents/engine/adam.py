@@ -27,7 +27,7 @@ class Adam(torch.optim.Adam):
         for group in self.param_groups:
             group["lr"] = learning_rate
         if self.rate_on_gpu is not None:
-            self.rate_on_gpu.fill_(learning_rate)  # in its place, where a CUDA graph reads it
+            self.rate_on_gpu.fill_(float(learning_rate))  # in its place, where a CUDA graph reads it
 
     @torch.no_grad()
     def descend(self, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
