@@ -247,7 +247,8 @@ class PPOLearner(ColumnarLearner):
     def prepare(self, rollout: Rollout) -> Columns:
         """A rollout as flat columns (T * N, ...), with what to learn from: advantages and returns."""
         observations, actions = self.to_device(rollout.observations), self.to_device(rollout.actions)
-        self.observed = observations
+        if self.settings.normalize_observations:
+            self.observed = observations
         rewards = self.rewards(rollout.rewards, observations, actions, rollout)
         if self.settings.normalize_rewards:
             rewards = self._normalized(rewards, rollout)
