@@ -1,86 +1,56 @@
 """Many runs whose settings are drawn from a search space, the poor ones ended early: Ray Tune, with a run folder each.
 
-A trial's folder is a run's like any other. What Tune itself keeps, to go on after a stop, lies beside them in `tune/`.
+A trial's folder is a run's like any other, and sweep.json is the state of the whole. Tune pickles a state of its own:
+that goes into a new private folder, which is deleted in the end and never read back.
 """
 
 import json
 import logging
 import os
+import shlex
 import shutil
 import signal
 import tempfile
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from types import SimpleNamespace
+from typing import Any
 
+import optuna
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
-from ray.tune.search.sample import Categorical, Domain, Float, Integer
+from ray.tune.search.sample import Categorical, Domain
 
 from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, remove_leftovers, write_durably
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.evaluate import read_best
-from agents.experiment import Experiment, InvalidExperiment, check_new_folder, first_line, require
+from agents.experiment import Experiment, check_new_folder, require
 from agents.metrics import EVALUATION_RETURN_MEAN
 from agents.run_folder import default_run_dir
+from agents.sweep import Sweep, Trial, clipped, search_space, with_settings, write_sweep
 from agents.train import is_complete, resume, stop_requests, train
 
 ENV_STEPS = "env_steps"
 MOST_RETRIES = 3
-SWEEP = "sweep.json"
 ORIGIN = "origin.json"
-"""Beside a checkpoint that Tune keeps: whose it is, and what it was worth."""
-FIXED_IN_A_RUN = ("n_step",)
-"""What a replay was collected for, which PBT cannot change under way."""
+"""Beside a checkpoint that Tune keeps: the trial it is of, and the mean return of its evaluation."""
+PRIVATE = ".tune-"
+"""Begins the name of Tune's own folder."""
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Which trials, and how they compete."""
+def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None = None) -> list[Trial]:
+    """Runs the trials in the experiment's run folder; with `earlier`, the trials of a sweep that was stopped there,
+    those that are left of it.
 
-    trials: int = 16
-    """Runs, each with settings of its own."""
-    at_a_time: int = 0
-    """Most trials at a time; 0 as many as the machines hold."""
-    cpus_per_trial: float = 1.0
-    """Cores that each trial holds, besides those of its env runners and learners."""
-    gpus_per_trial: float = 0.0
-    """GPUs, or the share of one, that each trial holds, where it has no learners apart."""
-    scheduler: Literal["asha", "pbt"] = "asha"
-    """asha ends the poorer trials early (Li et al. 2020), and Optuna proposes what the next ones try. pbt lets the
-    poorer ones go on from the better ones' weights, with settings near to theirs (Jaderberg et al. 2017)."""
-    reduction: int = 3
-    """asha: one in so many trials goes on at each halving."""
-    vary: tuple[str, ...] = ()
-    """Settings to vary, of the algorithm's search space; all of it if not said."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """How one trial ended."""
-
-    run: str
-    settings: dict[str, Any]
-    best: float | None
-    """Mean return of its best evaluation."""
-    env_steps: int
-    ended: str
-    """`whole`, `early`, or why it failed."""
-
-
-def sweep(experiment: Experiment, settings: Sweep, goes_on: bool = False) -> list[Trial]:
-    """Runs the trials in the experiment's run folder, or those that are left of a sweep that was stopped there.
-
-    Gives the best one first; none where it was stopped. Raises InvalidExperiment before anything is started."""
+    Returns the trials, the best one first; none where it was stopped. Raises InvalidExperiment before anything is
+    started."""
     folder = Path(experiment.run_dir or f"{default_run_dir(experiment)}-sweep")
+    settings.validate()
     space = search_space(experiment, settings)
-    for name in ("trials", "cpus_per_trial"):
-        require(getattr(settings, name) > 0, f"--{name.replace('_', '-')} must be above 0.")
-    require(settings.reduction > 1, f"--reduction must be at least 2, not {settings.reduction}.")
     require(
         0 < experiment.evaluate_every_env_steps <= experiment.total_env_steps,
         "Trials are compared by their evaluations: --evaluate-every-env-steps must lie between 1 and "
@@ -88,56 +58,112 @@ def sweep(experiment: Experiment, settings: Sweep, goes_on: bool = False) -> lis
     )
     for candidate in extremes(experiment, space):
         candidate.validate()
-    if not goes_on:
+    if earlier is None:
         check_new_folder(folder)
     quiet_tune()
+    progress = Progress(experiment, settings, folder, earlier or [])
+    if progress.left == 0:
+        print(f"{folder} has all its {settings.trials} trials.")
+        return progress.ranked()
     with ray_running(experiment):
         require_room(held(experiment, settings))
         folder.mkdir(parents=True, exist_ok=True)
         write_durably(folder / "experiment.json", json.dumps({"experiment": experiment.to_json()}, indent=2).encode())
-        write_sweep(folder, settings, [])
-        print(f"{settings.trials} trials in {folder}; tensorboard --logdir {folder}", flush=True)
-        tuner = (
-            stopped_tuner(experiment, settings, folder) if goes_on else new_tuner(experiment, settings, space, folder)
-        )
-        with stop_requests(ask_tune_to_stop) as stop_requested:
-            results = tuner.fit()
+        progress.write()
+        print(f"{settings.trials} trials in {folder}; tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
+        for leftover in folder.glob(f"{PRIVATE}*"):
+            shutil.rmtree(leftover)
+        # In the sweep's folder, where machines of a cluster can write to it and checkpoints find room.
+        with (
+            tempfile.TemporaryDirectory(prefix=PRIVATE, dir=folder) as private,
+            stop_requests(ask_tune_to_stop) as stop_requested,
+        ):
+            tuner(experiment, settings, space, progress, Path(private)).fit()
     if stop_requested():
         print("Stopped and saved. Go on with:")
-        print(f"  python scripts/tune_agent.py --resume {folder}")
+        print(f"  python scripts/tune_agent.py --resume {shlex.quote(str(folder))}")
         return []
-    trials = sorted(
-        (ended(folder, result.path, result.config or {}, result.error, experiment) for result in results),
-        key=lambda trial: -float("inf") if trial.best is None else trial.best,
-        reverse=True,
-    )
-    write_sweep(folder, settings, trials)
-    return trials
+    write_sweep(folder, settings, progress.ranked())
+    return progress.ranked()
 
 
-def write_sweep(folder: Path, settings: Sweep, trials: list[Trial]) -> None:
-    content = {"settings": asdict(settings), "trials": [asdict(trial) for trial in trials]}
-    write_durably(folder / SWEEP, json.dumps(content, indent=2).encode())
+class Progress(tune.Callback):
+    """The trials of a sweep that is under way. Tune reports what they do; each change is written to sweep.json."""
+
+    def __init__(self, experiment: Experiment, settings: Sweep, folder: Path, earlier: Iterable[Trial]) -> None:
+        self.total_env_steps = experiment.total_env_steps
+        self.settings = settings
+        self.folder = folder
+        self.trials = {trial.run.name: trial for trial in earlier}
+        self.unfinished = [trial for trial in self.trials.values() if not trial.complete]
+        self.left = settings.trials - len(self.trials) + len(self.unfinished)
+        self._to_restart = [trial.run.name for trial in self.unfinished]
+        self._names: dict[str, str] = {}
+
+    def name(self, trial: Any) -> str:
+        """The name of one of Tune's trials. Unfinished trials are proposed first and in their order, so that Tune's
+        first trials have their names."""
+        if trial.trial_id not in self._names:
+            new = f"trial-{len(self.trials):05d}"
+            self._names[trial.trial_id] = self._to_restart.pop(0) if self._to_restart else new
+            self._update(trial, ended="")
+        return self._names[trial.trial_id]
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._update(trial)
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
+        env_steps = int(result[ENV_STEPS])
+        mean = float(result[EVALUATION_RETURN_MEAN])
+        before = self.trials[self.name(trial)].evaluations
+        self._update(trial, evaluations=(*before, (env_steps, mean)))
+        print(f"{self.name(trial)} at {env_steps:,} env steps: mean return {mean:.1f}", flush=True)
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        done = newest_env_steps(self.folder / self.name(trial))
+        self._update(trial, ended="whole" if done >= self.total_env_steps else "early")
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        reason = last_line(trial.error_file)
+        self._update(trial, ended=reason)
+        print(f"{self.name(trial)} failed: {reason}", flush=True)
+
+    def _update(self, trial: Any, **changes: Any) -> None:
+        """Of these fields and of what its run folder and Tune say now."""
+        run = self.folder / self.name(trial)
+        known = self.trials.get(run.name, Trial(run, {}))
+        best = read_best(run)
+        self.trials[run.name] = replace(
+            known,
+            settings=dict(trial.config),
+            best=best["mean"] if best["checkpoint"] else None,
+            env_steps=newest_env_steps(run),
+            **changes,
+        )
+        self.write()
+
+    def write(self) -> None:
+        write_sweep(self.folder, self.settings, list(self.trials.values()))
+
+    def ranked(self) -> list[Trial]:
+        """The best trial first."""
+        return sorted(
+            self.trials.values(),
+            key=lambda trial: -float("inf") if trial.best is None else trial.best,
+            reverse=True,
+        )
 
 
-def read_settings(folder: Path) -> Sweep:
-    """Of the sweep in a folder; raises InvalidExperiment where there is none."""
-    try:
-        settings = json.loads((folder / SWEEP).read_text())["settings"]
-        return Sweep(**settings | {"vary": tuple(settings["vary"])})
-    except (OSError, KeyError, TypeError, ValueError) as damage:
-        raise InvalidExperiment(f"{folder} holds no sweep that could go on: {damage}") from damage
+def newest_env_steps(run: Path) -> int:
+    """Env steps of a run's newest checkpoint; 0 where it has none."""
+    newest = next(iter(finished_checkpoints(run / "checkpoints")), None)
+    return int(newest.name.removeprefix("step-")) if newest else 0
 
 
-def search_space(experiment: Experiment, settings: Sweep) -> dict[str, Domain]:
-    """What is varied: by name of the algorithm's settings."""
-    space: Mapping[str, Domain] = experiment.algo.search_space
-    if settings.scheduler == "pbt":
-        space = {name: domain for name, domain in space.items() if name not in FIXED_IN_A_RUN}
-    unknown = [name for name in settings.vary if name not in space]
-    can = f"of {experiment.algo.name} with {settings.scheduler} can: {', '.join(space)}."
-    require(not unknown, f"{', '.join(unknown)} cannot be varied; {can}")
-    return {name: space[name] for name in settings.vary or space}
+def last_line(path: str | None) -> str:
+    """The last line of an error's report, which says what the error was."""
+    lines = Path(path).read_text(errors="replace").split("\n") if path else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it did not say why")
 
 
 def extremes(experiment: Experiment, space: Mapping[str, Domain]) -> list[Experiment]:
@@ -151,36 +177,58 @@ def extremes(experiment: Experiment, space: Mapping[str, Domain]) -> list[Experi
     return [experiment, *(with_settings(experiment, {name: value}) for name, value in choices)]
 
 
-def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
-    try:
-        return replace(experiment, algo=replace(experiment.algo, **settings))  # pyright: ignore[reportArgumentType]
-    except ValueError as mistake:
-        raise InvalidExperiment(str(mistake)) from mistake
+def tuner(
+    experiment: Experiment, settings: Sweep, space: dict[str, Domain], progress: Progress, private: Path
+) -> tune.Tuner:
+    """Tune, with the trials that are left, the earlier ones made known to its scheduler and its sampler."""
+    chosen = scheduler(experiment, settings, space)
 
+    def name(trial: Any) -> str:
+        known = progress.name(trial)
+        if isinstance(chosen, ASHAScheduler):
+            make_known(chosen, trial.trial_id, progress.trials[known])
+        return known
 
-def new_tuner(experiment: Experiment, settings: Sweep, space: dict[str, Domain], folder: Path) -> tune.Tuner:
-    asha = settings.scheduler == "asha"
+    for trial in progress.trials.values():
+        if trial.complete and isinstance(chosen, ASHAScheduler):
+            make_known(chosen, trial.run.name, trial)
     return tune.Tuner(
-        trainable(experiment, settings, folder),
-        param_space=space,
+        trainable(experiment, settings, progress.folder),
         tune_config=tune.TuneConfig(
-            metric=EVALUATION_RETURN_MEAN,
-            mode="max",
-            num_samples=settings.trials,
+            num_samples=progress.left,
             max_concurrent_trials=settings.at_a_time or None,
-            search_alg=OptunaSearch(seed=experiment.seed) if asha else None,
-            scheduler=scheduler(experiment, settings, space),
-            trial_dirname_creator=lambda trial: trial_name(trial.trial_id),
+            search_alg=sampler(experiment, settings, space, progress),
+            scheduler=chosen,
+            trial_name_creator=name,
+            trial_dirname_creator=progress.name,
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(folder.absolute()),
+            storage_path=str(private.absolute()),
             failure_config=tune.FailureConfig(max_failures=MOST_RETRIES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=4),
-            callbacks=[Told()],
+            callbacks=[progress],
             verbose=0,
         ),
     )
+
+
+def sampler(experiment: Experiment, settings: Sweep, space: dict[str, Domain], progress: Progress) -> OptunaSearch:
+    """Proposes the settings of the unfinished trials, in their order, and then new ones."""
+    seed = experiment.seed + len(progress.trials)  # or the first new ones would be those of the beginning
+    samplers = {"asha": optuna.samplers.TPESampler, "pbt": optuna.samplers.RandomSampler}
+    search = OptunaSearch(
+        OptunaSearch.convert_search_space(space),
+        metric=EVALUATION_RETURN_MEAN,
+        mode="max",
+        points_to_evaluate=[trial.settings for trial in progress.unfinished],
+        sampler=samplers[settings.scheduler](seed=seed),
+    )
+    for trial in progress.trials.values():
+        if trial.complete and trial.evaluations:
+            _, last = trial.evaluations[-1]
+            search.add_evaluated_point(trial.settings, last)
+    return search
 
 
 def scheduler(experiment: Experiment, settings: Sweep, space: dict[str, Domain]) -> TrialScheduler:
@@ -188,6 +236,8 @@ def scheduler(experiment: Experiment, settings: Sweep, space: dict[str, Domain])
     if settings.scheduler == "pbt":
         return PopulationBasedTraining(
             time_attr=ENV_STEPS,
+            metric=EVALUATION_RETURN_MEAN,
+            mode="max",
             perturbation_interval=every,
             # Of a list it takes a neighbour; what it multiplies may leave the space.
             hyperparam_mutations={n: d.categories if isinstance(d, Categorical) else d for n, d in space.items()},
@@ -196,30 +246,21 @@ def scheduler(experiment: Experiment, settings: Sweep, space: dict[str, Domain])
         )
     return ASHAScheduler(
         time_attr=ENV_STEPS,
+        metric=EVALUATION_RETURN_MEAN,
+        mode="max",
         grace_period=every,
         max_t=experiment.total_env_steps,
         reduction_factor=settings.reduction,
     )
 
 
-def clipped(config: dict[str, Any], space: Mapping[str, Domain]) -> dict[str, Any]:
-    """Settings moved into the space's bounds."""
-    inside = dict(config)
-    for name, domain in space.items():
-        if isinstance(domain, Integer):
-            inside[name] = int(min(max(config[name], domain.lower), domain.upper - 1))
-        elif isinstance(domain, Float):
-            inside[name] = float(min(max(config[name], domain.lower), domain.upper))
-    return inside
-
-
-def stopped_tuner(experiment: Experiment, settings: Sweep, folder: Path) -> tune.Tuner:
-    """Tune's state is pickled: only a folder of one's own should be gone on with.
-
-    Raises InvalidExperiment where no sweep was stopped in the folder."""
-    state = folder.absolute() / "tune"
-    require(tune.Tuner.can_restore(str(state)), f"{folder} holds no sweep that could go on.")
-    return tune.Tuner.restore(str(state), trainable(experiment, settings, folder), resume_errored=True)
+def make_known(asha: ASHAScheduler, trial_id: str, trial: Trial) -> None:
+    """Has ASHA compare later trials with the evaluations of an earlier one."""
+    stand_in: Any = SimpleNamespace(trial_id=trial_id)
+    nobody: Any = None
+    asha.on_trial_add(nobody, stand_in)
+    for env_steps, mean in trial.evaluations:
+        asha.on_trial_result(nobody, stand_in, {ENV_STEPS: env_steps, EVALUATION_RETURN_MEAN: mean})
 
 
 def trainable(experiment: Experiment, settings: Sweep, folder: Path) -> Any:
@@ -238,7 +279,7 @@ def held(experiment: Experiment, settings: Sweep) -> list[Bundle]:
 def trial(config: dict[str, Any], experiment: Experiment, shares: bool, folder: str) -> None:
     """One trial, in a process of its own: from the beginning, from where its folder stands, or from what Tune has of
     another trial. With `shares`, others may go on from its checkpoints."""
-    name = trial_name(tune.get_context().get_trial_id())
+    name = tune.get_context().get_trial_name()
     run = Path(folder) / name
     mine = replace(with_settings(experiment, config), run_dir=str(run))
     if (kept := tune.get_checkpoint()) is not None:
@@ -284,31 +325,6 @@ def take_over(theirs: Path, run: Path) -> None:
 def linked(folder: Path, copy: Path) -> None:
     """The same files under another name."""
     shutil.copytree(folder, copy, copy_function=lambda source, target: link_or_copy(Path(source), Path(target)))
-
-
-def trial_name(trial_id: str) -> str:
-    """Tune's ids end in the trial's number, or are, with Optuna, eight letters and digits."""
-    return f"trial-{trial_id.rpartition('_')[2]}"
-
-
-def ended(folder: Path, path: str, config: dict[str, Any], error: Exception | None, experiment: Experiment) -> Trial:
-    run = folder / Path(path).name
-    best = read_best(run)
-    newest = next(iter(finished_checkpoints(run / "checkpoints")), None)
-    done = int(newest.name.removeprefix("step-")) if newest else 0
-    how = first_line(error) if error else "whole" if done >= experiment.total_env_steps else "early"
-    return Trial(str(run), config, best["mean"] if best["checkpoint"] else None, done, how)
-
-
-class Told(tune.Callback):
-    """A line for each evaluation."""
-
-    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
-        mean = result[EVALUATION_RETURN_MEAN]
-        print(f"{trial_name(trial.trial_id)} at {result[ENV_STEPS]:,} env steps: mean return {mean:.1f}", flush=True)
-
-    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        print(f"{trial_name(trial.trial_id)} failed", flush=True)
 
 
 def ask_tune_to_stop() -> None:

@@ -16,7 +16,7 @@ import tyro
 from tyro.conf import PositionalRequiredArgs
 
 from agents.experiment import Experiment, InvalidExperiment, require
-from agents.tune import Sweep, read_settings
+from agents.sweep import Sweep, Trial, read_sweep
 from scripts import recipes
 
 Settings = TypeVar("Settings")
@@ -50,16 +50,19 @@ def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
     return experiment, run_dir
 
 
-def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, bool]:
-    """As `parse_experiment`, with the sweep's own settings, and whether it goes on; then nothing can be changed."""
+def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, list[Trial] | None]:
+    """As `parse_experiment`, with the sweep's own settings and, where it goes on, its earlier trials.
+
+    Nothing can be changed in a sweep that goes on."""
     rest, choices = take_choices(arguments, CHOICES)
     experiment = default_experiment(choices)
     if "resume" in choices:
         changes = [*(f"--{name}" for name in PLUGS if name in choices), *rest]
         require(not changes, f"--resume goes on with the sweep's own settings; leave out {' '.join(changes)}.")
-        return experiment, read_settings(Path(choices["resume"])), True
+        settings, trials = read_sweep(Path(choices["resume"]), experiment)
+        return experiment, settings, trials
     chosen = parse(SweepSettings, rest, with_names(TUNE_USAGE), SweepSettings(Sweep(), experiment))
-    return chosen.experiment, chosen.sweep, False
+    return chosen.experiment, chosen.sweep, None
 
 
 @dataclass(frozen=True)

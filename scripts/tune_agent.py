@@ -1,22 +1,24 @@
 """Looks for better settings: python scripts/tune_agent.py --env CartPole-v1 --algo ppo --trials 16"""
 
+import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.tune import Trial, sweep
+from agents.sweep import Trial
+from agents.tune import sweep
 from scripts.cli import main_with_clear_errors, parse_sweep
 
 
 def main(arguments: list[str]) -> None:
-    experiment, settings, goes_on = parse_sweep(arguments)
-    trials = sweep(experiment, settings, goes_on)
+    experiment, settings, earlier = parse_sweep(arguments)
+    trials = sweep(experiment, settings, earlier)
     if not trials:
         return
     print(report(trials))
     print("The best one is a run like any other:")
-    print(f"  python scripts/evaluate_agent.py {trials[0].run} --checkpoint best")
+    print(f"  python scripts/evaluate_agent.py {shlex.quote(str(trials[0].run))} --checkpoint best")
 
 
 def report(trials: list[Trial]) -> str:

@@ -13,16 +13,8 @@ from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state,
 from agents.evaluate import read_best
 from agents.experiment import InvalidExperiment
 from agents.metrics import EVALUATION_RETURN_MEAN
-from agents.tune import (
-    Sweep,
-    extremes,
-    read_settings,
-    search_space,
-    sweep,
-    take_over,
-    to_tune_with_checkpoint,
-    with_settings,
-)
+from agents.sweep import Sweep, search_space, with_settings
+from agents.tune import extremes, sweep, take_over, to_tune_with_checkpoint
 from envs.classic import ClassicConfig
 from scripts.recipes import RECIPES, recipe_named
 
@@ -52,7 +44,7 @@ def test_each_choice_is_tried_before_the_sweep_starts():
 @pytest.mark.parametrize(
     ("changes", "settings", "told"),
     [
-        ({}, Sweep(trials=0), "--trials must be above 0"),
+        ({}, Sweep(trials=0), "--trials must be at least 1, not 0"),
         ({}, Sweep(reduction=1), "--reduction must be at least 2, not 1"),
         ({}, Sweep(vary=("speed",)), "speed cannot be varied; of ppo with asha can: learning_rate"),
         ({"evaluate_every_env_steps": 0}, Sweep(), "--evaluate-every-env-steps must lie between 1 and"),
@@ -65,17 +57,6 @@ def test_mistakes_are_one_line_and_leave_nothing(tmp_path, changes, settings, to
         sweep(replace(CARTPOLE, run_dir=str(folder), **changes), settings)
     assert "\n" not in str(end.value)
     assert not folder.exists()
-
-
-def test_a_folder_without_a_sweep_cannot_go_on(tmp_path):
-    with pytest.raises(InvalidExperiment, match="holds no sweep that could go on"):
-        read_settings(tmp_path)
-
-
-def test_settings_come_back_from_a_sweeps_folder(tmp_path):
-    settings = Sweep(trials=3, scheduler="pbt", vary=("clip", "epochs"))
-    tune.write_sweep(tmp_path, settings, [])
-    assert read_settings(tmp_path) == settings
 
 
 @pytest.fixture
