@@ -22,18 +22,20 @@ format: .venv/ready
 	.venv/bin/ruff check --fix .
 
 # Newest versions that pyproject.toml allows; commit the result together with what it changed.
+COMPILE = $(UV) pip compile --universal --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock: $(UV)
-	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
-		--no-emit-index-url --no-annotate --no-header --output-file requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --python-version 3.11 --output-file requirements.lock
+	echo uv | $(COMPILE) - --python-version 3.11 --output-file requirements-uv.lock
 
 .venv/ready: requirements.lock | $(UV)
 	$(UV) venv --allow-existing --python 3.11 .venv
-	$(UV) pip sync --compile-bytecode --python .venv requirements.lock
+	$(UV) pip sync --require-hashes --compile-bytecode --python .venv requirements.lock
 	touch $@
 
-.uv/bin/uv:
+.uv/bin/uv: requirements-uv.lock
 	python3 -m venv .uv
-	.uv/bin/pip install --quiet uv
+	.uv/bin/pip install --quiet --require-hashes --requirement requirements-uv.lock
+	touch $@
 
 clean:
 	rm -rf .venv .uv
