@@ -16,10 +16,10 @@ from torch import nn
 
 from agents.checkpoint import finished_checkpoints, load_state
 from agents.engine.config import build_network
-from agents.engine.env_runner import all_environments, faults, to_bounds
+from agents.engine.env_runner import all_environments, built_vector, faults, to_bounds
 from agents.engine.packing import Packing
 from agents.experiment import Experiment, InvalidExperiment, require, to_json
-from agents.interfaces import EPISODE_METRICS, EnvironmentFailure
+from agents.interfaces import EPISODE_METRICS, IS_SUCCESS, EnvironmentFailure
 
 MOST_ENVS = 16
 FILM_STEPS = 1_500
@@ -44,7 +44,8 @@ class Evaluation:
     random: float | None
     human: float | None
     success_rate: float | None
-    """Share of episodes whose last step says `is_success`, where the environment says so."""
+    """Share of episodes that are a success: the last thing that an episode's infos say of `is_success` is true. An
+    episode that says nothing of it is none. None where no episode says anything of it."""
     metrics: dict[str, float]
     """Means of the environment's own measures, each over the episodes that have it."""
     deterministic: bool
@@ -180,13 +181,15 @@ def evaluate(
     """
     num_envs = min(episodes, MOST_ENVS)
     with all_environments():
-        env = experiment.env.build_vector(num_envs)
+        env = built_vector(experiment.env, num_envs)
     generator = torch.Generator(device_of(network)).manual_seed(seed)
     shares = np.full(num_envs, episodes // num_envs)
     shares[: episodes % num_envs] += 1
     returns: list[list[float]] = [[] for _ in range(num_envs)]
     lengths: list[list[int]] = [[] for _ in range(num_envs)]
     successes: list[bool] = []
+    says_success = False  # any episode, so that those that say nothing are failures
+    succeeded = np.zeros(num_envs, np.bool_)
     measures: dict[str, list[float]] = {}
     running, clock = np.zeros(num_envs), np.zeros(num_envs, np.int64)
     faulty = 0
@@ -204,7 +207,13 @@ def evaluate(
         clock += 1
         final = info.get("final_info", info)
         cut = faults(info.get("final_info", {}))
-        for n in np.flatnonzero(terminated | truncated):
+        over = terminated | truncated
+        for infos, rows in ((info, ~over), (final, over)):  # where an episode is over, `info` is the next one's
+            said = np.flatnonzero(says(infos, IS_SUCCESS, num_envs) & rows)
+            if len(said):
+                says_success = True
+                succeeded[said] = np.asarray(infos[IS_SUCCESS])[said].astype(np.bool_)
+        for n in np.flatnonzero(over):
             waited_for = len(returns[n]) < shares[n]
             if waited_for and n in cut:
                 faulty += 1
@@ -213,11 +222,11 @@ def evaluate(
             elif waited_for:
                 returns[n].append(float(running[n]))
                 lengths[n].append(int(clock[n]))
-                if "is_success" in final:
-                    successes.append(bool(final["is_success"][n]))
+                successes.append(bool(succeeded[n]))
                 for measure, value in measured(final.get(EPISODE_METRICS, {}), int(n)).items():
                     measures.setdefault(measure, []).append(value)
             running[n] = clock[n] = 0
+            succeeded[n] = False
             memory[n] = 0.0
     env.close()
     flat = np.array([value for env_returns in returns for value in env_returns])
@@ -234,7 +243,7 @@ def evaluate(
         ci95=bootstrap_interval(flat, seed),
         random=scores.get("random"),
         human=scores.get("human"),
-        success_rate=float(np.mean(successes)) if successes else None,
+        success_rate=float(np.mean(successes)) if says_success else None,
         metrics={measure: float(np.mean(values)) for measure, values in measures.items()},
         deterministic=deterministic,
         seed=seed,
@@ -244,8 +253,20 @@ def evaluate(
 
 
 def measured(infos: dict[str, NDArray], n: int) -> dict[str, float]:
-    """What environment n measured, of a vector's infos: beside each name's column stands, underscored, who has it."""
-    return {name: float(column[n]) for name, column in infos.items() if name[0] != "_" and infos[f"_{name}"][n]}
+    """The measures of environment n in a vector's infos, by name."""
+    names = (name for name in infos if name[0] != "_")
+    return {name: float(infos[name][n]) for name in names if says(infos, name, len(infos[name]))[n]}
+
+
+def says(infos: dict[str, Any], name: str, num_envs: int) -> NDArray[np.bool_]:
+    """Which environments have an entry of this name in a vector's infos (N,).
+
+    Beside each name stands, underscored, which environments have it; where that is missing, those that are not None."""
+    if name not in infos:
+        return np.zeros(num_envs, np.bool_)
+    entries = np.asarray(infos[name])
+    there = np.array([entry is not None for entry in entries]) if entries.dtype == object else np.ones(num_envs, bool)
+    return there & infos.get(f"_{name}", True)
 
 
 def record(

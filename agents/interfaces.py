@@ -22,6 +22,9 @@ LEARNING_TERMINATED = "learning_terminated"
 """Key of a vector environment's `info`, bool (N,): steps that the learner should treat as the
 end of an episode although the game goes on, such as a lost life."""
 
+IS_SUCCESS = "is_success"
+"""Key of an environment's `info`: whether the episode is a success as it stands. The last that is said counts."""
+
 EPISODE_METRICS = "episode_metrics"
 """Key of an environment's `info` on an episode's last step: numbers by name that say of the whole episode what its
 return does not, such as how much longer than the shortest the way was. What means nothing for it is left out."""

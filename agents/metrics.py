@@ -22,9 +22,6 @@ from torch.utils.tensorboard.summary import hparams
 
 from agents.checkpoint import write_durably
 
-EPISODES_IN_MEAN = 100
-"""Training returns and lengths are over this many latest episodes."""
-
 RETURN_MEAN = "episode/return_mean"
 LENGTH_MEAN = "episode/length_mean"
 STEPS_PER_SECOND = "speed/env_steps_per_second"
@@ -36,7 +33,7 @@ LINE_EVERY_SECONDS = 10.0
 
 
 def episode_metrics(returns: Sequence[float], lengths: Sequence[int]) -> dict[str, float]:
-    """True returns and lengths of the latest episodes, nothing before the first has ended."""
+    """Statistics of true returns and lengths of whole training episodes (`RecentEpisodes`); nothing of none."""
     if not returns:
         return {}
     return {

@@ -207,7 +207,7 @@ def tell_faults(algorithm: ColumnarAlgorithm, most: int, screen: Display) -> str
 
 def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: float) -> dict[str, float]:
     return (
-        episode_metrics(algorithm.recent_returns, algorithm.recent_lengths)
+        episode_metrics(*algorithm.recent_episodes.returns_and_lengths())
         | {"episode/count": float(algorithm.episodes), "episode/environment_faults": float(algorithm.faults_in_all)}
         | speed_metrics(env_steps, seconds, algorithm.seconds)
         | {f"learner/{name}": value for name, value in algorithm.learner_metrics.items()}

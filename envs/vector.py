@@ -1,6 +1,5 @@
 """Many environments in step, each of them built again when it fails."""
 
-import math
 import multiprocessing
 import signal
 import threading
@@ -12,6 +11,8 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.async_vector_env import AsyncState
+
+from envs.returned import reader, reset_result, step_result
 
 FAULT = "environment_fault"
 """Key of an environment's `info`: why it failed and was built again."""
@@ -50,14 +51,20 @@ def vectorised(
 class Restarting(gymnasium.Wrapper):
     """An environment that is built again when it fails, so that it does not end the run.
 
-    It fails where it raises, where its observation or reward is not finite, and where a step takes longer than
-    `longest_step_seconds`. A step that fails truncates the episode, with the last good observation, no reward, and the
-    reason in `info`; the next reset is of a new environment. So is one after a reset that fails, whose `info` has the
-    reason. What a new environment raises in its first reset is raised."""
+    It fails where it raises, where a step takes longer than `longest_step_seconds`, and where it returns what its
+    spaces do not have or numbers that are not finite (`envs.returned`). A step that fails truncates the episode, with
+    the last good observation, no reward, and the reason in `info`; the next reset is of a new environment. So is one
+    after a reset that fails, whose `info` has the reason. What a new environment raises in its first reset is raised.
+
+    Observations are copies, and of `info` only the keys in `envs.returned.INFO` are left."""
+
+    copies_observations = True
+    """Says to whoever keeps observations that nobody writes to them again."""
 
     def __init__(self, build: Callable[[], gymnasium.Env], longest_step_seconds: float) -> None:
         super().__init__(build())
         self.build, self.time_limit = build, TimeLimit(longest_step_seconds)
+        self.read = reader(self.observation_space)
         self.seeds = np.random.default_rng()
         self.broken = False
         self.last_observation: Any = None
@@ -70,7 +77,7 @@ class Restarting(gymnasium.Wrapper):
             try:
                 return self._reset(seed, options)
             except Exception as failure:
-                fault = {FAULT: told(failure)}
+                fault = {FAULT: in_one_line(failure)}
         with suppress(Exception), self.time_limit:
             self.env.close()
         with self.time_limit:
@@ -83,20 +90,19 @@ class Restarting(gymnasium.Wrapper):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         try:
             with self.time_limit:
-                observation, reward, terminated, truncated, info = self.env.step(action)
-            require_finite(observation, reward)
+                result = self.env.step(action)
+            observation, reward, terminated, truncated, info = step_result(result, self.read)
         except Exception as failure:
             self.broken = True
-            return self.last_observation, 0.0, False, True, {FAULT: told(failure)}
-        self.last_observation = copied(observation)
+            return self.last_observation, 0.0, False, True, {FAULT: in_one_line(failure)}
+        self.last_observation = observation
         return observation, reward, terminated, truncated, info
 
     def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
         with self.time_limit:
-            observation, info = self.env.reset(seed=seed, options=options)
-        require_finite(observation, 0.0)
-        self.last_observation = copied(observation)
-        return observation, info
+            result = self.env.reset(seed=seed, options=options)
+        self.last_observation, info = reset_result(result, self.read)
+        return self.last_observation, info
 
 
 class Processes(AsyncVectorEnv):
@@ -145,31 +151,5 @@ class TimeLimit:
         raise TimeoutError(f"it took longer than {self.seconds:g} s")
 
 
-def require_finite(observation: Any, reward: Any) -> None:
-    """Raises FloatingPointError for numbers that are not."""
-    if not math.isfinite(reward):
-        raise FloatingPointError(f"its reward was {reward}")
-    if not finite(observation):
-        raise FloatingPointError("its observation was not finite")
-
-
-def finite(observation: Any) -> bool:
-    if isinstance(observation, dict):
-        return all(map(finite, observation.values()))
-    if isinstance(observation, tuple):
-        return all(map(finite, observation))
-    numbers = np.asarray(observation)
-    return numbers.dtype.kind != "f" or bool(np.isfinite(numbers).all())
-
-
-def copied(observation: Any) -> Any:
-    """Some environments write all observations into one array."""
-    if isinstance(observation, dict):
-        return {name: copied(part) for name, part in observation.items()}
-    if isinstance(observation, tuple):
-        return tuple(map(copied, observation))
-    return observation.copy() if isinstance(observation, np.ndarray) else observation
-
-
-def told(failure: Exception) -> str:
+def in_one_line(failure: Exception) -> str:
     return " ".join(f"{type(failure).__name__}: {failure}".split())

@@ -20,8 +20,8 @@ from ray.rllib.utils.metrics import (
 
 from agents.checkpoint import load_state, save_state
 from agents.engine.env_runner import Sample
+from agents.engine.recent_episodes import RecentEpisodes
 from agents.interfaces import EnvironmentFailure, Experience
-from agents.metrics import EPISODES_IN_MEAN
 
 RUNNERS_RETURN_SECONDS = 120.0
 FAULTS_COUNT_ENV_STEPS = 10_000
@@ -45,8 +45,7 @@ class ColumnarAlgorithm(Algorithm):
         self.learner_metrics: dict[str, float] = {}
         self.seconds: dict[str, float] = defaultdict(float)
         self.last_checkpoint: Path | None = None
-        self.recent_returns: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
-        self.recent_lengths: deque[int] = deque(maxlen=EPISODES_IN_MEAN)
+        self.recent_episodes = RecentEpisodes(config.num_envs_per_env_runner * max(1, config.num_env_runners))
         super().setup(config)
         self._runner_is_here = self.learner_group.is_local and self.env_runner_group.num_remote_workers() == 0
         if self._runner_is_here:
@@ -117,8 +116,7 @@ class ColumnarAlgorithm(Algorithm):
                 "episodes": self.episodes,
                 "faults_in_all": self.faults_in_all,
                 "iteration": self.iteration,
-                "recent_returns": list(self.recent_returns),
-                "recent_lengths": list(self.recent_lengths),
+                "recent_episodes": self.recent_episodes.get_state(),
             },
         )
 
@@ -142,8 +140,7 @@ class ColumnarAlgorithm(Algorithm):
         self.env_steps, self.episodes = state["env_steps"], state["episodes"]
         self.faults_in_all = state.get("faults_in_all", 0)  # checkpoints from before it was counted lack it
         self._iteration = state["iteration"]
-        self.recent_returns.extend(state["recent_returns"])
-        self.recent_lengths.extend(state["recent_lengths"])
+        self.recent_episodes.set_state(state.get("recent_episodes", []))  # earlier checkpoints lack them
         self.synchronise()
 
     def begin_with(self, network: dict[str, np.ndarray]) -> None:
@@ -185,15 +182,17 @@ class ColumnarAlgorithm(Algorithm):
         for sample in samples:
             self._count_episodes(sample)
         self.metrics.log_value((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), self.env_steps, window=1)
-        if self.recent_returns:
-            mean_return, mean_length = np.mean(self.recent_returns), np.mean(self.recent_lengths)
-            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), mean_return, window=1)
-            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN), mean_length, window=1)
+        returns, lengths = self.recent_episodes.returns_and_lengths()
+        if returns:
+            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), np.mean(returns), window=1)
+            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN), np.mean(lengths), window=1)
 
     def _count_episodes(self, sample: Sample) -> None:
         self.episodes += len(sample.episode_returns)
-        self.recent_returns.extend(sample.episode_returns)
-        self.recent_lengths.extend(sample.episode_lengths)
+        first = max(0, sample.runner - 1) * self.config.num_envs_per_env_runner  # runner 0 is the only one
+        ended = zip(sample.episode_environments, sample.episode_returns, sample.episode_lengths, strict=True)
+        for environment, episode_return, length in ended:
+            self.recent_episodes.add(first + environment, episode_return, length)
         self.faults += sample.faults
         self.faults_in_all += len(sample.faults)
         self._faults_at.extend([self.env_steps] * len(sample.faults))

@@ -2,21 +2,30 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from agents.engine.cuda_graph import CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames
-from agents.interfaces import ENVIRONMENT_FAULT, LEARNING_TERMINATED, Columns, EnvironmentFailure, Rollout
+from agents.interfaces import (
+    ENVIRONMENT_FAULT,
+    LEARNING_TERMINATED,
+    Columns,
+    Environment,
+    EnvironmentFailure,
+    Rollout,
+)
 
 MOST_FAILURES_IN_A_ROW = 3
 
@@ -29,6 +38,7 @@ class Sample:
     runner: int  # its index among the runners
     episode_returns: list[float]  # whole episodes, unclipped
     episode_lengths: list[int]  # env steps
+    episode_environments: list[int]  # which of the runner's environments each was in
     faults: list[str]  # why environments failed and were built again
     failure: str  # why there is no experience, if there is none
     environment_seconds: float
@@ -59,9 +69,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         if not self.worker_index and self.config.num_gpus_per_learner and torch.cuda.is_available():
             self._device = torch.device("cuda")  # RLlib lets a runner in the learner's process have no GPU
         settings = self.config.env_config
-        self.env = settings["environment"].build_vector(self.config.num_envs_per_env_runner)
-        if self.env.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
-            raise ValueError(f"{self.env} must reset in the same step (AutoresetMode.SAME_STEP).")
+        self.env = built_vector(settings["environment"], self.config.num_envs_per_env_runner)
         if self.worker_index:
             torch.set_num_threads(settings["threads_per_runner"])
         self.packing = Packing(self.env.single_observation_space)
@@ -109,7 +117,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
                 self._faults.append(reason)
         # What a runner raises would not arrive: RLlib would start it again.
         told = f"All environments failed {MOST_FAILURES_IN_A_ROW} times in a row; the last time: {reason}."
-        return Sample(self._columns, self.worker_index, [], [], [], told, 0.0, 0.0, self.policy_version)
+        return Sample(self._columns, self.worker_index, [], [], [], [], told, 0.0, 0.0, self.policy_version)
 
     def _sample(self, env_steps: int) -> Sample:
         """Raises EnvironmentFailure where not one environment failed, which it could be told of, but the vector."""
@@ -118,6 +126,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         columns = self._columns
         episode_returns: list[float] = []
         episode_lengths: list[int] = []
+        episode_environments: list[int] = []
         started = perf_counter()
         environment_seconds = 0.0
         for t in range(len(columns.rewards)):
@@ -126,12 +135,13 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
 
             before = perf_counter()
             with all_environments():
-                observations, rewards, terminated, truncated, info = self.env.step(actions)
+                # An environment may change its action, whose array may be a row of the columns.
+                observations, rewards, terminated, truncated, info = self.env.step(np.array(actions))
+                self._observations = self.packing.pack(observations)
             environment_seconds += perf_counter() - before
 
-            self._observations = self.packing.pack(observations)
             columns.rewards[t] = rewards
-            columns.terminated[t] = info.get(LEARNING_TERMINATED, terminated)
+            columns.terminated[t] = terminated | learning_terminated(info)
             columns.truncated[t] = truncated & ~columns.terminated[t]
             over = terminated | truncated
             self.after_step(t, over, info)
@@ -143,6 +153,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
                 if n not in cut:
                     episode_returns.append(float(self._returns[n]))
                     episode_lengths.append(int(self._lengths[n]))
+                    episode_environments.append(int(n))
                 self._returns[n] = self._lengths[n] = 0
         self.after_rollout()
         inference_seconds = perf_counter() - started - environment_seconds
@@ -152,6 +163,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             self.worker_index,
             episode_returns,
             episode_lengths,
+            episode_environments,
             met,
             "",
             environment_seconds,
@@ -162,8 +174,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
     def _reset(self, env_steps: int) -> None:
         with all_environments():
             observations, info = self.env.reset(seed=self._seed_at(env_steps))
+            self._observations = self.packing.pack(observations)
         self._faults += faults(info).values()
-        self._observations = self.packing.pack(observations)
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
         self._needs_initial_reset = False
@@ -340,6 +352,39 @@ def pinned(column: NDArray) -> NDArray:
 def to_bounds(actions: NDArray, space: Any) -> NDArray:
     """Actions as the environment takes them: a Gaussian policy's are clipped to the Box."""
     return np.clip(actions, space.low, space.high) if isinstance(space, Box) else actions
+
+
+class CopiedObservations(gymnasium.Wrapper):
+    """An environment whose observations nobody writes to again."""
+
+    def step(self, action: Any) -> Any:
+        observation, *rest = self.env.step(action)
+        return deepcopy(observation), *rest
+
+
+def built_vector(environment: Environment, num_envs: int) -> VectorEnv:
+    """The environments in step; raises ValueError unless they reset in the step in which an episode ends.
+
+    gymnasium's SyncVectorEnv resets an environment before anybody has read the final observation, so that one that
+    writes all observations into one array would overwrite it: the observations of its environments are copied here,
+    unless they have `copies_observations`."""
+    vector = environment.build_vector(num_envs)
+    if vector.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
+        raise ValueError(f"{vector} must reset in the same step (AutoresetMode.SAME_STEP).")
+    synchronous: Any = vector.unwrapped
+    if isinstance(synchronous, SyncVectorEnv):
+        synchronous.envs = [
+            env if getattr(env, "copies_observations", False) else CopiedObservations(env) for env in synchronous.envs
+        ]
+    return vector
+
+
+def learning_terminated(info: dict[str, Any]) -> NDArray[np.bool_] | bool:
+    """Where a vector's info says that the learner should treat the step as an episode's end (N,).
+
+    Environments that say nothing of it at this step have a False there."""
+    final = info.get("final_info", {})
+    return np.logical_or(info.get(LEARNING_TERMINATED, False), final.get(LEARNING_TERMINATED, False))
 
 
 @contextmanager

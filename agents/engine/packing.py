@@ -40,19 +40,21 @@ class Packing:
         self.sees_images = any(len(part.shape) == 3 for part in self.parts.values())
 
     def pack(self, observations: NDArray | Mapping[str, NDArray]) -> NDArray:
-        """Observations (B, ...), or such parts by name -> (B, *shape)."""
+        """Observations (B, ...), or such parts by name -> (B, *shape).
+
+        Raises ValueError where they have another shape than the space, or numbers that its dtype cannot hold."""
         if not isinstance(observations, Mapping):
-            return observations
+            return as_dtype(observations, self.shape, self.dtype)
         columns = []
         for name, part in self.parts.items():
-            column = np.ascontiguousarray(observations[name], part.dtype)
+            column = np.ascontiguousarray(as_dtype(observations[name], part.shape, part.dtype))
             columns.append(column.reshape(len(column), -1).view(self.dtype))
         return np.concatenate(columns, 1)
 
     def pack_one(self, observation: Any) -> NDArray:
         """A single observation, or its parts by name -> (*shape)."""
         if not isinstance(observation, Mapping):
-            return np.asarray(observation)
+            return self.pack(np.asarray(observation)[None])[0]
         return self.pack({name: np.asarray(value)[None] for name, value in observation.items()})[0]
 
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
@@ -65,6 +67,22 @@ class Packing:
                 column = column.contiguous().view(torch.from_numpy(np.empty(0, part.dtype)).dtype)
             parts[name] = column.reshape(len(packed), *part.shape)
         return parts
+
+
+def as_dtype(observations: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """Observations (B, *shape) in this dtype; not copied where they have it.
+
+    Raises ValueError for another shape, and where a number would change by more than the rounding of real numbers."""
+    array = np.asarray(observations)
+    if array.shape[1:] != shape:
+        raise ValueError(f"observations have the shape {array.shape[1:]}, and their space has {shape}")
+    if array.dtype == dtype:
+        return array
+    cast = array.astype(dtype)
+    rounds = array.dtype.kind == dtype.kind == "f"
+    if not rounds and not np.array_equal(cast.astype(array.dtype), array):
+        raise ValueError(f"observations are {array.dtype}, and their space's {dtype} cannot hold their numbers")
+    return cast
 
 
 class PartsEncoder(nn.Module):

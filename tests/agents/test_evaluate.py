@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import gymnasium
@@ -372,3 +372,58 @@ def test_a_damaged_best_json_is_told_in_one_line(run_dir: Path, damage: str) -> 
     with pytest.raises(InvalidExperiment) as refusal:
         chosen_checkpoint(run_dir, "best")
     assert "\n" not in str(refusal.value)
+
+
+class RareSuccess(CountingEnv):
+    """The first two of every 25 episodes are a success; `says` is what the info of each step says of it."""
+
+    says: ClassVar[dict[str, Any]] = {
+        "on success alone": lambda success, last: {"is_success": True} if success and last else {},
+        "at each end": lambda success, last: {"is_success": np.bool_(success)} if last else {},
+        "at each step": lambda success, last: {"is_success": float(success and last)},
+        "in the middle": lambda success, last: {} if last else {"is_success": success},
+        "none until it is known": lambda success, last: {"is_success": success if last else None},
+        "never": lambda success, last: {},
+        "then no longer": lambda success, last: {"is_success": not last},
+    }
+
+    def __init__(self, habit: str) -> None:
+        super().__init__(3)
+        self.habit, self.played = habit, -1
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        self.played += 1
+        return super().reset(seed=seed, options=options)[0], {"is_success": True} if self.played else {}
+
+    def step(self, action: Any):
+        *rest, _ = super().step(action)
+        return *rest, self.says[self.habit](self.played % 25 < 2, self.clock == self.length)
+
+
+@dataclass(frozen=True)
+class RareSuccessConfig(CountingConfig):
+    habit: str = ""
+
+    def build(self) -> gymnasium.Env:
+        return RareSuccess(self.habit)
+
+
+@pytest.mark.parametrize(
+    ("habit", "rate"),
+    [
+        ("on success alone", 0.08),
+        ("at each end", 0.08),
+        ("at each step", 0.08),
+        ("in the middle", 0.08),
+        ("none until it is known", 0.08),
+        ("then no longer", 0.0),
+        ("never", None),
+    ],
+)
+def test_the_success_rate_is_over_all_episodes_whenever_they_say_it(habit: str, rate: float | None) -> None:
+    """Four environments play 25 episodes each, two of which are a success: 8 of 100."""
+    experiment = replace(COUNTING, env=RareSuccessConfig(habit=habit))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("agents.evaluate.MOST_ENVS", 4)
+        result = play(experiment, build_network(COUNTING), 100)
+    assert result.success_rate == (None if rate is None else pytest.approx(rate))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from envs.probe import CountingEnv, FlawedEnv
-from envs.vector import FAULT, Restarting, copied, finite, vectorised
+from envs.vector import FAULT, Restarting, vectorised
 
 
 def flawed(flaw: str, fails_at: int = 3, length: int = 10) -> Restarting:
@@ -121,16 +121,6 @@ def test_what_follows_a_failure_is_the_same_for_the_same_seed() -> None:
         return env.reset()[0].tolist()
 
     assert history(1) == history(1) != history(2)
-
-
-def test_parts_of_observations_are_looked_at_and_copied() -> None:
-    inner = np.array([1.0, np.inf])
-    assert not finite({"a": (np.zeros(2), inner)})
-    assert finite({"a": (np.zeros(2), np.array([255], np.uint8)), "b": 3})
-    assert finite(np.full(2, np.finfo(np.float32).max, np.float32)), "whose sum is not finite"
-    twin = copied({"a": (inner,)})
-    inner[0] = 5.0
-    assert twin["a"][0][0] == 1.0
 
 
 def test_a_process_that_hangs_outside_of_python_is_told_of_and_can_be_closed() -> None:

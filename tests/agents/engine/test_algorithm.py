@@ -13,7 +13,7 @@ from agents.interfaces import Experience
 
 def sample(runner: int, num_envs: int = 2) -> Sample:
     flags, numbers = np.zeros((3, num_envs), np.bool_), np.full((3, num_envs), runner, np.float32)
-    return Sample(Experience(numbers, numbers, numbers, flags, flags, flags), runner, [], [], [], "", 0.0, 0.0, 0)
+    return Sample(Experience(numbers, numbers, numbers, flags, flags, flags), runner, [], [], [], [], "", 0.0, 0.0, 0)
 
 
 def algorithm(runners: int, rounds: list[list[int]]) -> Any:

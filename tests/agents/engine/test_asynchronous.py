@@ -15,7 +15,9 @@ from agents.interfaces import EnvironmentFailure, Experience
 
 def sample(runner: int, version: int) -> Sample:
     flags, numbers = np.zeros((3, 2), np.bool_), np.full((3, 2), runner, np.float32)
-    return Sample(Experience(numbers, numbers, numbers, flags, flags, flags), runner, [], [], [], "", 0.0, 0.0, version)
+    return Sample(
+        Experience(numbers, numbers, numbers, flags, flags, flags), runner, [], [], [], [], "", 0.0, 0.0, version
+    )
 
 
 class Runners:

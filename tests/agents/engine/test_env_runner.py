@@ -6,14 +6,17 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents.algorithms.ppo import sequences
 from agents.engine.config import rllib_config
-from agents.engine.env_runner import OffPolicyEnvRunner, OnPolicyEnvRunner
+from agents.engine.env_runner import ActionNoiseEnvRunner, OffPolicyEnvRunner, OnPolicyEnvRunner
 from envs.atari import AtariConfig
-from envs.probe import CountingConfig, FlawedConfig
+from envs.probe import CountingConfig, CountingEnv, FlawedConfig
+from envs.vector import vectorised
 from perception.memory import RecurrentConfig
 from scripts.recipes import recipe_named
+from tests.envs.odd_environments import Habits, OddConfig
 
 
 def runner_for(environment, num_envs, rollout_length, **changes):
@@ -181,6 +184,55 @@ def test_an_episode_that_a_failing_environment_cut_is_learnt_from_and_not_counte
     last_good = rollout.observations[7, 0]
     np.testing.assert_allclose(rollout.next_values[7, 0], values_of(runner, [last_good])[0], rtol=1e-4)
     assert runner.sample().faults == ["RuntimeError: the flaw"] * 2, "the new ones have the same flaw, 8 steps on"
+
+
+@dataclass(frozen=True)
+class BroughtConfig(OddConfig):
+    """A vector that a user brings: gymnasium's, of environments as they are."""
+
+    def build_vector(self, num_envs):
+        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def test_of_environments_that_write_to_their_arrays_the_columns_hold_what_happened():
+    """Observations and actions are each written into the array of the ones before, in a vector that a user brings."""
+    environment = BroughtConfig(Habits(one_array=True, changes_action=True, lengths=(2, 3)))
+    experiment = recipe_named("td3")(environment)
+    algorithm = replace(experiment.algo, rollout_length=12, update_every_env_steps=24)
+    config = rllib_config(replace(experiment, algo=algorithm, num_envs=2))
+    environment.built.clear()
+    runner = ActionNoiseEnvRunner(config=config, worker_index=0)
+    frames = runner.sample(env_steps=0).experience
+    for n, env in enumerate(environment.built[-2:]):
+        happened = iter(env.happened)
+        before = next(happened)
+        for t in range(12):
+            np.testing.assert_array_equal(frames.observations[t, n], before.observation)
+            before = next(happened)
+            np.testing.assert_allclose(frames.actions[t, n], before.action, rtol=1e-6)
+            assert frames.rewards[t, n] == before.reward
+            if before.terminated or before.truncated:
+                np.testing.assert_array_equal(frames.finals[t, n], before.observation)
+                before = next(happened)
+    assert sum(final is not None for final in frames.finals.flat) == 2 * 5  # 2 + 3 + 2 + 3 + 2 steps
+
+
+def test_steps_that_end_are_ends_where_an_environment_says_nothing_of_the_learners_end():
+    """Only some environments say it, and after an episode's end the info is the next one's."""
+
+    class Lives(CountingEnv):
+        def step(self, action):
+            *rest, info = super().step(action)
+            return *rest, {"learning_terminated": True} if self.clock == 2 else info
+
+    @dataclass(frozen=True)
+    class LivesConfig(CountingConfig):
+        def build_vector(self, num_envs):
+            return vectorised(lambda: Lives(5), 1)
+
+    rollout = runner_for(LivesConfig(), num_envs=1, rollout_length=10).sample().experience
+    assert np.flatnonzero(rollout.terminated[:, 0]).tolist() == [1, 4, 6]
+    assert np.flatnonzero(rollout.truncated[:, 0]).tolist() == [9]
 
 
 @dataclass(frozen=True)
