@@ -6,13 +6,12 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from agents.engine.packing import Packing
-from agents.evaluation.episodes import Episodes
+from agents.evaluation.log_file import read_rows, require_spaces
+from agents.evaluation.values import require_actions, require_all, require_finite, require_observations
 from agents.interfaces import Demonstrated, Logged
 
 COLUMNS = ("observations", "actions", "rewards", "first")
@@ -45,14 +44,8 @@ class Log:
                 "What is to be learnt from is missing: --algo.demonstrations FILE, of scripts/make_demonstrations.py "
                 "or scripts/log_episodes.py."
             )
-        packing = Packing(observation_space)
-        log = logged(path) if Path(path).suffix == ".parquet" else demonstrated(path)
-        seen = log.observations
-        if (seen.shape[1:], seen.dtype) != (packing.shape, packing.dtype):
-            raise ValueError(f"{path} holds no demonstrations for observations of {observation_space}.")
-        if not fits(log.actions, action_space):
-            raise ValueError(f"{path} holds no demonstrations for actions of {action_space}.")
-        return log
+        read = logged if Path(path).suffix == ".parquet" else demonstrated
+        return read(path, observation_space, action_space)
 
     def returns(self, discount: float) -> NDArray[np.float32]:
         """Discounted returns from each step to its episode's end (M,)."""
@@ -167,47 +160,63 @@ class LoggedSteps:
         )
 
 
-def demonstrated(path: str) -> Log:
-    """The file of scripts/make_demonstrations.py."""
-    try:
-        columns = load_file(Path(path))
-    except (OSError, SafetensorError) as missing:
-        raise ValueError(
-            f"{path} holds no demonstrations ({missing}); scripts/make_demonstrations.py makes them."
-        ) from missing
+def demonstrated(path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> Log:
+    """The steps in a file of scripts/make_demonstrations.py.
+
+    Raises ValueError, in one line, where columns are missing, of another kind, or of unequal lengths, or have values
+    that cannot be."""
+    columns = read_columns(path)
     if missing := set(COLUMNS) - columns.keys():
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: make the demonstrations anew.")
-    seen, episodes = columns["observations"], int(columns["first"].sum())
-    after = np.zeros((episodes, *seen.shape[1:]), seen.dtype)  # nobody asks what comes after an end
-    whole = {name: columns[name] for name in COLUMNS}
-    return Log(**whole, terminated=np.ones(episodes, np.bool_), last_observations=after)
-
-
-def logged(path: str) -> Log:
-    """The file of `Episodes.write`."""
-    episodes, _ = Episodes.read(Path(path))
-    alive = episodes.alive.T
-    whole = alive.any(1)  # who took episodes out has left gaps in their numbers
-
-    def one_after_the_other(column: NDArray) -> NDArray:
-        return np.swapaxes(column, 0, 1)[alive]
-
+    observations, actions, rewards, first = (columns[name] for name in COLUMNS)
+    shapes = {name: columns[name].shape for name in COLUMNS}
+    if not all(shapes.values()) or len({shape[0] for shape in shapes.values()}) > 1 or not rewards.size:
+        raise ValueError(f"{path}: all columns must have as many rows, at least one, but their shapes are {shapes}.")
+    if rewards.ndim != 1 or rewards.dtype.kind not in "iuf" or first.ndim != 1 or first.dtype != np.bool_:
+        raise ValueError(
+            f"{path}: rewards must be a number and first true or false in each row, not {rewards.dtype} "
+            f"{rewards.shape[1:]} and {first.dtype} {first.shape[1:]}."
+        )
+    rows = np.arange(len(rewards))
+    require_observations(path, "observations", observations, rows, observation_space)
+    require_actions(path, "actions", actions, rows, action_space)
+    require_finite(path, "rewards", rewards, rows)
+    require_all(first[:1], path, "first", first[:1], rows, "true, for an episode begins there")
+    episodes = int(first.sum())
+    after = np.zeros((episodes, *observations.shape[1:]), observations.dtype)  # nobody asks what comes after an end
     return Log(
-        one_after_the_other(episodes.observations),
-        one_after_the_other(episodes.actions),
-        one_after_the_other(episodes.rewards).astype(np.float32),
-        one_after_the_other(episodes.first),
-        episodes.terminated[whole],
-        episodes.last_observations[whole],
+        observations,
+        actions,
+        rewards.astype(np.float32),
+        first,
+        terminated=np.ones(episodes, np.bool_),
+        last_observations=after,
     )
 
 
-def fits(actions: NDArray, space: gymnasium.Space) -> bool:
-    """Whether actions (M, ...) can be of this space."""
-    if not isinstance(space, Discrete):
-        return actions.shape[1:] == space.shape
-    numbers = actions.ndim == 1 and np.issubdtype(actions.dtype, np.integer)
-    return bool(numbers and ((actions >= space.start) & (actions < space.start + space.n)).all())
+def read_columns(path: str) -> dict[str, NDArray]:
+    """All columns of a safetensors file."""
+    try:
+        return load_file(Path(path))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as damage:
+        reason = " ".join(str(damage).split())
+        raise ValueError(
+            f"{path} holds no demonstrations ({reason}); scripts/make_demonstrations.py makes them."
+        ) from damage
+
+
+def logged(path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> Log:
+    """The steps in a log file. Raises ValueError, in one line, for any other file, or one of other spaces."""
+    rows, _ = read_rows(Path(path))
+    require_spaces(path, rows, observation_space, action_space)
+    return Log(
+        rows.observations,
+        rows.actions,
+        rows.rewards.astype(np.float32),
+        rows.first,
+        rows.terminated,
+        rows.last_observations,
+    )
 
 
 @lru_cache(2)  # drawing goes from one epoch to the next

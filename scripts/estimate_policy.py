@@ -15,6 +15,7 @@ from agents.checkpoint import write_durably
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.evaluation.behaviour import suited
 from agents.evaluation.episodes import Episodes
+from agents.evaluation.log_file import read_log
 from agents.evaluation.off_policy import HEADLINE, LOGGED, OffPolicyEvaluation, evaluate_off_policy, probabilities_of
 from agents.evaluation.policies import trained_policy
 from agents.experiment import InvalidExperiment, from_json, require
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> None:
     require(0 < settings.discount <= 1, f"--discount must be in (0, 1], not {settings.discount}.")
     require(settings.resamples >= 20, f"--resamples must be at least 20, not {settings.resamples}.")
     with mistakes_are_the_users():
-        episodes, about = Episodes.read(Path(settings.episodes_file))
+        episodes, about = read_log(Path(settings.episodes_file))
         policy = policy_of(settings, about, len(episodes))
         behaviour = chosen_behaviour(settings.behaviour, episodes)
         told = evaluate_off_policy(

@@ -11,6 +11,7 @@ from gymnasium.spaces import Discrete
 
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.evaluation.episodes import Episodes, play
+from agents.evaluation.log_file import write_log
 from agents.evaluation.minari_dataset import write_minari
 from agents.evaluation.off_policy import softened
 from agents.evaluation.policies import trained_policy
@@ -72,7 +73,7 @@ def main(arguments: list[str]) -> None:
         "epsilon": settings.epsilon,
         "seed": settings.seed,
     }
-    episodes.write(path, about)
+    write_log(episodes, path, about)
     if settings.minari:
         export(episodes, settings, f"{settings.env.name}, {who}, epsilon {settings.epsilon:g}")
     mean = episodes.returns().mean()

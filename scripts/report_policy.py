@@ -17,6 +17,7 @@ from agents.checkpoint import write_durably
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.evaluation.clinical import Make, compared, doses, summary, trajectories
 from agents.evaluation.episodes import MOST_AT_ONCE, Episodes, play
+from agents.evaluation.log_file import read_log
 from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of, softened
 from agents.evaluation.policies import trained_policy
 from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
@@ -138,7 +139,7 @@ def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
 def logged(settings: Settings, treatment: TreatmentConfig, usual: Make) -> tuple[Episodes, str]:
     """Episodes of another policy, and whose they are."""
     if settings.log:
-        log, about = Episodes.read(Path(settings.log))
+        log, about = read_log(Path(settings.log))
         require(about.get("env") == treatment.name, f"{settings.log} is of {about.get('env')}, not {treatment.name}.")
         return log, f"{len(log):,} episodes of {about.get('policy')}, in {settings.log}"
     log = play(treatment, lambda env: softened(usual(env), BY_CHANCE), settings.patients, SEED + 1)

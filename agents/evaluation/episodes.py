@@ -1,9 +1,7 @@
-"""Whole episodes side by side: played by a policy, or read from a log."""
+"""Whole episodes side by side, as a policy plays them."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,84 +66,6 @@ class Episodes:
             last_observations=self.last_observations[rows],
             metrics={name: values[rows] for name, values in self.metrics.items()},
         )
-
-    def write(self, path: Path, about: dict[str, Any]) -> None:
-        """As Parquet, a row a step; `about` says in JSON where they come from."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        steps, episodes = np.nonzero(self.alive.T)[::-1]
-        ends = np.flatnonzero(np.diff(episodes, append=-1))
-        told = {"observation_shape": self.observations.shape[2:], "observation_dtype": str(self.observations.dtype)}
-        columns: dict[str, Any] = {"episode": episodes, "step": steps}
-        columns["observation"] = list(self.observations[steps, episodes].reshape(len(steps), -1))
-        columns["action"] = listed(self.actions[steps, episodes])
-        columns["reward"], columns["cost"] = self.rewards[steps, episodes], self.costs[steps, episodes]
-        columns["probabilities"] = list(self.probabilities[steps, episodes])
-        last: dict[str, list[Any]] = {"terminated": [None] * len(steps), "last_observation": [None] * len(steps)}
-        last |= {f"metric:{name}": [None] * len(steps) for name in self.metrics}
-        for row, episode in zip(ends, episodes[ends], strict=True):
-            last["terminated"][row] = bool(self.terminated[episode])
-            last["last_observation"][row] = self.last_observations[episode].ravel()
-            for name, values in self.metrics.items():
-                last[f"metric:{name}"][row] = float(values[episode])
-        table = pa.table(columns | last)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".writing-{path.name}")
-        pq.write_table(table.replace_schema_metadata({"praxis": json.dumps(about | told)}), beside)
-        beside.replace(path)
-
-    @classmethod
-    def read(cls, path: Path) -> tuple["Episodes", dict[str, Any]]:
-        """What `write` wrote, and what it said of it. Raises ValueError, in one line, for another file."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.read_table(path)
-            about = json.loads((table.schema.metadata or {})[b"praxis"])
-            columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
-            shape, dtype = tuple(about["observation_shape"]), np.dtype(about["observation_dtype"])
-            episodes, steps = columns["episode"], columns["step"]
-            size = (int(steps.max()) + 1, int(episodes.max()) + 1)
-            alive = np.zeros(size, np.bool_)
-            alive[steps, episodes] = True
-
-            def laid_out(values: NDArray, *inner: int, kind: np.dtype | type = np.float64) -> NDArray:
-                column = np.zeros((*size, *inner), kind)
-                column[steps, episodes] = np.stack(list(values)).reshape(len(steps), *inner)
-                return column
-
-            actions, probabilities = np.stack(list(columns["action"])), np.stack(list(columns["probabilities"]))
-            ends = np.flatnonzero([value is not None for value in columns["terminated"]])
-            terminated = np.zeros(size[1], np.bool_)
-            terminated[episodes[ends]] = columns["terminated"][ends].astype(np.bool_)
-            last = np.zeros((size[1], *shape), dtype)
-            last[episodes[ends]] = np.stack(list(columns["last_observation"][ends])).reshape(-1, *shape)
-            metrics = {name.removeprefix("metric:"): np.full(size[1], np.nan) for name in columns if ":" in name}
-            for name, values in metrics.items():
-                values[episodes[ends]] = columns[f"metric:{name}"][ends]
-            found = cls(
-                laid_out(columns["observation"], *shape, kind=dtype),
-                laid_out(actions, *actions.shape[1:], kind=actions.dtype),
-                laid_out(columns["reward"]),
-                laid_out(columns["cost"]),
-                laid_out(probabilities, *probabilities.shape[1:]),
-                alive,
-                terminated,
-                last,
-                metrics,
-            )
-        except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as damage:
-            raise ValueError(
-                f"{path} holds no logged episodes ({damage}); scripts/log_episodes.py makes them."
-            ) from damage
-        return found, about
-
-
-def listed(values: NDArray) -> Any:
-    """A column of numbers, or of lists of them."""
-    return list(values) if values.ndim > 1 else values
 
 
 def play(environment: Environment, make: Callable[[Any], Policy], episodes: int, seed: int) -> Episodes:

@@ -15,6 +15,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.offline.offline_evaluation_runner import OfflineEvaluationRunner
 
 from agents.evaluation.episodes import Episodes
+from agents.evaluation.log_file import read_log
 from agents.evaluation.off_policy import LOGGED, OffPolicyEvaluation, evaluate_off_policy, probabilities_of
 from agents.evaluation.policies import trained_policy
 from agents.interfaces import Policy
@@ -72,7 +73,7 @@ class OffPolicyRunner(OfflineEvaluationRunner):
     def _episodes(self) -> Episodes:
         paths: Any = self.config.input_
         [path] = paths if isinstance(paths, list) else [paths]
-        return Episodes.read(Path(path))[0]
+        return read_log(Path(path))[0]
 
 
 def stock_policy(module: Any) -> Policy:

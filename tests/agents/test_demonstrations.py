@@ -12,8 +12,9 @@ from safetensors.numpy import save_file
 
 from agents.demonstrations import Demonstrations, Log, LoggedSteps, in_turn, returns_of, windows
 from agents.evaluation.episodes import Episodes
+from agents.evaluation.log_file import write_log
 
-SPACES = Box(0, 1, (2,), np.float32), Discrete(3)
+SPACES = Box(-10, 10, (2,), np.float32), Discrete(3)
 
 
 def write(path: Path, lengths: tuple[int, ...] = (3, 2, 4)) -> str:
@@ -88,13 +89,13 @@ def log(path: Path, lengths: tuple[int, ...] = (3, 2, 4)) -> str:
         numbers % 3 * alive,
         numbers.astype(np.float64),
         np.zeros((longest, count)),
-        np.zeros((longest, count, 3)),
+        np.zeros((longest, count, 0)),
         alive,
         np.arange(count) != 1,
         np.repeat(-1.0 - np.arange(count)[:, None], 2, 1).astype(np.float32),
         {"weight": np.arange(count, dtype=np.float64)},
     )
-    episodes.write(path, {"env": "numbers"})
+    write_log(episodes, path, {"env": "numbers"})
     return str(path)
 
 
@@ -153,9 +154,12 @@ def test_rewards_are_counted_in_deviations_of_the_return(tmp_path: Path) -> None
 
 def test_a_log_of_something_else_is_refused(tmp_path: Path) -> None:
     path = log(tmp_path / "d.parquet")
-    with pytest.raises(ValueError, match=r"d\.parquet holds no demonstrations for observations of Box"):
+    with pytest.raises(
+        ValueError,
+        match=r"d\.parquet is not for observations of Box.*its column observation is float32 of shape \(2,\)",
+    ):
         Log.read(path, Box(0, 1, (3,), np.float32), SPACES[1])
-    with pytest.raises(ValueError, match=r"for actions of Discrete\(2\)"):
+    with pytest.raises(ValueError, match=r"action is 2 in row 2; it must be from 0 to 1"):
         Log.read(path, SPACES[0], Discrete(2))
     with pytest.raises(ValueError, match=r"for actions of Box"):
         Log.read(path, SPACES[0], Box(0, 1, (1,), np.float32))

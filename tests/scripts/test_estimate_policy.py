@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.evaluation.episodes import Episodes
 from agents.evaluation.estimators import ESTIMATORS
+from agents.evaluation.log_file import read_log
 from agents.experiment import InvalidExperiment
 from scripts.estimate_policy import main as estimate
 from scripts.log_episodes import main as log_episodes
@@ -23,7 +23,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_log_says_what_was_played(log: Path) -> None:
-    episodes, about = Episodes.read(log)
+    episodes, about = read_log(log)
     assert (about["env"], about["policy"], about["epsilon"]) == ("care-episode", "standard of care", 0.3)
     assert len(episodes) == 600
     told = episodes.probabilities[episodes.alive]

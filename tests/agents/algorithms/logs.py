@@ -8,13 +8,14 @@ import numpy as np
 from gymnasium.spaces import Discrete
 
 from agents.evaluation.episodes import play
+from agents.evaluation.log_file import write_log
 from agents.interfaces import Environment, Policy
 
 
 def logged(environment: Environment, make: Callable[[Any], Policy], path: Path, episodes: int) -> tuple[str, float]:
     """The file, and what an episode brought on average."""
     played = play(environment, make, episodes, seed=3)
-    played.write(path, {"env": environment.name})
+    write_log(played, path, {"env": environment.name})
     return str(path), float(played.returns().mean())
 
 

@@ -12,7 +12,8 @@ from ray.rllib.utils.metrics import OFFLINE_EVAL_RUNNER_RESULTS
 
 from agents.algorithms.ppo import PPO
 from agents.engine.config import rllib_config
-from agents.evaluation.episodes import Episodes, play
+from agents.evaluation.episodes import play
+from agents.evaluation.log_file import read_log, write_log
 from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
 from agents.evaluation.offline_runner import OffPolicyRunner, evaluated_off_policy, stock_policy
 from agents.evaluation.policies import trained_policy
@@ -29,7 +30,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Short episodes, so that weights do not vanish."""
     path = tmp_path_factory.mktemp("logs") / "hiv.parquet"
     played = play(HivConfig(step_hours=720.0), lambda env: by_chance(env.ward.simulation), EPISODES, seed=1)
-    played.write(path, {"env": "hiv-sti"})
+    write_log(played, path, {"env": "hiv-sti"})
     return path
 
 
@@ -47,7 +48,7 @@ def test_in_rllib_s_own_algorithm(log: Path) -> None:
     algorithm = evaluated_off_policy(config, log).build_algo()
     reported = algorithm.evaluate_offline()[OFFLINE_EVAL_RUNNER_RESULTS]
     module = algorithm.offline_eval_runner_group.local_runner.module["default_policy"]
-    episodes, _ = Episodes.read(log)
+    episodes, _ = read_log(log)
     expected = evaluate_off_policy(episodes, probabilities_of(stock_policy(module), episodes), resamples=200)
     assert reported["episodes"] == EPISODES
     assert reported["effective_sample_size"] == pytest.approx(expected.effective_sample_size)
@@ -69,7 +70,7 @@ def test_with_our_own_network(log: Path) -> None:
     torch.manual_seed(0)
     runner = OffPolicyRunner(config=config, worker_index=0)
     found = runner.run()
-    episodes, _ = Episodes.read(log)
+    episodes, _ = read_log(log)
     network = runner.module["default_policy"]  # pyright: ignore
     assert probabilities_of(trained_policy(network), episodes).shape == (34, EPISODES, 4)
     assert found["episodes"].peek() == EPISODES
