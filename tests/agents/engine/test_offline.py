@@ -81,9 +81,9 @@ def test_a_log_is_asked_for_and_checked(algo: Any, tmp_path: Any) -> None:
         settings.check(env, 1, 4, 0)
     settings.check(env, 1, 6, 2)
     other = gymnasium.make("Acrobot-v1")
-    with pytest.raises(ValueError, match="holds no demonstrations for observations of") as refusal:
+    with pytest.raises(ValueError, match="is not for observations of") as refusal:
         settings.check(other, 1, 6, 0)
-    assert "\n" not in str(refusal.value).replace(str(other.observation_space), "")
+    assert "\n" not in str(refusal.value)
     with pytest.raises(ValueError, match=r"no memory can be trained.*--env\.history"):
         settings.check_memory(8)
 
