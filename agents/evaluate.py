@@ -1,13 +1,13 @@
 """Whole episodes, true returns, and how sure we are of their mean."""
 
 import json
+import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,10 +19,13 @@ from agents.engine.config import build_network
 from agents.engine.env_runner import all_environments, built_vector, faults, to_bounds
 from agents.engine.packing import Packing
 from agents.experiment import Experiment, InvalidExperiment, require, to_json
+from agents.film import FilmWriter, frame_rate, frames_of
 from agents.interfaces import EPISODE_METRICS, IS_SUCCESS, EnvironmentFailure
 
 MOST_ENVS = 16
 FILM_STEPS = 1_500
+FILM_WIDTH = 160
+"""Least width, in pixels, of the films of evaluations: encoding takes time from the training."""
 RESAMPLES = 10_000
 
 
@@ -58,6 +61,16 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Film:
+    """One episode to look at."""
+
+    video: bytes
+    """A WebM file."""
+    gif: bytes
+    """The same, shorter and smaller, for TensorBoard."""
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What a checkpoint plays: its evaluation and a film, or why there is none."""
 
@@ -65,8 +78,7 @@ class Judgement:
     checkpoint: str
     evaluation: Evaluation | None = None
     no_evaluation: str = ""
-    frames: NDArray[np.uint8] | None = None
-    frames_per_second: float = 30.0
+    film: Film | None = None
     no_film: str = ""
 
 
@@ -99,14 +111,28 @@ def judge(
         return replace(judgement, no_evaluation=str(failure))
     judgement = replace(judgement, evaluation=evaluation)
     try:
-        frames, rate, _ = record(
-            experiment, network, seed=experiment.seed, deterministic=False, most_steps=FILM_STEPS, stop=stop
-        )
+        return replace(judgement, film=film(experiment, network, stop))
     except Stopped:
         raise
-    except Exception as failure:
-        return replace(judgement, no_film=f"its environment failed: {type(failure).__name__}: {failure}")
-    return replace(judgement, frames=frames, frames_per_second=rate)
+    except Exception as failure:  # a film is not worth a training
+        return replace(judgement, no_film=" ".join(str(failure).split()) or type(failure).__name__)
+
+
+def film(experiment: Experiment, network: Any, stop: Callable[[], bool]) -> Film:
+    """The beginning of one episode; its file is written as it is played, so that only what is encoded is in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.webm"
+        recorded = record(
+            experiment,
+            network,
+            path,
+            seed=experiment.seed,
+            deterministic=False,
+            most_steps=FILM_STEPS,
+            least_width=FILM_WIDTH,
+            stop=stop,
+        )
+        return Film(path.read_bytes(), recorded.gif)
 
 
 def load_network(experiment: Experiment, checkpoint: Path) -> Any:
@@ -269,50 +295,55 @@ def says(infos: dict[str, Any], name: str, num_envs: int) -> NDArray[np.bool_]:
     return there & infos.get(f"_{name}", True)
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What a film shows."""
+
+    frames: int
+    total_return: float
+    """The rewards until the film ends, added up."""
+    gif: bytes
+
+
 def record(
     experiment: Experiment,
     network: Any,
+    path: Path,
     *,
     seed: int,
     deterministic: bool,
     most_steps: int,
+    least_width: int = 320,
     stop: Callable[[], bool] = never,
-) -> tuple[NDArray[np.uint8], float, float]:
-    """One episode as frames (T, H, W, 3), its frames a second, and its return so far; raises Stopped as `evaluate`."""
-    env = experiment.env.build()
+) -> Recorded:
+    """Films one episode, or its first `most_steps` steps, as a WebM video at `path`.
+
+    Raises InvalidExperiment for an environment that cannot be filmed, EnvironmentFailure for one that fails, and
+    Stopped soon after `stop()` says so; then there is no file."""
+    with all_environments():
+        env = experiment.env.build()
     generator = torch.Generator(device_of(network)).manual_seed(seed)
-    observation, _ = env.reset(seed=seed)
     memory = network.no_memory(1)
-    frames, total = [rendered(env)], 0.0
-    for _ in range(most_steps):
-        if stop():
-            env.close()
-            raise Stopped
-        [action], memory = act(network, batch_of_one(observation), memory, generator, deterministic)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        frames.append(rendered(env))
-        total += float(reward)
-        if terminated or truncated:
-            break
-    frames_per_second = min(30.0, float(env.metadata.get("render_fps") or 30))
-    env.close()
-    return np.stack(frames), frames_per_second, total
-
-
-def write_mp4(path: Path, frames: NDArray[np.uint8], frames_per_second: float) -> None:
-    """Frames (T, H, W, 3) as an mp4 file, written beside and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scale = max(1, 320 // frames.shape[2])
-    height, width = frames.shape[1] * scale // 2 * 2, frames.shape[2] * scale // 2 * 2
-    beside = path.with_name(f".writing-{path.name}")
-    writer = cv2.VideoWriter(str(beside), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_second, (width, height))
-    if not writer.isOpened():
-        raise OSError(f"No video can be written to {path}.")
-    for frame in frames:
-        enlarged = cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST)
-        writer.write(cv2.cvtColor(enlarged, cv2.COLOR_RGB2BGR))
-    writer.release()
-    beside.replace(path)
+    total = 0.0
+    with closing(env), FilmWriter(path, frame_rate(env), least_width) as writer:
+        with all_environments():
+            observation, _ = env.reset(seed=seed)
+        for frame in frames_of(env):
+            writer.add(frame)
+        for _ in range(most_steps):
+            if stop():
+                raise Stopped
+            [action], memory = act(network, batch_of_one(observation), memory, generator, deterministic)
+            with all_environments():
+                observation, reward, terminated, truncated, _ = env.step(action)
+            total += float(reward)
+            for frame in frames_of(env):
+                writer.add(frame)
+            if terminated or truncated:
+                break
+        if not writer.frames:
+            raise InvalidExperiment("The environment cannot be filmed: its render() gave no frame in a whole episode.")
+    return Recorded(writer.frames, total, writer.gif())
 
 
 @torch.no_grad()
@@ -350,10 +381,6 @@ def bootstrap_interval(returns: NDArray, seed: int) -> tuple[float, float]:
     draws = np.random.default_rng(seed).integers(len(returns), size=(RESAMPLES, len(returns)))
     low, high = np.percentile(returns[draws].mean(1), (2.5, 97.5))
     return float(low), float(high)
-
-
-def rendered(env: gymnasium.Env) -> NDArray[np.uint8]:
-    return np.asarray(env.render(), np.uint8)
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import psutil
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.live import Live
@@ -28,7 +27,6 @@ STEPS_PER_SECOND = "speed/env_steps_per_second"
 EVALUATION_RETURN_MEAN = "evaluation/return_mean"
 MEMORY = "memory/rss_mib"
 
-GIF_FRAMES = 240
 LINE_EVERY_SECONDS = 10.0
 
 
@@ -84,16 +82,10 @@ class RunLog:
         for summary in hparams(flat, {RETURN_MEAN: 0.0, EVALUATION_RETURN_MEAN: 0.0}):
             self.tensorboard._get_file_writer().add_summary(summary)
 
-    def video(self, env_steps: int, frames: NDArray[np.uint8], frames_per_second: float) -> None:
-        """Frames (T, H, W, 3) as an animation in TensorBoard's image tab."""
-        step = max(1, -(-len(frames) // GIF_FRAMES))
-        images = [Image.fromarray(frame) for frame in frames[::step]]
-        stream = io.BytesIO()
-        duration = int(1000 * step / frames_per_second)
-        images[0].save(stream, "GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
-        image = Summary.Image(
-            height=images[0].height, width=images[0].width, colorspace=3, encoded_image_string=stream.getvalue()
-        )
+    def gif(self, env_steps: int, animation: bytes) -> None:
+        """Shows a GIF in TensorBoard's image tab."""
+        width, height = Image.open(io.BytesIO(animation)).size
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=animation)
         summary = Summary(value=[Summary.Value(tag="video/agent", image=image)])
         self.tensorboard._get_file_writer().add_summary(summary, env_steps)
 

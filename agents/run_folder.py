@@ -25,7 +25,7 @@ from agents.checkpoint import (
 from agents.cluster import REPOSITORY
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network
-from agents.evaluate import Evaluation, Judgement, Stopped, judge, read_best, write_mp4
+from agents.evaluate import Evaluation, Judgement, Stopped, judge, read_best
 from agents.evaluator import Evaluator
 from agents.experiment import Experiment
 from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress
@@ -145,12 +145,16 @@ class RunFolder:
         self.report(env_steps, metrics, self.checkpoints / judgement.checkpoint)
 
     def film(self, judgement: Judgement) -> str:
-        """Writes it; where it is, or why there is none."""
-        if judgement.frames is None:
-            return f"no video, because {judgement.no_film}"
-        path = self.path / "videos" / f"{judgement.checkpoint}.mp4"
-        write_mp4(path, judgement.frames, judgement.frames_per_second)
-        self.log.video(judgement.env_steps, judgement.frames, judgement.frames_per_second)
+        """Writes the film, if there is one; where it is, or why there is none."""
+        if judgement.film is None:
+            return f"no video: {judgement.no_film}"
+        path = self.path / "videos" / f"{judgement.checkpoint}.webm"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_durably(path, judgement.film.video)
+        except OSError as failure:  # the training goes on without it
+            return f"no video: {failure}"
+        self.log.gif(judgement.env_steps, judgement.film.gif)
         return f"video {path}"
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.evaluate import chosen_checkpoint, load_network, record, write_mp4
+from agents.evaluate import chosen_checkpoint, load_network, record
 from agents.experiment import require
 from agents.interfaces import Environment
 from scripts.cli import main_with_clear_errors, parse_run
 
-USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<seed>.mp4 in its run folder."""
+USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<seed>.webm in its run folder."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,16 @@ def main(arguments: list[str]) -> None:
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
     checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
     network = load_network(experiment, checkpoint)
-    frames, rate, episode_return = record(
-        experiment, network, seed=settings.seed, deterministic=settings.deterministic, most_steps=settings.most_steps
+    path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.webm"
+    recorded = record(
+        experiment,
+        network,
+        path,
+        seed=settings.seed,
+        deterministic=settings.deterministic,
+        most_steps=settings.most_steps,
     )
-    path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.mp4"
-    write_mp4(path, frames, rate)
-    print(f"{path}: {len(frames):,} frames, return {episode_return:.1f}")
+    print(f"{path}: {recorded.frames:,} frames, return {recorded.total_return:.1f}")
 
 
 if __name__ == "__main__":

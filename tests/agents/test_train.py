@@ -357,4 +357,4 @@ def test_every_metric_of_a_classic_run_is_finite(tmp_path):
     *training, evaluation = read_progress(tmp_path / "cartpole" / "progress.jsonl")
     assert all(value is not None for line in training for value in line.values())
     assert 8 <= evaluation["evaluation/return_min"] <= evaluation["evaluation/return_mean"] <= 500
-    assert list((tmp_path / "cartpole" / "videos").glob("*.mp4"))
+    assert list((tmp_path / "cartpole" / "videos").glob("*.webm"))
