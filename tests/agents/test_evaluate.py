@@ -48,10 +48,10 @@ scores = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=40)
 class Answer(nn.Module):
     """A policy whose mean action is a function of what it sees."""
 
-    def __init__(self, answer: Any, action_space: gymnasium.Space) -> None:
+    def __init__(self, answer: Any, action_space: gymnasium.Space, sees: int = 1) -> None:
         super().__init__()
         self.answer, self.action_space = answer, action_space
-        self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (sees,), np.float32)
         self.distribution: Any = distribution_for(action_space)
         self.weight = nn.Parameter(torch.zeros(1))
 
@@ -193,14 +193,14 @@ def test_an_evaluation_leaves_the_global_generators_alone() -> None:
 
 def test_actions_stay_inside_the_box() -> None:
     space = Box(np.array([-1.0, 0.0], np.float32), np.array([1.0, 0.5], np.float32))
-    network = Answer(lambda seen: seen * 100, space)
+    network = Answer(lambda seen: seen * 100, space, sees=2)
     seen = np.array([[1.0, 1.0], [-1.0, -1.0]], np.float32)
     actions, _ = act(network, seen, network.no_memory(len(seen)), torch.Generator(), deterministic=True)
     assert actions.tolist() == [[1.0, 0.5], [-1.0, 0.0]]
 
 
 def test_a_deterministic_policy_takes_the_likeliest_action() -> None:
-    network = Answer(lambda seen: seen, Discrete(4))
+    network = Answer(lambda seen: seen, Discrete(4), sees=2)
     seen = np.array([[0.1, 0.3], [0.2, 0.1]], np.float32)
     actions, _ = act(network, seen, network.no_memory(2), torch.Generator(), deterministic=True)
     assert actions.tolist() == [1, 0]  # the two columns after them are -1
