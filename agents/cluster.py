@@ -2,8 +2,10 @@
 
 import logging
 import os
-import socket
+import re
+import shutil
 import sys
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import grpc
 import ray
 import torch
+from ray._private import ray_constants
 from ray.util import get_current_placement_group, placement_group, remove_placement_group
 
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
@@ -25,6 +29,10 @@ NO_GPU_UNASKED = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """A process that holds no GPU sees none."""
 RESERVE_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
+ADDRESS = re.compile(r"(ray://)?(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+MAX_SHOWN = 80
+MAX_TEMPORARY_PATH = 25
+"""Characters of the folder for temporary files; a socket's path has at most 107, and Ray adds up to 80."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +101,11 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
         require_room(remote_bundles(experiment))
         yield
         return
+    folder = None
     if address := cluster_address(experiment):
         join(address)
     else:
-        start(len(remote_bundles(experiment)))
+        folder = start(len(remote_bundles(experiment)))
     try:
         require_room(remote_bundles(experiment))  # only now is it known which GPUs there are
         require(
@@ -105,18 +114,22 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
             "start fewer.",
         )
         yield
+    except ConnectionError as failure:
+        if folder is None:
+            raise
+        kept, folder = folder, None
+        raise ConnectionError(f"{failure} The logs of Ray's processes are in {kept}.") from failure
     finally:
         ray.shutdown()
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def join(address: str) -> None:
-    """The cluster's machines get the code that stands here, and need its packages installed."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():  # Ray itself would try for minutes
-        try:
-            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
-        except OSError as silence:
-            raise InvalidExperiment(f"No Ray cluster answers at {address}.") from silence
+    """Joins a cluster. Its machines get the code that stands here, and need its packages installed.
+
+    Raises InvalidExperiment where the address is none, or where no cluster answers at it."""
+    require_answer(address)
     try:
         with warnings.catch_warnings(action="ignore"):  # the error below says it in one line
             ray.init(
@@ -132,23 +145,67 @@ def join(address: str) -> None:
         ) from refusal
 
 
-def start(processes: int) -> None:
-    """Ray on this machine alone. Its processes may outnumber the cores: they wait for each other most of the time."""
+def require_answer(address: str) -> None:
+    """Raises InvalidExperiment for what is no address, or where nothing speaks gRPC: Ray itself would try for minutes.
+
+    `auto` is left to Ray, which knows the clusters of this machine."""
+    if address == "auto":
+        return
+    form = ADDRESS.fullmatch(address)
+    require(
+        form is not None and 0 < int(form["port"]) < 2**16,
+        f"--address must be auto, HOST:PORT or ray://HOST:PORT, not {address[:MAX_SHOWN]!r}.",
+    )
+    if os.environ.get("RAY_USE_TLS", "0") not in ("0", "false", ""):
+        return  # the certificates are Ray's to know
+    channel = grpc.insecure_channel(address.removeprefix("ray://"))
+    try:
+        grpc.channel_ready_future(channel).result(timeout=ANSWER_SECONDS)
+    except grpc.FutureTimeoutError as silence:
+        raise InvalidExperiment(f"No Ray cluster answers at {address} within {ANSWER_SECONDS:g} seconds.") from silence
+    finally:
+        channel.close()
+
+
+def start(processes: int) -> Path:
+    """Starts Ray on this machine alone and returns its folder. Its processes may outnumber the cores: they wait for
+    each other most of the time.
+
+    Other machines reach none of its ports, and other users none of its files. Raises ConnectionError where it does
+    not start."""
     # Ray would have its workers yield to every other program: runners would starve beside a busy learner.
     os.environ.setdefault("RAY_worker_niceness", "0")
+    base = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="ray-", dir=base if len(base) <= MAX_TEMPORARY_PATH else "/tmp")
     try:
-        ray.init(
-            address="local",
-            # Actors import what this process can import, wherever it was started from.
-            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **NO_GPU_UNASKED}},
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            num_cpus=max(os.cpu_count() or 1, processes + 1),
-            num_gpus=torch.cuda.device_count(),
-        )
+        with on_loopback():
+            ray.init(
+                address="local",
+                _temp_dir=f"{folder}/r",  # which Ray opens to everybody; the folder around it stays shut
+                # Actors import what this process can import, wherever it was started from.
+                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **NO_GPU_UNASKED}},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                num_cpus=max(os.cpu_count() or 1, processes + 1),
+                num_gpus=torch.cuda.device_count(),
+            )
     except Exception as failure:  # a busy machine's timeout is an Exception of no kind
-        raise ConnectionError(f"Ray did not start on this machine: {first_line(failure)}") from failure
+        raise ConnectionError(
+            f"Ray did not start on this machine: {first_line(failure)} The logs of Ray's processes are in {folder}."
+        ) from failure
+    return Path(folder)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """While Ray starts: its processes listen on the loopback interface alone, as they do on macOS and Windows."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def require_room(bundles: list[Bundle]) -> None:

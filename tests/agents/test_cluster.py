@@ -1,8 +1,16 @@
 """Who holds what, and refusals before anything waits for cores or GPUs that are not there."""
 
+import os
+import socket
+import stat
+import threading
+import time
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
+import ray
 
 from agents.algorithms.ppo import PPO
 from agents.cluster import Bundle, can_reserve, join, remote_bundles, require_room, with_room
@@ -77,3 +85,65 @@ class TestInRay:
         assert with_room(wants).num_env_runners == 6  # and a learner; seven would do, but do not divide 24
         with pytest.raises(ConnectionError, match="no room for 1 learner"):
             with_room(replace(wants, resources=Resources(learner_cpus=9.0, patience_seconds=0.2)))
+
+    def test_other_machines_reach_none_of_its_ports(self):
+        ray.get(ray.remote(num_cpus=1)(lambda: None).remote())  # a worker is among its processes
+        processes = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+        listening = [
+            connection.laddr.ip
+            for connection in psutil.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.pid in processes
+        ]
+        assert len(listening) >= 5
+        assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+    def test_other_users_reach_none_of_its_files(self):
+        session = Path(ray._private.worker._global_node.get_session_dir_path())
+        assert stat.S_IMODE(session.parents[1].stat().st_mode) == 0o700
+
+
+@pytest.fixture
+def mute():
+    """A port that accepts connections; what it says to them is set by the test, at first nothing."""
+    answers = [b""]
+    accepted = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                accepted.append(connection)
+                connection.sendall(answers[-1])
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield answers, server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in accepted:
+        connection.close()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b"SSH-2.0-x\r\n"])
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_port_that_is_no_rays_is_told_of_in_time(mute, monkeypatch, answer, scheme):
+    answers, port = mute
+    answers.append(answer)
+    monkeypatch.setattr("agents.cluster.ANSWER_SECONDS", 0.5)
+    began = time.monotonic()
+    with pytest.raises(InvalidExperiment, match=r"No Ray cluster answers at .* within 0\.5 seconds"):
+        join(f"{scheme}127.0.0.1:{port}")
+    assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["x", "ray://x", ":6379", "ray://:10001", "a:b", "a:0", "a:65536", "a:-1", "a:1:2", "http://a:1", "local", " a:1",
+     f"{'a' * 300}:1", "a/b:1", "ü:1", "[::1]", "ray://ray://a:1", "a:1\n", "a:\u0661"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_in_one_line(address):
+    with pytest.raises(InvalidExperiment, match="--address must be auto, HOST:PORT or ray://HOST:PORT, not") as refusal:
+        join(address)
+    assert len(str(refusal.value)) < 250
+    assert "\n" not in str(refusal.value)
