@@ -1,5 +1,7 @@
 """What tests share: hypothesis's profile, and one Ray for all trainings of a test process."""
 
+import shutil
+
 import pytest
 from hypothesis import settings
 
@@ -19,6 +21,7 @@ def ray_here():
     with pytest.MonkeyPatch.context() as machine:
         machine.setattr("agents.cluster.os.cpu_count", lambda: 2)
         machine.setattr("agents.cluster.torch.cuda.device_count", lambda: 0)
-        start(processes=7)
+        folder = start(processes=7)
     yield
     ray.shutdown()
+    shutil.rmtree(folder)
