@@ -4,18 +4,23 @@
 *is* an Environment, an Encoder or a RewardModel.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import gymnasium
 import numpy as np
-import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
-from ray.tune.search.sample import Domain
 
-Columns = dict[str, torch.Tensor]
+from agents.settings.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+
+Columns = dict[str, "torch.Tensor"]
 """Named columns of the same rows (B, ...)."""
 
 LEARNING_TERMINATED = "learning_terminated"
@@ -251,7 +256,7 @@ class Steps:
     actions: torch.Tensor  # (B,) int64, or (B, action) float32
     repeated: torch.Tensor  # (B,) bool, that the episode had this observation before, where that is known
 
-    def rows(self, chosen: torch.Tensor) -> "Steps":
+    def rows(self, chosen: torch.Tensor) -> Steps:
         parts = self.observations
         own = {k: v[chosen] for k, v in parts.items()} if isinstance(parts, dict) else parts[chosen]
         return Steps(own, self.actions[chosen], self.repeated[chosen])
@@ -294,33 +299,40 @@ class RewardModel(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The classes of an algorithm that RLlib runs."""
+
+    algorithm: type
+    """The training step, an RLlib `Algorithm`."""
+    runner: type
+    """Samples, an RLlib `EnvRunner`."""
+    learner: type
+    """Learns, an RLlib `TorchLearner`."""
+    module: type
+    """The network, an RLlib `TorchRLModule`."""
+
+
 @runtime_checkable
 class Algorithm(Protocol):
-    """A frozen dataclass of an algorithm's settings, with the classes that RLlib runs."""
+    """A frozen dataclass of an algorithm's settings; its file imports neither torch nor Ray."""
 
     @classmethod
     def __subclasshook__(cls, candidate: type, /) -> bool:
-        return has_members(candidate, "name", "algorithm_class", "learner_class", "module_class", "check")
+        return has_members(candidate, "name", "search_space", "parts", "check")
 
     @property
     def name(self) -> str: ...
 
     @property
-    def search_space(self) -> dict[str, Domain]:
+    def search_space(self) -> SearchSpace:
         """Of the settings worth varying, what to draw them from."""
         ...
 
     @property
-    def algorithm_class(self) -> type: ...
-
-    @property
-    def runner_class(self) -> type: ...
-
-    @property
-    def learner_class(self) -> type: ...
-
-    @property
-    def module_class(self) -> type: ...
+    def parts(self) -> Parts:
+        """Imported when asked for, because torch and Ray take seconds."""
+        ...
 
     @property
     def rollout_length(self) -> int:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from ray.tune.search.sample import Categorical, Domain, Float, Integer
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from agents.checkpoint import write_durably
 from agents.experiment import Experiment, InvalidExperiment, require
+from agents.settings.search_space import Domain, SearchSpace
 
 SWEEP = "sweep.json"
 FORMAT = "praxis-sweep-1"
@@ -77,9 +77,9 @@ class Trial:
         return self.ended in ("whole", "early")
 
 
-def search_space(experiment: Experiment, settings: Sweep) -> dict[str, Domain]:
+def search_space(experiment: Experiment, settings: Sweep) -> SearchSpace:
     """The settings that are varied, by name in the algorithm's settings, with their domains."""
-    space: Mapping[str, Domain] = experiment.algo.search_space
+    space = experiment.algo.search_space
     if settings.scheduler == "pbt":
         space = {name: domain for name, domain in space.items() if name not in FIXED_IN_A_RUN}
     unknown = [name for name in settings.vary if name not in space]
@@ -138,30 +138,15 @@ def read_trial(folder: Path, described: dict[str, Any], experiment: Experiment, 
     if trial.settings.keys() != space.keys():
         raise ValueError(f"{name} must have the settings {', '.join(space)}")
     for setting, value in trial.settings.items():
-        if not lies_in(space[setting], value):
-            raise ValueError(f"{name} has {setting} {value!r}, which is not {space[setting].domain_str}")
+        if not space[setting].contains(value):
+            raise ValueError(f"{name} has {setting} {value!r}, which is not in {space[setting]}")
     with_settings(experiment, trial.settings)
     return trial
 
 
-def lies_in(domain: Domain, value: object) -> bool:
-    """Whether a value is one of a search space's domain, and of its type."""
-    if isinstance(domain, Categorical):
-        return any(type(value) is type(one) and value == one for one in domain.categories)
-    if isinstance(domain, Integer):
-        return type(value) is int and domain.is_valid(value)
-    return type(value) in (int, float) and bool(domain.is_valid(value))
-
-
 def clipped(config: dict[str, Any], space: Mapping[str, Domain]) -> dict[str, Any]:
     """Settings moved into the space's bounds."""
-    inside = dict(config)
-    for name, domain in space.items():
-        if isinstance(domain, Integer):
-            inside[name] = int(min(max(config[name], domain.lower), domain.upper - 1))
-        elif isinstance(domain, Float):
-            inside[name] = float(min(max(config[name], domain.lower), domain.upper))
-    return inside
+    return config | {name: domain.clip(config[name]) for name, domain in space.items()}
 
 
 def checked(cls: type, described: Any) -> Any:

@@ -23,7 +23,7 @@ import optuna
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
-from ray.tune.search.sample import Categorical, Domain
+from ray.tune.search.sample import Domain as RayDomain
 
 from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, remove_leftovers, write_durably
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
@@ -31,6 +31,7 @@ from agents.evaluate import read_best
 from agents.experiment import Experiment, check_new_folder, require
 from agents.metrics import EVALUATION_RETURN_MEAN
 from agents.run_folder import default_run_dir
+from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace, Uniform, UniformInteger
 from agents.sweep import Sweep, Trial, clipped, search_space, with_settings, write_sweep
 from agents.train import is_complete, resume, stop_requests, train
 
@@ -168,18 +169,11 @@ def last_line(path: str | None) -> str:
 
 def extremes(experiment: Experiment, space: Mapping[str, Domain]) -> list[Experiment]:
     """The experiment itself, and with each choice of the space in turn, so that what cannot be is told of before."""
-    choices = [
-        (name, value)
-        for name, domain in space.items()
-        if isinstance(domain, Categorical)
-        for value in domain.categories
-    ]
+    choices = [(name, value) for name, domain in space.items() if isinstance(domain, Choice) for value in domain.values]
     return [experiment, *(with_settings(experiment, {name: value}) for name, value in choices)]
 
 
-def tuner(
-    experiment: Experiment, settings: Sweep, space: dict[str, Domain], progress: Progress, private: Path
-) -> tune.Tuner:
+def tuner(experiment: Experiment, settings: Sweep, space: SearchSpace, progress: Progress, private: Path) -> tune.Tuner:
     """Tune, with the trials that are left, the earlier ones made known to its scheduler and its sampler."""
     chosen = scheduler(experiment, settings, space)
 
@@ -213,12 +207,12 @@ def tuner(
     )
 
 
-def sampler(experiment: Experiment, settings: Sweep, space: dict[str, Domain], progress: Progress) -> OptunaSearch:
+def sampler(experiment: Experiment, settings: Sweep, space: SearchSpace, progress: Progress) -> OptunaSearch:
     """Proposes the settings of the unfinished trials, in their order, and then new ones."""
     seed = experiment.seed + len(progress.trials)  # or the first new ones would be those of the beginning
     samplers = {"asha": optuna.samplers.TPESampler, "pbt": optuna.samplers.RandomSampler}
     search = OptunaSearch(
-        OptunaSearch.convert_search_space(space),
+        OptunaSearch.convert_search_space(ray_space(space)),
         metric=EVALUATION_RETURN_MEAN,
         mode="max",
         points_to_evaluate=[trial.settings for trial in progress.unfinished],
@@ -231,7 +225,24 @@ def sampler(experiment: Experiment, settings: Sweep, space: dict[str, Domain], p
     return search
 
 
-def scheduler(experiment: Experiment, settings: Sweep, space: dict[str, Domain]) -> TrialScheduler:
+def ray_space(space: SearchSpace) -> dict[str, RayDomain]:
+    """A search space as Ray Tune has it."""
+    return {name: ray_domain(domain) for name, domain in space.items()}
+
+
+def ray_domain(domain: Domain) -> RayDomain:
+    match domain:
+        case LogUniform(low, high):
+            return tune.loguniform(low, high)
+        case Uniform(low, high):
+            return tune.uniform(low, high)
+        case UniformInteger(low, high):
+            return tune.randint(low, high + 1)
+        case Choice(values):
+            return tune.choice(list(values))
+
+
+def scheduler(experiment: Experiment, settings: Sweep, space: SearchSpace) -> TrialScheduler:
     every = experiment.evaluate_every_env_steps
     if settings.scheduler == "pbt":
         return PopulationBasedTraining(
@@ -240,7 +251,9 @@ def scheduler(experiment: Experiment, settings: Sweep, space: dict[str, Domain])
             mode="max",
             perturbation_interval=every,
             # Of a list it takes a neighbour; what it multiplies may leave the space.
-            hyperparam_mutations={n: d.categories if isinstance(d, Categorical) else d for n, d in space.items()},
+            hyperparam_mutations={
+                n: list(d.values) if isinstance(d, Choice) else ray_domain(d) for n, d in space.items()
+            },
             custom_explore_fn=partial(clipped, space=space),
             log_config=False,
         )

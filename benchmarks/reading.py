@@ -23,9 +23,9 @@ from agents.engine.config import rllib_config
 from benchmarks.speed import surroundings, write
 from envs.language_grid import in_bytes
 from envs.missions import missions
-from language.encoders import KINDS, ReaderConfig
-from language.sentence_reader import SentenceReaderConfig
-from perception.instructed import InstructedEncoderConfig
+from language.encoders import KINDS
+from language.settings.encoders import ReaderConfig, SentenceReaderConfig
+from perception.settings.encoders import InstructedEncoderConfig
 from scripts import recipes
 
 

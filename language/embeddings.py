@@ -3,9 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -16,6 +15,7 @@ from scipy.sparse import coo_array
 from torch import Tensor, nn
 
 from language.corpus import read_pairs, read_rows
+from language.settings.tasks import EmbeddingsTask
 from language.text import from_bytes
 from language.weights import trained
 
@@ -31,41 +31,6 @@ TESTED_ON = 5
 """One rated sentence in so many is held out."""
 
 Learner = Callable[[list[list[str]], list[str], "EmbeddingsTask"], NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class EmbeddingsTask:
-    """Learns word vectors from texts that nobody rated, then by one layer on the mean of a sentence's vectors whether
-    it speaks well of a film; the sentences to test on are in neither."""
-
-    data: str = "runs/corpus"
-    """The folder of scripts/make_corpus.py."""
-    method: Literal["word2vec", "glove"] = "word2vec"
-    """How words are learnt."""
-    size: int = 64
-    """How many numbers a word becomes."""
-    window: int = 10
-    """How many words to each side are a word's neighbours."""
-    epochs: int = 20
-    """How often the texts are gone through."""
-    seed: int = 1
-    """Of the vectors."""
-
-    @property
-    def name(self) -> str:
-        return "embeddings"
-
-    def lesson(self) -> "EmbeddingsLesson":
-        if min(self.size, self.window, self.epochs) < 1:
-            raise ValueError(f"size, window and epochs must be at least 1: {self}.")
-        films = [
-            (text, float(score) > 0)
-            for source, score, text in read_rows(Path(self.data) / "sentiment.tsv", 3)
-            if source == "movie" and float(score)
-        ]
-        tested = [crc32(text.encode()) % TESTED_ON == 0 for text, _ in films]
-        test, train = ([one for one, own in zip(films, tested, strict=True) if own is part] for part in (True, False))
-        return EmbeddingsLesson(self, [pair.en for pair in read_pairs(Path(self.data), "help", "train")], train, test)
 
 
 class EmbeddingsLesson:
@@ -122,6 +87,20 @@ class EmbeddingsLesson:
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         return {}
+
+
+def embeddings_lesson(task: EmbeddingsTask) -> EmbeddingsLesson:
+    """Texts to learn words from and rated sentences, split. Raises ValueError where the texts are missing."""
+    if min(task.size, task.window, task.epochs) < 1:
+        raise ValueError(f"size, window and epochs must be at least 1: {task}.")
+    films = [
+        (text, float(score) > 0)
+        for source, score, text in read_rows(Path(task.data) / "sentiment.tsv", 3)
+        if source == "movie" and float(score)
+    ]
+    tested = [crc32(text.encode()) % TESTED_ON == 0 for text, _ in films]
+    test, train = ([one for one, own in zip(films, tested, strict=True) if own is part] for part in (True, False))
+    return EmbeddingsLesson(task, [pair.en for pair in read_pairs(Path(task.data), "help", "train")], train, test)
 
 
 class MeanOfWords(nn.Module):

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 from zlib import crc32
 
 import torch
@@ -12,36 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from language.settings.encoders import ReaderConfig
 from language.text import different, texts
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 WORD = re.compile(rf"{CHINESE.pattern}|[^\W\u4e00-\u9fff]+")
 MOST_REMEMBERED, MOST_NUMBERED = 1_024, 65_536  # sentences
 NO_WORD = 0
-
-
-@dataclass(frozen=True)
-class ReaderConfig:
-    """Reads an instruction word by word; Chinese, character by character."""
-
-    kind: Literal["mean", "rnn", "lstm", "attention", "transformer"] = "lstm"
-    """How words become a sentence: by their mean; by an RNN (Elman 1990) or LSTM (Hochreiter and Schmidhuber 1997) from
-    both sides; by an LSTM's states, weighed by attention (Yang et al. 2016); by a Transformer (Vaswani et al. 2017)."""
-    width: int = 64
-    """How many numbers a word and a sentence become."""
-    buckets: int = 1_024
-    """Word vectors. Words share them by their hash (Weinberger et al. 2009), so that no list of words is needed."""
-    words: str = ""
-    """The folder of scripts/train_module.py embeddings, whose word vectors it begins with; empty draws new ones."""
-    translator: str = ""
-    """The folder of scripts/train_module.py mission-translation: what is in Chinese is read in English."""
-
-    def __post_init__(self) -> None:
-        if self.buckets < 2 or self.width < 2 or self.width % 2:
-            raise ValueError(f"A reader needs 2 buckets and an even width, not {self.buckets} and {self.width}.")
-
-    def build(self) -> "Reader":
-        return Reader(self)
 
 
 class Reader(nn.Module):

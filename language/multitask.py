@@ -1,7 +1,7 @@
 """One encoder and one decoder for both directions, and a mission's intent from the same encoder: what is plentiful in
 one task helps another that has little (Luong et al. 2016, Johnson et al. 2017)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from language.backtranslate import OTHER
-from language.corpus import Language, Pair, Split, read_pairs
+from language.corpus import Pair, Split, read_pairs
+from language.settings.tasks import MultiTask
 from language.tokens import padded
 from language.translate import (
     Batches,
     TranslationLesson,
-    TranslationTask,
     Translator,
     low_precision,
     network,
@@ -27,36 +27,6 @@ from language.translate import (
 )
 
 TESTED_AT_A_TIME = 256
-
-
-@dataclass(frozen=True)
-class MultiTask(TranslationTask):
-    """Learns to translate into one language from few pairs and into the other from all, and of missions, in either
-    language, their intent: the verb. The score is of the few."""
-
-    language: Language = "zh"
-    pairs: int = 5_000
-    other_share: float = 0.4
-    """Of the gradient steps, on pairs for the other direction."""
-    intent_share: float = 0.05
-    """Of the gradient steps, on missions."""
-
-    @property
-    def name(self) -> str:
-        return "multitask"
-
-    def lesson(self) -> "MultiTaskLesson":
-        if min(self.other_share, self.intent_share) < 0 or self.other_share + self.intent_share >= 1:
-            raise ValueError(
-                "other_share and intent_share must not be negative and be below 1 together, not "
-                f"{self.other_share} and {self.intent_share}."
-            )
-        few, plenty = splits(self), splits(replace(self, pairs=0))["train"]
-        missions: dict[Split, list[Pair]] = {
-            split: read_pairs(Path(self.data), "missions", split) for split in ("train", "test")
-        }
-        translator = network(self, vocabulary_of(plenty + missions["train"], self.vocabulary))
-        return MultiTaskLesson(self, translator, few, plenty, missions)
 
 
 class MultiTaskNetwork(nn.Module):
@@ -128,6 +98,21 @@ class MultiTaskLesson:
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         return {}
+
+
+def multitask_lesson(task: MultiTask) -> MultiTaskLesson:
+    """Few pairs, many for the other direction, and missions. Raises ValueError where the texts are missing."""
+    if min(task.other_share, task.intent_share) < 0 or task.other_share + task.intent_share >= 1:
+        raise ValueError(
+            "other_share and intent_share must not be negative and be below 1 together, not "
+            f"{task.other_share} and {task.intent_share}."
+        )
+    few, plenty = splits(task), splits(replace(task, pairs=0))["train"]
+    missions: dict[Split, list[Pair]] = {
+        split: read_pairs(Path(task.data), "missions", split) for split in ("train", "test")
+    }
+    translator = network(task, vocabulary_of(plenty + missions["train"], task.vocabulary))
+    return MultiTaskLesson(task, translator, few, plenty, missions)
 
 
 def intent_of(mission: Pair) -> str:

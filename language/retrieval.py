@@ -2,7 +2,6 @@
 encoder (Yang et al. 2020) and layers that learn from pairs (InfoNCE; van den Oord et al. 2018)."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,48 +13,13 @@ from torch import Tensor, nn
 
 from language.corpus import Pair, read_pairs
 from language.sentences import MULTILINGUAL_WIDTH, multilingual
+from language.settings.tasks import RetrievalTask
 from language.weights import take_weights, trained
 
 SHARPNESS = 20.0
 """What a cosine is multiplied by, to begin with, before the softmax over all candidates of a batch."""
 SEED = 0
 """Of the pairs that are chosen to learn from and to test on."""
-
-
-@dataclass(frozen=True)
-class RetrievalTask:
-    """Learns from Chinese wordings of missions and from the help's paragraphs which English sentence they mean; tested
-    with missions and pages that it has not learnt from."""
-
-    data: str = "runs/corpus"
-    """The folder of scripts/make_corpus.py."""
-    help_pairs: int = 2_000
-    """Paragraphs to learn from beside the missions, so that it does not forget the rest of the language."""
-    tested_help_pairs: int = 500
-    """Paragraphs among which to find a translation."""
-    width: int = 512
-    """Of the layer that learns."""
-
-    @property
-    def name(self) -> str:
-        return "retrieval"
-
-    def lesson(self) -> "RetrievalLesson":
-        if min(self.help_pairs, self.tested_help_pairs, self.width) < 1:
-            raise ValueError(f"help_pairs, tested_help_pairs and width must be at least 1: {self}.")
-        folder = Path(self.data)
-        missions, tested_missions, texts, tested_texts = (
-            read_pairs(folder, kind, split) for kind in ("missions", "help") for split in ("train", "test")
-        )
-        choose = np.random.default_rng(SEED)
-        return RetrievalLesson(
-            self.width,
-            [searches(missions), searches(some(texts, self.help_pairs, choose))],
-            {
-                "missions": searches(tested_missions, [pair.en for pair in missions]),
-                "help": searches(some(tested_texts, self.tested_help_pairs, choose)),
-            },
-        )
 
 
 class Searches(NamedTuple):
@@ -118,6 +82,25 @@ class RetrievalLesson:
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         return {}
+
+
+def retrieval_lesson(task: RetrievalTask) -> RetrievalLesson:
+    """Missions and paragraphs to search. Raises ValueError where the texts are missing."""
+    if min(task.help_pairs, task.tested_help_pairs, task.width) < 1:
+        raise ValueError(f"help_pairs, tested_help_pairs and width must be at least 1: {task}.")
+    folder = Path(task.data)
+    missions, tested_missions, texts, tested_texts = (
+        read_pairs(folder, kind, split) for kind in ("missions", "help") for split in ("train", "test")
+    )
+    choose = np.random.default_rng(SEED)
+    return RetrievalLesson(
+        task.width,
+        [searches(missions), searches(some(texts, task.help_pairs, choose))],
+        {
+            "missions": searches(tested_missions, [pair.en for pair in missions]),
+            "help": searches(some(tested_texts, task.tested_help_pairs, choose)),
+        },
+    )
 
 
 class Projection(nn.Module):

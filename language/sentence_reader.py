@@ -1,35 +1,16 @@
 """Reads instructions by a sentence encoder that was trained elsewhere, on many languages or on English alone."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from language.sentences import MINILM_WIDTH, MULTILINGUAL_WIDTH, SentenceEncoder, minilm, multilingual
+from language.settings.encoders import SentenceReaderConfig
 from language.text import different, texts
 
 ENCODERS: dict[str, tuple[SentenceEncoder, int]] = {
     "minilm": (minilm, MINILM_WIDTH),
     "multilingual": (multilingual, MULTILINGUAL_WIDTH),
 }
-
-
-@dataclass(frozen=True)
-class SentenceReaderConfig:
-    """A frozen sentence encoder and a linear layer that learns with the agent."""
-
-    encoder: Literal["minilm", "multilingual"] = "multilingual"
-    """minilm knows English; multilingual gives a sentence much the same vector in sixteen languages."""
-    width: int = 64
-    """How many numbers the layer makes of a sentence."""
-
-    def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"A reader needs a width of at least 1, not {self.width}.")
-
-    def build(self) -> "SentenceReader":
-        return SentenceReader(self)
 
 
 class SentenceReader(nn.Module):

@@ -2,9 +2,7 @@
 Thyagarajan 2016) and sentence BERT (Reimers and Gurevych 2019)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from language.corpus import read_rows
-from language.encoders import ReaderConfig
 from language.sentences import MINILM_WIDTH, minilm
+from language.settings.encoders import ReaderConfig
+from language.settings.tasks import SimilarityTask
 from language.text import different, texts, to_bytes
 from language.weights import take_weights, trained
 
@@ -22,29 +21,6 @@ BYTES = 128
 
 Pairs = Sequence[tuple[str, str, bool]]
 """Captions, missions, and whether the one fulfils the other."""
-
-
-@dataclass(frozen=True)
-class SimilarityTask:
-    """Learns from pairs of caption and mission which match, and is tested on colours of things that no pair had."""
-
-    data: str = "runs/corpus"
-    """The folder of scripts/make_captions.py."""
-    kind: Literal["siamese", "bert"] = "siamese"
-    """Who reads both sentences: an LSTM that learns to, or MiniLM, which stays as it is, with two layers that learn."""
-    width: int = 64
-    """How many numbers a sentence becomes."""
-
-    @property
-    def name(self) -> str:
-        return "similarity"
-
-    def lesson(self) -> "SimilarityLesson":
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, not {self.width}.")
-        return SimilarityLesson(
-            self, *(read_captions(Path(self.data) / f"captions-{p}.tsv") for p in ("train", "test"))
-        )
 
 
 class SimilarityLesson:

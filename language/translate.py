@@ -3,9 +3,8 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from language.corpus import SPLITS, Language, Pair, Split, read_pairs
+from language.settings.tasks import TranslationTask
 from language.tokens import END, PADDING, START, Tokens, padded, trained_tokens
 from language.translation_memory import nearest
 from language.weights import take_weights, trained
@@ -160,41 +160,6 @@ def bleu(found: Sequence[str], true: Sequence[str], language: Language) -> float
     from sacrebleu.metrics.bleu import BLEU  # may not be installed
 
     return BLEU(tokenize=BLEU_TOKENIZERS[language]).corpus_score(found, [true]).score
-
-
-@dataclass(frozen=True)
-class TranslationTask:
-    """Learns to translate between English and Chinese."""
-
-    data: str = "runs/corpus"
-    """The folder of scripts/make_corpus.py."""
-    texts: Literal["help", "missions"] = "help"
-    """LibreOffice's help, or what agents are told to do."""
-    language: Language = "en"
-    """Into which it translates."""
-    width: int = 256
-    """Numbers a token, and of each layer."""
-    attention: bool = True
-    """Whether the decoder looks back at what was read, or knows only the encoder's last state."""
-    pairs: int = 0
-    """To train on, the first ones; 0 is all."""
-    vocabulary: int = 5_000
-    """Pieces of words, in both languages together."""
-    longest: int = 100
-    """Tokens of a text to train on; pairs with more are left out. It is tested on all."""
-    dropout: float = 0.2
-    """Share of the features that are left out in training."""
-    beam: int = 4
-    """Hypotheses in tests; validation is greedy."""
-
-    @property
-    def name(self) -> str:
-        return {"help": "translation", "missions": "mission-translation"}[self.texts]
-
-    def lesson(self) -> "TranslationLesson":
-        pairs = splits(self)
-        module = network(self, vocabulary_of(pairs["train"], self.vocabulary))
-        return TranslationLesson(self, module, pairs, pairs["train"])
 
 
 def splits(task: TranslationTask) -> dict[Split, list[Pair]]:

@@ -1,9 +1,7 @@
 """Classification: which game a screen is of, by a residual network (He et al. 2016)."""
 
-from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,35 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.backbones import classifying
-from perception.cnn import FlattenPixels, image_shape
-from perception.frames import Frames, prepared, resized, screens_of_games
+from perception.cnn import FlattenPixels
+from perception.frames import Frames, prepared, resized
 from perception.frozen import Frozen
 from perception.mlp import orthogonal
-from perception.weights import take_weights, trained
+from perception.settings.tasks import ClassifierTask
 
 IMAGES_AT_A_TIME = 64
-
-
-@dataclass(frozen=True)
-class ClassifierTask:
-    """Learns which game a grey screen is of, in greys that vary."""
-
-    data: str = "runs/frames/10-games.npz"
-    """Screens of scripts/make_frames.py, of several games."""
-    backbone: str = "resnet10t"
-    """The network, of timm."""
-    size: int = 84
-    """Height and width in pixels, as an agent sees them."""
-
-    @property
-    def name(self) -> str:
-        return "classifier"
-
-    def lesson(self) -> "ClassifierLesson":
-        train, test = screens_of_games(self.data)
-        if self.size < 32:
-            raise ValueError(f"size must be at least 32, not {self.size}.")
-        return ClassifierLesson(self, train, test)
 
 
 class ClassifierLesson:
@@ -78,25 +54,6 @@ class ClassifierLesson:
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         rows = np.linspace(0, len(self.test_images) - 1, 10).astype(int)
         return {"seen": np.repeat(np.concatenate(list(self.test_images[rows, 0].numpy()), 1)[..., None], 3, 2)}
-
-
-@dataclass(frozen=True)
-class ClassifierEncoderConfig:
-    """Each frame as a network sees it that learnt to tell games apart, and stays as it is."""
-
-    weights: str = ""
-    """The folder of scripts/train_module.py classifier."""
-    features: int = 512
-    """Width of the dense layer that reads what the network sees."""
-
-    def build(self, observation_space: gymnasium.Space) -> "ClassifierEncoder":
-        channels, height, width = image_shape(observation_space, smallest=36)
-        if self.features < 1:
-            raise ValueError(f"features must be at least 1, not {self.features}.")
-        settings, weights = trained(self.weights, "classifier")
-        seeing = classifying(settings["backbone"], len(weights["fc.bias"]))
-        take_weights(seeing, weights, self.weights)
-        return ClassifierEncoder(seeing, self.features, channels, height, width)
 
 
 class ClassifierEncoder(nn.Module):

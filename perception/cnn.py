@@ -1,29 +1,11 @@
 """Convolutional encoders of images: the Nature CNN and the IMPALA ResNet."""
 
-from dataclasses import dataclass
-
-import gymnasium
-import numpy as np
 import torch
 import torch.nn.functional as F
-from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from perception.mlp import orthogonal
-
-
-@dataclass(frozen=True)
-class NatureCNNConfig:
-    """Three convolutions and a dense layer, for stacks of small images (Mnih et al. 2015)."""
-
-    features: int = 512
-    """Width of the dense layer; 0 leaves it out, for heads that begin with one of their own."""
-
-    def build(self, observation_space: gymnasium.Space) -> "NatureCNN":
-        if self.features < 0:
-            raise ValueError(f"The dense layer's width must be at least 0, not {self.features}.")
-        channels, height, width = image_shape(observation_space, smallest=36)
-        return NatureCNN(self, channels, height, width)
+from perception.settings.encoders import ImpalaResNetConfig, NatureCNNConfig
 
 
 class NatureCNN(nn.Module):
@@ -51,21 +33,6 @@ class NatureCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.torso(self.input_layer(images))
-
-
-@dataclass(frozen=True)
-class ImpalaResNetConfig:
-    """Three stages of residual blocks, the large network of IMPALA (Espeholt et al. 2018)."""
-
-    channels: tuple[int, ...] = (16, 32, 32)
-    """Channels of each stage; each stage halves the image."""
-    features: int = 256
-    """Width of the dense layer."""
-
-    def build(self, observation_space: gymnasium.Space) -> "ImpalaResNet":
-        check_widths(*self.channels, self.features)
-        channels, height, width = image_shape(observation_space, smallest=2 ** len(self.channels))
-        return ImpalaResNet(self, channels, height, width)
 
 
 class ImpalaResNet(nn.Module):
@@ -137,23 +104,6 @@ class ByteConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.conv2d(input, self.weight * (1 / 255), self.bias, self.stride, self.padding)
-
-
-def image_shape(space: gymnasium.Space, smallest: int) -> tuple[int, int, int]:
-    """(channels, height, width) of a space of uint8 images, channels first."""
-    if isinstance(space, Box) and space.dtype == np.uint8 and len(space.shape) == 3:
-        channels, height, width = space.shape
-        if min(height, width) >= smallest:
-            return channels, height, width
-    raise ValueError(
-        f"This encoder reads uint8 images (channels, height, width) of at least "
-        f"{smallest}x{smallest} pixels, not {space.shape} {space.dtype}; --encoder mlp reads vectors."
-    )
-
-
-def check_widths(*widths: int) -> None:
-    if min(widths) < 1:
-        raise ValueError(f"The layers' widths must all be at least 1, not {widths}.")
 
 
 def flat_size(convolutions: nn.Module, channels: int, height: int, width: int) -> int:

@@ -1,6 +1,6 @@
 """Classical segmentation: things are what is connected and not of the background's grey (Rosenfeld and Pfaltz 1966)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.detection import Found
-from perception.objects import ListEncoderConfig, ObjectsEncoderConfig
 
 MOST_OBJECTS = 100
 
@@ -61,18 +60,3 @@ class ComponentsDetector(nn.Module):
         """Things in each image, uint8 (B, 1, H, W)."""
         every = [torch.from_numpy(self.settings.boxes(image))[:MOST_OBJECTS] for image in images[:, 0].cpu().numpy()]
         return [Found(own, torch.ones(len(own), dtype=torch.int64), torch.ones(len(own))) for own in every]
-
-
-@dataclass(frozen=True)
-class ComponentsEncoderConfig(ObjectsEncoderConfig):
-    """The things in the newest frames, by connected components, as a list; it needs no weights."""
-
-    contrast: int = 12
-    """Greys by which a thing differs from the background."""
-    gap: int = 1
-    """Pixels: pieces that are nearer to each other are one thing; an agent's frames are small."""
-    reader: ListEncoderConfig = field(default_factory=lambda: ListEncoderConfig(relative_to=0))
-    """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
-
-    def detector(self, height: int, width: int) -> ComponentsDetector:
-        return ComponentsDetector(Components(self.contrast, self.gap))

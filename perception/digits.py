@@ -1,8 +1,6 @@
 """Digits written by hand, told apart by the fully connected layers that also balance a pole (Alpaydin and Kaynak 1998,
 the data)."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,25 +8,10 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 
 BRIGHTEST = 16.0
 SHARE_TO_TEST_ON = 0.25
-
-
-@dataclass(frozen=True)
-class DigitsTask:
-    """Learns which digit an image of 8x8 greys is; a quarter of the 1,797 images is held out."""
-
-    layers: MLPConfig = field(default_factory=MLPConfig)
-    """The layers, as an agent's encoder has them."""
-
-    @property
-    def name(self) -> str:
-        return "digits"
-
-    def lesson(self) -> "DigitsLesson":
-        return DigitsLesson(self.layers)
 
 
 class DigitsLesson:

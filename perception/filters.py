@@ -4,22 +4,19 @@ Gaussian and median windows, non-local means (Buades et al. 2005), the Fourier t
 with thresholds (Donoho and Johnstone 1994)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import cv2
-import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perception.cnn import NatureCNN, NatureCNNConfig, image_shape
+from perception.cnn import NatureCNN
 from perception.frozen import Frozen
+from perception.settings.encoders import FilteredEncoderConfig, FilterName
 
 Grey = NDArray[np.uint8]
 WAVELET, LEVELS = "db2", 3
-FilterName = Literal["none", "gaussian", "median", "non-local-means", "fourier", "wavelet"]
 
 
 def gaussian(image: Grey, noise: float) -> Grey:
@@ -100,24 +97,6 @@ def signal_to_noise(image: NDArray, clean: NDArray) -> float:
     """Peak signal-to-noise ratio in decibels, of greys from 0 to 255."""
     error = np.mean((image.astype(np.float64) - clean.astype(np.float64)) ** 2)
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
-
-
-@dataclass(frozen=True)
-class FilteredEncoderConfig:
-    """The Nature CNN on frames that a filter has cleaned."""
-
-    filter: FilterName = "median"
-    """Which one; none leaves frames as they are."""
-    noise: float = 25.0
-    """The noise's deviation, in greys."""
-    features: int = 512
-    """Width of the dense layer."""
-
-    def build(self, observation_space: gymnasium.Space) -> "FilteredEncoder":
-        if self.noise <= 0:
-            raise ValueError(f"noise must be above 0, not {self.noise}.")
-        channels, _, _ = image_shape(observation_space, smallest=36)
-        return FilteredEncoder(self, NatureCNNConfig(self.features).build(observation_space), channels)
 
 
 class FilteredEncoder(nn.Module):

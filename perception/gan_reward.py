@@ -1,52 +1,22 @@
 """Likeness to demonstrations as a reward: generative adversarial imitation (GAIL; Ho and Ermon 2016)."""
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 import torch.nn.functional as F
 from gymnasium.spaces import Box, Discrete
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from perception.mlp import orthogonal
 from perception.readers import reader_of
+from perception.settings.rewards import DiscriminatorRewardConfig
 
 MOST_CERTAIN = 5.0
 """Log-odds beyond which the discriminator's certainty brings no more."""
-
-
-@dataclass(frozen=True)
-class DiscriminatorRewardConfig:
-    """The agent is rewarded for steps that a discriminator cannot tell from demonstrated ones."""
-
-    demonstrations: str = ""
-    """The file of scripts/make_demonstrations.py."""
-    weight: float = 0.1
-    """What a step's log-odds of being demonstrated count, which are at most 5."""
-    environment_weight: float = 0.0
-    """What the environment's reward counts."""
-    learning_rate: float = 3e-4
-    """Adam's step size for the discriminator."""
-    gradient_penalty: float = 0.1
-    """How much the slope of the log-odds is held down between demonstrated and other steps (Gulrajani et al. 2017)."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}.")
-
-    def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
-        return rewards * np.float32(self.environment_weight)
-
-    def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "DiscriminatorReward":
-        demonstrated = demonstrations(self.demonstrations, observation_space, action_space)
-        return DiscriminatorReward(self, observation_space, action_space, demonstrated)
 
 
 class DiscriminatorReward(nn.Module):

@@ -1,36 +1,13 @@
 """Reads grids of symbols, as MiniGrid shows them."""
 
-from dataclasses import dataclass
-
-import gymnasium
-import numpy as np
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
-from perception.cnn import FlattenPixels, check_widths
+from perception.cnn import FlattenPixels
 from perception.mlp import orthogonal
-
-MOST_SYMBOLS = 32
-
-
-@dataclass(frozen=True)
-class GridEncoderConfig:
-    """Symbols as planes of zeros and ones, two convolutions and a dense layer."""
-
-    channels: tuple[int, ...] = (32, 64)
-    """Channels of each 3x3 convolution."""
-    features: int = 128
-    """Width of the dense layer."""
-
-    def build(self, observation_space: gymnasium.Space) -> "GridEncoder":
-        check_widths(*self.channels, self.features)
-        if not (isinstance(observation_space, Box) and shows_symbols(observation_space)):
-            raise ValueError(
-                f"This encoder reads grids of symbols, uint8 (channels, height, width) below {MOST_SYMBOLS}, not "
-                f"{observation_space.shape} {observation_space.dtype}; --encoder nature reads images."
-            )
-        return GridEncoder(self, observation_space)
+from perception.settings.encoders import GridEncoderConfig
+from perception.spaces import sizes_of
 
 
 class GridEncoder(nn.Module):
@@ -73,17 +50,3 @@ class Planes(nn.Module):
     def forward(self, symbols: Tensor) -> Tensor:
         planes = torch.eq(symbols.index_select(1, self.channels), self.symbols)
         return planes.float().contiguous(memory_format=torch.channels_last)
-
-
-def sizes_of(space: Box) -> tuple[int, ...]:
-    """How many symbols each channel has."""
-    return tuple(int(channel.max()) + 1 for channel in space.high)
-
-
-def shows_symbols(space: gymnasium.Space) -> bool:
-    return (
-        isinstance(space, Box)
-        and space.dtype == np.uint8
-        and len(space.shape) == 3
-        and int(space.high.max()) < MOST_SYMBOLS
-    )

@@ -1,57 +1,18 @@
 """Reads grids in the light of an instruction: what is seen is scaled and shifted by it (FiLM; Perez et al. 2018), or
 asks it for words (cross-attention; Vaswani et al. 2017)."""
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
-import gymnasium
 import torch
-from gymnasium.spaces import Dict
 from torch import Tensor, nn
 
-from perception.cnn import FlattenPixels, check_widths
-from perception.grid import Planes, shows_symbols, sizes_of
+from perception.cnn import FlattenPixels
+from perception.grid import Planes
 from perception.mlp import orthogonal
+from perception.settings.encoders import InstructedEncoderConfig
+from perception.spaces import sizes_of
 
 HEADS = 4
-
-
-@runtime_checkable
-class Reader(Protocol):
-    """A frozen dataclass that describes what reads instructions."""
-
-    def build(self) -> Any:
-        """A `torch.nn.Module` with `output_dim` D, from sentences in UTF-8 (B, L) uint8 to word vectors (B, W, D),
-        which of them are words (B, W) bool, and sentence vectors (B, D).
-
-        Raises ValueError, in one line, where it cannot be had."""
-        ...
-
-
-@dataclass(frozen=True)
-class InstructedEncoderConfig:
-    """Symbols through two convolutions, each in the light of the instruction, and a dense layer that sees both."""
-
-    reader: Reader
-    """Reads the instruction."""
-    fusion: Literal["film", "cross-attention"] = "film"
-    """How the instruction bears on what is seen."""
-    channels: int = 64
-    """Channels of each 3x3 convolution."""
-    features: int = 128
-    """Width of the dense layer."""
-
-    def build(self, observation_space: gymnasium.Space) -> "InstructedEncoder":
-        check_widths(self.channels, self.features)
-        if self.channels % HEADS:
-            raise ValueError(f"channels must be a multiple of {HEADS}, not {self.channels}.")
-        parts = observation_space.spaces if isinstance(observation_space, Dict) else {}
-        if not ("image" in parts and "mission" in parts and shows_symbols(parts["image"])):
-            raise ValueError(
-                "This encoder reads a grid's image and mission, as LanguageGoToLocal has them, "
-                f"not {', '.join(parts) or observation_space.shape}; --encoder grid reads symbols alone."
-            )
-        return InstructedEncoder(self, parts["image"])
 
 
 class InstructedEncoder(nn.Module):

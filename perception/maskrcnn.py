@@ -2,10 +2,8 @@
 a game's objects."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,19 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.backbones import first_maps
-from perception.cnn import NatureCNN, NatureCNNConfig, image_shape
 from perception.detection import (
     IMAGES_AT_A_TIME,
     Found,
     HeldOut,
     average_precisions,
     drawn_screens,
-    screens_with_boxes,
 )
 from perception.frames import Frames, prepared
-from perception.masks import MasksEncoder
+from perception.settings.tasks import MaskRCNNTask
 from perception.unet import resized_classes
-from perception.weights import check_size, take_weights, trained
 
 ANCHOR_SIZES, ANCHOR_RATIOS = ((3,), (11,)), ((4.0, 8.0), (0.7, 1.3))
 """On the fine and on the coarse map: pixels, and how much higher than wide."""
@@ -140,25 +135,6 @@ class Predictor(nn.Module):
         return self.scores(read), self.boxes(read)
 
 
-@dataclass(frozen=True)
-class MaskRCNNTask:
-    """Learns where objects are on grey screens and which pixels are theirs, in greys that vary."""
-
-    data: str = "runs/frames/SpaceInvaders.npz"
-    """Screens of scripts/make_frames.py, with boxes and classes."""
-    backbone: str = "resnet10t"
-    """The network of timm whose first two maps see."""
-    size: int = 0
-    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
-
-    @property
-    def name(self) -> str:
-        return "maskrcnn"
-
-    def lesson(self) -> "MaskRCNNLesson":
-        return MaskRCNNLesson(self, *screens_with_boxes(self.data, self.size))
-
-
 class MaskRCNNLesson:
     score = "map"
 
@@ -243,27 +219,6 @@ def mask_overlaps(
             union = (mask | true).sum().item()
             told.append((int(classes[row]), (mask & true).sum().item() / union if union else 1.0))
     return told
-
-
-@dataclass(frozen=True)
-class MaskRCNNEncoderConfig:
-    """The newest frame's objects as masks of their classes, by a Mask R-CNN that was trained before and stays as it is,
-    beside the frames themselves."""
-
-    weights: str = ""
-    """The folder of scripts/train_module.py maskrcnn, trained with --task.size as large as the agent's frames."""
-    features: int = 512
-    """Width of the dense layer after the convolutions."""
-
-    def build(self, observation_space: gymnasium.Space) -> MasksEncoder:
-        channels, height, width = image_shape(observation_space, smallest=36)
-        settings, weights = trained(self.weights, "maskrcnn")
-        check_size(settings, self.weights, height, width)
-        classes = len(weights["detector.roi_heads.box_predictor.scores.bias"]) - 1
-        detector = MaskRCNN(settings["backbone"], classes, height, width)
-        take_weights(detector, weights, self.weights)
-        reader = NatureCNN(NatureCNNConfig(self.features), channels + classes, height, width)
-        return MasksEncoder(ClassMasks(detector), reader)
 
 
 class ClassMasks(nn.Module):

@@ -1,47 +1,14 @@
 """Novelty as a reward: random network distillation (RND; Burda et al. 2019)."""
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.mlp import orthogonal
 from perception.readers import reader_of
-
-
-@dataclass(frozen=True)
-class NoveltyRewardConfig:
-    """The agent is rewarded for what it has seldom seen: for how badly a network predicts what another one, which is
-    random and stays so, makes of an observation."""
-
-    weight: float = 0.004
-    """What a step's novelty counts, which is 1 on average over the whole run. An episode's novelty must stay below what
-    the environment pays for success, or it does not pay to end one."""
-    environment_weight: float = 1.0
-    """What the environment's reward counts."""
-    learning_rate: float = 1e-4
-    """Adam's step size for the network that predicts."""
-    once_an_episode: bool = True
-    """Reward an observation when an episode first comes to it, so that it does not pay to stay (Zhang et al. 2021,
-    episodic restriction). That is known within a rollout; steps that are drawn from a replay are all rewarded."""
-    features: int = 64
-    """How many numbers it predicts."""
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "features"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}.")
-
-    def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
-        return rewards * np.float32(self.environment_weight)
-
-    def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "NoveltyReward":
-        return NoveltyReward(self, observation_space)
+from perception.settings.rewards import NoveltyRewardConfig
 
 
 class NoveltyReward(nn.Module):

@@ -5,10 +5,8 @@ from typing import Any
 import gymnasium
 from gymnasium.spaces import Box, Dict
 
-from perception.cnn import NatureCNNConfig
-from perception.grid import GridEncoderConfig, shows_symbols
-from perception.mlp import MLPConfig
-from perception.parts import PartsConfig
+from perception.settings.encoders import GridEncoderConfig, MLPConfig, NatureCNNConfig, PartsConfig
+from perception.spaces import shows_symbols
 
 
 def reader_of(space: gymnasium.Space) -> Any:

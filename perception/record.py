@@ -1,33 +1,9 @@
 """A patient's record as a set of readings that attend to each other (FT-Transformer; Gorishniy et al. 2021)."""
 
-from dataclasses import dataclass
-
-import gymnasium
 import torch
-from gymnasium.spaces import Box
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class RecordEncoderConfig:
-    """Each reading becomes a vector of its own, and a Transformer relates them; for vectors of tens of readings."""
-
-    width: int = 32
-    """Numbers a reading becomes."""
-    layers: int = 1
-    """Of the Transformer."""
-    heads: int = 4
-    """Of its attention."""
-
-    def build(self, observation_space: gymnasium.Space) -> "RecordEncoder":
-        if min(self.width, self.layers, self.heads) < 1 or self.width % self.heads:
-            raise ValueError(
-                "width must be a multiple of heads, and layers at least 1, not "
-                f"{self.width}, {self.heads} and {self.layers}."
-            )
-        if not isinstance(observation_space, Box) or len(observation_space.shape) != 1:
-            raise ValueError(f"A record is a vector of readings, not {observation_space}.")
-        return RecordEncoder(self, observation_space.shape[0])
+from perception.settings.encoders import RecordEncoderConfig
 
 
 class RecordEncoder(nn.Module):

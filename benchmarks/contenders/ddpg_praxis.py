@@ -11,7 +11,7 @@ import tyro
 from measure import on_one_core
 from praxis import measure_experiment
 
-from agents.algorithms.ddpg import DDPG
+from agents.settings.ddpg import DDPG
 from scripts import recipes
 
 

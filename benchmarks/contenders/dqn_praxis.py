@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import tyro
 from praxis import measure_experiment
 
-from agents.algorithms.dqn import DQN
+from agents.settings.dqn import DQN
 from scripts import recipes
 
 

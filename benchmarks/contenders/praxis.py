@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import tyro
 from measure import count_parameters, measure
 
-from agents.algorithms.ppo import PPO
 from agents.cluster import ray_running
 from agents.engine.config import rllib_config
 from agents.experiment import Experiment
+from agents.settings.ppo import PPO
 from scripts import recipes
 
 

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from agents.algorithms.appo import APPO
-from agents.algorithms.bc import BC
-from agents.algorithms.cql import CQL
-from agents.algorithms.ddpg import DDPG
-from agents.algorithms.dqn import DQN
-from agents.algorithms.iql import IQL
-from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment, Resources
 from agents.interfaces import Encoder, Environment, Memory, RewardModel
 from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
+from agents.settings.appo import APPO
+from agents.settings.bc import BC
+from agents.settings.cql import CQL
+from agents.settings.ddpg import DDPG
+from agents.settings.dqn import DQN
+from agents.settings.iql import IQL
+from agents.settings.ppo import PPO
 from envs import atari, classic, grid, language_grid
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
@@ -29,28 +29,28 @@ from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
-from language.encoders import ReaderConfig
-from language.notes import NoteEncoderConfig
-from language.sentence_reader import SentenceReaderConfig
-from language.similarity_reward import SimilarityRewardConfig
-from perception.classifier import ClassifierEncoderConfig
-from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
-from perception.components import ComponentsEncoderConfig
-from perception.filters import FilteredEncoderConfig
-from perception.gan_reward import DiscriminatorRewardConfig
-from perception.grid import GridEncoderConfig
-from perception.instructed import InstructedEncoderConfig
-from perception.maskrcnn import MaskRCNNEncoderConfig
-from perception.memory import RecurrentConfig
-from perception.mlp import MLPConfig
-from perception.novelty_reward import NoveltyRewardConfig
-from perception.objects import ListEncoderConfig
-from perception.parts import PartsConfig
-from perception.record import RecordEncoderConfig
-from perception.ssd import SSDEncoderConfig
-from perception.transfer import VGG16EncoderConfig
-from perception.unet import UNetEncoderConfig
-from perception.yolo import YOLOEncoderConfig
+from language.settings.encoders import NoteEncoderConfig, ReaderConfig, SentenceReaderConfig
+from language.settings.rewards import SimilarityRewardConfig
+from perception.settings.encoders import (
+    ClassifierEncoderConfig,
+    ComponentsEncoderConfig,
+    FilteredEncoderConfig,
+    GridEncoderConfig,
+    ImpalaResNetConfig,
+    InstructedEncoderConfig,
+    ListEncoderConfig,
+    MaskRCNNEncoderConfig,
+    MLPConfig,
+    NatureCNNConfig,
+    PartsConfig,
+    RecordEncoderConfig,
+    SSDEncoderConfig,
+    UNetEncoderConfig,
+    VGG16EncoderConfig,
+    YOLOEncoderConfig,
+)
+from perception.settings.memory import RecurrentConfig
+from perception.settings.rewards import DiscriminatorRewardConfig, NoveltyRewardConfig
 from scripts.recipes import bc, ddpg, dqn, offline, ppo
 
 Entry = TypeVar("Entry")

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from agents.algorithms.bc import BC
-from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Environment
+from agents.settings.bc import BC
+from agents.settings.ppo import PPO
 from envs.health.treatment import TreatmentConfig
 from scripts.recipes import ppo
 

@@ -4,16 +4,14 @@ from dataclasses import replace
 
 from gymnasium.spaces import Dict, Space
 
-from agents.algorithms.ddpg import DDPG
 from agents.experiment import Experiment
 from agents.interfaces import Encoder, Environment
+from agents.settings.ddpg import DDPG
 from envs.robots.grasp import KukaGraspConfig
 from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
-from perception.cnn import NatureCNNConfig
-from perception.mlp import MLPConfig
-from perception.parts import PartsConfig
+from perception.settings.encoders import MLPConfig, NatureCNNConfig, PartsConfig
 
 # PyBullet's robots: Stable-Baselines3's tuned settings (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv).
 ROBOTS = DDPG(discount=0.98, replay_capacity=200_000, learning_starts_env_steps=10_000)

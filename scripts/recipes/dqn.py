@@ -2,16 +2,14 @@
 
 from dataclasses import replace
 
-from agents.algorithms.dqn import DQN
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
+from agents.settings.dqn import DQN
 from envs.grid import GridConfig
 from envs.language_grid import LanguageGridConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
-from perception.cnn import NatureCNNConfig
-from perception.mlp import MLPConfig
-from perception.objects import ListEncoderConfig
+from perception.settings.encoders import ListEncoderConfig, MLPConfig, NatureCNNConfig
 from scripts.recipes import ppo
 
 

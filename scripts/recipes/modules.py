@@ -2,22 +2,26 @@
 
 from collections.abc import Callable
 
-from agents.pretrain import Pretraining
-from language.backtranslate import BackTranslationTask
-from language.distill import DistillationTask
-from language.embeddings import EmbeddingsTask
-from language.multitask import MultiTask
-from language.retrieval import RetrievalTask
-from language.similarity import SimilarityTask
-from language.translate import TranslationTask
-from perception.classifier import ClassifierTask
-from perception.digits import DigitsTask
-from perception.maskrcnn import MaskRCNNTask
-from perception.mlp import MLPConfig
-from perception.ssd import SSDTask
-from perception.transfer import TransferTask
-from perception.unet import UNetTask
-from perception.yolo import YOLOTask
+from agents.settings.pretraining import Pretraining
+from language.settings.tasks import (
+    BackTranslationTask,
+    DistillationTask,
+    EmbeddingsTask,
+    MultiTask,
+    RetrievalTask,
+    SimilarityTask,
+    TranslationTask,
+)
+from perception.settings.encoders import MLPConfig
+from perception.settings.tasks import (
+    ClassifierTask,
+    DigitsTask,
+    MaskRCNNTask,
+    SSDTask,
+    TransferTask,
+    UNetTask,
+    YOLOTask,
+)
 
 
 def digits() -> Pretraining:

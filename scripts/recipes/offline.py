@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from agents.algorithms.cql import CQL
-from agents.algorithms.iql import IQL
-from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Algorithm, Environment
 from agents.memory import NoMemory
+from agents.settings.cql import CQL
+from agents.settings.iql import IQL
+from agents.settings.ppo import PPO
 from envs.health.treatment import TreatmentConfig
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 from scripts.recipes import ppo
 from scripts.recipes.bc import shown
 

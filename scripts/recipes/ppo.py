@@ -4,22 +4,24 @@ from dataclasses import fields, replace
 
 from gymnasium.spaces import Box
 
-from agents.algorithms.appo import APPO
-from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
+from agents.settings.appo import APPO
+from agents.settings.ppo import PPO
 from envs.grid import GridConfig
 from envs.health.treatment import TreatmentConfig
 from envs.language_grid import LanguageGridConfig
 from envs.robots.grasp import KukaGraspConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
-from language.encoders import ReaderConfig
-from perception.cnn import NatureCNNConfig
-from perception.grid import GridEncoderConfig
-from perception.instructed import InstructedEncoderConfig
-from perception.mlp import MLPConfig
-from perception.objects import ListEncoderConfig
+from language.settings.encoders import ReaderConfig
+from perception.settings.encoders import (
+    GridEncoderConfig,
+    InstructedEncoderConfig,
+    ListEncoderConfig,
+    MLPConfig,
+    NatureCNNConfig,
+)
 from scripts.recipes import treatments
 
 

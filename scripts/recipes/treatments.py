@@ -2,16 +2,15 @@
 
 from dataclasses import replace
 
-from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment
 from agents.interfaces import Environment
+from agents.settings.ppo import PPO
 from envs.health.care_episode import CareEpisodeConfig
 from envs.health.glucose_t1d import GlucoseConfig
 from envs.health.sepsis_icu import SepsisConfig
 from envs.health.tumor_imaging import TumorConfig
-from perception.cnn import NatureCNNConfig
-from perception.memory import RecurrentConfig
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig, NatureCNNConfig
+from perception.settings.memory import RecurrentConfig
 
 
 def recipe(environment: Environment) -> Experiment:

@@ -12,11 +12,11 @@ import psutil
 import pytest
 import ray
 
-from agents.algorithms.ppo import PPO
 from agents.cluster import Bundle, can_reserve, join, remote_bundles, require_room, with_room
 from agents.experiment import Experiment, InvalidExperiment, Resources
+from agents.settings.ppo import PPO
 from envs.probe import CountingConfig
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 
 ALONE = Experiment(env=CountingConfig(), algo=PPO(), encoder=MLPConfig())
 SPREAD = replace(ALONE, num_env_runners=2, num_learners=1, evaluate_beside=True)

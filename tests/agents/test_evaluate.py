@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from agents.algorithms.ppo import PPO
 from agents.checkpoint import ARRAYS, checkpoint_name, save_state
 from agents.engine.config import build_network
 from agents.engine.distributions import distribution_for
@@ -36,8 +35,9 @@ from agents.evaluate import (
 )
 from agents.experiment import Experiment, InvalidExperiment
 from agents.interfaces import EnvironmentFailure
+from agents.settings.ppo import PPO
 from envs.probe import CountingConfig, CountingEnv, FlawedConfig, TargetConfig
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 
 COUNTING = Experiment(env=CountingConfig(length=5), algo=PPO(), encoder=MLPConfig())
 TARGET = replace(COUNTING, env=TargetConfig())

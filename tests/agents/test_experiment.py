@@ -12,16 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import experiment as experiments
-from agents.algorithms.dqn import DQN
-from agents.algorithms.ppo import PPO
 from agents.experiment import FREE_DISK_BYTES, Experiment, InvalidExperiment, Resources, check_disk, check_new_folder
 from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
+from agents.settings.dqn import DQN
+from agents.settings.ppo import PPO
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
-from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
-from perception.mlp import MLPConfig
+from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig
 
 CLASSES = (
     NoMemory,

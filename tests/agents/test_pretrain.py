@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from agents.experiment import InvalidExperiment
-from agents.pretrain import Pretraining, lesson_of, pretrain, restore, schedule
+from agents.pretrain import lesson_of, pretrain, restore, schedule
+from agents.settings.pretraining import Pretraining
 
 
 class DoublingLesson:

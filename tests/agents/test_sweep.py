@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ray.tune.search.sample import Categorical
 
 from agents import tune
 from agents.checkpoint import checkpoint_name, save_state
 from agents.experiment import InvalidExperiment
 from agents.metrics import EVALUATION_RETURN_MEAN
-from agents.sweep import Sweep, Trial, lies_in, read_sweep, search_space, write_sweep
-from agents.tune import Progress, make_known, sampler, scheduler, sweep, tuner
+from agents.settings.search_space import Choice
+from agents.sweep import Sweep, Trial, read_sweep, search_space, write_sweep
+from agents.tune import Progress, make_known, ray_domain, sampler, scheduler, sweep, tuner
 from envs.classic import ClassicConfig
 from scripts.recipes import recipe_named
 
@@ -117,13 +117,13 @@ def test_numbers_that_cannot_be_are_refused(tmp_path, settings, told):
 
 @given(st.sampled_from(sorted(SPACE)), st.integers(0, 2**32 - 1))
 def test_whatever_a_space_gives_lies_in_it_and_in_json_too(name, seed):
-    value = SPACE[name].sample(random_state=np.random.default_rng(seed))
-    assert lies_in(SPACE[name], json.loads(json.dumps(value)))
+    value = ray_domain(SPACE[name]).sample(random_state=np.random.default_rng(seed))
+    assert SPACE[name].contains(json.loads(json.dumps(value)))
 
 
 def test_a_choice_is_one_of_the_categories_and_of_their_type():
-    domain = Categorical([1, 2])
-    assert [lies_in(domain, value) for value in (1, 2, 3, 1.0, True, "1")] == [True, True, False, False, False, False]
+    domain = Choice((1, 2))
+    assert [domain.contains(value) for value in (1, 2, 3, 1.0, True, "1")] == [True, True, False, False, False, False]
 
 
 def tunes(trial_id: str, settings: dict) -> SimpleNamespace:

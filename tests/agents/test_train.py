@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
-from agents.algorithms.appo import APPO
 from agents.checkpoint import load_state
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.off_policy import OffPolicyAlgorithm
@@ -16,6 +15,7 @@ from agents.experiment import InvalidExperiment
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import read_progress
 from agents.run_folder import multiple_after
+from agents.settings.appo import APPO
 from agents.train import resume, train
 from envs.classic import ClassicConfig
 from envs.probe import FlawedConfig

@@ -6,15 +6,15 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from ray.tune.search.sample import Categorical
 
 from agents import tune
 from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state, save_state
 from agents.evaluate import read_best
 from agents.experiment import InvalidExperiment
 from agents.metrics import EVALUATION_RETURN_MEAN
+from agents.settings.search_space import Choice
 from agents.sweep import Sweep, search_space, with_settings
-from agents.tune import extremes, sweep, take_over, to_tune_with_checkpoint
+from agents.tune import extremes, ray_domain, sweep, take_over, to_tune_with_checkpoint
 from envs.classic import ClassicConfig
 from scripts.recipes import RECIPES, recipe_named
 
@@ -31,14 +31,14 @@ def test_whatever_a_space_gives_is_a_valid_setting(name):
     for candidate in extremes(experiment, space):
         candidate.validate()
     for _ in range(20):
-        with_settings(experiment, {name: domain.sample() for name, domain in space.items()})
+        with_settings(experiment, {name: ray_domain(domain).sample() for name, domain in space.items()})
 
 
 def test_each_choice_is_tried_before_the_sweep_starts():
     space = search_space(CARTPOLE, Sweep(vary=("minibatch_size", "clip")))
-    assert isinstance(space["minibatch_size"], Categorical)
+    assert isinstance(space["minibatch_size"], Choice)
     sizes = [candidate.algo.minibatch_size for candidate in extremes(CARTPOLE, space)]
-    assert sizes == [CARTPOLE.algo.minibatch_size, *space["minibatch_size"].categories]
+    assert sizes == [CARTPOLE.algo.minibatch_size, *space["minibatch_size"].values]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_population_based_training_makes_of_settings_is_valid(name):
     assert "n_step" not in space
     explorer = tune.scheduler(experiment, settings, space)
     random.seed(1)
-    config = {name: domain.sample() for name, domain in space.items()}
+    config = {name: ray_domain(domain).sample() for name, domain in space.items()}
     seen = set()
     for _ in range(60):
         config, _ = explorer._get_new_config(SimpleNamespace(config=config), SimpleNamespace(config=config))

@@ -3,8 +3,9 @@
 from itertools import product
 from pathlib import Path
 
-from agents.pretrain import Pretraining, pretrain
-from language.translate import TranslationTask
+from agents.pretrain import pretrain
+from agents.settings.pretraining import Pretraining
+from language.settings.tasks import TranslationTask
 
 VERBS = {"go to": "去", "pick up": "拿", "open": "开"}
 COLOURS = {"red": "红", "green": "绿", "blue": "蓝", "grey": "灰", "black": "黑", "white": "白", "pink": "粉"}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from language.backtranslate import BackTranslationTask
 from language.corpus import read_pairs
+from language.settings.tasks import BackTranslationTask, TranslationTask
 from language.tokens import until_end
-from language.translate import TranslationTask, trained_translator, translate
+from language.translate import trained_translator, translate
 from tests.language.small_corpus import write_small_corpus, write_untrained
 
 PAIRS, ALONE = 40, 60

@@ -7,9 +7,9 @@ import pytest
 
 from language import distill
 from language import translate as translation
-from language.distill import DistillationTask
+from language.settings.tasks import DistillationTask, TranslationTask
 from language.tokens import until_end
-from language.translate import TranslationLesson, TranslationTask, trained_translator, translate
+from language.translate import TranslationLesson, trained_translator, translate
 from tests.language.small_corpus import write_small_corpus, write_untrained
 
 Folders = tuple[str, str]

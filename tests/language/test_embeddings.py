@@ -8,16 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from language.embeddings import (
-    METHODS,
-    EmbeddingsTask,
-    MeanOfWords,
-    co_occurrences,
-    glove,
-    vocabulary_of,
-    word_vectors,
-    words_of,
-)
+from language.embeddings import METHODS, MeanOfWords, co_occurrences, glove, vocabulary_of, word_vectors, words_of
+from language.settings.tasks import EmbeddingsTask
 
 TOPIC = 12
 COLOURS, FOODS = ([f"{kind} {number}" for number in range(TOPIC)] for kind in ("colour", "food"))

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from agents.engine.adam import Adam
-from language.encoders import KINDS, Reader, ReaderConfig, SelfAttention, numbered, places
+from language.encoders import KINDS, Reader, SelfAttention, numbered, places
+from language.settings.encoders import ReaderConfig
 from language.text import to_bytes
 
 ALL = pytest.mark.parametrize("kind", KINDS)

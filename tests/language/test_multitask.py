@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.pretrain import Pretraining, pretrain
-from language.multitask import MultiTask, MultiTaskLesson
+from agents.pretrain import pretrain
+from agents.settings.pretraining import Pretraining
+from language.multitask import MultiTaskLesson
+from language.settings.tasks import MultiTask
 from language.tokens import CHINESE, ENGLISH
 from language.translate import translate
 from tests.language.small_corpus import write_small_corpus

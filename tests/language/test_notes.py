@@ -5,8 +5,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from language.encoders import ReaderConfig
-from language.notes import NoteEncoderConfig
+from language.settings.encoders import NoteEncoderConfig, ReaderConfig
 from language.text import to_bytes
 
 SPACE = Box(0, 255, (64,), np.uint8)

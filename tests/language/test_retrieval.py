@@ -9,15 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from language.retrieval import (
-    MULTILINGUAL_WIDTH,
-    Projection,
-    RetrievalTask,
-    found_among,
-    halves,
-    trained_projection,
-    vectors_of,
-)
+from language.retrieval import MULTILINGUAL_WIDTH, Projection, found_among, halves, trained_projection, vectors_of
+from language.settings.tasks import RetrievalTask
 
 KINDS = {"ball": "球", "box": "箱子", "key": "钥匙", "door": "门", "chair": "椅子"}
 

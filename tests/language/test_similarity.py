@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from language.similarity import BYTES, Similarity, SimilarityTask, auc, columns, trained_similarity
+from language.settings.tasks import SimilarityTask
+from language.similarity import BYTES, Similarity, auc, columns, trained_similarity
 
 COLOURS, KINDS = ("red", "blue", "grey"), ("ball", "key", "box")
 

@@ -11,8 +11,9 @@ from gymnasium.spaces import Box, Dict, Discrete
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from language.settings.rewards import SimilarityRewardConfig
 from language.similarity import Similarity
-from language.similarity_reward import SimilarityReward, SimilarityRewardConfig
+from language.similarity_reward import SimilarityReward
 from language.text import from_bytes, to_bytes
 
 SENTENCE = Box(0, 255, (128,), np.uint8)

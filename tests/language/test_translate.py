@@ -10,20 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents.pretrain import Pretraining, pretrain
+from agents.pretrain import pretrain
+from agents.settings.pretraining import Pretraining
 from language import translate as translate_module
 from language.corpus import read_pairs
+from language.settings.tasks import TranslationTask
 from language.tokens import CHINESE, END, ENGLISH, PADDING, trained_tokens
-from language.translate import (
-    Batches,
-    TranslationTask,
-    Translator,
-    bleu,
-    searched,
-    teacher_forcing,
-    trained_translator,
-    translate,
-)
+from language.translate import Batches, Translator, bleu, searched, teacher_forcing, trained_translator, translate
 from language.translation_memory import nearest
 from tests.language.small_corpus import write_small_corpus
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agents.algorithms.dqn import DQN
 from agents.evaluate import chosen_checkpoint, evaluate, load_network
+from agents.settings.dqn import DQN
 from agents.train import train
 from scripts.recipes import environment_named, recipe_named
 

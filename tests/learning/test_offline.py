@@ -15,7 +15,7 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment, Policy
 from agents.train import train
 from envs.probe import TargetConfig
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 from scripts.recipes import recipe_named
 from tests.agents.algorithms.logs import logged
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from agents.algorithms.ppo import PPO
 from agents.evaluate import chosen_checkpoint, evaluate, load_network
+from agents.settings.ppo import PPO
 from agents.train import train
-from perception.memory import RecurrentConfig
+from perception.settings.memory import RecurrentConfig
 from scripts.recipes import environment_named, recipe_named
 
 pytestmark = pytest.mark.usefixtures("ray_here")

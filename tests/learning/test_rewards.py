@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from agents.evaluate import chosen_checkpoint, evaluate, load_network
 from agents.train import train
-from perception.gan_reward import DiscriminatorRewardConfig
+from perception.settings.rewards import DiscriminatorRewardConfig
 from scripts.recipes import environment_named, recipe_named
 
 pytestmark = pytest.mark.usefixtures("ray_here")

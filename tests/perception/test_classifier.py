@@ -9,8 +9,9 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.backbones import classifying
-from perception.classifier import ClassifierEncoderConfig, ClassifierTask
 from perception.frames import Frames, save_frames
+from perception.settings.encoders import ClassifierEncoderConfig
+from perception.settings.tasks import ClassifierTask
 from tests.perception.drawings import squares, write_module
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)

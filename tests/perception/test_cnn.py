@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from gymnasium.spaces import Box, Dict, Discrete, Space
 
-from perception.cnn import ByteConv2d, Bytes, ImpalaResNetConfig, NatureCNNConfig, ResidualBlock
+from perception.cnn import ByteConv2d, Bytes, ResidualBlock
+from perception.settings.encoders import ImpalaResNetConfig, NatureCNNConfig
 
 ATARI = Box(0, 255, (4, 84, 84), np.uint8)
 BOTH = pytest.mark.parametrize("config", [NatureCNNConfig(), ImpalaResNetConfig()], ids=["nature", "impala"])

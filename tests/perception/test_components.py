@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from perception.components import Components, ComponentsEncoderConfig, count_of_size
-from perception.objects import ListEncoderConfig
+from perception.components import Components, count_of_size
+from perception.settings.encoders import ComponentsEncoderConfig, ListEncoderConfig
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from agents.pretrain import pretrain
-from perception.digits import DigitsTask
+from perception.settings.tasks import DigitsTask
 from scripts.recipes.modules import digits
 
 

@@ -7,16 +7,8 @@ from gymnasium.spaces import Box
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.filters import (
-    FILTERS,
-    FilteredEncoderConfig,
-    from_wavelets,
-    from_waves,
-    signal_to_noise,
-    to_bytes,
-    to_wavelets,
-    to_waves,
-)
+from perception.filters import FILTERS, from_wavelets, from_waves, signal_to_noise, to_bytes, to_wavelets, to_waves
+from perception.settings.encoders import FilteredEncoderConfig
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 

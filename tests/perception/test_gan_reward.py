@@ -9,7 +9,8 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from safetensors.torch import save_file
 
-from perception.gan_reward import DiscriminatorRewardConfig, demonstrations
+from perception.gan_reward import demonstrations
+from perception.settings.rewards import DiscriminatorRewardConfig
 
 SEEN = Box(-1, 1, (1,), np.float32)
 

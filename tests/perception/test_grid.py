@@ -5,7 +5,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.grid import GridEncoderConfig, shows_symbols
+from perception.settings.encoders import GridEncoderConfig
+from perception.spaces import shows_symbols
 
 LARGEST = np.broadcast_to(np.reshape([2, 1], (2, 1, 1)), (2, 3, 3)).astype(np.uint8)
 SPACE = Box(np.zeros_like(LARGEST), LARGEST, dtype=np.uint8)

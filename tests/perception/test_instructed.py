@@ -9,7 +9,8 @@ import torch
 from gymnasium.spaces import Box, Dict
 from torch import nn
 
-from perception.instructed import CrossAttention, FiLM, InstructedEncoderConfig
+from perception.instructed import CrossAttention, FiLM
+from perception.settings.encoders import InstructedEncoderConfig
 
 SPACE = Dict(
     {

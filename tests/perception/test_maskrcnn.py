@@ -9,15 +9,9 @@ from gymnasium.spaces import Box
 
 from perception.detection import Found
 from perception.frames import save_frames
-from perception.maskrcnn import (
-    ClassMasks,
-    MaskRCNN,
-    MaskRCNNEncoderConfig,
-    MaskRCNNTask,
-    instances,
-    mask_overlaps,
-    painted,
-)
+from perception.maskrcnn import ClassMasks, MaskRCNN, instances, mask_overlaps, painted
+from perception.settings.encoders import MaskRCNNEncoderConfig
+from perception.settings.tasks import MaskRCNNTask
 from tests.perception.drawings import squares, write_module
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from perception.memory import CELLS, RecurrentConfig
+from perception.memory import CELLS
+from perception.settings.memory import RecurrentConfig
 
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 

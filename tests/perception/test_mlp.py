@@ -6,7 +6,8 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, Space
 from torch import nn
 
-from perception.mlp import MLPConfig, orthogonal
+from perception.mlp import orthogonal
+from perception.settings.encoders import MLPConfig
 
 VECTOR = Box(-1.0, 1.0, (5,), np.float32)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete
 
-from perception.novelty_reward import NoveltyRewardConfig
+from perception.settings.rewards import NoveltyRewardConfig
 
 VECTORS = Box(-1, 1, (3,), np.float32)
 SYMBOLS = Box(0, 5, (2, 3, 3), np.uint8)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.objects import NEARNESS, ListEncoderConfig, Reader
+from perception.objects import NEARNESS, Reader
+from perception.settings.encoders import ListEncoderConfig
 
 LIST = Box(0.0, 1.0, (2 * 5, 5 + 3), np.float32)
 

@@ -5,9 +5,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict
 
-from perception.cnn import NatureCNNConfig
-from perception.mlp import MLPConfig
-from perception.parts import PartsConfig
+from perception.settings.encoders import MLPConfig, NatureCNNConfig, PartsConfig
 
 SPACE = Dict({"camera": Box(0, 255, (3, 40, 40), np.uint8), "sensors": Box(-1, 1, (5,), np.float32)})
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.record import RecordEncoderConfig
+from perception.settings.encoders import RecordEncoderConfig
 
 SPACE = Box(-1, 1, (5,), np.float32)
 

@@ -8,8 +8,9 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.frames import save_frames
-from perception.objects import ListEncoderConfig
-from perception.ssd import SSD, SSDEncoderConfig, SSDTask
+from perception.settings.encoders import ListEncoderConfig, SSDEncoderConfig
+from perception.settings.tasks import SSDTask
+from perception.ssd import SSD
 from tests.perception.drawings import squares, write_module
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)

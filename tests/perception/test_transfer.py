@@ -10,7 +10,9 @@ from gymnasium.spaces import Box
 from torch import nn
 
 from perception.frames import Frames, save_frames
-from perception.transfer import TransferTask, VGG16EncoderConfig, as_photographs, cut_out, photographs_taught, trunk
+from perception.settings.encoders import VGG16EncoderConfig
+from perception.settings.tasks import TransferTask
+from perception.transfer import as_photographs, cut_out, photographs_taught, trunk
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 

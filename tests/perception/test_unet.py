@@ -8,15 +8,9 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.frames import Frames, save_frames
-from perception.unet import (
-    UNet,
-    UNetEncoderConfig,
-    UNetTask,
-    confusion,
-    intersection_over_union,
-    prepared,
-    resized_classes,
-)
+from perception.settings.encoders import UNetEncoderConfig
+from perception.settings.tasks import UNetTask
+from perception.unet import UNet, confusion, intersection_over_union, prepared, resized_classes
 from perception.weights import trained
 from tests.perception.drawings import write_module
 

@@ -9,8 +9,9 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.frames import save_frames
-from perception.objects import ListEncoderConfig
-from perception.yolo import STRIDE, YOLO, YOLOEncoderConfig, YOLOTask, boxes_of, objects_of, wanted_cells
+from perception.settings.encoders import ListEncoderConfig, YOLOEncoderConfig
+from perception.settings.tasks import YOLOTask
+from perception.yolo import STRIDE, YOLO, boxes_of, objects_of, wanted_cells
 from tests.perception.drawings import squares, write_module
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)

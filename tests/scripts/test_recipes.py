@@ -8,17 +8,15 @@ from typing import Any
 
 import pytest
 
-from agents.algorithms.ppo import PPO
 from agents.experiment import Experiment, InvalidExperiment
 from agents.rewards import EnvironmentReward
+from agents.settings.ppo import PPO
 from envs import atari
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
-from perception.cnn import ImpalaResNetConfig, NatureCNNConfig
-from perception.memory import RecurrentConfig
-from perception.mlp import MLPConfig
-from perception.objects import ListEncoderConfig
+from perception.settings.encoders import ImpalaResNetConfig, ListEncoderConfig, MLPConfig, NatureCNNConfig
+from perception.settings.memory import RecurrentConfig
 from scripts.recipes import (
     ENCODERS,
     MEMORIES,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agents.experiment import InvalidExperiment
-from language.translate import TranslationTask
+from language.settings.tasks import TranslationTask
 from scripts import translate
 from tests.language.small_corpus import write_small_corpus, write_untrained
 

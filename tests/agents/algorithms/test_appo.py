@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from agents.algorithms import appo
-from agents.algorithms.appo import APPO, APPOLearner, v_trace
+from agents.algorithms.appo import APPOLearner, v_trace
 from agents.algorithms.ppo import advantages_and_returns
 from agents.interfaces import Rollout
+from agents.settings.appo import APPO
 from envs.probe import CountingConfig
-from perception.memory import RecurrentConfig
+from perception.settings.memory import RecurrentConfig
 from tests.agents.algorithms.test_ppo import rollout_of, rollouts
 from tests.agents.engine.test_env_runner import runner_for
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from agents.algorithms.bc import BC, cloning_loss
+from agents.algorithms.bc import cloning_loss
 from agents.engine.distributions import distribution_for
+from agents.settings.bc import BC
+from agents.tune import ray_domain
 from envs.probe import ChoiceConfig
 
 
@@ -26,7 +28,7 @@ def test_the_loss_by_hand() -> None:
 def test_whatever_its_space_gives_is_a_valid_setting() -> None:
     algo = BC(rollout_length=32)
     for _ in range(20):
-        drawn = replace(algo, **{name: domain.sample() for name, domain in algo.search_space.items()})
+        drawn = replace(algo, **{name: ray_domain(domain).sample() for name, domain in algo.search_space.items()})
         assert drawn.minibatch_size % drawn.rollout_length == 0
 
 

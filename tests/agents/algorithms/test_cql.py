@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from agents.algorithms.cql import CQL, cql_loss
+from agents.algorithms.cql import cql_loss
+from agents.settings.cql import CQL
+from agents.tune import ray_domain
 from envs.probe import TargetConfig
 
 OUTPUTS = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 4.0]])[..., None]
@@ -49,7 +51,7 @@ def test_without_its_term_it_is_dqn_and_with_it_what_was_logged_rises_over_the_r
 
 def test_whatever_its_space_gives_is_a_valid_setting() -> None:
     for _ in range(20):
-        replace(CQL(), **{name: domain.sample() for name, domain in CQL().search_space.items()})
+        replace(CQL(), **{name: ray_domain(domain).sample() for name, domain in CQL().search_space.items()})
 
 
 def test_doses_are_refused() -> None:

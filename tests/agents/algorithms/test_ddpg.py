@@ -10,14 +10,15 @@ import torch
 from gymnasium.spaces import Box
 from torch import nn
 
-from agents.algorithms.ddpg import DDPG, critic_loss, smoothing_noise
+from agents.algorithms.ddpg import critic_loss, smoothing_noise
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import ActionNoiseEnvRunner
 from agents.engine.replay import Transitions
 from agents.experiment import Experiment
+from agents.settings.ddpg import DDPG
 from envs.classic import ClassicConfig
 from envs.probe import ChoiceConfig, TargetConfig
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 from scripts.recipes import recipe_named
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from agents.algorithms.dqn import DQN
 from agents.engine.config import rllib_config
 from agents.engine.off_policy import means
 from agents.engine.replay import Frames
+from agents.settings.dqn import DQN
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
 from scripts.recipes import recipe_named

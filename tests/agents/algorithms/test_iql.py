@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from agents.algorithms.iql import IQL, iql_loss
+from agents.algorithms.iql import iql_loss
+from agents.settings.iql import IQL
+from agents.tune import ray_domain
 
 LOG_PROBS = torch.tensor([-1.0, -2.0])
 VALUES = torch.tensor([1.0, 3.0])
@@ -61,7 +63,7 @@ def test_of_two_actions_that_are_as_often_the_value_goes_to_the_better_ones_shar
 
 def test_whatever_its_space_gives_is_a_valid_setting() -> None:
     for _ in range(20):
-        replace(IQL(), **{name: domain.sample() for name, domain in IQL().search_space.items()})
+        replace(IQL(), **{name: ray_domain(domain).sample() for name, domain in IQL().search_space.items()})
 
 
 @pytest.mark.parametrize("setting", [{"expectile": 0.4}, {"most_weight": 0.0}, {"hidden_sizes": ()}])

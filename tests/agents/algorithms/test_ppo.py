@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agents.algorithms.ppo import PPO, PPOLearner, advantages_and_returns, explained_variance, ppo_loss
+from agents.algorithms.ppo import PPOLearner, advantages_and_returns, explained_variance, ppo_loss
 from agents.engine.normaliser import RunningMoments
 from agents.interfaces import Rollout
+from agents.settings.ppo import PPO
 from envs.probe import CountingConfig
 
 BARE = PPO(normalize_advantages=False, value_coefficient=0.0, entropy_coefficient=0.0)

@@ -16,7 +16,7 @@ from agents.engine.q_network import QNetwork
 from agents.experiment import Experiment
 from agents.interfaces import Columns
 from agents.train import train
-from perception.memory import RecurrentConfig
+from perception.settings.memory import RecurrentConfig
 from tests.agents.tiny_runs import losses, tiny, tiny_dqn
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

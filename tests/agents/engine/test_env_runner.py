@@ -14,7 +14,7 @@ from agents.engine.env_runner import ActionNoiseEnvRunner, OffPolicyEnvRunner, O
 from envs.atari import AtariConfig
 from envs.probe import CountingConfig, CountingEnv, FlawedConfig
 from envs.vector import vectorised
-from perception.memory import RecurrentConfig
+from perception.settings.memory import RecurrentConfig
 from scripts.recipes import recipe_named
 from tests.envs.odd_environments import Habits, OddConfig
 

@@ -9,9 +9,8 @@ from gymnasium.spaces import Box, Discrete, Space
 
 from agents.engine.module import ActorCritic, use_bf16
 from agents.memory import NoMemory
-from perception.cnn import NatureCNNConfig
-from perception.memory import RecurrentConfig
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig, NatureCNNConfig
+from perception.settings.memory import RecurrentConfig
 
 VECTOR = Box(-1.0, 1.0, (3,), np.float32)
 IMAGE = Box(0, 255, (2, 36, 36), np.uint8)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from agents.algorithms.cql import CQL
-from agents.algorithms.iql import IQL
 from agents.demonstrations import Log
 from agents.engine.offline import OfflineLearner, moments_of
 from agents.interfaces import Logged
 from agents.rewards import EnvironmentReward
+from agents.settings.cql import CQL
+from agents.settings.iql import IQL
 from envs.probe import ChoiceConfig
 from tests.agents.algorithms.logs import logged_by_chance
 

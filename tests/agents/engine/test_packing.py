@@ -6,7 +6,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete
 
 from agents.engine.packing import Packing, build_encoder
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 
 VECTORS = Dict({"a": Box(-9, 9, (2,), np.float32), "b": Box(-9, 9, (2, 2), np.float32)})
 MIXED = Dict({"camera": Box(0, 255, (3, 4, 5), np.uint8), "sensors": Box(-9, 9, (3,), np.float32)})

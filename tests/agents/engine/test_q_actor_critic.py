@@ -9,7 +9,7 @@ from gymnasium.spaces import Box, Discrete
 
 from agents.engine.q_actor_critic import QActorCritic
 from agents.memory import NoMemory
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 
 
 def network(actions: Any) -> QActorCritic:

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box, Discrete
 
 from agents.algorithms.value_distributions import Categorical, Expectation
 from agents.engine.q_network import NoisyLinear, QNetwork
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 
 VECTOR = Box(-1, 1, (3,), np.float32)
 

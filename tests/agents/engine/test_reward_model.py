@@ -14,7 +14,7 @@ from agents.engine.reward_model import LearntReward
 from agents.experiment import InvalidExperiment
 from agents.metrics import read_progress
 from agents.train import resume, train
-from perception.novelty_reward import NoveltyRewardConfig
+from perception.settings.rewards import NoveltyRewardConfig
 from tests.agents.tiny_runs import assert_same, final_state, losses, stop_after_lines, tiny, tiny_dqn, tiny_td3
 
 

@@ -10,7 +10,6 @@ from ray.rllib.algorithms.bc import BCConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.utils.metrics import OFFLINE_EVAL_RUNNER_RESULTS
 
-from agents.algorithms.ppo import PPO
 from agents.engine.config import rllib_config
 from agents.evaluation.episodes import play
 from agents.evaluation.log_file import read_log, write_log
@@ -18,9 +17,10 @@ from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
 from agents.evaluation.offline_runner import OffPolicyRunner, evaluated_off_policy, stock_policy
 from agents.evaluation.policies import trained_policy
 from agents.experiment import Experiment
+from agents.settings.ppo import PPO
 from envs.health.hiv_sti import HivConfig
 from envs.health.treatment import by_chance
-from perception.mlp import MLPConfig
+from perception.settings.encoders import MLPConfig
 
 EPISODES = 40
 

@@ -1,0 +1,61 @@
+"""Conservative Q-learning's settings; loss and learner: agents/algorithms/cql.py."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+from gymnasium.spaces import Discrete
+
+from agents.interfaces import Parts
+from agents.settings.offline import Offline
+from agents.settings.ranges import require_within
+from agents.settings.search_space import Choice, LogUniform, SearchSpace
+
+SEARCH_SPACE: SearchSpace = {
+    "learning_rate": LogUniform(1e-5, 1e-3),
+    "alpha": LogUniform(0.05, 5.0),
+    "discount": Choice((0.95, 0.98, 0.99, 0.995)),
+}
+
+
+@dataclass(frozen=True)
+class CQL(Offline):
+    """Learns from a log what every action is worth, and less of those that it has seldom seen."""
+
+    alpha: float = 1.0
+    """Weight of how much more all actions seem to be worth than those of the log."""
+    double: bool = True
+    """The network chooses the action that the target network values (van Hasselt et al. 2016)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_within(self, 0.0, float("inf"), "alpha")
+
+    @property
+    def name(self) -> str:
+        return "cql"
+
+    @property
+    def search_space(self) -> SearchSpace:
+        return SEARCH_SPACE
+
+    @property
+    def parts(self) -> Parts:
+        from agents.algorithms.cql import CQLLearner
+        from agents.engine.env_runner import OffPolicyEnvRunner
+        from agents.engine.offline import OfflineAlgorithm
+        from agents.engine.q_network import QNetwork
+
+        return Parts(algorithm=OfflineAlgorithm, runner=OffPolicyEnvRunner, learner=CQLLearner, module=QNetwork)
+
+    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+        space = environment.action_space
+        if not (isinstance(space, Discrete) and space.start == 0):
+            raise ValueError(f"CQL chooses among actions that are Discrete from 0, not {space}; try --algo iql or bc.")
+        self.check_log(environment, num_envs, num_learners)
+
+    def module_config(self) -> dict[str, Any]:
+        from agents.algorithms.value_distributions import Expectation
+
+        own = {"stream_width": 0, "noisy": False, "evaluation_epsilon": 0.0, "values": Expectation()}
+        return own | {"normalize_observations": self.normalize_observations}

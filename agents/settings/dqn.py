@@ -1,0 +1,130 @@
+"""Deep Q-learning's settings, each of its improvements a field; loss and learner: agents/algorithms/dqn.py."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+
+from agents.interfaces import Parts
+from agents.settings.off_policy import OffPolicy
+from agents.settings.ranges import require_above, require_within
+from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
+
+if TYPE_CHECKING:
+    from agents.algorithms.value_distributions import ValueDistribution
+
+
+APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, section 4.1
+SEARCH_SPACE: SearchSpace = {
+    "learning_rate": LogUniform(1e-5, 3e-3),
+    "batch_size": Choice((32, 64, 128)),
+    "discount": Choice((0.95, 0.98, 0.99, 0.995)),
+    "target_update_every_env_steps": Choice((250, 500, 1_000, 4_000, 10_000)),
+    "epsilon_end": Uniform(0.01, 0.1),
+    "n_step": Choice((1, 3, 5)),
+    "double": Choice((False, True)),
+}
+"""Where to look for better settings: those that Hessel et al. 2018 and rl-baselines3-zoo vary."""
+
+
+@dataclass(frozen=True)
+class DQN(OffPolicy):
+    """Off-policy: learns what every action is worth from replayed experience."""
+
+    name: str = "dqn"
+    """What this choice of fields is called, in the run folder's name and in evaluations."""
+    update_every_env_steps: int = 4
+    batch_size: int = 32
+    learning_starts_env_steps: int = 20_000
+    learning_rate: float = 1e-4
+    target_update_every_env_steps: int = 1_000
+    """Env steps between copies of the network to the target network."""
+    max_gradient_norm: float = 10.0
+    """Gradients are scaled down to this global norm (Wang et al. 2016)."""
+    double: bool = False
+    """The online network chooses the action that the target network values."""
+    dueling: bool = False
+    """Value and advantages in streams of their own."""
+    stream_width: int = 512
+    """Width of each stream's hidden layer."""
+    noisy: bool = False
+    """Explore by learnt noise in the head's weights; set epsilon to 0 with it."""
+    values: Literal["expectation", "categorical", "quantile"] = "expectation"
+    """What is learnt of a return: its mean, C51's probabilities of fixed values, or QR-DQN's quantiles."""
+    num_atoms: int = 51
+    """Values of the categorical distribution."""
+    value_limit: float = 10.0
+    """The categorical distribution's values lie between minus this and this."""
+    num_quantiles: int = 200
+    """Quantiles of the quantile distribution."""
+    epsilon_start: float = 1.0
+    """Chance of a random action at first."""
+    epsilon_end: float = 0.01
+    """Chance of a random action in the end."""
+    epsilon_decay_env_steps: int = 100_000
+    """Env steps in which it falls linearly. With several runners it falls in each environment to a chance of its
+    own instead, from 0.4 to 0.0007, as in Ape-X."""
+    evaluation_epsilon: float = 0.001
+    """Chance of a random action in evaluations (Castro et al. 2018)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_above(self, 0.0, "target_update_every_env_steps", "epsilon_decay_env_steps", "stream_width")
+        require_above(self, 0.0, "max_gradient_norm", "value_limit")
+        require_above(self, 1.0, "num_atoms", "num_quantiles")
+        require_within(self, 0.0, 1.0, "epsilon_start", "epsilon_end", "evaluation_epsilon")
+
+    @property
+    def search_space(self) -> SearchSpace:
+        return SEARCH_SPACE
+
+    @property
+    def parts(self) -> Parts:
+        from agents.algorithms.dqn import DQNLearner
+        from agents.engine.env_runner import OffPolicyEnvRunner
+        from agents.engine.off_policy import OffPolicyAlgorithm
+        from agents.engine.q_network import QNetwork
+
+        return Parts(algorithm=OffPolicyAlgorithm, runner=OffPolicyEnvRunner, learner=DQNLearner, module=QNetwork)
+
+    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+        space = environment.action_space
+        if not (isinstance(space, Discrete) and space.start == 0):
+            raise ValueError(f"DQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo or td3.")
+        if num_envs * self.rollout_length > self.target_update_every_env_steps:
+            raise ValueError(
+                f"{num_envs * self.rollout_length:,} env steps between two visits to the replay are more than "
+                f"target_update_every_env_steps, {self.target_update_every_env_steps:,}; lower --algo.rollout-length."
+            )
+        self.check_replay(environment, frame_stack, num_envs, num_learners)
+
+    def module_config(self) -> dict[str, Any]:
+        own = {
+            "stream_width": self.stream_width if self.dueling else 0,
+            "noisy": self.noisy,
+            "normalize_observations": False,
+            "evaluation_epsilon": self.evaluation_epsilon,
+        }
+        return own | {"values": self.value_distribution()}
+
+    def value_distribution(self) -> "ValueDistribution":
+        from agents.algorithms.value_distributions import Categorical, Expectation, Quantiles, ValueDistribution
+
+        kinds: dict[str, ValueDistribution] = {
+            "expectation": Expectation(),
+            "categorical": Categorical(self.num_atoms, -self.value_limit, self.value_limit),
+            "quantile": Quantiles(self.num_quantiles),
+        }
+        return kinds[self.values]
+
+    def exploration_at(self, env_steps: int, num_envs: int, num_runners: int) -> NDArray[np.float32]:
+        """Epsilon of each environment: (num_envs,)."""
+        done = min(1.0, env_steps / self.epsilon_decay_env_steps)
+        if num_runners < 2 or self.noisy:
+            end = np.full(num_envs, self.epsilon_end)
+        else:
+            end = APEX_EPSILON ** (1 + APEX_EXPONENT * np.linspace(0, 1, num_envs))
+        return (self.epsilon_start + done * (end - self.epsilon_start)).astype(np.float32)

@@ -1,0 +1,440 @@
+"""Settings of the encoders that see; each `build()` imports its network, so that reading settings needs no torch."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict
+
+from perception.spaces import MOST_SYMBOLS, image_shape, shows_symbols
+
+if TYPE_CHECKING:
+    from perception.classifier import ClassifierEncoder
+    from perception.cnn import ImpalaResNet, NatureCNN
+    from perception.components import ComponentsDetector
+    from perception.filters import FilteredEncoder
+    from perception.grid import GridEncoder
+    from perception.instructed import InstructedEncoder
+    from perception.masks import MasksEncoder
+    from perception.mlp import MLP
+    from perception.objects import ListEncoder
+    from perception.parts import Parts
+    from perception.record import RecordEncoder
+    from perception.ssd import SSD
+    from perception.transfer import VGG16Encoder
+    from perception.yolo import YOLO
+
+FilterName = Literal["none", "gaussian", "median", "non-local-means", "fourier", "wavelet"]
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """Fully connected layers, for observations that are vectors, or several of them by name."""
+
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Width of each layer."""
+    activation: Literal["tanh", "relu", "silu"] = "tanh"
+    """Nonlinearity between layers; tanh for policies (Andrychowicz et al. 2021, choice C55)."""
+
+    def build(self, observation_space: gymnasium.Space) -> "MLP":
+        from perception.mlp import MLP
+
+        if min(self.hidden_sizes, default=1) < 1:
+            raise ValueError(f"hidden_sizes must all be at least 1, not {self.hidden_sizes}.")
+        parts = observation_space.spaces.values() if isinstance(observation_space, Dict) else [observation_space]
+        sizes = [int(np.prod(part.shape or (0,))) if isinstance(part, Box) else 0 for part in parts]
+        if not all(sizes):
+            raise ValueError(f"An MLP reads vectors, not {observation_space}.")
+        if isinstance(observation_space, Dict) and any(len(part.shape or ()) == 3 for part in parts):
+            raise ValueError(
+                "An MLP reads vectors, and one part of these observations is an image; use --encoder parts."
+            )
+        return MLP(self, sum(sizes))
+
+
+@dataclass(frozen=True)
+class NatureCNNConfig:
+    """Three convolutions and a dense layer, for stacks of small images (Mnih et al. 2015)."""
+
+    features: int = 512
+    """Width of the dense layer; 0 leaves it out, for heads that begin with one of their own."""
+
+    def build(self, observation_space: gymnasium.Space) -> "NatureCNN":
+        from perception.cnn import NatureCNN
+
+        if self.features < 0:
+            raise ValueError(f"The dense layer's width must be at least 0, not {self.features}.")
+        channels, height, width = image_shape(observation_space, smallest=36)
+        return NatureCNN(self, channels, height, width)
+
+
+@dataclass(frozen=True)
+class ImpalaResNetConfig:
+    """Three stages of residual blocks, the large network of IMPALA (Espeholt et al. 2018)."""
+
+    channels: tuple[int, ...] = (16, 32, 32)
+    """Channels of each stage; each stage halves the image."""
+    features: int = 256
+    """Width of the dense layer."""
+
+    def build(self, observation_space: gymnasium.Space) -> "ImpalaResNet":
+        from perception.cnn import ImpalaResNet
+
+        check_widths(*self.channels, self.features)
+        channels, height, width = image_shape(observation_space, smallest=2 ** len(self.channels))
+        return ImpalaResNet(self, channels, height, width)
+
+
+@dataclass(frozen=True)
+class PartsConfig:
+    """A convolutional network for each image among an observation's parts, fully connected layers for all others."""
+
+    images: NatureCNNConfig = field(default_factory=lambda: NatureCNNConfig(features=128))
+    """Reads each image, uint8 (channels, height, width)."""
+    vectors: MLPConfig = field(default_factory=lambda: MLPConfig(hidden_sizes=()))
+    """Reads each vector; without hidden layers they are taken as they are."""
+
+    def build(self, observation_space: gymnasium.Space) -> "Parts":
+        from torch import nn
+
+        from perception.parts import Parts
+
+        if not isinstance(observation_space, Dict):
+            raise ValueError(f"This encoder reads observations of several parts, not {observation_space}.")
+        encoders: dict[str, nn.Module] = {}
+        for name, part in observation_space.spaces.items():
+            reader = self.images if len(part.shape or ()) == 3 else self.vectors
+            encoders[name] = reader.build(part)
+        return Parts(encoders)
+
+
+@dataclass(frozen=True)
+class GridEncoderConfig:
+    """Symbols as planes of zeros and ones, two convolutions and a dense layer."""
+
+    channels: tuple[int, ...] = (32, 64)
+    """Channels of each 3x3 convolution."""
+    features: int = 128
+    """Width of the dense layer."""
+
+    def build(self, observation_space: gymnasium.Space) -> "GridEncoder":
+        from perception.grid import GridEncoder
+
+        check_widths(*self.channels, self.features)
+        if not (isinstance(observation_space, Box) and shows_symbols(observation_space)):
+            raise ValueError(
+                f"This encoder reads grids of symbols, uint8 (channels, height, width) below {MOST_SYMBOLS}, not "
+                f"{observation_space.shape} {observation_space.dtype}; --encoder nature reads images."
+            )
+        return GridEncoder(self, observation_space)
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A frozen dataclass that describes what reads instructions."""
+
+    def build(self) -> Any:
+        """A `torch.nn.Module` with `output_dim` D, from sentences in UTF-8 (B, L) uint8 to word vectors (B, W, D),
+        which of them are words (B, W) bool, and sentence vectors (B, D).
+
+        Raises ValueError, in one line, where it cannot be had."""
+        ...
+
+
+@dataclass(frozen=True)
+class InstructedEncoderConfig:
+    """Symbols through two convolutions, each in the light of the instruction, and a dense layer that sees both."""
+
+    reader: Reader
+    """Reads the instruction."""
+    fusion: Literal["film", "cross-attention"] = "film"
+    """How the instruction bears on what is seen."""
+    channels: int = 64
+    """Channels of each 3x3 convolution."""
+    features: int = 128
+    """Width of the dense layer."""
+
+    def build(self, observation_space: gymnasium.Space) -> "InstructedEncoder":
+        from perception.instructed import HEADS, InstructedEncoder
+
+        check_widths(self.channels, self.features)
+        if self.channels % HEADS:
+            raise ValueError(f"channels must be a multiple of {HEADS}, not {self.channels}.")
+        parts = observation_space.spaces if isinstance(observation_space, Dict) else {}
+        if not ("image" in parts and "mission" in parts and shows_symbols(parts["image"])):
+            raise ValueError(
+                "This encoder reads a grid's image and mission, as LanguageGoToLocal has them, "
+                f"not {', '.join(parts) or observation_space.shape}; --encoder grid reads symbols alone."
+            )
+        return InstructedEncoder(self, parts["image"])
+
+
+@dataclass(frozen=True)
+class RecordEncoderConfig:
+    """Each reading becomes a vector of its own, and a Transformer relates them; for vectors of tens of readings."""
+
+    width: int = 32
+    """Numbers a reading becomes."""
+    layers: int = 1
+    """Of the Transformer."""
+    heads: int = 4
+    """Of its attention."""
+
+    def build(self, observation_space: gymnasium.Space) -> "RecordEncoder":
+        from perception.record import RecordEncoder
+
+        if min(self.width, self.layers, self.heads) < 1 or self.width % self.heads:
+            raise ValueError(
+                "width must be a multiple of heads, and layers at least 1, not "
+                f"{self.width}, {self.heads} and {self.layers}."
+            )
+        if not isinstance(observation_space, Box) or len(observation_space.shape) != 1:
+            raise ValueError(f"A record is a vector of readings, not {observation_space}.")
+        return RecordEncoder(self, observation_space.shape[0])
+
+
+@dataclass(frozen=True)
+class FilteredEncoderConfig:
+    """The Nature CNN on frames that a filter has cleaned."""
+
+    filter: FilterName = "median"
+    """Which one; none leaves frames as they are."""
+    noise: float = 25.0
+    """The noise's deviation, in greys."""
+    features: int = 512
+    """Width of the dense layer."""
+
+    def build(self, observation_space: gymnasium.Space) -> "FilteredEncoder":
+        from perception.filters import FilteredEncoder
+
+        if self.noise <= 0:
+            raise ValueError(f"noise must be above 0, not {self.noise}.")
+        channels, _, _ = image_shape(observation_space, smallest=36)
+        return FilteredEncoder(self, NatureCNNConfig(self.features).build(observation_space), channels)
+
+
+@dataclass(frozen=True)
+class ListEncoderConfig:
+    """Objects that come as a list: each read by itself, then all together (Zaheer et al. 2017, deep sets)."""
+
+    frames: int = 2
+    """How many frames' objects the list has, as many of each."""
+    relative_to: int = 2
+    """The class of which there is one object, to which the others are told how they lie, as the player; 0 for none."""
+    widths: tuple[int, ...] = (64, 64)
+    """Widths of the layers that read each object."""
+    features: int = 256
+    """Width of the two layers that read all of them."""
+
+    def __post_init__(self) -> None:
+        if min((self.frames, self.features, *self.widths)) < 1 or not self.widths or self.relative_to < 0:
+            raise ValueError(f"frames, widths and features must be at least 1, relative_to not negative: {self}.")
+
+    def build(self, observation_space: gymnasium.Space) -> "ListEncoder":
+        from torch import nn
+
+        from perception.objects import ListEncoder
+
+        shape = observation_space.shape or ()
+        if len(shape) != 2 or shape[0] % self.frames or shape[1] - 5 < max(1, self.relative_to):
+            raise ValueError(
+                f"This encoder reads lists of the objects of {self.frames} frames, (objects, 5 + classes), not "
+                f"{observation_space}; --encoder yolo finds objects in images."
+            )
+        return ListEncoder(self, nn.Identity(), shape[1])
+
+
+@dataclass(frozen=True)
+class ObjectsEncoderConfig:
+    """The objects of the newest frames, by a detector that was trained before and stays as it is, as a list."""
+
+    weights: str = ""
+    """The folder of scripts/train_module.py, trained with --task.size as large as the agent's frames."""
+    objects: int = 48
+    """How many of the surest objects the agent gets to know of."""
+    surer_than: float = 0.3
+    """How sure the detector has to be of them, from 0 to 1."""
+    reader: ListEncoderConfig = field(default_factory=ListEncoderConfig)
+    """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
+
+    def detector(self, height: int, width: int) -> Any:
+        """The trained module, with `classes` and `found(images)`, for frames of this size."""
+        raise NotImplementedError
+
+    def build(self, observation_space: gymnasium.Space) -> "ListEncoder":
+        from torch import nn
+
+        from perception.frozen import Frozen
+        from perception.objects import ListEncoder, ObjectList
+
+        channels, height, width = image_shape(observation_space, smallest=36)
+        if not self.reader.frames <= channels or self.objects < 1 or not 0 <= self.surer_than < 1:
+            raise ValueError(
+                f"reader.frames must be 1 to {channels}, objects at least 1, surer_than in [0, 1): {self}."
+            )
+        detector = self.detector(height, width)
+        if self.reader.relative_to > detector.classes:
+            raise ValueError(f"reader.relative_to must be one of the detector's {detector.classes} classes, or 0.")
+        found = ObjectList(detector, self.objects, self.surer_than, height, width)
+        frames = nn.Sequential(Frozen(found, self.reader.frames), nn.Flatten(1, 2))
+        return ListEncoder(self.reader, frames, 5 + detector.classes)
+
+
+@dataclass(frozen=True)
+class ComponentsEncoderConfig(ObjectsEncoderConfig):
+    """The things in the newest frames, by connected components, as a list; it needs no weights."""
+
+    contrast: int = 12
+    """Greys by which a thing differs from the background."""
+    gap: int = 1
+    """Pixels: pieces that are nearer to each other are one thing; an agent's frames are small."""
+    reader: ListEncoderConfig = field(default_factory=lambda: ListEncoderConfig(relative_to=0))
+    """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
+
+    def detector(self, height: int, width: int) -> "ComponentsDetector":
+        from perception.components import Components, ComponentsDetector
+
+        return ComponentsDetector(Components(self.contrast, self.gap))
+
+
+@dataclass(frozen=True)
+class YOLOEncoderConfig(ObjectsEncoderConfig):
+    """The objects of the newest frames, by a YOLO that was trained before and stays as it is, as a list."""
+
+    def detector(self, height: int, width: int) -> "YOLO":
+        from perception.weights import check_size, take_weights, trained
+        from perception.yolo import YOLO
+
+        settings, weights = trained(self.weights, "yolo")
+        check_size(settings, self.weights, height, width)
+        yolo = YOLO(settings["backbone"], len(weights["head.3.bias"]) - 5)
+        take_weights(yolo, weights, self.weights)
+        return yolo
+
+
+@dataclass(frozen=True)
+class SSDEncoderConfig(ObjectsEncoderConfig):
+    """The objects of the newest frames, by an SSD that was trained before and stays as it is, as a list."""
+
+    def detector(self, height: int, width: int) -> "SSD":
+        from perception.ssd import RATIOS, SSD
+        from perception.weights import check_size, take_weights, trained
+
+        settings, weights = trained(self.weights, "ssd")
+        check_size(settings, self.weights, height, width)
+        classes = len(weights["detector.head.classification_head.module_list.0.bias"])
+        boxes = 2 + 2 * len(RATIOS[settings["maps"]][0])
+        ssd = SSD(settings["backbone"], settings["maps"], classes // boxes - 1, height, width)
+        take_weights(ssd, weights, self.weights)
+        return ssd
+
+
+@dataclass(frozen=True)
+class ClassifierEncoderConfig:
+    """Each frame as a network sees it that learnt to tell games apart, and stays as it is."""
+
+    weights: str = ""
+    """The folder of scripts/train_module.py classifier."""
+    features: int = 512
+    """Width of the dense layer that reads what the network sees."""
+
+    def build(self, observation_space: gymnasium.Space) -> "ClassifierEncoder":
+        from perception.backbones import classifying
+        from perception.classifier import ClassifierEncoder
+        from perception.weights import take_weights, trained
+
+        channels, height, width = image_shape(observation_space, smallest=36)
+        if self.features < 1:
+            raise ValueError(f"features must be at least 1, not {self.features}.")
+        settings, weights = trained(self.weights, "classifier")
+        seeing = classifying(settings["backbone"], len(weights["fc.bias"]))
+        take_weights(seeing, weights, self.weights)
+        return ClassifierEncoder(seeing, self.features, channels, height, width)
+
+
+@dataclass(frozen=True)
+class VGG16EncoderConfig:
+    """The newest frames as the first blocks of VGG16 see them, which learnt from photographs and stay as they are."""
+
+    blocks: int = 2
+    """How many of the five blocks see; each halves the image."""
+    frames: int = 2
+    """How many of the newest frames: two show where things go."""
+    shrink: int = 2
+    """By how much frames are made smaller first; it takes four times as long without."""
+    pretrained: bool = True
+    """Weights that photographs taught, or as they were drawn, to compare with."""
+    channels: int = 64
+    """Of the convolution that reads what they see."""
+    features: int = 512
+    """Width of the dense layer after it."""
+
+    def build(self, observation_space: gymnasium.Space) -> "VGG16Encoder":
+        from perception.transfer import Sight, VGG16Encoder, trunk
+
+        stacked, height, width = image_shape(observation_space, smallest=36)
+        if not 1 <= self.frames <= stacked or min(self.features, self.channels, self.shrink) < 1:
+            raise ValueError(f"frames must be 1 to {stacked}, shrink, channels and features at least 1: {self}.")
+        layers = trunk(self.blocks, self.pretrained)
+        rows, columns = height // self.shrink >> self.blocks, width // self.shrink >> self.blocks
+        if not rows * columns:
+            raise ValueError(f"{self.blocks} blocks leave nothing of {height}x{width} pixels; lower blocks or shrink.")
+        return VGG16Encoder(self, Sight(layers, self.shrink), rows * columns)
+
+
+@dataclass(frozen=True)
+class UNetEncoderConfig:
+    """The newest frame's masks, by a U-Net that was trained before and stays as it is, beside the frames themselves."""
+
+    weights: str = ""
+    """The folder of scripts/train_module.py unet, trained with --task.size as large as the agent's frames."""
+    features: int = 512
+    """Width of the dense layer after the convolutions."""
+
+    def build(self, observation_space: gymnasium.Space) -> "MasksEncoder":
+        from perception.cnn import NatureCNN
+        from perception.masks import MasksEncoder
+        from perception.unet import Masks, UNet
+        from perception.weights import check_size, take_weights, trained
+
+        channels, height, width = image_shape(observation_space, smallest=36)
+        settings, weights = trained(self.weights, "unet")
+        check_size(settings, self.weights, height, width)
+        classes = len(weights["last.bias"])
+        unet = UNet(1, classes, tuple(settings["widths"]), settings["skips"])
+        take_weights(unet, weights, self.weights)
+        return MasksEncoder(
+            Masks(unet), NatureCNN(NatureCNNConfig(self.features), channels + classes - 1, height, width)
+        )
+
+
+@dataclass(frozen=True)
+class MaskRCNNEncoderConfig:
+    """The newest frame's objects as masks of their classes, by a Mask R-CNN that was trained before and stays as it is,
+    beside the frames themselves."""
+
+    weights: str = ""
+    """The folder of scripts/train_module.py maskrcnn, trained with --task.size as large as the agent's frames."""
+    features: int = 512
+    """Width of the dense layer after the convolutions."""
+
+    def build(self, observation_space: gymnasium.Space) -> "MasksEncoder":
+        from perception.cnn import NatureCNN
+        from perception.maskrcnn import ClassMasks, MaskRCNN
+        from perception.masks import MasksEncoder
+        from perception.weights import check_size, take_weights, trained
+
+        channels, height, width = image_shape(observation_space, smallest=36)
+        settings, weights = trained(self.weights, "maskrcnn")
+        check_size(settings, self.weights, height, width)
+        classes = len(weights["detector.roi_heads.box_predictor.scores.bias"]) - 1
+        detector = MaskRCNN(settings["backbone"], classes, height, width)
+        take_weights(detector, weights, self.weights)
+        reader = NatureCNN(NatureCNNConfig(self.features), channels + classes, height, width)
+        return MasksEncoder(ClassMasks(detector), reader)
+
+
+def check_widths(*widths: int) -> None:
+    if min(widths) < 1:
+        raise ValueError(f"The layers' widths must all be at least 1, not {widths}.")

@@ -1,0 +1,184 @@
+"""Settings of the modules that see, trained apart from any agent; each task's `lesson()` imports its network."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perception.settings.encoders import MLPConfig
+
+if TYPE_CHECKING:
+    from perception.classifier import ClassifierLesson
+    from perception.digits import DigitsLesson
+    from perception.maskrcnn import MaskRCNNLesson
+    from perception.ssd import SSDLesson
+    from perception.transfer import TransferLesson
+    from perception.unet import UNetLesson
+    from perception.yolo import YOLOLesson
+
+
+@dataclass(frozen=True)
+class DigitsTask:
+    """Learns which digit an image of 8x8 greys is; a quarter of the 1,797 images is held out."""
+
+    layers: MLPConfig = field(default_factory=MLPConfig)
+    """The layers, as an agent's encoder has them."""
+
+    @property
+    def name(self) -> str:
+        return "digits"
+
+    def lesson(self) -> "DigitsLesson":
+        from perception.digits import DigitsLesson
+
+        return DigitsLesson(self.layers)
+
+
+@dataclass(frozen=True)
+class ClassifierTask:
+    """Learns which game a grey screen is of, in greys that vary."""
+
+    data: str = "runs/frames/10-games.npz"
+    """Screens of scripts/make_frames.py, of several games."""
+    backbone: str = "resnet10t"
+    """The network, of timm."""
+    size: int = 84
+    """Height and width in pixels, as an agent sees them."""
+
+    @property
+    def name(self) -> str:
+        return "classifier"
+
+    def lesson(self) -> "ClassifierLesson":
+        from perception.classifier import ClassifierLesson
+        from perception.frames import screens_of_games
+
+        train, test = screens_of_games(self.data)
+        if self.size < 32:
+            raise ValueError(f"size must be at least 32, not {self.size}.")
+        return ClassifierLesson(self, train, test)
+
+
+@dataclass(frozen=True)
+class UNetTask:
+    """Learns which class each pixel of a grey screen has, in greys that vary."""
+
+    data: str = "runs/frames/SpaceInvaders.npz"
+    """Screens of scripts/make_frames.py, with classes."""
+    widths: tuple[int, ...] = (8, 16, 32, 64)
+    """Channels at each resolution; each halves the image."""
+    skips: bool = True
+    """Whether the way up sees what the way down saw at its resolution."""
+    size: int = 0
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    @property
+    def name(self) -> str:
+        return "unet"
+
+    def lesson(self) -> "UNetLesson":
+        from perception.frames import load_frames
+        from perception.unet import UNetLesson
+
+        if len(self.widths) < 2 or min(self.widths) < 1 or self.size < 0:
+            raise ValueError(f"widths must be at least two, of at least 1, and size not negative: {self}.")
+        train, test = load_frames(Path(self.data))
+        if not train.class_names:
+            raise ValueError(f"The screens in {self.data} have no classes; only those of Space Invaders alone have.")
+        return UNetLesson(self, train, test)
+
+
+@dataclass(frozen=True)
+class YOLOTask:
+    """Learns where objects are on grey screens, in greys that vary."""
+
+    data: str = "runs/frames/SpaceInvaders.npz"
+    """Screens of scripts/make_frames.py, with boxes."""
+    backbone: str = "resnet10t"
+    """The network of timm whose first layers see."""
+    size: int = 0
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    @property
+    def name(self) -> str:
+        return "yolo"
+
+    def lesson(self) -> "YOLOLesson":
+        from perception.detection import screens_with_boxes
+        from perception.yolo import YOLOLesson
+
+        return YOLOLesson(self, *screens_with_boxes(self.data, self.size))
+
+
+@dataclass(frozen=True)
+class SSDTask:
+    """Learns where objects are on grey screens, in greys that vary."""
+
+    data: str = "runs/frames/SpaceInvaders.npz"
+    """Screens of scripts/make_frames.py, with boxes."""
+    backbone: str = "resnet10t"
+    """The network of timm whose first maps see."""
+    maps: int = 3
+    """How many maps of different scales, 1 to 3."""
+    size: int = 0
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    @property
+    def name(self) -> str:
+        return "ssd"
+
+    def lesson(self) -> "SSDLesson":
+        from perception.detection import screens_with_boxes
+        from perception.ssd import SCALES, SSDLesson
+
+        if self.maps not in SCALES:
+            raise ValueError(f"maps must be 1 to {max(SCALES)}, not {self.maps}.")
+        return SSDLesson(self, *screens_with_boxes(self.data, self.size))
+
+
+@dataclass(frozen=True)
+class MaskRCNNTask:
+    """Learns where objects are on grey screens and which pixels are theirs, in greys that vary."""
+
+    data: str = "runs/frames/SpaceInvaders.npz"
+    """Screens of scripts/make_frames.py, with boxes and classes."""
+    backbone: str = "resnet10t"
+    """The network of timm whose first two maps see."""
+    size: int = 0
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    @property
+    def name(self) -> str:
+        return "maskrcnn"
+
+    def lesson(self) -> "MaskRCNNLesson":
+        from perception.detection import screens_with_boxes
+        from perception.maskrcnn import MaskRCNNLesson
+
+        return MaskRCNNLesson(self, *screens_with_boxes(self.data, self.size))
+
+
+@dataclass(frozen=True)
+class TransferTask:
+    """Learns which game a piece of a screen is of, by one layer on what a frozen trunk sees of it."""
+
+    data: str = "runs/frames/10-games.npz"
+    """Screens of scripts/make_frames.py, of several games."""
+    blocks: int = 3
+    """How many of VGG16's five blocks see."""
+    piece: int = 48
+    """Height and width of a piece in pixels, at a place of chance: whole screens are too easy."""
+    pieces: int = 3_000
+    """How many are cut out to learn from, and half as many to test with."""
+
+    @property
+    def name(self) -> str:
+        return "transfer"
+
+    def lesson(self) -> "TransferLesson":
+        from perception.frames import screens_of_games
+        from perception.transfer import TransferLesson
+
+        train, test = screens_of_games(self.data)
+        if not 32 <= self.piece <= 160 or self.pieces < 2:
+            raise ValueError(f"piece must be 32 to 160, and pieces at least 2: {self}.")
+        return TransferLesson(self, train, test)
