@@ -21,6 +21,7 @@ from agents.engine.packing import Packing
 from agents.experiment import Experiment, InvalidExperiment, require, to_json
 from agents.film import FilmWriter, frame_rate, frames_of
 from agents.interfaces import EPISODE_METRICS, IS_SUCCESS, EnvironmentFailure
+from agents.progress import Advance, unseen
 
 MOST_ENVS = 16
 FILM_STEPS = 1_500
@@ -91,7 +92,12 @@ def never() -> bool:
 
 
 def judge(
-    experiment: Experiment, network: Any, env_steps: int, checkpoint: str, stop: Callable[[], bool] = never
+    experiment: Experiment,
+    network: Any,
+    env_steps: int,
+    checkpoint: str,
+    stop: Callable[[], bool] = never,
+    advance: Advance = unseen,
 ) -> Judgement:
     """Plays as many episodes as the experiment's evaluations have, and films one; an environment may fail in any way.
 
@@ -106,6 +112,7 @@ def judge(
             deterministic=False,
             checkpoint=checkpoint,
             stop=stop,
+            advance=advance,
         )
     except EnvironmentFailure as failure:
         return replace(judgement, no_evaluation=str(failure))
@@ -198,6 +205,7 @@ def evaluate(
     deterministic: bool,
     checkpoint: str,
     stop: Callable[[], bool] = never,
+    advance: Advance = unseen,
 ) -> Evaluation:
     """Plays `episodes` whole episodes, unclipped.
 
@@ -247,6 +255,7 @@ def evaluate(
                     raise EnvironmentFailure(f"More than {episodes} episodes were cut; the last one: {cut[int(n)]}")
             elif waited_for:
                 returns[n].append(float(running[n]))
+                advance()
                 lengths[n].append(int(clock[n]))
                 successes.append(bool(succeeded[n]))
                 for measure, value in measured(final.get(EPISODE_METRICS, {}), int(n)).items():
@@ -315,6 +324,7 @@ def record(
     most_steps: int,
     least_width: int = 320,
     stop: Callable[[], bool] = never,
+    advance: Advance = unseen,
 ) -> Recorded:
     """Films one episode, or its first `most_steps` steps, as a WebM video at `path`.
 
@@ -339,6 +349,7 @@ def record(
             total += float(reward)
             for frame in frames_of(env):
                 writer.add(frame)
+            advance()
             if terminated or truncated:
                 break
         if not writer.frames:

@@ -5,8 +5,10 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,14 +22,22 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from agents.checkpoint import write_durably
+from agents.progress import (
+    LINE_EVERY_SECONDS,
+    REFRESH_SECONDS,
+    SILENT_SECONDS,
+    Advance,
+    Pace,
+    duration,
+    in_lines,
+    shown,
+)
 
 RETURN_MEAN = "episode/return_mean"
 LENGTH_MEAN = "episode/length_mean"
 STEPS_PER_SECOND = "speed/env_steps_per_second"
 EVALUATION_RETURN_MEAN = "evaluation/return_mean"
 MEMORY = "memory/rss_mib"
-
-LINE_EVERY_SECONDS = 10.0
 
 
 def episode_metrics(returns: Sequence[float], lengths: Sequence[int]) -> dict[str, float]:
@@ -54,6 +64,10 @@ def memory_metrics() -> dict[str, float]:
 class Display(Protocol):
     def show(self, env_steps: int, metrics: dict[str, float]) -> None: ...
     def say(self, text: str) -> None: ...
+    def progress(self, what: str, total: int | None = None) -> AbstractContextManager[Advance]:
+        """Shows how far the block is, as agents.progress.progress does for commands."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -99,20 +113,35 @@ class LiveDisplay:
 
     def __init__(self, title: str, total_env_steps: int) -> None:
         self.title, self.total = title, total_env_steps
+        self.rows: dict[str, str] = {}
         self.live = Live(console=Console(), refresh_per_second=4)
         self.live.start()
 
     def show(self, env_steps: int, metrics: dict[str, float]) -> None:
-        table = Table(title=self.title, show_header=False, min_width=60)
-        for name, value in summary(env_steps, self.total, metrics).items():
-            table.add_row(name, value)
-        self.live.update(table)
+        self.rows = summary(env_steps, self.total, metrics)
+        self.live.update(self._table())
 
     def say(self, text: str) -> None:
-        self.live.console.print(text, highlight=False, soft_wrap=True)
+        self.live.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def progress(self, what: str, total: int | None = None) -> AbstractContextManager[Advance]:
+        return shown(Pace(what, total), self._follow)
 
     def close(self) -> None:
         self.live.stop()
+
+    def _follow(self, pace: Pace, over: Event) -> None:
+        wait = SILENT_SECONDS
+        while not over.wait(wait):
+            self.live.update(self._table(caption=str(pace)))
+            wait = REFRESH_SECONDS
+        self.live.update(self._table())
+
+    def _table(self, caption: str | None = None) -> Table:
+        table = Table(title=self.title, caption=caption, show_header=False, min_width=60)
+        for name, value in self.rows.items():
+            table.add_row(name, value)
+        return table
 
 
 class LineDisplay:
@@ -130,6 +159,9 @@ class LineDisplay:
     def say(self, text: str) -> None:
         print(text, flush=True)
 
+    def progress(self, what: str, total: int | None = None) -> AbstractContextManager[Advance]:
+        return shown(Pace(what, total), partial(in_lines, say=self.say))
+
     def close(self) -> None: ...
 
 
@@ -143,7 +175,7 @@ def summary(env_steps: int, total: int, metrics: dict[str, float]) -> dict[str, 
     speed = metrics.get(STEPS_PER_SECOND, 0.0)
     left = max(0, total - env_steps) / max(speed, 1e-9)
     rows = {"steps": f"{env_steps:,}/{total:,}", "steps/s": f"{speed:,.0f}"}
-    rows["time left"] = f"{int(left // 3600)}:{int(left % 3600 // 60):02}:{int(left % 60):02}"
+    rows["time left"] = duration(left)
     if RETURN_MEAN in metrics:
         rows["return"] = f"{metrics[RETURN_MEAN]:.1f}"
         rows["length"] = f"{metrics[LENGTH_MEAN]:.0f}"

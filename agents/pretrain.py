@@ -16,13 +16,13 @@ from torch.utils.tensorboard import SummaryWriter
 from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, require, to_json
 from agents.interfaces import Lesson, Task
+from agents.progress import LINE_EVERY_SECONDS
 from agents.run_folder import made_by
 from agents.settings.pretraining import Pretraining
 from agents.train import stop_requests
 
 FORMAT = "praxis-module-1"
 WEIGHTS, DESCRIPTION = "module.safetensors", "module.json"
-LINE_EVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def _train(
                 print("  ".join([f"step {step:,}/{settings.total_steps:,}", *pairs(told), *pairs(best)]), flush=True)
             if step % settings.evaluate_every_steps and step != settings.total_steps and not stopped():
                 continue
-            metrics = held_out(lesson)
+            with progress("evaluating on held-out data"):
+                metrics = held_out(lesson)
             log(board, progress, step, {f"held-out/{name}": value for name, value in metrics.items()})
             if metrics[lesson.score] > best[lesson.score]:
                 best, best_step = metrics, step

@@ -106,14 +106,22 @@ class RunFolder:
         self.save_if_new(algorithm)
         env_steps, checkpoint = algorithm.env_steps, checkpoint_name(algorithm.env_steps)
         if self.experiment.evaluate_beside:
-            self.tell_evaluation(give_up=stop)  # one at a time
+            self.await_evaluation(stop)  # one at a time
             if stop():
                 return
             self.evaluator.start(algorithm.network_state(), env_steps, checkpoint)
             return
         self.network.set_state(algorithm.network_state())
         with suppress(Stopped):
-            self.tell(judge(self.experiment, self.network, env_steps, checkpoint, stop))
+            # The display ends before anything else is said.
+            with self.screen.progress("evaluating", self.experiment.evaluation_episodes) as advance:
+                judgement = judge(self.experiment, self.network, env_steps, checkpoint, stop, advance)
+            self.tell(judgement)
+
+    def await_evaluation(self, stop: Callable[[], bool]) -> None:
+        """Waits for the evaluation that is made beside the training, if there is one, and tells of it."""
+        with self.screen.progress("waiting for the evaluation beside"):
+            self.tell_evaluation(give_up=stop)
 
     def tell_evaluation(self, give_up: Callable[[], bool]) -> None:
         """Of the one that is made beside the training, once it is ready, or not if `give_up()` says so before."""

@@ -100,7 +100,7 @@ def run(folder: RunFolder, checkpoint: Path | None) -> None:
                         if too_many_faults:
                             break
                     folder.save_if_new(algorithm)
-                    folder.tell_evaluation(give_up=stop_requested)
+                    folder.await_evaluation(stop_requested)
                     break
                 except (EnvironmentFailure, ConnectionError):
                     folder.save_if_new(algorithm)

@@ -20,6 +20,7 @@ from agents.evaluation.off_policy import HEADLINE, LOGGED, OffPolicyEvaluation, 
 from agents.evaluation.policies import trained_policy
 from agents.experiment import InvalidExperiment, from_json, require
 from agents.interfaces import Policy
+from agents.progress import progress
 from envs.health.treatment import TreatmentConfig
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse
 from scripts.recipes import PLUGS, named
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> None:
     require(settings.episodes_file != "", "--episodes-file says which log; scripts/log_episodes.py makes one.")
     require(0 < settings.discount <= 1, f"--discount must be in (0, 1], not {settings.discount}.")
     require(settings.resamples >= 20, f"--resamples must be at least 20, not {settings.resamples}.")
-    with mistakes_are_the_users():
+    with mistakes_are_the_users(), progress("estimating"):
         episodes, about = read_log(Path(settings.episodes_file))
         policy = policy_of(settings, about, len(episodes))
         behaviour = chosen_behaviour(settings.behaviour, episodes)

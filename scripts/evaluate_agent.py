@@ -11,6 +11,7 @@ from agents.checkpoint import write_durably
 from agents.evaluate import Evaluation, chosen_checkpoint, evaluate, load_network
 from agents.experiment import require
 from agents.interfaces import Environment
+from agents.progress import progress
 from scripts.cli import main_with_clear_errors, parse_run
 
 USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
@@ -38,14 +39,16 @@ def main(arguments: list[str]) -> None:
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
     checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
     network = load_network(experiment, checkpoint)
-    result = evaluate(
-        experiment,
-        network,
-        episodes=settings.episodes,
-        seed=settings.seed,
-        deterministic=settings.deterministic,
-        checkpoint=checkpoint.name,
-    )
+    with progress("evaluating", settings.episodes) as advance:
+        result = evaluate(
+            experiment,
+            network,
+            episodes=settings.episodes,
+            seed=settings.seed,
+            deterministic=settings.deterministic,
+            checkpoint=checkpoint.name,
+            advance=advance,
+        )
     path = settings.run / "evaluation.json"
     write_durably(path, json.dumps(result.to_json(), indent=2).encode())
     print(report(result))

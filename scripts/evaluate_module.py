@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, from_json, require
 from agents.pretrain import DESCRIPTION, held_out, lesson_of, restore
+from agents.progress import progress
 from scripts.cli import main_with_clear_errors, parse
 from scripts.recipes.modules import PLUGS
 
@@ -38,7 +39,8 @@ def main(arguments: list[str]) -> None:
     task = replace(trained.task, data=settings.data) if settings.data else trained.task
     lesson = lesson_of(task)
     restore(lesson, settings.module)
-    metrics, baseline = held_out(lesson), lesson.baseline
+    with progress("evaluating on held-out data"):
+        metrics, baseline = held_out(lesson), lesson.baseline
     told = {"data": task.data, "held_out": metrics, "baseline": baseline}
     write_durably(settings.module / "evaluation.json", (json.dumps(told, indent=1) + "\n").encode())
     for name, value in metrics.items():

@@ -17,6 +17,7 @@ from agents.evaluation.off_policy import softened
 from agents.evaluation.policies import trained_policy
 from agents.experiment import require, to_json
 from agents.interfaces import Environment, Policy
+from agents.progress import progress
 from envs.health.treatment import TreatmentConfig
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, take_choices
 from scripts.recipes import environment_named, named
@@ -65,7 +66,8 @@ def main(arguments: list[str]) -> None:
     require(not path.exists(), f"{path} exists already; choose another --output.")
     with mistakes_are_the_users():
         maker = trained(run, settings) if run else baseline(settings)
-        episodes = play(settings.env, maker, settings.episodes, settings.seed)
+        with progress("playing episodes", settings.episodes) as advance:
+            episodes = play(settings.env, maker, settings.episodes, settings.seed, advance)
     about = {
         "env": settings.env.name,
         "env_settings": to_json(settings.env),

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from agents.experiment import require
+from agents.progress import progress
 from envs.missions import COLOURS, KINDS, captions, fulfils, missions
 from scripts.cli import main_with_clear_errors, parse
 
@@ -50,7 +51,9 @@ def main(arguments: list[str]) -> None:
         print(f"{' and '.join(map(str, paths))} exist already.")
         return
     settings.output.mkdir(parents=True, exist_ok=True)
-    for path, pairs in zip(paths, split(settings), strict=True):
+    with progress("making captions"):
+        parts = split(settings)
+    for path, pairs in zip(paths, parts, strict=True):
         path.write_text("".join(f"{caption}\t{mission}\t{int(match)}\n" for caption, mission, match in pairs))
         print(f"{path}: {len(pairs):,} lines, {sum(match for *_, match in pairs):,} of which match", flush=True)
 

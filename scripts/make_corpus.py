@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from agents.experiment import InvalidExperiment, require
+from agents.progress import progress
 from envs.missions import CHINESE_PLACES, COLOURS, KINDS, in_chinese, missions
 from scripts.cli import main_with_clear_errors, parse
 
@@ -73,7 +74,9 @@ def main(arguments: list[str]) -> None:
         if (settings.output / f"{first}.tsv").exists():
             print(f"{settings.output / first}.tsv exists already.")
             continue
-        for name, rows in make(settings).items():
+        with progress(f"making {first}"):
+            made = make(settings)
+        for name, rows in made.items():
             path = settings.output / f"{name}.tsv"
             path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
             print(f"{path}: {len(rows):,} lines", flush=True)

@@ -14,6 +14,7 @@ from agents.checkpoint import write_durably
 from agents.engine.packing import Packing
 from agents.experiment import InvalidExperiment, require
 from agents.interfaces import Environment
+from agents.progress import Advance, progress, unseen
 from envs.grid import GridConfig, bot_of
 from envs.language_grid import LanguageGridConfig
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
@@ -43,7 +44,8 @@ def main(arguments: list[str]) -> None:
         require(isinstance(config, GridConfig | LanguageGridConfig), f"BabyAI's bot does not play {config.name}.")
         path = Path(settings.output or f"runs/demonstrations/{config.name}.safetensors")
         require(not path.exists(), f"{path} exists already; choose another --output.")
-        columns, told = played_by_bot(config, settings.episodes, settings.seed)
+        with progress("playing episodes", settings.episodes) as advance:
+            columns, told = played_by_bot(config, settings.episodes, settings.seed, advance)
     if not told["episodes"]:
         raise InvalidExperiment(f"The bot succeeded in none of {settings.episodes} episodes of {config.name}.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +54,9 @@ def main(arguments: list[str]) -> None:
     print(f"{path}: {told['episodes']} episodes, {told['steps']:,} steps, mean return {told['mean_return']:.3f}")
 
 
-def played_by_bot(config: Environment, episodes: int, seed: int) -> tuple[dict[str, np.ndarray], dict]:
+def played_by_bot(
+    config: Environment, episodes: int, seed: int, advance: Advance = unseen
+) -> tuple[dict[str, np.ndarray], dict]:
     """Columns of all steps of the episodes that succeeded, and what there is to say of them."""
     env = config.build()
     packing = Packing(env.observation_space)
@@ -70,6 +74,7 @@ def played_by_bot(config: Environment, episodes: int, seed: int) -> tuple[dict[s
             lengths.append(len(done) - begun)
         else:
             del seen[begun:], done[begun:], earned[begun:]
+        advance()
     env.close()
     columns = {
         "observations": np.array(seen, packing.dtype),

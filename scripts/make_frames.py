@@ -1,6 +1,7 @@
 """Makes screens to learn to see from: python scripts/make_frames.py --games SpaceInvaders"""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from agents.experiment import require
+from agents.progress import Advance, progress
 from envs.atari import AtariConfig
 from envs.atari_screens import screens_of
 from envs.space_invaders import CLASSES, boxes_of, classes_of
@@ -51,15 +53,18 @@ def main(arguments: list[str]) -> None:
             settings.output or f"runs/frames/{'-'.join(names) if len(names) < 4 else f'{len(names)}-games'}.npz"
         )
         require(not path.exists(), f"{path} exists already; choose another --output.")
-        train = frames_of(names, range(settings.seed, settings.seed + settings.train_episodes), settings.every)
-        test = frames_of(names, range(FIRST_TEST_SEED, FIRST_TEST_SEED + settings.test_episodes), settings.every)
+        train_seeds = range(settings.seed, settings.seed + settings.train_episodes)
+        test_seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + settings.test_episodes)
+        with progress("playing episodes", len(names) * (len(train_seeds) + len(test_seeds))) as advance:
+            train = frames_of(names, train_seeds, settings.every, advance)
+            test = frames_of(names, test_seeds, settings.every, advance)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_frames(path, train, test)
     print(f"{path}: {len(train):,} screens to train on, {len(test):,} to test on, {path.stat().st_size >> 20} MiB")
 
 
-def frames_of(names: tuple[str, ...], seeds: range, every: int) -> Frames:
-    played = [screens_of(name, seeds, every) for name in names]
+def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance) -> Frames:
+    played = [screens_of(name, counted(seeds, advance), every) for name in names]
     screens = np.concatenate([one.screens for one in played])
     labelled = names == ("SpaceInvaders",)
     classes = (
@@ -76,6 +81,13 @@ def frames_of(names: tuple[str, ...], seeds: range, every: int) -> Frames:
         class_names=CLASSES if labelled else (),
         palettes=np.stack([one.palette for one in played]),
     )
+
+
+def counted(seeds: range, advance: Advance) -> Iterator[int]:
+    """The seeds, each of which is done when the next one is asked for."""
+    for seed in seeds:
+        yield seed
+        advance()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from agents.evaluate import chosen_checkpoint, load_network, record
 from agents.experiment import require
 from agents.interfaces import Environment
+from agents.progress import progress
 from scripts.cli import main_with_clear_errors, parse_run
 
 USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<seed>.webm in its run folder."""
@@ -37,14 +38,16 @@ def main(arguments: list[str]) -> None:
     checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
     network = load_network(experiment, checkpoint)
     path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.webm"
-    recorded = record(
-        experiment,
-        network,
-        path,
-        seed=settings.seed,
-        deterministic=settings.deterministic,
-        most_steps=settings.most_steps,
-    )
+    with progress("filming", settings.most_steps) as advance:
+        recorded = record(
+            experiment,
+            network,
+            path,
+            seed=settings.seed,
+            deterministic=settings.deterministic,
+            most_steps=settings.most_steps,
+            advance=advance,
+        )
     print(f"{path}: {recorded.frames:,} frames, return {recorded.total_return:.1f}")
 
 

@@ -23,6 +23,7 @@ from agents.evaluation.policies import trained_policy
 from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
+from agents.progress import Advance, progress
 from envs.health import TREATMENTS
 from envs.health.treatment import Cohort, Policy, Simulation, TreatmentConfig, always
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run
@@ -73,17 +74,20 @@ def main(arguments: list[str]) -> None:
     judged = replace(treatment, cohort=settings.cohort, cost_weight=0.0)
     baselines = {name: treating(made) for name, made in judged.baselines().items()}
 
-    def of_all(environment: TreatmentConfig, others: dict[str, Make]) -> dict[str, list[Episodes]]:
+    def of_all(environment: TreatmentConfig, others: dict[str, Make], advance: Advance) -> dict[str, list[Episodes]]:
         def one(make: Make) -> Episodes:
-            return play(environment, make, settings.patients, SEED).outcomes()
+            return play(environment, make, settings.patients, SEED, advance).outcomes()
 
         return {agent: [one(make) for make in trained]} | {name: [one(make)] for name, make in others.items()}
 
     simulation = judged.simulation(1)
-    print(f"{settings.patients:,} patients by each policy ...", flush=True)
-    found = of_all(judged, baselines | best_constant(judged, settings.patients))
+    others = baselines | best_constant(judged, settings.patients)
     usual = {treatment.usual_care: baselines[treatment.usual_care]}
-    print("under other conditions ...", flush=True)
+    changes = conditions(treatment, judged)
+    cohorts = len(trained) + len(others) + len(changes) * (len(trained) + len(usual))
+    with progress("treating patients", settings.patients * cohorts) as advance:
+        found = of_all(judged, others, advance)
+        under = {condition: of_all(changed, usual, advance) for condition, changed in changes.items()}
     told: dict[str, Any] = {
         "about": NOT_FOR_CLINICAL_USE,
         "env": treatment.name,
@@ -97,17 +101,13 @@ def main(arguments: list[str]) -> None:
         "policies": compared(found, agent),
         "doses": doses(found, [agent, treatment.usual_care], simulation.action_space, simulation.doses),
         "conditions": {
-            condition: {
-                name: summary([episodes.returns() for episodes in trained])
-                for name, trained in of_all(changed, usual).items()
-            }
-            for condition, changed in conditions(treatment, judged).items()
+            condition: {name: summary([episodes.returns() for episodes in trained]) for name, trained in played.items()}
+            for condition, played in under.items()
         },
         "card": model_card(settings, experiment, treatment),
     }
     if isinstance(simulation.action_space, Discrete):
-        print("by what others were logged to do ...", flush=True)
-        with mistakes_are_the_users():
+        with mistakes_are_the_users(), progress("estimating by what others were logged to do"):
             log, whose = logged(settings, judged, usual[treatment.usual_care])
             estimated = evaluate_off_policy(log, probabilities_of(trained[0](None), log))
         told["off_policy"] = estimated.to_json() | {
@@ -115,7 +115,8 @@ def main(arguments: list[str]) -> None:
             "played": told["policies"][agent]["return"]["by_training"][0],
         }
     seeds = range(SEED, SEED + 10 * settings.shown)
-    charts = trajectories(judged, trained[0], usual[treatment.usual_care], seeds, settings.shown)
+    with progress("following single patients", len(seeds)) as advance:
+        charts = trajectories(judged, trained[0], usual[treatment.usual_care], seeds, settings.shown, advance)
     told["trajectories"] = {
         kind: [{name: value for name, value in one.items() if name != "chart"} for one in ones]
         for kind, ones in charts.items()
@@ -171,7 +172,11 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
         for action in range(int(actions))
     }
     train = replace(treatment, cohort="train")
-    worth = {name: play(train, make, min(patients, 100), SEED).returns().mean() for name, make in constant.items()}
+    worth = {}
+    with progress("trying constant treatments", len(constant)) as advance:
+        for name, make in constant.items():
+            worth[name] = play(train, make, min(patients, 100), SEED).returns().mean()
+            advance()
     best = max(worth, key=lambda name: worth[name])
     return {f"{best}, the best": constant[best]}
 

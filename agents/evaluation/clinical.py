@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from agents.evaluate import batch_of_one
 from agents.evaluation.episodes import Episodes, drawn
 from agents.interfaces import Environment, Policy
+from agents.progress import Advance, unseen
 
 Make = Callable[[Any], Policy]
 """A policy for an environment, or for a vector of them."""
@@ -89,11 +90,14 @@ def doses(
 
 
 def trajectories(
-    environment: Environment, agent: Make, usual: Make, seeds: Sequence[int], shown: int
+    environment: Environment, agent: Make, usual: Make, seeds: Sequence[int], shown: int, advance: Advance = unseen
 ) -> dict[str, list[dict[str, Any]]]:
     """Of patients with these seeds, the `worst` by their return, and the most `divergent`: where the agent did other
     than usual care would have with the same readings. Each with its `chart` as PNG."""
-    found = [_followed(environment, agent, usual, seed) for seed in seeds]
+    found = []
+    for seed in seeds:
+        found.append(_followed(environment, agent, usual, seed))
+        advance()
     worst = sorted(found, key=lambda one: one["return"])[:shown]
     divergent = sorted(found, key=lambda one: -one["divergence"])[:shown]
     return {"worst": worst, "divergent": divergent}

@@ -9,6 +9,7 @@ from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from agents.interfaces import EPISODE_METRICS, Environment, Policy
+from agents.progress import Advance, unseen
 
 COLUMNS = ("observations", "actions", "rewards", "costs", "probabilities", "alive")
 """What there is of each step."""
@@ -68,14 +69,16 @@ class Episodes:
         )
 
 
-def play(environment: Environment, make: Callable[[Any], Policy], episodes: int, seed: int) -> Episodes:
+def play(
+    environment: Environment, make: Callable[[Any], Policy], episodes: int, seed: int, advance: Advance = unseen
+) -> Episodes:
     """So many whole episodes with the policy that `make` makes for the vector environment.
 
     Where actions are discrete they are drawn with the policy's probabilities."""
     parts, random = [], np.random.default_rng(seed)
     for start in range(0, episodes, MOST_AT_ONCE):
         env = environment.build_vector(min(MOST_AT_ONCE, episodes - start))
-        parts.append(_played(env, make(env), random))
+        parts.append(_played(env, make(env), random, advance))
         env.close()
     if len(parts) == 1:
         return parts[0]
@@ -89,7 +92,7 @@ def play(environment: Environment, make: Callable[[Any], Policy], episodes: int,
     )
 
 
-def _played(env: Any, policy: Policy, random: np.random.Generator) -> Episodes:
+def _played(env: Any, policy: Policy, random: np.random.Generator, advance: Advance) -> Episodes:
     """One episode of each environment."""
     discrete = isinstance(env.single_action_space, Discrete)
     observations, _ = env.reset(seed=int(random.integers(2**31)))
@@ -110,6 +113,7 @@ def _played(env: Any, policy: Policy, random: np.random.Generator) -> Episodes:
         first = ended | cut
         now = first & alive
         if now.any():
+            advance(now.sum())
             terminated |= now & ended
             last[now] = np.stack([info["final_obs"][n] for n in np.flatnonzero(now)])
             measured = info.get("final_info", {}).get(EPISODE_METRICS, {})

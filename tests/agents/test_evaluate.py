@@ -465,3 +465,17 @@ def test_the_success_rate_is_over_all_episodes_whenever_they_say_it(habit: str, 
         patched.setattr("agents.evaluate.MOST_ENVS", 4)
         result = play(experiment, build_network(COUNTING), 100)
     assert result.success_rate == (None if rate is None else pytest.approx(rate))
+
+
+def test_an_evaluation_tells_of_each_episode_that_counts() -> None:
+    done: list[int] = []
+    evaluate(
+        COUNTING,
+        build_network(COUNTING),
+        episodes=17,
+        seed=1,
+        deterministic=True,
+        checkpoint="step-1",
+        advance=lambda: done.append(1),
+    )
+    assert len(done) == 17

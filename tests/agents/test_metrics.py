@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.metrics import (
     LineDisplay,
+    LiveDisplay,
     RunLog,
     episode_metrics,
     memory_metrics,
@@ -189,3 +191,31 @@ def test_the_experiment_is_written_in_full(tmp_path: Path) -> None:
     (text,) = read.Tensors("experiment/text_summary")
     assert '"hidden_sizes"' in text.tensor_proto.string_val[0].decode()
     assert "_hparams_/session_start_info" in read.summary_metadata
+
+
+def test_the_line_display_tells_how_far_an_evaluation_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.progress.SILENT_SECONDS", 0.01)
+    display = LineDisplay("a run", 100)
+    with display.progress("evaluating", 10) as advance:
+        advance(5)
+        time.sleep(0.2)
+    title, line = capsys.readouterr().out.splitlines()
+    assert title == "a run"
+    assert line.startswith("evaluating: 5 of 10, 0:00:00 so far, about")
+
+
+def test_the_table_has_the_evaluation_below_it_and_keeps_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.metrics.SILENT_SECONDS", 0.01)
+    display = LiveDisplay("a run", 100)
+    display.show(50, {"speed/env_steps_per_second": 1.0})
+    tables: list[Any] = []
+    monkeypatch.setattr(display.live, "update", tables.append)
+    with display.progress("evaluating", 10) as advance:
+        advance(5)
+        time.sleep(0.1)
+    display.close()
+    assert str(tables[0].caption).startswith("evaluating: 5 of 10")
+    assert tables[-1].caption is None
+    assert {table.row_count for table in tables} == {3}  # steps, steps/s, time left
