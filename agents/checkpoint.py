@@ -6,8 +6,11 @@ Nothing in a checkpoint is code: reading one that a stranger made can fail, but 
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,24 @@ from safetensors.numpy import load, save
 FORMAT = "praxis-checkpoint-1"
 ARRAYS, STATE = "arrays.safetensors", "state.json"
 TEMPORARY = ".writing-"
+NAME = re.compile(r"step-(\d{12,18})")
+
+
+class Damaged(ValueError):
+    """What was saved cannot be read as it was saved, told in one line."""
+
+
+UNREADABLE = (
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    StopIteration,
+    RecursionError,
+    SafetensorError,
+)
+"""What reading a damaged or foreign file can raise."""
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
@@ -33,17 +54,17 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """What `save_state` wrote. Raises ValueError, in one line, if it is foreign or damaged."""
+    """Returns what `save_state` wrote. Raises Damaged if it is foreign or not as it was saved."""
     try:
-        content = json.loads((folder / STATE).read_bytes())
+        content = read_json(folder / STATE)
         blob = (folder / ARRAYS).read_bytes()
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
         if digest(blob, content["state"]) != content["sha256"]:
             raise ValueError("what it holds is not what was saved")
         return join_arrays(json.loads(content["state"]), load(blob))
-    except (OSError, LookupError, TypeError, ValueError, AttributeError, StopIteration, SafetensorError) as damage:
-        raise ValueError(
+    except UNREADABLE as damage:
+        raise Damaged(
             f"{folder} is not a readable checkpoint: {damage}. Without this folder a run goes on from the one before."
         ) from damage
 
@@ -67,50 +88,95 @@ def link_or_copy(source: Path, target: Path) -> None:
 def write_checkpoint(checkpoints: Path, name: str, save_into: Callable[[str], None]) -> Path:
     """Calls `save_into(folder)` and gives its folder the name only when it is complete.
 
-    A kill at any moment leaves the older ones."""
+    A kill or a full disk at any moment leaves the older ones."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     remove_leftovers(checkpoints)
-    beside, final = checkpoints / f"{TEMPORARY}{name}", checkpoints / name
-    save_into(str(beside))
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(beside, final)
+    beside = checkpoints / f"{TEMPORARY}{name}"
+    final = checkpoints / name
+    try:
+        save_into(str(beside))
+        remove(final)
+        os.replace(beside, final)
+    except BaseException:
+        with suppress(OSError):  # what ended the save may forbid this as well
+            remove(beside)
+        raise
     sync_folder(checkpoints)
     return final
 
 
 def remove_leftovers(checkpoints: Path) -> None:
-    """Checkpoints that a kill left incomplete."""
+    """Removes checkpoints that a kill left incomplete."""
     for leftover in checkpoints.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(leftover)
+        remove(leftover)
 
 
 def remove_old_checkpoints(checkpoints: Path, keep: int, spared: Collection[str | None]) -> None:
-    """All but the newest `keep` and those that are spared, by name."""
+    """Removes all but the newest `keep` and those that are spared, by name."""
     for old in finished_checkpoints(checkpoints)[keep:]:
         if old.name not in spared:
-            shutil.rmtree(old)
+            # Renamed first, so that a kill leaves none that is half removed.
+            doomed = old.with_name(f"{TEMPORARY}{old.name}")
+            os.replace(old, doomed)
+            remove(doomed)
+
+
+def remove(path: Path) -> None:
+    """Removes a folder, a file, or a link, but not what the link leads to; nothing where there is nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def finished_checkpoints(checkpoints: Path) -> list[Path]:
-    """Complete checkpoints, the newest first."""
-    folders = [p for p in checkpoints.glob("step-*") if (p / STATE).exists()]
-    return sorted(folders, key=lambda p: p.name, reverse=True)
+    """Complete checkpoints, the newest first. Copies under other names, such as step-000000001000-backup, are none."""
+    return [path for path in named_checkpoints(checkpoints) if (path / STATE).is_file()]
+
+
+def incomplete_checkpoints(checkpoints: Path) -> list[Path]:
+    """Folders named as checkpoints that cannot be read as such because their state.json is missing."""
+    return [path for path in named_checkpoints(checkpoints) if not (path / STATE).is_file()]
+
+
+def named_checkpoints(checkpoints: Path) -> list[Path]:
+    """Folders, or links to folders, that are named as checkpoints, the newest first."""
+    folders = [path for path in checkpoints.glob("step-*") if NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(folders, key=lambda path: env_steps_of(path.name), reverse=True)
 
 
 def checkpoint_name(env_steps: int) -> str:
     return f"step-{env_steps:012d}"
 
 
+def env_steps_of(name: str) -> int:
+    """The env steps in a checkpoint's name."""
+    return int(name.removeprefix("step-"))
+
+
 def write_durably(path: Path, content: bytes) -> None:
     """Writes beside, flushes to the disk, renames: the path holds the old or the new content."""
-    beside = path.with_name(f"{TEMPORARY}{path.name}")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    beside = path.with_name(f"{TEMPORARY}{path.name}.{secrets.token_hex(4)}")  # another process may write it, too
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):  # what ended the writing may forbid this as well
+            beside.unlink()
+        raise
     sync_folder(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises ValueError, in one line, for a file that holds none, OSError where it cannot
+    be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError as nesting:
+        raise ValueError("it is nested too deeply") from nesting
 
 
 def sync_folder(folder: Path) -> None:
@@ -153,3 +219,8 @@ def encode_key(key: Any) -> str | int:
     if isinstance(key, bool) or not isinstance(key, str | int):
         raise TypeError(f"{key!r} cannot be a key in a checkpoint.")
     return key
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number, 0 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -4,8 +4,10 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -131,7 +133,10 @@ def join(address: str) -> None:
     Raises InvalidExperiment where the address is none, or where no cluster answers at it."""
     require_answer(address)
     try:
-        with warnings.catch_warnings(action="ignore"):  # the error below says it in one line
+        with (
+            keeps_signal_handlers(),
+            warnings.catch_warnings(action="ignore"),  # the error below says it in one line
+        ):
             ray.init(
                 address=address,
                 log_to_driver=False,
@@ -178,7 +183,7 @@ def start(processes: int) -> Path:
     base = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())
     folder = tempfile.mkdtemp(prefix="ray-", dir=base if len(base) <= MAX_TEMPORARY_PATH else "/tmp")
     try:
-        with on_loopback():
+        with keeps_signal_handlers(), on_loopback():
             ray.init(
                 address="local",
                 _temp_dir=f"{folder}/r",  # which Ray opens to everybody; the folder around it stays shut
@@ -206,6 +211,20 @@ def on_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def keeps_signal_handlers() -> Iterator[None]:
+    """Gives Python's signal handlers back what Ray takes from them when it starts: its own prints a C++ stack trace."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def require_room(bundles: list[Bundle]) -> None:

@@ -1,11 +1,8 @@
 """A whole run as one frozen dataclass: what users override, what is saved, what is checked first."""
 
 import math
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
 from typing import Any, Literal, get_origin, get_type_hints
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
@@ -13,8 +10,6 @@ from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardModel
 from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
-
-FREE_DISK_BYTES = 200 * 2**20
 
 
 class InvalidExperiment(ValueError):
@@ -171,25 +166,6 @@ def require(condition: bool, otherwise: str) -> None:
 def first_line(failure: BaseException) -> str:
     """What somebody wants to read of an error that is not ours."""
     return (str(failure).strip() or type(failure).__name__).splitlines()[0]
-
-
-def check_new_folder(run_dir: Path, checkpoint_bytes: int = 0) -> None:
-    """Raises InvalidExperiment for a run folder that has something in it, or no room to write."""
-    require(
-        not run_dir.exists() or (run_dir.is_dir() and not any(run_dir.iterdir())),
-        f"{run_dir} exists already; choose another --run-dir, or go on with it: --resume {run_dir}",
-    )
-    check_disk(run_dir, checkpoint_bytes)
-
-
-def check_disk(run_dir: Path, checkpoint_bytes: int = 0) -> None:
-    """Raises InvalidExperiment where checkpoints could not be written; `checkpoint_bytes` is besides networks."""
-    nearest = next(p for p in (run_dir, *run_dir.absolute().parents) if p.exists())
-    require(nearest.is_dir(), f"{nearest} is a file, not a folder to write a run into.")
-    require(os.access(nearest, os.W_OK | os.X_OK), f"{nearest} cannot be written to.")
-    free, needed = shutil.disk_usage(nearest).free, FREE_DISK_BYTES + checkpoint_bytes
-    hint = " Most of it is the replay; see --algo.checkpoint-replay-limit-gb." if checkpoint_bytes else ""
-    require(free > needed, f"Only {free >> 20:,} MiB are free at {nearest}; this run needs {needed >> 20:,} MiB.{hint}")
 
 
 def dashed(name: str) -> str:

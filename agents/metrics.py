@@ -21,7 +21,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[repo
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from agents.checkpoint import write_durably
+from agents.checkpoint import is_count, write_durably
 from agents.progress import (
     LINE_EVERY_SECONDS,
     REFRESH_SECONDS,
@@ -184,14 +184,14 @@ def summary(env_steps: int, total: int, metrics: dict[str, float]) -> dict[str, 
 
 
 def read_progress(path: Path) -> list[dict[str, Any]]:
-    """The lines of a progress.jsonl; one that a kill cut short is left out."""
+    """The lines of a progress.jsonl. What is not a line of a run, as a kill or a damage leaves it, is left out."""
     if not path.exists():
         return []
     lines = []
-    for line in path.read_text().splitlines():
-        with suppress(json.JSONDecodeError):
+    for line in path.read_bytes().splitlines():
+        with suppress(ValueError, RecursionError):
             content = json.loads(line)
-            if isinstance(content, dict) and "env_steps" in content:
+            if isinstance(content, dict) and is_count(content.get("env_steps")):
                 lines.append(content)
     return lines
 

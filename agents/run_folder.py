@@ -3,8 +3,10 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -27,7 +29,7 @@ from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network
 from agents.evaluate import Evaluation, Judgement, Stopped, judge, read_best
 from agents.evaluator import Evaluator
-from agents.experiment import Experiment
+from agents.experiment import Experiment, require
 from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress
 
 PACKAGES = ("praxis-rl", "ray", "torch", "gymnasium", "ale-py", "numpy")
@@ -54,14 +56,18 @@ class RunFolder:
 
     def open(self, env_steps: int) -> None:
         """Begins to write, after so many env steps."""
-        self.path.mkdir(parents=True, exist_ok=True)
         write_durably(self.path / "experiment.json", json.dumps(described(self.experiment), indent=2).encode())
         self.network = build_network(self.experiment)
         self.log = RunLog(self.path, env_steps)
         self.log.experiment(self.experiment.to_json())
         title = f"{self.experiment.env.name} with {self.experiment.algo.name} -> {self.path}"
         self.screen = display(title, self.experiment.total_env_steps)
-        self.screen.say(f"tensorboard --logdir {self.path.parent}")
+        self.screen.say(f"tensorboard --logdir {shlex.quote(str(self.path.parent))}")
+
+    def say_losses(self, algorithm: ColumnarAlgorithm) -> None:
+        """Says what of the checkpoint that the algorithm goes on from could not be read."""
+        for line in algorithm.losses:
+            self.screen.say(line)
 
     def close(self) -> None:
         self.screen.close()
@@ -195,6 +201,21 @@ def evaluation_metrics(result: Evaluation) -> dict[str, float]:
     return returns | {f"evaluation/{name}": value for name, value in (success | result.metrics).items()}
 
 
+def check_run_folder(path: Path) -> None:
+    """Raises InvalidExperiment where a run's folder holds a file in a folder's place, or a folder in a file's."""
+    for name in ("checkpoints", "videos"):
+        place = path / name
+        require(place.is_dir() or not os.path.lexists(place), f"{place} is in the way: it is not a folder.")
+    for name in ("progress.jsonl", "best.json"):
+        place = path / name
+        require(place.is_file() or not os.path.lexists(place), f"{place} is in the way: it is not a file.")
+
+
+def next_command(script: str, *arguments: str | Path) -> str:
+    """The command line that a user can copy to go on with."""
+    return shlex.join(["python", f"scripts/{script}", *map(str, arguments)])
+
+
 def default_run_dir(experiment: Experiment) -> str:
     return f"runs/{experiment.env.name}-{experiment.algo.name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
@@ -223,7 +244,10 @@ def git_commit() -> str:
 
 
 def installed_version(package: str) -> str:
-    try:
+    """The version of a package; of this one, where it is not installed, by its pyproject.toml; empty where unknown."""
+    with suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+    with suppress(OSError, LookupError, ValueError):
+        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+        return project["version"] if project["name"] == package else ""
+    return ""

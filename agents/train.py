@@ -1,6 +1,8 @@
 """A run from its first step to its last: sample, learn, log, checkpoint, evaluate."""
 
+import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,20 +12,23 @@ from typing import Any, cast
 
 from ray.exceptions import RayError, RayTaskError
 
-from agents.checkpoint import finished_checkpoints, load_state, remove_leftovers
+from agents.checkpoint import env_steps_of, finished_checkpoints, incomplete_checkpoints, remove_leftovers
 from agents.cluster import ray_running, settled, with_room
-from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm
+from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, read_run_state
 from agents.engine.config import rllib_config
 from agents.evaluate import chosen_checkpoint, load_network
-from agents.experiment import Experiment, InvalidExperiment, check_disk, check_new_folder, first_line, require
+from agents.experiment import Experiment, InvalidExperiment, first_line, require
+from agents.folders import check_disk, check_new_folder, new_folder, owned
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import Display, episode_metrics, memory_metrics, speed_metrics
 from agents.run_folder import (
     Report,
     RunFolder,
+    check_run_folder,
     default_run_dir,
     evaluation_is_due,
     multiple_after,
+    next_command,
     to_nobody,
 )
 
@@ -35,39 +40,48 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
 
     Raises InvalidExperiment before anything is started or written."""
     experiment.validate()
-    path = Path(experiment.run_dir or default_run_dir(experiment))
-    check_new_folder(path, experiment.checkpoint_bytes())
+    default = default_run_dir(experiment)
+    if experiment.run_dir:
+        check_new_folder(Path(experiment.run_dir), experiment.checkpoint_bytes())
+    else:
+        check_disk(Path(default).parent, experiment.checkpoint_bytes())
     if experiment.begin_from:
         load_network(experiment, chosen_checkpoint(Path(experiment.begin_from), "latest"))  # as in `resume`
-    with ray_running(experiment):
-        run(RunFolder(experiment, path, saved_at=-1, report=report), checkpoint=None)
+    with (
+        stop_requests(tell_of_the_end) as stop_requested,
+        new_folder(experiment.run_dir, default) as path,
+        ray_running(experiment),
+    ):
+        run(RunFolder(experiment, path, saved_at=-1, report=report), None, stop_requested)
     return path
 
 
 def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Path:
     """Goes on from the newest checkpoint of a run, as if it had not stopped; from the beginning if it had none yet.
 
-    Raises InvalidExperiment if it cannot be read."""
-    require(not (path / "sweep.json").exists(), f"{path} is a sweep: python scripts/tune_agent.py --resume {path}")
+    Raises InvalidExperiment if it cannot be read, or if another process runs it."""
+    require(not (path / "sweep.json").exists(), f"{path} is a sweep: {next_command('tune_agent.py', '--resume', path)}")
     experiment.validate()
-    if not finished_checkpoints(path / "checkpoints"):
-        check_disk(path, experiment.checkpoint_bytes())
+    with stop_requests(tell_of_the_end) as stop_requested, owned(path):
+        check_run_folder(path)
+        checkpoint = next(iter(finished_checkpoints(path / "checkpoints")), None)
+        skipped = passed_over(path, checkpoint)
+        remove_leftovers(path)
+        remove_leftovers(path / "checkpoints")
+        check_disk(path, max(0, experiment.checkpoint_bytes() - bytes_of(checkpoint)))
+        done = -1
+        if checkpoint is not None:
+            load_network(experiment, checkpoint)  # so that a checkpoint that does not fit is told of now
+            done = env_steps_done(checkpoint)
+        folder = RunFolder(experiment, path, saved_at=done, report=report)
+        if done >= experiment.total_env_steps and not folder.lacks_evaluation(done):
+            # No mistake: who resumes until a run has ended must see that it has.
+            print(f"{path} has all its {done:,} env steps; to go on, raise --total-env-steps.")
+            return path
+        for line in skipped:
+            print(line, flush=True)
         with ray_running(experiment):
-            run(RunFolder(experiment, path, saved_at=-1, report=report), checkpoint=None)
-        return path
-    checkpoint = chosen_checkpoint(path, "latest")
-    remove_leftovers(path / "checkpoints")
-    already = sum(file.stat().st_size for file in checkpoint.rglob("*") if file.is_file())
-    check_disk(path, max(0, experiment.checkpoint_bytes() - already))
-    load_network(experiment, checkpoint)  # so that a checkpoint that does not fit is told of now
-    done = load_state(checkpoint)["env_steps"]
-    folder = RunFolder(experiment, path, saved_at=done, report=report)
-    if done >= experiment.total_env_steps and not folder.lacks_evaluation(done):
-        # No mistake: who resumes until a run has ended must see that it has.
-        print(f"{path} has all its {done:,} env steps; to go on, raise --total-env-steps.")
-        return path
-    with ray_running(experiment):
-        run(folder, checkpoint)
+            run(folder, checkpoint, stop_requested)
     return path
 
 
@@ -76,47 +90,80 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
     finished = finished_checkpoints(path / "checkpoints")
     if not finished:
         return False
-    done = load_state(finished[0])["env_steps"]
+    done = env_steps_done(finished[0])
     folder = RunFolder(experiment, path, saved_at=done, report=to_nobody)
     return done >= experiment.total_env_steps and not folder.lacks_evaluation(done)
 
 
-def run(folder: RunFolder, checkpoint: Path | None) -> None:
+def env_steps_done(checkpoint: Path) -> int:
+    """The env steps after which a checkpoint was saved. Raises InvalidExperiment where it cannot be read."""
+    try:
+        return read_run_state(checkpoint)["env_steps"]
+    except ValueError as damage:
+        raise InvalidExperiment(str(damage)) from damage
+
+
+def passed_over(path: Path, checkpoint: Path | None) -> list[str]:
+    """A line for each checkpoint that is newer than this one, but not complete.
+
+    Raises InvalidExperiment where the run has checkpoints, but no complete one."""
+    incomplete = incomplete_checkpoints(path / "checkpoints")
+    names = ", ".join(folder.name for folder in incomplete)
+    require(
+        checkpoint is not None or not incomplete,
+        f"{path} has no complete checkpoint: state.json is missing in {names}. Without "
+        f"{path / 'checkpoints'} the run starts from the beginning.",
+    )
+    newer = [
+        folder for folder in incomplete if checkpoint and env_steps_of(folder.name) > env_steps_of(checkpoint.name)
+    ]
+    return [f"{folder} is left out: its state.json is missing" for folder in newer]
+
+
+def bytes_of(checkpoint: Path | None) -> int:
+    """What a checkpoint holds on the disk; 0 for None."""
+    files = checkpoint.rglob("*") if checkpoint else ()
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def run(folder: RunFolder, checkpoint: Path | None, stop_requested: Callable[[], bool]) -> None:
+    if stop_requested():  # while Ray was started
+        raise KeyboardInterrupt
     experiment = settled(folder.experiment)
     algorithm = built(experiment, checkpoint)
     missed = checkpoint is not None and folder.lacks_evaluation(algorithm.env_steps)
     folder.open(algorithm.env_steps)
+    folder.say_losses(algorithm)
     too_many_faults = ""
-    with stop_requests(tell_of_the_end) as stop_requested:
-        try:
-            while True:
-                try:
-                    if missed:
-                        missed = False
-                        folder.evaluate(algorithm, stop_requested)
-                    while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
-                        advance(folder, algorithm, stop_requested)
-                        too_many_faults = tell_faults(algorithm, experiment.most_environment_faults, folder.screen)
-                        if too_many_faults:
-                            break
-                    folder.save_if_new(algorithm)
-                    folder.await_evaluation(stop_requested)
-                    break
-                except (EnvironmentFailure, ConnectionError):
-                    folder.save_if_new(algorithm)
-                    raise
-                except RayError as death:
-                    algorithm = recovered(folder, experiment, algorithm, death)
-        finally:
-            folder.close()
-            algorithm.stop()
+    try:
+        while True:
+            try:
+                if missed:
+                    missed = False
+                    folder.evaluate(algorithm, stop_requested)
+                while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
+                    advance(folder, algorithm, stop_requested)
+                    too_many_faults = tell_faults(algorithm, experiment.most_environment_faults, folder.screen)
+                    if too_many_faults:
+                        break
+                folder.save_if_new(algorithm)
+                folder.await_evaluation(stop_requested)
+                break
+            except (EnvironmentFailure, OSError):  # also a terminal that is gone
+                folder.save_if_new(algorithm)
+                raise
+            except RayError as death:
+                algorithm = recovered(folder, experiment, algorithm, death)
+    finally:
+        folder.close()
+        algorithm.stop()
     if too_many_faults:
         raise EnvironmentFailure(f"{too_many_faults} Saved at {algorithm.env_steps:,} env steps.")
     if algorithm.env_steps >= experiment.total_env_steps:
-        print(f"Done: {folder.path}. Next: python scripts/evaluate_agent.py {folder.path}")
+        print(f"Done: {folder.path}. Next: {next_command('evaluate_agent.py', folder.path)}")
     else:
         print(f"Stopped and saved at {algorithm.env_steps:,} env steps. Go on with:")
-        print(f"  python scripts/train_agent.py --resume {folder.path}")
+        print(f"  {next_command('train_agent.py', '--resume', folder.path)}")
 
 
 def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
@@ -169,6 +216,7 @@ def recovered(
         except RayError as another:
             death = another
             continue
+        folder.say_losses(algorithm)
         folder.saved_at = algorithm.env_steps if newest else -1
         folder.go_back(algorithm.env_steps)
         return algorithm
@@ -223,9 +271,13 @@ def tell_of_the_end() -> None:
     print("\nStopping after this update; saving. Once more ends at once.", flush=True)
 
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def stop_requests(told: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM ask for an orderly end, which `told` is called with; a second one ends at once.
+    """Ctrl-C, SIGTERM, and SIGHUP, which a terminal that is closed sends, ask for an orderly end, which `told` is
+    called with; a second one ends at once. SIGHUP stays ignored for a run that was started with nohup.
 
     Python lets only the main thread hear signals."""
     asked = False
@@ -236,13 +288,26 @@ def stop_requests(told: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     def ask(signum: int, frame: Any) -> None:
         nonlocal asked
         asked = True
-        told()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for each in before:
+            signal.signal(each, signal.default_int_handler)
+        if signum == signal.SIGHUP:
+            leave_terminal()
+        with suppress(OSError):  # who would read it may be gone
+            told()
 
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    heard = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, ask) for each in heard}
     try:
         yield lambda: asked
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def leave_terminal() -> None:
+    """Writes to nowhere what would go to a terminal, because that is closed."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)

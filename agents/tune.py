@@ -28,7 +28,8 @@ from ray.tune.search.sample import Domain as RayDomain
 from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, remove_leftovers, write_durably
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.evaluate import read_best
-from agents.experiment import Experiment, check_new_folder, require
+from agents.experiment import Experiment, require
+from agents.folders import check_new_folder
 from agents.metrics import EVALUATION_RETURN_MEAN
 from agents.run_folder import default_run_dir
 from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace, Uniform, UniformInteger

@@ -1,5 +1,6 @@
 """What every algorithm's training step is made of: sample, learn, synchronise, and saved state."""
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
 )
 
-from agents.checkpoint import load_state, save_state
+from agents.checkpoint import checkpoint_name, is_count, load_state, save_state
 from agents.engine.env_runner import Sample
 from agents.engine.recent_episodes import RecentEpisodes
 from agents.interfaces import EnvironmentFailure, Experience
@@ -46,6 +47,8 @@ class ColumnarAlgorithm(Algorithm):
         self.seconds: dict[str, float] = defaultdict(float)
         self.last_checkpoint: Path | None = None
         self.recent_episodes = RecentEpisodes(config.num_envs_per_env_runner * max(1, config.num_env_runners))
+        self.losses: list[str] = []
+        """What of the checkpoint that it went on from could not be read, a line each."""
         super().setup(config)
         self._runner_is_here = self.learner_group.is_local and self.env_runner_group.num_remote_workers() == 0
         if self._runner_is_here:
@@ -126,21 +129,27 @@ class ColumnarAlgorithm(Algorithm):
             self._faults_at.popleft()
         return len(self._faults_at)
 
-    def each_learner(self, call: Callable[[Any], None]) -> None:
-        """Calls it with every learner, where that learner is; raises what one of them raised."""
-        for result in self.learner_group.foreach_learner(call):
+    def each_learner(self, call: Callable[[Any], Any]) -> list[Any]:
+        """Calls it with every learner, where that learner is, and returns what each call returned; raises what one of
+        them raised."""
+        results = list(self.learner_group.foreach_learner(call))
+        for result in results:
             if not result.ok:
                 raise result.get()
+        return [result.get() for result in results]
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Raises ValueError for a folder that is not one of our checkpoints, or a damaged one."""
         self.last_checkpoint = Path(checkpoint_dir).absolute()
-        state = load_state(Path(checkpoint_dir))
-        self.each_learner(lambda learner: learner.set_state(state["learner"]["learner"]))
+        state = read_run_state(Path(checkpoint_dir))
+        try:
+            self.each_learner(lambda learner: learner.set_state(state["learner"]["learner"]))
+        except (LookupError, TypeError, AttributeError) as misfit:
+            raise ValueError(f"{checkpoint_dir} does not fit this run's learner: {misfit}") from misfit
         self.env_steps, self.episodes = state["env_steps"], state["episodes"]
-        self.faults_in_all = state.get("faults_in_all", 0)  # checkpoints from before it was counted lack it
+        self.faults_in_all = state["faults_in_all"]
         self._iteration = state["iteration"]
-        self.recent_episodes.set_state(state.get("recent_episodes", []))  # earlier checkpoints lack them
+        self.recent_episodes.set_state(state["recent_episodes"])
         self.synchronise()
 
     def begin_with(self, network: dict[str, np.ndarray]) -> None:
@@ -196,3 +205,32 @@ class ColumnarAlgorithm(Algorithm):
         self.faults += sample.faults
         self.faults_in_all += len(sample.faults)
         self._faults_at.extend([self.env_steps] * len(sample.faults))
+
+
+def read_run_state(checkpoint: Path) -> dict[str, Any]:
+    """The state of a run in one of its checkpoints.
+
+    Raises ValueError, in one line, where it is damaged, or counts what no run can have counted."""
+    state = load_state(checkpoint)
+    if not isinstance(state, dict):
+        raise ValueError(f"{checkpoint} holds no run.")
+    state.setdefault("faults_in_all", 0)  # checkpoints from before it was counted lack it
+    for name in ("env_steps", "episodes", "faults_in_all", "iteration"):
+        count = state.get(name)
+        if not is_count(count):
+            raise ValueError(f"{checkpoint} has {name} {count!r}, which is no count.")
+    if checkpoint_name(state["env_steps"]) != checkpoint.name:
+        raise ValueError(f"{checkpoint} is of {state['env_steps']:,} env steps, which its name does not say.")
+    recent = state.setdefault("recent_episodes", [])  # earlier checkpoints lack them
+    if not isinstance(recent, list) or not all(is_episode(episode) for ended in recent for episode in ended):
+        raise ValueError(f"{checkpoint} has recent episodes that are none.")
+    return state
+
+
+def is_episode(values: Any) -> bool:
+    """Whether it is an episode's return and length."""
+    return isinstance(values, list) and len(values) == 2 and all(map(is_finite_number, values))
+
+
+def is_finite_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -11,10 +11,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.checkpoint import STATE
+from agents.checkpoint import STATE, Damaged
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.hindsight import hindsight
 from agents.engine.learner import ColumnarLearner
@@ -41,23 +42,9 @@ class OffPolicyLearner(ColumnarLearner):
         self.target = copy.deepcopy(self.bare_network).requires_grad_(False)
         self.noise = torch.Generator(self._device)
         self.draws_from = (self.noise,)
-        settings, network = self.settings, self.bare_network
+        settings = self.settings
         environment = self.config.env_config["environment"]
-        learners, runners = max(1, self.config.num_learners), max(1, self.config.num_env_runners)
-        packing = Packing(network.observation_space)
-        self.replay = Replay(
-            settings.replay_capacity // learners,
-            self.config.num_envs_per_env_runner * runners // learners,
-            packing.shape,
-            packing.dtype,
-            network.action_space.shape,
-            network.action_space.dtype,
-            stack=environment.frame_stack,
-            n_step=settings.n_step,
-            discount=settings.discount,
-            priority_exponent=settings.priority_exponent,
-            memory_map=Path(tempfile.gettempdir()) if settings.memory_map_replay else None,
-        )
+        self.replay = self.empty_replay()
         self.hindsight = (
             hindsight(environment.build(), settings.hindsight, settings.hindsight_share)
             if settings.hindsight != "none"
@@ -65,6 +52,25 @@ class OffPolicyLearner(ColumnarLearner):
         )
         self.thread = ThreadPoolExecutor(1)
         self.ahead: Future[Transitions | None] | None = None
+
+    def empty_replay(self) -> Replay:
+        settings = self.settings
+        network = self.bare_network
+        learners, runners = max(1, self.config.num_learners), max(1, self.config.num_env_runners)
+        packing = Packing(network.observation_space)
+        return Replay(
+            settings.replay_capacity // learners,
+            self.config.num_envs_per_env_runner * runners // learners,
+            packing.shape,
+            packing.dtype,
+            network.action_space.shape,
+            network.action_space.dtype,
+            stack=self.config.env_config["environment"].frame_stack,
+            n_step=settings.n_step,
+            discount=settings.discount,
+            priority_exponent=settings.priority_exponent,
+            memory_map=Path(tempfile.gettempdir()) if settings.memory_map_replay else None,
+        )
 
     def columns(self, transitions: Transitions) -> Columns:
         """What the loss asks for of a visit's transitions, on the device."""
@@ -139,9 +145,24 @@ class OffPolicyLearner(ColumnarLearner):
         limit = self.settings.checkpoint_replay_limit_gb * 1e9 / max(1, self.config.num_learners)
         self.replay.save(self._own(folder), self._own(previous) if previous else None, limit)
 
-    def load_replay(self, folder: Path) -> None:
+    def load_replay(self, folder: Path) -> list[str]:
+        """Takes over this learner's replay from a checkpoint; says, a line each, what of it is lost.
+
+        Raises ValueError where it is of another kind."""
         self.ahead = None
-        self.replay.load(self._own(folder))
+        path = self._own(folder)
+        try:
+            lost = self.replay.load(path)
+        except Damaged as damage:
+            return [f"the replay in {path} is lost: {damage.__cause__}"]
+        if not in_space(self.replay.actions, self.bare_network.action_space):
+            raise ValueError(f"The replay in {path} has actions that {self.bare_network.action_space} does not have.")
+        return lost
+
+    def forget(self) -> None:
+        """Empties the replay."""
+        self.ahead = None
+        self.replay = self.empty_replay()
 
     def _own(self, folder: Path) -> Path:
         return folder / f"replay-{self._learner_index}"
@@ -169,17 +190,36 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         super().load_checkpoint(checkpoint_dir)
+        if not self.config.learner_config_dict["algorithm"].checkpoint_replay:
+            return
         folder = Path(checkpoint_dir).absolute()
-        saved, learners = len(saved_replays(folder)), max(1, self.config.num_learners)
-        if saved not in (0, learners):
+        saved, learners = len(list(folder.glob("replay-*"))), max(1, self.config.num_learners)
+        if not saved:
+            self.losses = [f"{folder} has no replay: env steps are collected anew before it learns"]
+            return
+        if saved > learners:
             raise ValueError(f"{folder} has the replays of {saved} learners, not of {learners}.")
-        if saved:
-            self.each_learner(lambda learner: learner.load_replay(folder))
+        losses = self.each_learner(lambda learner: learner.load_replay(folder))
+        steps = self.each_learner(lambda learner: learner.replay.added * learner.replay.num_envs)
+        if sum(steps) > self.env_steps:
+            raise ValueError(f"The replay in {folder} has {sum(steps):,} env steps, and its run {self.env_steps:,}.")
+        self.losses = [line for lines in losses for line in lines]
+        # Learners that are joined must begin to learn at the same time.
+        if self.losses and not all(self.each_learner(lambda learner: learner.replay.ready)):
+            self.each_learner(lambda learner: learner.forget())
+            self.losses.append("nothing of the replay can be used: env steps are collected anew before it learns")
 
 
 def saved_replays(folder: Path) -> list[Path]:
     """Those of a checkpoint that are complete."""
     return [state.parent for state in folder.glob(f"replay-*/{STATE}")]
+
+
+def in_space(actions: NDArray, space: gymnasium.Space) -> bool:
+    """Whether all actions (R, ...) are the space's, or the zeros of rows that were never written to."""
+    if isinstance(space, Discrete):
+        return bool(((actions >= 0) & (actions < space.n)).all())
+    return bool(np.isfinite(actions).all())
 
 
 def means(rows: list[dict[str, float]]) -> dict[str, float]:

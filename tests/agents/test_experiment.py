@@ -1,18 +1,14 @@
 """Experiments: to JSON and back, and every mistake in one line before anything is started."""
 
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import experiment as experiments
-from agents.experiment import FREE_DISK_BYTES, Experiment, InvalidExperiment, Resources, check_disk, check_new_folder
+from agents.experiment import Experiment, InvalidExperiment, Resources
 from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
 from agents.settings.dqn import DQN
@@ -194,67 +190,3 @@ def test_a_senseless_size_is_refused_before_the_start(plug: str, cls: type, fiel
     with pytest.raises(ValueError) as refusal:  # noqa: PT011 any of them; when made, or when validated
         replace(sound, **{plug: cls(**fields)}).validate()
     assert "\n" not in str(refusal.value)
-
-
-def free_disk(monkeypatch: pytest.MonkeyPatch, free: int) -> list[Path]:
-    asked: list[Path] = []
-
-    def usage(path: Path) -> SimpleNamespace:
-        asked.append(path)
-        return SimpleNamespace(total=10**12, used=0, free=free)
-
-    monkeypatch.setattr(experiments.shutil, "disk_usage", usage)
-    return asked
-
-
-def test_a_full_disk_is_told_with_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = free_disk(monkeypatch, 5 * 2**20)
-    with pytest.raises(InvalidExperiment, match=r"Only 5 MiB are free .* needs 200 MiB\.$"):
-        check_disk(tmp_path / "runs" / "not" / "yet")
-    assert asked == [tmp_path], "the nearest folder that exists is the one whose disk counts"
-
-
-def test_a_disk_with_just_enough_room_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free_disk(monkeypatch, FREE_DISK_BYTES + 1)
-    check_disk(tmp_path)
-    check_new_folder(tmp_path / "new")
-
-
-def test_a_run_with_a_replay_needs_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free_disk(monkeypatch, FREE_DISK_BYTES + 3 * 2**20)
-    check_disk(tmp_path, 2 * 2**20)
-    with pytest.raises(InvalidExperiment, match=r"needs 205 MiB\. .*--algo.checkpoint-replay-limit-gb"):
-        check_disk(tmp_path, 5 * 2**20)
-
-
-def test_a_new_run_needs_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free_disk(monkeypatch, 0)
-    with pytest.raises(InvalidExperiment, match="MiB are free"):
-        check_new_folder(tmp_path / "new")
-
-
-def test_a_relative_folder_is_looked_for_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    check_new_folder(Path("runs") / "new")
-    assert os.listdir(tmp_path) == [], "checking writes nothing"
-
-
-def test_a_new_run_takes_a_folder_that_is_missing_or_empty(tmp_path: Path) -> None:
-    check_new_folder(tmp_path / "missing")
-    check_new_folder(tmp_path)
-
-
-def test_a_new_run_leaves_a_folder_with_something_in_it_alone(tmp_path: Path) -> None:
-    (tmp_path / "progress.jsonl").touch()
-    with pytest.raises(InvalidExperiment, match=r"exists already.*--resume"):
-        check_new_folder(tmp_path)
-
-
-def test_a_file_is_no_run_folder_nor_a_parent_of_one(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("precious")
-    with pytest.raises(InvalidExperiment, match="exists already"):
-        check_new_folder(file)
-    with pytest.raises(InvalidExperiment, match="is a file"):
-        check_new_folder(file / "runs" / "new")
-    assert file.read_text() == "precious"

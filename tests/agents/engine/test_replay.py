@@ -2,8 +2,9 @@
 
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from agents.checkpoint import load_state, save_state
 from agents.engine import replay as replay_module
-from agents.engine.replay import Frames, Replay
+from agents.engine.replay import Frames, Replay, segment_range
 from envs.atari import AtariConfig
 
 FRAME = (2, 3)
@@ -340,16 +342,150 @@ def test_a_limit_of_one_step_waits_until_stacks_are_whole_again(tmp_path: Path) 
         np.testing.assert_array_equal(twin._observations(np.array([row]))[0], columns[row % 2][t].observation)
 
 
-def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    replay, _ = filled()
-    replay.save(tmp_path / "one", previous=None)
-    file = next((tmp_path / "one").glob("frames-*"))
-    content = bytearray(file.read_bytes())
+def flip_last_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
     content[-1] ^= 1
-    file.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match="is damaged") as refusal:
-        make(30, 2, n_step=2).load(tmp_path / "one")
+    path.write_bytes(bytes(content))
+
+
+def without_steps(columns: list[list[Step]], start: int, stop: int) -> list[list[Step]]:
+    """The steps as they are for a replay that lacks the frames from `start` to before `stop`: what followed the step
+    before `start` is unknown."""
+    changed = [list(steps) for steps in columns]
+    for steps in changed:
+        if start > 0 and not steps[start].first and not steps[start - 1].terminated:
+            steps[start - 1] = replace(steps[start - 1], truncated=True, final=None)
+    return changed
+
+
+def stack_begins(steps: list[Step], t: int, stack: int) -> int:
+    """The step of the oldest frame in the stack of step t."""
+    oldest = t
+    while oldest > t - stack + 1 and not steps[oldest].first:
+        oldest -= 1
+    return oldest
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    stack=st.integers(1, 4),
+    n_step=st.integers(1, 3),
+    added=st.sampled_from([20, 30, 50]),
+    data=st.data(),
+)
+def test_only_what_needs_lost_frames_is_never_drawn(
+    seed: int, stack: int, n_step: int, added: int, data: st.DataObject
+) -> None:
+    random = np.random.default_rng(seed)
+    columns = [episodes(random, added, stack) for _ in range(2)]
+    replay = make(30, 2, stack, n_step)
+    replay.add(experience_of(columns, 0, added))
+    with TemporaryDirectory() as place, pytest.MonkeyPatch.context() as small:
+        small.setattr(replay, "segment_steps", 7)
+        one = Path(place) / "one"
+        replay.save(one, previous=None)
+        file = data.draw(st.sampled_from(sorted(one.glob("frames-*"))))
+        flip_last_bit(file)
+        twin = make(30, 2, stack, n_step)
+        [told] = twin.load(one)
+        twin.segment_steps = 7
+        twin.save(Path(place) / "two", previous=one)
+        third = make(30, 2, stack, n_step)
+        assert third.load(Path(place) / "two") == [], "the damaged file is not linked to"
+    start, stop = segment_range(file.name)
+    start = max(start, replay.oldest)
+    assert told.startswith(f"{2 * (stop - start)} env steps of the replay are lost")
+    np.testing.assert_array_equal(third.drawable, twin.drawable)
+
+    changed = without_steps(columns, start, stop)
+    lost = set(range(start, stop))
+    for n, steps in enumerate(columns):
+        for t in range(max(0, added - 30), added):
+            row = (t % 30) * 2 + n
+            needed = set(range(stack_begins(steps, t, stack), t + 1))
+            followed_by_loss = t == start - 1 and not steps[start].first
+            whole = bool(replay.drawable[row]) and not needed & lost and not followed_by_loss
+            assert twin.drawable[row] == whole, (n, t)
+            if not whole:
+                continue
+            rows = np.array([row])
+            observation, _, total, discount, after = transition_of(changed[n], t, n_step)
+            np.testing.assert_array_equal(twin._observations(rows)[0], observation)
+            ends, rewards, discounts = twin._windows(rows)
+            assert (rewards[:, 0] * DISCOUNT ** np.arange(n_step)).sum() == pytest.approx(total)
+            assert discounts[0] == discount
+            if discount > 0:
+                np.testing.assert_array_equal(twin.following(ends)[0], after)
+
+
+def test_no_episode_reaches_over_lost_frames() -> None:
+    """Two environments of one long episode each, for hindsight, which takes goals from anywhere in an episode."""
+    step = Step(np.zeros((1, *FRAME), np.uint8), 0, 0.0, False, False, False, np.zeros(FRAME))
+    columns = [[replace(step, first=True), *[step] * 19]] * 2
+    replay = make(20, 2, stack=1)
+    replay.add(experience_of(columns, 0, 20))
+    replay._forget(8, 12)
+    rows = {t: t * 2 for t in range(20)}
+    assert [replay.last[rows[t]] for t in (0, 6)] == [6, 6], "what followed step 7 is lost"
+    assert [replay.begun[rows[t]] for t in (0, 7, 12, 19)] == [0, 0, 12, 12]
+    assert [t for t in rows if not replay.whole[rows[t]]] == [7, 8, 9, 10, 11]
+
+
+def test_a_few_steps_that_can_be_drawn_are_found_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    replay = make(40_000, 2, stack=1)
+    replay.added = 40_000
+    replay.drawable[[5, 9, 70_000]] = True
+    drawn = replay._uniform(3_000, np.random.default_rng(0))
+    values, counts = np.unique(drawn, return_counts=True)
+    assert values.tolist() == [5, 9, 70_000]
+    assert counts.min() > 900  # 1,000 each, with a deviation of 26
+
+
+def test_a_file_that_was_taken_away_under_way_is_written_anew(tmp_path: Path) -> None:
+    replay, columns = filled()
+    replay.segment_steps = 7
+    replay.save(tmp_path / "one", previous=None)
+    next((tmp_path / "one").glob("frames-*042-*")).unlink()
+    replay.save(tmp_path / "two", previous=tmp_path / "one")
+    (tmp_path / "two" / "state.json").unlink()
+    replay.save(tmp_path / "three", previous=tmp_path / "two")
+    twin = make(30, 2, n_step=2)
+    assert twin.load(tmp_path / "three") == []
+    check_all_that_can_be_drawn(twin, columns, 50)
+
+
+IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
+    "counts below zero": ({"added": -3}, "the steps from"),
+    "a count that is a text": ({"added": "50"}, "the steps from"),
+    "a count that is true": ({"oldest": True}, "the steps from"),
+    "a count beyond what it holds": ({"added": 10**12}, "the steps from"),
+    "rewards of five rows": ({"rewards": np.zeros(5, np.float32)}, "rewards of"),
+    "rewards that are not finite": ({"rewards": np.full(60, np.nan, np.float32)}, "rewards outside"),
+    "actions of another dtype": ({"actions": np.zeros(60)}, "actions of"),
+    "rows that are no rows": (
+        {"finals": {"rows": np.array([10**9]), "frames": np.zeros((1, *FRAME), np.uint8)}},
+        "rows",
+    ),
+    "ages beyond the stack": ({"age": np.full(60, 9, np.uint8)}, "age outside"),
+    "a file elsewhere": ({"frames": {"../frames-000000000000-000000000050.safetensors": "0"}}, "no run saved"),
+    "files with a gap": ({"frames": {"frames-000000000030-000000000050.safetensors": "0"}}, "do not cover"),
+    "no files": ({"frames": {}}, "do not cover"),
+    "no priority": ({"max_priority": "high"}, "no run saved"),
+    "no columns": ({"begun": None}, "no run saved"),
+}
+
+
+@pytest.mark.parametrize(("changes", "told"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_state_that_no_replay_can_have_is_refused(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    saved = tmp_path / "replay-0"
+    filled()[0].save(saved, previous=None)
+    save_state(saved, load_state(saved) | changes)
+    twin = make(30, 2, n_step=2)
+    with pytest.raises(ValueError, match=told) as refusal:
+        twin.load(saved)
     assert "\n" not in str(refusal.value)
+    assert len(twin) == 0
 
 
 @pytest.mark.parametrize(
