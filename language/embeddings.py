@@ -152,7 +152,14 @@ def word_vectors(folder: str) -> tuple[list[str], Tensor]:
     """Words, the most frequent one first, and the vector of each (V, D) float32, as scripts/train_module.py embeddings
     has learnt them. Raises ValueError, in one line, where the folder has none."""
     _, weights = trained(folder, "embeddings")
-    return from_bytes(weights["words._extra_state"]).split("\n"), weights["words.bag.weight"][1:]
+    try:
+        words = from_bytes(weights["words._extra_state"]).split("\n")
+        vectors = weights["words.bag.weight"][1:]
+        if vectors.ndim != 2 or len(vectors) != len(words):
+            raise ValueError(f"{len(words)} words have vectors of shape {tuple(vectors.shape)}")
+    except (LookupError, TypeError, ValueError) as damage:
+        raise ValueError(f"{folder} holds no trained embeddings: {damage}") from damage
+    return words, vectors
 
 
 def words_of(text: str) -> list[str]:

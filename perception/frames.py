@@ -1,12 +1,15 @@
 """Screens to learn to see from, in greys that are not always the same."""
 
+import os
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import cv2
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -30,6 +33,12 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.screens)
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of the screens."""
+        _, height, width = self.screens.shape
+        return height, width
 
     def rows(self, chosen: NDArray[np.int64]) -> "Frames":
         """These screens alone, in this order."""
@@ -84,21 +93,48 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 
 def save_frames(path: Path, train: Frames, test: Frames) -> None:
-    """Both parts in one compressed file, which must not exist."""
+    """Both parts in one compressed file, which must not exist; a kill leaves none."""
     columns: dict[str, Any] = {f"train_{name}": value for name, value in parts(train)}
     columns |= {f"test_{name}": value for name, value in parts(test)}
-    with path.open("xb") as file:
-        np.savez_compressed(file, **columns)
+    beside = path.with_name(f".writing-{path.name}")
+    try:
+        with beside.open("wb") as file:
+            np.savez_compressed(file, **columns)
+        os.link(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def load_frames(path: Path) -> tuple[Frames, Frames]:
     """What to train on and what to test on. Raises ValueError, in one line, for what is no such file."""
     try:
+        check_memory(path)
         with np.load(path, allow_pickle=False) as file:
             columns = dict(file)
-        return frames_from(columns, "train"), frames_from(columns, "test")
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as damage:
+        train = frames_from(columns, "train")
+        test = frames_from(columns, "test")
+        for name in ("names", "class_names", "image_shape"):
+            if getattr(train, name) != getattr(test, name):
+                raise ValueError(f"its parts differ in {name}")
+    except DAMAGES as damage:
         raise ValueError(f"{path} holds no frames of scripts/make_frames.py: {damage}") from damage
+    return train, test
+
+
+DAMAGES = (OSError, ValueError, LookupError, EOFError, MemoryError, OverflowError, RecursionError, SyntaxError,
+           NotImplementedError, RuntimeError, BadZipFile, zlib.error)  # fmt: skip
+"""What reading a .npz file raises where it is damaged or somebody else's."""
+
+
+def check_memory(path: Path) -> None:
+    """Raises ValueError for what is no .npz file, or unpacks to more than the memory that is free."""
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    with ZipFile(path) as archive:
+        needed = sum(member.file_size for member in archive.infolist())
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise ValueError(f"it unpacks to {needed >> 20:,} MiB, and {free >> 20:,} MiB of memory are free")
 
 
 def screens_of_games(data: str) -> tuple[Frames, Frames]:
@@ -114,7 +150,74 @@ def parts(frames: Frames) -> list[tuple[str, NDArray]]:
 
 
 def frames_from(columns: dict[str, NDArray], part: str) -> Frames:
-    own: dict[str, Any] = {field.name: columns[f"{part}_{field.name}"] for field in fields(Frames)}
-    for name in ("names", "class_names"):
-        own[name] = tuple(str(each) for each in own[name])
-    return Frames(**own)
+    """One part of a file. Raises LookupError or ValueError where a column is missing or is not as `Frames` has it."""
+    own = {field.name: columns[f"{part}_{field.name}"] for field in fields(Frames)}
+    for name, (kind, dimensions) in COLUMNS.items():
+        shape = np.shape(own[name])
+        dtype = np.asarray(own[name]).dtype
+        if dtype.kind not in kind or len(shape) != dimensions or (kind == "u" and dtype != np.uint8):
+            raise ValueError(f"{part}_{name} is {dtype} of shape {shape}")
+    for name in ("games", "episodes", "boxes"):
+        check_range(own[name], -(2**63), 2**63, f"{part}_{name}")
+        own[name] = own[name].astype(np.int64)
+    names = tuple(str(name) for name in own.pop("names"))
+    class_names = tuple(str(name) for name in own.pop("class_names"))
+    frames = Frames(**own, names=names, class_names=class_names)
+    check_frames(frames, part)
+    return frames
+
+
+COLUMNS = {
+    "screens": ("u", 3),
+    "games": ("iu", 1),
+    "episodes": ("iu", 1),
+    "classes": ("u", 3),
+    "boxes": ("iu", 2),
+    "names": ("U", 1),
+    "class_names": ("U", 1),
+    "palettes": ("u", 3),
+}
+"""Kind of numbers (numpy's letters; "u" is uint8) and number of dimensions of each column."""
+
+
+def check_frames(frames: Frames, part: str) -> None:
+    """Raises ValueError where columns do not fit each other or name games, classes or places that there are not."""
+    screens = len(frames)
+    height, width = frames.image_shape
+    shapes = {
+        "games": (screens,),
+        "episodes": (screens,),
+        "boxes": (len(frames.boxes), 6),
+        "palettes": (len(frames.names), 256, 3),
+        "classes": (screens, height, width) if frames.classes.size else (screens, 0, 0),
+    }
+    for name, shape in shapes.items():
+        column = getattr(frames, name)
+        if column.shape != shape:
+            raise ValueError(f"{part}_{name} has the shape {column.shape}, not {shape}")
+    if 0 in frames.screens.shape or not frames.names:
+        raise ValueError(f"{part}_screens is empty")
+    check_range(frames.games, 0, len(frames.names), f"{part}_games")
+    check_range(frames.classes, 0, max(1, len(frames.class_names)), f"{part}_classes")
+    row, kind, left, top, right, bottom = frames.boxes.T
+    check_range(row, 0, screens, f"{part}_boxes' screen")
+    check_range(kind, 1, len(frames.class_names), f"{part}_boxes' class")
+    check_range(right, 1, width + 1, f"{part}_boxes' right")
+    check_range(bottom, 1, height + 1, f"{part}_boxes' bottom")
+    check_range(right - left, 1, width + 1, f"{part}_boxes' width")
+    check_range(bottom - top, 1, height + 1, f"{part}_boxes' height")
+    check_range(left, 0, width, f"{part}_boxes' left")
+    check_range(top, 0, height, f"{part}_boxes' top")
+    if (np.diff(row) < 0).any():
+        raise ValueError(f"{part}_boxes are not in the order of their screens")
+
+
+def check_range(numbers: NDArray[np.integer], low: int, stop: int, name: str) -> None:
+    """Raises ValueError where numbers lie outside of [low, stop)."""
+    if not numbers.size:
+        return
+    least = int(numbers.min())
+    most = int(numbers.max())
+    if least < low or most >= stop:
+        wrong = least if least < low else most
+        raise ValueError(f"{name} is {wrong} somewhere, and must lie in [{low}, {stop})")
