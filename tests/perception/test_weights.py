@@ -9,7 +9,8 @@ import torch
 from gymnasium.spaces import Box
 from safetensors.torch import save_file
 
-from perception.unet import UNet, UNetEncoderConfig
+from perception.settings.encoders import UNetEncoderConfig
+from perception.unet import UNet
 from tests.damaged_modules import DESCRIPTIONS, TEXTS, WEIGHTS, change, damage_weights
 
 
