@@ -16,6 +16,7 @@ from agents.checkpoint import env_steps_of, finished_checkpoints, incomplete_che
 from agents.cluster import ray_running, settled, with_room
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, read_run_state
 from agents.engine.config import rllib_config
+from agents.engine.env_runner import check_environment
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
 from agents.folders import check_disk, check_new_folder, new_folder, owned
@@ -40,6 +41,7 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
 
     Raises InvalidExperiment before anything is started or written."""
     experiment.validate()
+    check_first_reset(experiment)
     default = default_run_dir(experiment)
     if experiment.run_dir:
         check_new_folder(Path(experiment.run_dir), experiment.checkpoint_bytes())
@@ -54,6 +56,14 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
     ):
         run(RunFolder(experiment, path, saved_at=-1, report=report), None, stop_requested)
     return path
+
+
+def check_first_reset(experiment: Experiment) -> None:
+    """Raises InvalidExperiment where the environment's first reset shows that it cannot be sampled."""
+    try:
+        check_environment(experiment.env)
+    except ValueError as mistake:
+        raise InvalidExperiment(f"{experiment.env.name} cannot be trained on: {first_line(mistake)}") from mistake
 
 
 def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Path:

@@ -1,15 +1,15 @@
 """Any environment that is registered with gymnasium, such as CartPole-v1."""
 
+import inspect
 import os
 from dataclasses import dataclass
 
 import gymnasium
-from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
-from gymnasium.wrappers import FlattenObservation
 
 from envs.names import near_matches
-from envs.vector import vectorised
+from envs.spaces import standard
+from envs.vector import in_one_line, vectorised
 
 # Frames are drawn into arrays: pygame is to look for neither a screen nor a sound card.
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -22,7 +22,8 @@ TREATMENT = "health/"
 
 @dataclass(frozen=True)
 class ClassicConfig:
-    """A registered gymnasium environment, by its id."""
+    """A registered gymnasium environment, by its id; where agents do not understand its spaces, they
+    are converted (`envs.spaces.StandardSpaces`)."""
 
     id: str = "CartPole-v1"
     """The id that gymnasium.make takes."""
@@ -51,15 +52,34 @@ class ClassicConfig:
         limit = self.max_episode_steps
         if limit < 0:
             limit = None if gymnasium.spec(self.id).max_episode_steps else 10_000
-        try:
-            env = gymnasium.make(self.id, render_mode="rgb_array", max_episode_steps=limit)
-        except (gymnasium.error.Error, ImportError) as missing:
-            raise ValueError(f"The environment '{self.id}' cannot be made here: {missing}") from missing
-        # A number that names a state, or a tuple of them, becomes a vector of zeros and ones.
-        return env if isinstance(env.observation_space, Box) else FlattenObservation(env)
+        return standard(made(self.id, limit))
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         return vectorised(self.build, num_envs)
+
+
+def made(name: str, max_episode_steps: int | None) -> gymnasium.Env:
+    """gymnasium's environment of this id, which draws frames if it can.
+
+    Raises ValueError, in one line, where it cannot be made, or cannot be reset with a seed."""
+    # gymnasium's checker would warn of what is converted or refused here.
+    options = {"max_episode_steps": max_episode_steps, "disable_env_checker": True}
+    try:
+        try:
+            env = gymnasium.make(name, render_mode="rgb_array", **options)
+        except TypeError as refusal:
+            if "render_mode" not in str(refusal):
+                raise
+            env = gymnasium.make(name, **options)
+    except Exception as failure:
+        raise ValueError(f"The environment '{name}' cannot be made here: {in_one_line(failure)}") from failure
+    taken = inspect.signature(env.unwrapped.reset).parameters
+    if not ({"seed", "options"} <= taken.keys() or any(p.kind is p.VAR_KEYWORD for p in taken.values())):
+        raise ValueError(
+            f"The environment '{name}' cannot be seeded: its reset must take the keywords seed and options, as "
+            "gymnasium's environments do."
+        )
+    return env
 
 
 def ids() -> list[str]:

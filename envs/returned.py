@@ -212,6 +212,11 @@ def known_info(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def described(value: Any) -> str:
-    """The value for an error message of one line."""
+    """The value and its type for an error message of one line."""
+    return f"{type(value).__name__} {brief(value)}"
+
+
+def brief(value: Any) -> str:
+    """The value's text, at most 60 characters of it, on one line."""
     text = " ".join(repr(value).split())
-    return f"{type(value).__name__} {text}" if len(text) <= 60 else f"{type(value).__name__} {text[:57]}..."
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,7 +1,10 @@
 """Convolutional encoders of images: the Nature CNN and the IMPALA ResNet."""
 
+import gymnasium
+import numpy as np
 import torch
 import torch.nn.functional as F
+from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from perception.mlp import orthogonal
@@ -9,13 +12,16 @@ from perception.settings.encoders import ImpalaResNetConfig, NatureCNNConfig
 
 
 class NatureCNN(nn.Module):
-    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
+    """Images (B, C, H, W) -> features (B, output_dim)."""
 
     capturable = True
 
-    def __init__(self, config: NatureCNNConfig, channels: int, height: int, width: int) -> None:
+    def __init__(
+        self, config: NatureCNNConfig, channels: int, height: int, width: int, pixels: nn.Module | None = None
+    ) -> None:
+        """`pixels` maps raw images to numbers from 0 to 255; bytes where it is None."""
         super().__init__()
-        self.input_layer = Bytes()
+        self.input_layer = pixels or Bytes()
         convolutions = nn.Sequential(
             ByteConv2d(channels, 32, kernel_size=8, stride=4),
             nn.ReLU(inplace=True),
@@ -36,13 +42,13 @@ class NatureCNN(nn.Module):
 
 
 class ImpalaResNet(nn.Module):
-    """Images (B, C, H, W) uint8 -> features (B, output_dim)."""
+    """Images (B, C, H, W) -> features (B, output_dim)."""
 
     capturable = True
 
-    def __init__(self, config: ImpalaResNetConfig, channels: int, height: int, width: int) -> None:
+    def __init__(self, config: ImpalaResNetConfig, channels: int, height: int, width: int, pixels: nn.Module) -> None:
         super().__init__()
-        self.input_layer = Bytes()
+        self.input_layer = pixels
         stages: list[nn.Module] = []
         first: type[nn.Conv2d] = ByteConv2d
         for width_before, width_after in zip((channels, *config.channels), config.channels, strict=False):
@@ -88,6 +94,18 @@ class Bytes(nn.Module):
         return images.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
+class RealPixels(nn.Module):
+    """Images of real numbers within bounds -> 0 to 255, as `Bytes` gives them."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.scale = low, 255.0 / (high - low)
+        self.bytes = Bytes()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.bytes((images.float() - self.low) * self.scale)
+
+
 class FlattenPixels(nn.Module):
     """Images (B, C, H, W) -> (B, H * W * C), the order of channels-last memory, so that nothing is copied."""
 
@@ -104,6 +122,12 @@ class ByteConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.conv2d(input, self.weight * (1 / 255), self.bias, self.stride, self.padding)
+
+
+def pixels(space: gymnasium.Space) -> nn.Module:
+    """The layer from a space's images to numbers from 0 to 255."""
+    assert isinstance(space, Box)
+    return Bytes() if space.dtype == np.uint8 else RealPixels(float(space.low.min()), float(space.high.max()))
 
 
 def flat_size(convolutions: nn.Module, channels: int, height: int, width: int) -> int:

@@ -19,8 +19,15 @@ class Parts(nn.Module):
         return self.torso(self.input_layer(observations))
 
 
-class SideBySide(nn.ModuleDict):
-    """What each encoder makes of its part, in one row."""
+class SideBySide(nn.Module):
+    """The features of each part in one row."""
+
+    def __init__(self, encoders: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.names = list(encoders)
+        # A ModuleDict takes neither names with a dot nor those of its methods, such as `values`.
+        self.encoders = nn.ModuleList(encoders.values())
 
     def forward(self, parts: dict[str, Tensor]) -> Tensor:
-        return torch.cat([encoder(parts[name]).float() for name, encoder in self.items()], 1)
+        read = zip(self.names, self.encoders, strict=True)
+        return torch.cat([encoder(parts[name]).float() for name, encoder in read], 1)

@@ -5,8 +5,14 @@ from typing import Any
 import gymnasium
 from gymnasium.spaces import Box, Dict
 
-from perception.settings.encoders import GridEncoderConfig, MLPConfig, NatureCNNConfig, PartsConfig
-from perception.spaces import shows_symbols
+from perception.settings.encoders import (
+    GridEncoderConfig,
+    ImpalaResNetConfig,
+    MLPConfig,
+    NatureCNNConfig,
+    PartsConfig,
+)
+from perception.spaces import SMALLEST_IMAGE, shows_symbols
 
 
 def reader_of(space: gymnasium.Space) -> Any:
@@ -18,5 +24,6 @@ def reader_of(space: gymnasium.Space) -> Any:
     if shows_symbols(space):
         return GridEncoderConfig().build(space)
     if isinstance(space, Box) and len(space.shape) == 3:
-        return NatureCNNConfig().build(space)
+        large = min(space.shape[1:]) >= SMALLEST_IMAGE
+        return NatureCNNConfig().build(space) if large else ImpalaResNetConfig().build(space)
     return MLPConfig(hidden_sizes=(256, 256), activation="relu").build(space)

@@ -379,6 +379,23 @@ def built_vector(environment: Environment, num_envs: int) -> VectorEnv:
     return vector
 
 
+def check_environment(environment: Environment) -> None:
+    """Raises ValueError, in one line, where an environment cannot be sampled, as its first reset shows.
+
+    What else may fail is tried again while the run goes on."""
+    vector = built_vector(environment, 1)
+    try:
+        observations, _ = vector.reset(seed=0)
+        Packing(vector.single_observation_space).pack(observations)
+    except ValueError:
+        raise
+    except Exception:  # it may have failed by chance
+        pass
+    finally:
+        with suppress(Exception):
+            vector.close()
+
+
 def learning_terminated(info: dict[str, Any]) -> NDArray[np.bool_] | bool:
     """Where a vector's info says that the learner should treat the step as an episode's end (N,).
 

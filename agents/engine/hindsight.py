@@ -17,6 +17,10 @@ Strategy = Literal["future", "final", "episode"]
 GOALS = ("achieved_goal", "desired_goal")
 
 
+Rewards = Callable[[NDArray, NDArray], NDArray]
+"""Achieved goals (B, *goal) and desired goals (B, *goal) -> rewards (B,)."""
+
+
 @dataclass(frozen=True)
 class Hindsight:
     """Gives a share of drawn transitions another goal: one that their own episode reached."""
@@ -25,25 +29,25 @@ class Hindsight:
     """Where in the episode: after the transition, at its end, or anywhere."""
     share: float
     """How many of the drawn transitions."""
-    achieved: slice
-    """Where in an observation what was achieved stands."""
-    desired: slice
-    """Where in an observation the goal stands."""
-    compute_reward: Callable[[NDArray, NDArray, dict], NDArray]
-    """(achieved goals (B, G), desired goals (B, G), {}) -> rewards (B,), as gymnasium-robotics has it."""
+    packing: Packing
+    """Of observations, whose parts are the goals and others."""
+    rewards: Rewards
+    """What achieving the one would have been worth if the other had been the goal."""
 
     def relabel(self, replay: Replay, drawn: Transitions, random: np.random.Generator) -> Transitions:
         """The same one-step transitions, a share of them with another goal and the reward that it would have brought.
 
         `drawn` is this caller's alone: its observations are written to."""
+        achieved, desired = (self.packing.slices[name] for name in GOALS)
         chosen = np.flatnonzero(random.random(len(drawn.rows)) < self.share)
-        goals = replay.following(self.goal_rows(replay, drawn.rows[chosen], random))[:, self.achieved]
+        goals = replay.following(self.goal_rows(replay, drawn.rows[chosen], random))[:, achieved]
         places = torch.from_numpy(chosen)
-        drawn.observations[places, self.desired] = goals
-        drawn.next_observations[places, self.desired] = goals
-        achieved = drawn.next_observations[places, self.achieved].numpy()
+        drawn.observations[places, desired] = goals
+        drawn.next_observations[places, desired] = goals
+        reached = self.packing.unpack_part(drawn.next_observations[places, achieved], GOALS[0])
+        wanted = self.packing.unpack_part(goals, GOALS[1])
         rewards = drawn.rewards.copy()
-        rewards[0, chosen] = self.compute_reward(achieved, goals.numpy(), {})
+        rewards[0, chosen] = self.rewards(reached.numpy(), wanted.numpy())
         return replace(drawn, rewards=rewards)
 
     def goal_rows(self, replay: Replay, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
@@ -59,25 +63,58 @@ class Hindsight:
         return (goal_steps % replay.length) * replay.num_envs + rows % replay.num_envs
 
 
+def has_goals(environment: gymnasium.Env) -> bool:
+    """Whether observations have goals, and the environment says what reaching another one would have brought."""
+    space = environment.observation_space
+    parts = isinstance(space, Dict) and set(GOALS) <= set(space.spaces)
+    return parts and environment.has_wrapper_attr("compute_reward")
+
+
 def goal_packing(environment: gymnasium.Env) -> Packing:
     """Where the goals stand in an environment's observations.
 
-    Raises ValueError unless it has goals, and says what reaching another one would have brought."""
-    space, reward = environment.observation_space, getattr(environment.unwrapped, "compute_reward", None)
-    if not (isinstance(space, Dict) and set(GOALS) <= set(space.spaces) and callable(reward)):
+    Raises ValueError unless it has goals, both of one shape and dtype."""
+    if not has_goals(environment):
         raise ValueError(
             "Hindsight needs an environment with goals: observations with achieved_goal and desired_goal, and "
             "compute_reward; use --algo.hindsight none."
         )
-    packing = Packing(space)
-    if packing.dtype == np.uint8:
-        raise ValueError("Hindsight needs observations whose parts have one dtype, as numbers.")
+    packing = Packing(environment.observation_space)
+    achieved, desired = (packing.parts[name] for name in GOALS)
+    if (achieved.shape, achieved.dtype) != (desired.shape, desired.dtype):
+        raise ValueError(
+            f"Hindsight needs achieved and desired goals of one shape and dtype, not {achieved.shape} "
+            f"{achieved.dtype} and {desired.shape} {desired.dtype}; use --algo.hindsight none."
+        )
     return packing
 
 
 def hindsight(environment: gymnasium.Env, strategy: Strategy, share: float) -> Hindsight:
     """Hindsight for this environment; raises ValueError where it has no goals."""
-    slices = goal_packing(environment).slices
-    unwrapped: Any = environment.unwrapped
-    achieved, desired = (slices[name] for name in GOALS)
-    return Hindsight(strategy, share, achieved, desired, unwrapped.compute_reward)
+    return Hindsight(strategy, share, goal_packing(environment), goal_rewards(environment))
+
+
+def goal_rewards(environment: gymnasium.Env) -> Rewards:
+    """The environment's `compute_reward` for many goals, as gymnasium-robotics has it; asked about one goal after the
+    other where it does not answer so for two."""
+    compute: Callable[[NDArray, NDArray, dict], Any] = environment.get_wrapper_attr("compute_reward")
+    space: Any = environment.observation_space
+
+    def one_by_one(achieved: NDArray, desired: NDArray) -> NDArray:
+        pairs = zip(achieved, desired, strict=True)
+        return np.array([float(np.asarray(compute(*pair, {})).item()) for pair in pairs], np.float32)
+
+    def together(achieved: NDArray, desired: NDArray) -> NDArray:
+        return np.asarray(compute(achieved, desired, {}), np.float32)
+
+    achieved, desired = (np.stack([space[name].sample() for _ in range(2)]) for name in GOALS)
+    achieved[1] = desired[1]  # so that one of them is reached
+    try:
+        singly = one_by_one(achieved, desired)
+    except Exception:  # it is made for many goals
+        return together
+    try:
+        both = together(achieved, desired)
+    except Exception:  # it is made for a single goal
+        return one_by_one
+    return together if both.shape == (2,) and np.allclose(both, singly, equal_nan=True) else one_by_one

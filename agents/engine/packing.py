@@ -11,6 +11,9 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+EXACT = 2**24
+"""Integers up to this are exact as float32."""
+
 
 class Packing:
     """How observations of a space are packed: those of a Box as they are; the parts of a Dict side by side, as
@@ -60,13 +63,29 @@ class Packing:
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
         """(B, *shape) -> parts by name, each (B, *part); numbers that were made of them, such as normalised ones, keep
         their dtype."""
-        parts = {}
-        for name, part in self.parts.items():
-            column = packed[:, self.slices[name]]
-            if packed.dtype == torch.uint8:
-                column = column.contiguous().view(torch.from_numpy(np.empty(0, part.dtype)).dtype)
-            parts[name] = column.reshape(len(packed), *part.shape)
-        return parts
+        return {name: self.unpack_part(packed[:, columns], name) for name, columns in self.slices.items()}
+
+    def unpack_part(self, packed: Tensor, name: str) -> Tensor:
+        """The columns of one part (B, columns) -> (B, *part)."""
+        part = self.parts[name]
+        if packed.dtype == torch.uint8:
+            packed = packed.contiguous().view(torch.from_numpy(np.empty(0, part.dtype)).dtype)
+        return packed.reshape(len(packed), *part.shape)
+
+
+def require_exact(space: gymnasium.Space, advice: str) -> None:
+    """Raises ValueError, with the advice, for integers whose last digits networks cannot see."""
+    for part in space.spaces.values() if isinstance(space, Dict) else [space]:
+        if isinstance(part, Box) and part.dtype.kind in "iu" and largest(part) > EXACT:
+            raise ValueError(
+                f"Observations are integers up to {largest(part):,}, and networks see the first {EXACT:,} apart; "
+                f"{advice}."
+            )
+
+
+def largest(space: Box) -> int:
+    """The largest magnitude that a Box of integers allows."""
+    return max(-int(space.low.min(initial=0)), int(space.high.max(initial=0)))
 
 
 def as_dtype(observations: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:

@@ -77,6 +77,7 @@ class OffPolicy:
         """Raises ValueError, in one line, where experience of this environment could not be remembered or drawn."""
         from agents.engine.hindsight import goal_packing
         from agents.engine.off_policy import frame_bytes
+        from agents.engine.packing import require_exact
 
         if num_envs * self.rollout_length % self.update_every_env_steps:
             raise ValueError(
@@ -90,6 +91,7 @@ class OffPolicy:
                 f"{transitions:,} transitions at once; {MOST_TRANSITIONS_A_VISIT:,} are the most; lower "
                 "--algo.rollout-length, --num-envs, --algo.gradient-steps or --algo.batch-size."
             )
+        require_exact(environment.observation_space, "use --algo ppo, which can normalise them")
         if self.hindsight != "none":
             goal_packing(environment)
         ring = self.replay_capacity // max(1, num_learners) // (num_envs // max(1, num_learners))  # steps of each

@@ -95,12 +95,14 @@ class PPO:
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         from agents.engine.distributions import distribution_for
-        from agents.engine.packing import Packing
+        from agents.engine.packing import Packing, require_exact
 
         distribution_for(environment.action_space)
         packing = Packing(environment.observation_space)
         if self.normalize_observations and packing.dtype == np.uint8:
             raise ValueError("Images and text cannot be normalised; use --algo.no-normalize-observations.")
+        if not self.normalize_observations:
+            require_exact(environment.observation_space, "use --algo.normalize-observations")
         batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
         if remainder or batch % self.minibatch_size:
             raise ValueError(

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
 
-from perception.spaces import MOST_SYMBOLS, image_shape, shows_symbols
+from perception.spaces import MOST_SYMBOLS, SMALLEST_IMAGE, image_shape, shows_symbols
 
 if TYPE_CHECKING:
     from perception.classifier import ClassifierEncoder
@@ -55,18 +55,18 @@ class MLPConfig:
 
 @dataclass(frozen=True)
 class NatureCNNConfig:
-    """Three convolutions and a dense layer, for stacks of small images (Mnih et al. 2015)."""
+    """Three convolutions and a dense layer, for stacks of images of 36x36 pixels or more (Mnih et al. 2015)."""
 
     features: int = 512
     """Width of the dense layer; 0 leaves it out, for heads that begin with one of their own."""
 
     def build(self, observation_space: gymnasium.Space) -> "NatureCNN":
-        from perception.cnn import NatureCNN
+        from perception.cnn import NatureCNN, pixels
 
         if self.features < 0:
             raise ValueError(f"The dense layer's width must be at least 0, not {self.features}.")
-        channels, height, width = image_shape(observation_space, smallest=36)
-        return NatureCNN(self, channels, height, width)
+        channels, height, width = image_shape(observation_space, SMALLEST_IMAGE, reals=True)
+        return NatureCNN(self, channels, height, width, pixels(observation_space))
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ class ImpalaResNetConfig:
     """Width of the dense layer."""
 
     def build(self, observation_space: gymnasium.Space) -> "ImpalaResNet":
-        from perception.cnn import ImpalaResNet
+        from perception.cnn import ImpalaResNet, pixels
 
         check_widths(*self.channels, self.features)
-        channels, height, width = image_shape(observation_space, smallest=2 ** len(self.channels))
-        return ImpalaResNet(self, channels, height, width)
+        channels, height, width = image_shape(observation_space, 2 ** len(self.channels), reals=True)
+        return ImpalaResNet(self, channels, height, width, pixels(observation_space))
 
 
 @dataclass(frozen=True)
@@ -91,22 +91,25 @@ class PartsConfig:
     """A convolutional network for each image among an observation's parts, fully connected layers for all others."""
 
     images: NatureCNNConfig = field(default_factory=lambda: NatureCNNConfig(features=128))
-    """Reads each image, uint8 (channels, height, width)."""
+    """Reads each image (channels, height, width) of 36x36 pixels or more."""
+    small_images: ImpalaResNetConfig = field(default_factory=lambda: ImpalaResNetConfig(features=128))
+    """Reads each smaller image."""
     vectors: MLPConfig = field(default_factory=lambda: MLPConfig(hidden_sizes=()))
     """Reads each vector; without hidden layers they are taken as they are."""
 
     def build(self, observation_space: gymnasium.Space) -> "Parts":
-        from torch import nn
-
         from perception.parts import Parts
 
         if not isinstance(observation_space, Dict):
             raise ValueError(f"This encoder reads observations of several parts, not {observation_space}.")
-        encoders: dict[str, nn.Module] = {}
-        for name, part in observation_space.spaces.items():
-            reader = self.images if len(part.shape or ()) == 3 else self.vectors
-            encoders[name] = reader.build(part)
-        return Parts(encoders)
+        return Parts({name: self.reader(part).build(part) for name, part in observation_space.spaces.items()})
+
+    def reader(self, part: gymnasium.Space) -> NatureCNNConfig | ImpalaResNetConfig | MLPConfig:
+        """The encoder that reads a part."""
+        shape = part.shape or ()
+        if len(shape) != 3:
+            return self.vectors
+        return self.images if min(shape[1:]) >= SMALLEST_IMAGE else self.small_images
 
 
 @dataclass(frozen=True)

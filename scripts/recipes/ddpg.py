@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from gymnasium.spaces import Dict, Space
-
 from agents.experiment import Experiment
-from agents.interfaces import Encoder, Environment
+from agents.interfaces import Environment
 from agents.settings.ddpg import DDPG
 from envs.robots.grasp import KukaGraspConfig
 from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
-from perception.settings.encoders import MLPConfig, NatureCNNConfig, PartsConfig
+from envs.spaces import has_goals
+from perception.settings.encoders import MLPConfig
+from scripts.recipes.observations import encoder_for
 
 # PyBullet's robots: Stable-Baselines3's tuned settings (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv).
 ROBOTS = DDPG(discount=0.98, replay_capacity=200_000, learning_starts_env_steps=10_000)
@@ -55,7 +55,7 @@ def experiment(
     env = environment.build()
     space = env.observation_space
     env.close()
-    goals = isinstance(space, Dict) and "desired_goal" in space.spaces
+    goals = has_goals(space) and env.has_wrapper_attr("compute_reward")
     navigates = isinstance(environment, NavigateConfig)
     walks = isinstance(environment, LocomotionConfig)
     simulated = isinstance(environment, PandaConfig | KukaGraspConfig)
@@ -69,7 +69,7 @@ def experiment(
     chosen = Experiment(
         env=environment,
         algo=algo,
-        encoder=encoder_for(space),
+        encoder=encoder_for(space, MLPConfig(hidden_sizes=())),  # actor and critics have layers of their own
         num_envs=1 if walks else 8 if (simulated or navigates) and not goals else 4,
     )
     if goals:
@@ -79,13 +79,6 @@ def experiment(
     if walks or simulated:
         return chosen
     return replace(chosen, total_env_steps=20_000, evaluate_every_env_steps=10_000, checkpoint_every_env_steps=10_000)
-
-
-def encoder_for(space: Space) -> Encoder:
-    """Convolutions for images; vectors as they are, because actor and critics have layers of their own."""
-    if isinstance(space, Dict) and any(len(part.shape or ()) == 3 for part in space.spaces.values()):
-        return PartsConfig()
-    return NatureCNNConfig() if len(space.shape or ()) == 3 else MLPConfig(hidden_sizes=())
 
 
 def with_goals(algo: DDPG) -> DDPG:

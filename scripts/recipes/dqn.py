@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 
+import gymnasium
+
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
 from agents.settings.dqn import DQN
+from envs.atari import AtariConfig
 from envs.grid import GridConfig
 from envs.language_grid import LanguageGridConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from perception.settings.encoders import ListEncoderConfig, MLPConfig, NatureCNNConfig
-from scripts.recipes import ppo
+from scripts.recipes import observations, ppo
+from scripts.recipes.observations import encoder_for
 
 
 def recipe(environment: Environment) -> Experiment:
@@ -83,6 +87,9 @@ CLASSIC_CONTROL = DQN(
 GRIDS = replace(CLASSIC_CONTROL, epsilon_end=0.1, epsilon_decay_env_steps=100_000)
 
 
+VECTORS = MLPConfig(hidden_sizes=(256, 256), activation="relu")
+
+
 def settings(environment: Environment) -> DQN:
     if isinstance(environment, GridConfig | LanguageGridConfig):
         return GRIDS
@@ -92,14 +99,16 @@ def settings(environment: Environment) -> DQN:
 def experiment(environment: Environment, algo: DQN) -> Experiment:
     if isinstance(environment, GridConfig | LanguageGridConfig):
         return replace(ppo.recipe(environment), algo=algo)
+    objects = isinstance(environment, SpaceInvadersObjectsConfig)
+    encoder = ListEncoderConfig() if objects else encoder_for(observation_space(environment), VECTORS)
     if sees_images(environment):
-        reward = EnvironmentReward(clip_to_sign=True)
-        encoder = ListEncoderConfig() if isinstance(environment, SpaceInvadersObjectsConfig) else NatureCNNConfig()
+        # The size of another environment's rewards may mean something.
+        reward = EnvironmentReward(clip_to_sign=objects or isinstance(environment, AtariConfig))
         return Experiment(env=environment, algo=algo, encoder=encoder, reward=reward, num_envs=32)
     return Experiment(
         env=environment,
         algo=algo,
-        encoder=MLPConfig(hidden_sizes=(256, 256), activation="relu"),
+        encoder=encoder,
         num_envs=8,
         total_env_steps=50_000,
         evaluate_every_env_steps=25_000,
@@ -109,8 +118,13 @@ def experiment(environment: Environment, algo: DQN) -> Experiment:
 
 def sees_images(environment: Environment) -> bool:
     """Or what is in them."""
+    if isinstance(environment, GridConfig | LanguageGridConfig):
+        return False
+    objects = isinstance(environment, SpaceInvadersObjectsConfig)
+    return objects or observations.sees_images(observation_space(environment))
+
+
+def observation_space(environment: Environment) -> gymnasium.Space:
     env = environment.build()
     env.close()
-    shape = env.observation_space.shape or ()
-    grid = isinstance(environment, GridConfig | LanguageGridConfig)
-    return isinstance(environment, SpaceInvadersObjectsConfig) or (len(shape) == 3 and not grid)
+    return env.observation_space

@@ -9,6 +9,7 @@ from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
 from agents.settings.appo import APPO
 from agents.settings.ppo import PPO
+from envs.atari import AtariConfig
 from envs.grid import GridConfig
 from envs.health.treatment import TreatmentConfig
 from envs.language_grid import LanguageGridConfig
@@ -23,6 +24,7 @@ from perception.settings.encoders import (
     NatureCNNConfig,
 )
 from scripts.recipes import treatments
+from scripts.recipes.observations import encoder_for, has_large_integers, sees_images
 
 
 def recipe(environment: Environment) -> Experiment:
@@ -36,13 +38,14 @@ def recipe(environment: Environment) -> Experiment:
     if isinstance(environment, TreatmentConfig):
         return treatments.recipe(environment)
     env = environment.build()
-    images = env.observation_space.shape is not None and len(env.observation_space.shape) == 3
+    space = env.observation_space
     continuous = isinstance(env.action_space, Box)
     env.close()
-    if images and continuous:
-        return grasping(environment)
-    choose = atari if images else continuous_control if continuous else classic_control
-    return choose(environment)
+    if sees_images(space):
+        base = grasping(environment) if continuous else games(environment)
+        return replace(base, encoder=encoder_for(space, MLPConfig()))
+    base = continuous_control(environment) if continuous else classic_control(environment)
+    return normalised(base) if has_large_integers(space) else base
 
 
 def asynchronous(environment: Environment) -> Experiment:
@@ -75,6 +78,21 @@ def atari(environment: Environment) -> Experiment:
         reward=EnvironmentReward(clip_to_sign=True),
         num_envs=32,
     )
+
+
+def games(environment: Environment) -> Experiment:
+    """Atari's games; others with their settings, but for rewards, whose size may mean something there: they are divided
+    by the deviation of the return."""
+    base = atari(environment)
+    if isinstance(environment, AtariConfig):
+        return base
+    algo = replace(base.algo, normalize_rewards=True)  # pyright: ignore
+    return replace(base, algo=algo, reward=EnvironmentReward())
+
+
+def normalised(base: Experiment) -> Experiment:
+    """For integers so large that float32 holds them only after their mean is taken off."""
+    return replace(base, algo=replace(base.algo, normalize_observations=True))  # pyright: ignore
 
 
 def grasping(environment: Environment) -> Experiment:

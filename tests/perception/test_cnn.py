@@ -116,7 +116,7 @@ def test_a_residual_block_adds_to_what_it_is_given_without_changing_it() -> None
 
 
 REFUSED: list[Space] = [
-    Box(0, 1, (4, 84, 84), np.float32),
+    Box(-np.inf, np.inf, (4, 84, 84), np.float32),
     Box(0, 255, (4, 84, 84), np.int16),
     Box(0, 255, (84, 84), np.uint8),
     Box(0, 255, (7,), np.uint8),
@@ -129,9 +129,25 @@ REFUSED: list[Space] = [
 @BOTH
 @pytest.mark.parametrize("space", REFUSED, ids=lambda space: f"{type(space).__name__} {space.shape} {space.dtype}")
 def test_what_is_no_stack_of_byte_images_is_refused_in_one_line(config: Any, space: Space) -> None:
-    with pytest.raises(ValueError, match="reads uint8 images") as refusal:
+    with pytest.raises(ValueError, match=r"This encoder reads (uint8 )?images") as refusal:
         config.build(space)
     assert "\n" not in str(refusal.value)
+
+
+@BOTH
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)])
+def test_images_of_real_numbers_are_read_as_the_same_images_of_bytes(config: Any, low: float, high: float) -> None:
+    seen = images(2, 3, 40, 40)
+    encoder = config.build(Box(0, 255, (3, 40, 40), np.uint8))
+    reals = config.build(Box(low, high, (3, 40, 40), np.float32))
+    reals.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(reals(low + seen / 255 * (high - low)), encoder(seen), rtol=1e-3, atol=1e-4)
+
+
+@BOTH
+def test_an_image_with_its_channels_last_is_told_from_one_of_many_channels(config: Any) -> None:
+    with pytest.raises(ValueError, match=r"\(84, 84, 3\) seem to have their channels last"):
+        config.build(Box(0, 255, (84, 84, 3), np.uint8))
 
 
 @pytest.mark.parametrize(("height", "width", "fits"), [(36, 36, True), (35, 36, False), (36, 35, False)])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict
 
-from perception.settings.encoders import MLPConfig, NatureCNNConfig, PartsConfig
+from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig, PartsConfig
 
 SPACE = Dict({"camera": Box(0, 255, (3, 40, 40), np.uint8), "sensors": Box(-1, 1, (5,), np.float32)})
 
@@ -22,7 +22,7 @@ def test_images_are_read_by_convolutions_and_vectors_taken_as_they_are() -> None
     assert features.shape == (2, 21)
     assert encoder.output_dim == 21
     torch.testing.assert_close(features[:, 16:], seen["sensors"])
-    torch.testing.assert_close(features[:, :16], encoder.torso["camera"](seen["camera"]))
+    torch.testing.assert_close(features[:, :16], encoder.torso.encoders[0](seen["camera"]))
 
 
 def test_each_part_moves_its_own_features_alone() -> None:
@@ -45,3 +45,11 @@ def test_all_parts_learn() -> None:
 def test_an_observation_without_parts_is_refused() -> None:
     with pytest.raises(ValueError, match="several parts, not Box"):
         PartsConfig().build(SPACE["camera"])
+
+
+def test_small_images_are_read_by_convolutions_and_any_name_will_do() -> None:
+    space = Dict({"values": Box(0, 255, (3, 12, 16), np.uint8), "a.b": Box(-1, 1, (5,), np.float32)})
+    encoder = PartsConfig(small_images=ImpalaResNetConfig(features=16)).build(space)
+    seen = {"a.b": torch.rand(2, 5), "values": torch.randint(256, (2, 3, 12, 16), dtype=torch.uint8)}
+    assert encoder(seen).shape == (2, 21)
+    torch.testing.assert_close(encoder(seen)[:, :5], seen["a.b"])

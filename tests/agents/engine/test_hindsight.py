@@ -1,24 +1,35 @@
 """Hindsight against a loop that knows whole episodes."""
 
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from agents.engine.hindsight import Hindsight, Strategy, goal_packing
+from agents.engine.hindsight import Hindsight, Strategy, goal_packing, goal_rewards
+from agents.engine.packing import Packing
 from agents.engine.replay import Frames, Replay
 from envs.classic import ClassicConfig
 from envs.robots.panda import PandaConfig
+from envs.spaces import standard
 
 # An observation is (environment, episode, step in it, achieved, desired): all that a test wants to know of it.
 ACHIEVED, DESIRED = slice(3, 4), slice(4, 5)
 
 
-def reward(achieved: NDArray, desired: NDArray, info: dict) -> NDArray:
+parts = [("where", 3), ("achieved_goal", 1), ("desired_goal", 1)]
+PACKING = Packing(Dict(OrderedDict((name, Box(-999, 999, (size,), np.float32)) for name, size in parts)))
+assert (PACKING.slices["achieved_goal"], PACKING.slices["desired_goal"]) == (ACHIEVED, DESIRED)
+
+
+def reward(achieved: NDArray, desired: NDArray) -> NDArray:
     return -np.abs(achieved - desired)[:, 0]
 
 
@@ -62,7 +73,7 @@ def filled(lengths: list[list[int]], steps: int, ring: int) -> Replay:
 
 
 def make(strategy: Strategy, share: float = 1.0) -> Hindsight:
-    return Hindsight(strategy, share, ACHIEVED, DESIRED, reward)
+    return Hindsight(strategy, share, PACKING, reward)
 
 
 @settings(deadline=None, max_examples=60)
@@ -120,3 +131,56 @@ def test_an_environment_without_goals_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match=r"needs an environment with goals.*--algo.hindsight none") as refusal:
         goal_packing(ClassicConfig("Pendulum-v1").build())
     assert "\n" not in str(refusal.value)
+
+
+class Goals(gymnasium.Env):
+    """Observations with goals of any space."""
+
+    action_space = Discrete(2)
+
+    def __init__(self, goal: Space, compute_reward: Callable[[Any, Any, Any], Any]) -> None:
+        self.observation_space = Dict(observation=Box(-1, 1, (2, 2), np.float64), achieved_goal=goal, desired_goal=goal)
+        self.compute_reward = compute_reward
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        return self.observation_space.sample(), {}
+
+
+def many(achieved: Any, desired: Any, info: Any) -> Any:
+    return -(np.abs(achieved - desired).sum(-1) > 0.5).astype(np.float32)
+
+
+def single(achieved: Any, desired: Any, info: Any) -> float:
+    return -float(np.linalg.norm(achieved - desired) > 0.5)
+
+
+def numbered(achieved: Any, desired: Any, info: Any) -> Any:
+    assert np.asarray(achieved).dtype.kind == "i"
+    return np.float32(achieved == desired) - 1
+
+
+def square(achieved: Any, desired: Any, info: Any) -> Any:
+    assert achieved.shape[-2:] == (2, 2)
+    return -np.abs(achieved - desired).sum((-1, -2))
+
+
+@pytest.mark.parametrize(
+    ("goal", "compute_reward", "goals", "rewards"),
+    [
+        (Box(-9, 9, (2,), np.float32), many, [[[1, 2], [1, 2]], [[1, 2], [1, 5]]], [0, -1]),
+        (Box(-9, 9, (2,), np.float64), single, [[[1, 2], [1, 2]], [[1, 2], [1, 5]]], [0, -1]),
+        (MultiBinary(2), many, [[[1, 0], [1, 0]], [[1, 0], [1, 1]]], [0, -1]),
+        (Discrete(3, start=1), numbered, [[[0, 0, 1], [0, 1, 0]], [[0, 0, 1], [0, 0, 1]]], [0, -1]),
+        (Box(-9, 9, (2, 2), np.float32), square, [[[1, 2, 3, 4], [0, 0, 0, 0]], [[1, 2, 3, 4], [0, 1, 0, 0]]], [0, -1]),
+    ],
+    ids=["many", "single", "bits", "numbered", "square"],
+)  # fmt: skip
+def test_any_environment_with_goals_says_what_other_goals_would_have_brought(
+    goal: Space, compute_reward: Any, goals: Any, rewards: list[float]
+) -> None:
+    """Goals as agents see them, of an environment that is made for many goals or for a single one."""
+    env = standard(Goals(goal, compute_reward))
+    achieved, desired = np.array(goals, np.float32)
+    assert goal_packing(env).dtype in (np.float32, np.float64)
+    assert goal_rewards(env)(achieved, desired).tolist() == rewards
+    assert goal_rewards(env)(achieved[:1], desired[:1]).tolist() == rewards[:1]
