@@ -2,21 +2,24 @@
 
 import json
 import math
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.checkpoint import write_durably
-from agents.experiment import InvalidExperiment, require, to_json
+from agents.experiment import InvalidExperiment, first_line, require, to_json
+from agents.folders import check_disk, exists, is_vacant, new_folder
 from agents.interfaces import Lesson, Task
-from agents.progress import LINE_EVERY_SECONDS
+from agents.progress import LINE_EVERY_SECONDS, progress
 from agents.run_folder import made_by
 from agents.settings.pretraining import Pretraining
 from agents.train import stop_requests
@@ -39,24 +42,41 @@ def pretrain(settings: Pretraining) -> Pretrained:
     """Trains, keeps the weights that did best on held-out examples, and says how well they did.
 
     Ctrl-C and SIGTERM stop it early, with what has been kept. Raises InvalidExperiment for a user's mistake,
-    FloatingPointError when the loss stopped being a finite number."""
+    FloatingPointError when the loss or the score stopped being a finite number."""
     settings.validate()
-    folder = Path(settings.run_dir or f"runs/modules/{settings.task.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    require(not folder.exists() or not any(folder.iterdir()), f"{folder} exists already; choose another --run-dir.")
+    default = f"runs/modules/{settings.task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    check_disk(Path(settings.run_dir or default))
+    if settings.run_dir:
+        wanted = Path(settings.run_dir)
+        require(not exists(wanted) or is_vacant(wanted), f"{wanted} exists already; choose another --run-dir.")
     torch.manual_seed(settings.seed)
     lesson = lesson_of(settings.task)
+    check_memory(lesson, settings.batch_size)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     lesson.module.to(device)
-    folder.mkdir(parents=True, exist_ok=True)
-    print(f"{settings.task.name} -> {folder}\ntensorboard --logdir {folder.parent}", flush=True)
-    with SummaryWriter(str(folder)) as board, (folder / "progress.jsonl").open("a", buffering=1) as progress:
-        result = _train(settings, lesson, folder, device, board, progress)
-    describe(result, settings, lesson)
+    with new_folder(settings.run_dir, default) as folder:
+        print(f"{settings.task.name} -> {folder}", flush=True)
+        print(f"tensorboard --logdir {shlex.quote(str(folder.parent))}", flush=True)
+        with SummaryWriter(str(folder)) as board, (folder / "progress.jsonl").open("a", buffering=1) as history:
+            result = _train(settings, lesson, folder, device, board, history)
+        describe(result, settings, lesson)
     return result
 
 
+def check_memory(lesson: Lesson, batch_size: int) -> None:
+    """Raises InvalidExperiment where a batch would not find room in the memory."""
+    with torch.random.fork_rng(devices=[]):
+        example = lesson.batch(np.random.default_rng(0), 1)
+    needed = batch_size * sum(column.nbytes for column in example.values())
+    free = psutil.virtual_memory().available
+    require(
+        needed < free,
+        f"--batch-size {batch_size:,} takes {needed >> 20:,} MiB a batch, and {free >> 20:,} MiB of memory are free.",
+    )
+
+
 def _train(
-    settings: Pretraining, lesson: Lesson, folder: Path, device: torch.device, board: SummaryWriter, progress: Any
+    settings: Pretraining, lesson: Lesson, folder: Path, device: torch.device, board: SummaryWriter, history: Any
 ) -> Pretrained:
     best, best_step, last_line = {lesson.score: -math.inf}, 0, -math.inf
     optimizer = torch.optim.AdamW(
@@ -72,13 +92,18 @@ def _train(
             if now - last_line >= LINE_EVERY_SECONDS or step == settings.total_steps:
                 last_line = now
                 told = finite({name: float(term) for name, term in terms.items()}, step)
-                log(board, progress, step, {f"train/{name}": value for name, value in told.items()})
+                log(board, history, step, {f"train/{name}": value for name, value in told.items()})
                 print("  ".join([f"step {step:,}/{settings.total_steps:,}", *pairs(told), *pairs(best)]), flush=True)
             if step % settings.evaluate_every_steps and step != settings.total_steps and not stopped():
                 continue
+            finite({name: float(term) for name, term in terms.items()}, step)
             with progress("evaluating on held-out data"):
                 metrics = held_out(lesson)
-            log(board, progress, step, {f"held-out/{name}": value for name, value in metrics.items()})
+            if not math.isfinite(metrics[lesson.score]):
+                raise FloatingPointError(
+                    f"{lesson.score} became {metrics[lesson.score]} after {step:,} steps; lower --learning-rate."
+                )
+            log(board, history, step, {f"held-out/{name}": value for name, value in metrics.items()})
             if metrics[lesson.score] > best[lesson.score]:
                 best, best_step = metrics, step
                 write_durably(folder / WEIGHTS, save(weights_of(lesson.module)))
@@ -112,10 +137,12 @@ def held_out(lesson: Lesson) -> dict[str, float]:
 
 
 def lesson_of(task: Task) -> Lesson:
+    """The task's module with its data. Raises InvalidExperiment for settings or data that cannot be."""
     try:
         return task.lesson()
-    except ValueError as mistake:
-        raise InvalidExperiment(str(mistake)) from mistake
+    except (ValueError, TypeError, OverflowError, RuntimeError, MemoryError) as mistake:
+        # torch tells of sizes that no memory holds by a RuntimeError.
+        raise InvalidExperiment(f"No {task.name} can be made of these settings: {first_line(mistake)}") from mistake
 
 
 def tell_of_the_end() -> None:
@@ -154,17 +181,22 @@ def describe(result: Pretrained, settings: Pretraining, lesson: Lesson) -> None:
 
 
 def restore(lesson: Lesson, folder: Path) -> None:
-    """The module's weights from its folder. Raises InvalidExperiment where they are missing or of another module."""
+    """Loads the module's weights from its folder. Raises InvalidExperiment where they are missing, of another module or
+    not finite."""
     try:
-        lesson.module.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, RuntimeError) as damage:
+        weights = load_file(folder / WEIGHTS)
+        for name, values in weights.items():
+            if values.is_floating_point() and not torch.isfinite(values).all():
+                raise ValueError(f"{name} has numbers that are not finite")
+        lesson.module.load_state_dict(weights)
+    except Exception as damage:  # a vocabulary among them may raise anything
         raise InvalidExperiment(f"{folder} does not hold this module's weights: {damage}") from damage
 
 
-def log(board: SummaryWriter, progress: Any, step: int, metrics: dict[str, float]) -> None:
+def log(board: SummaryWriter, history: Any, step: int, metrics: dict[str, float]) -> None:
     for name, value in metrics.items():
         board.add_scalar(name, value, step)
-    progress.write(json.dumps({"step": step, "time": round(time.time(), 3)} | metrics) + "\n")
+    history.write(json.dumps({"step": step, "time": round(time.time(), 3)} | metrics) + "\n")
 
 
 def pairs(metrics: dict[str, float]) -> list[str]:

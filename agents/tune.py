@@ -12,7 +12,8 @@ import shutil
 import signal
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,9 +30,9 @@ from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, rem
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.evaluate import read_best
 from agents.experiment import Experiment, require
-from agents.folders import check_new_folder
+from agents.folders import check_new_folder, new_folder, owned
 from agents.metrics import EVALUATION_RETURN_MEAN
-from agents.run_folder import default_run_dir
+from agents.run_folder import default_run_dir, next_command
 from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace, Uniform, UniformInteger
 from agents.sweep import Sweep, Trial, clipped, search_space, with_settings, write_sweep
 from agents.train import is_complete, resume, stop_requests, train
@@ -62,14 +63,13 @@ def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None =
         candidate.validate()
     if earlier is None:
         check_new_folder(folder)
-    quiet_tune()
-    progress = Progress(experiment, settings, folder, earlier or [])
-    if progress.left == 0:
+    elif all(trial.complete for trial in earlier) and len(earlier) == settings.trials:
         print(f"{folder} has all its {settings.trials} trials.")
-        return progress.ranked()
-    with ray_running(experiment):
+        return ranked(earlier)
+    quiet_tune()
+    with sweep_folder(experiment, earlier) as folder, ray_running(experiment):
         require_room(held(experiment, settings))
-        folder.mkdir(parents=True, exist_ok=True)
+        progress = Progress(experiment, settings, folder, earlier or [])
         write_durably(folder / "experiment.json", json.dumps({"experiment": experiment.to_json()}, indent=2).encode())
         progress.write()
         print(f"{settings.trials} trials in {folder}; tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
@@ -81,12 +81,36 @@ def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None =
             stop_requests(ask_tune_to_stop) as stop_requested,
         ):
             tuner(experiment, settings, space, progress, Path(private)).fit()
-    if stop_requested():
-        print("Stopped and saved. Go on with:")
-        print(f"  python scripts/tune_agent.py --resume {shlex.quote(str(folder))}")
-        return []
-    write_sweep(folder, settings, progress.ranked())
-    return progress.ranked()
+        if stop_requested():
+            print("Stopped and saved. Go on with:")
+            print(f"  {next_command('tune_agent.py', '--resume', folder)}")
+            return []
+        trials = ranked(progress.trials.values())
+        write_sweep(folder, settings, trials)
+    return trials
+
+
+@contextmanager
+def sweep_folder(experiment: Experiment, earlier: list[Trial] | None) -> Iterator[Path]:
+    """The folder of a new sweep, or of one that goes on; this process alone writes into it.
+
+    Raises InvalidExperiment where another process does."""
+    if earlier is None:
+        with new_folder(experiment.run_dir, f"{default_run_dir(experiment)}-sweep") as folder:
+            yield folder
+    else:
+        folder = Path(experiment.run_dir)
+        with owned(folder):
+            yield folder
+
+
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """The best trial first."""
+    return sorted(
+        trials,
+        key=lambda trial: -float("inf") if trial.best is None else trial.best,
+        reverse=True,
+    )
 
 
 class Progress(tune.Callback):
@@ -146,14 +170,6 @@ class Progress(tune.Callback):
 
     def write(self) -> None:
         write_sweep(self.folder, self.settings, list(self.trials.values()))
-
-    def ranked(self) -> list[Trial]:
-        """The best trial first."""
-        return sorted(
-            self.trials.values(),
-            key=lambda trial: -float("inf") if trial.best is None else trial.best,
-            reverse=True,
-        )
 
 
 def newest_env_steps(run: Path) -> int:

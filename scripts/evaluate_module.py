@@ -12,8 +12,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, from_json, require
+from agents.interfaces import Task
 from agents.pretrain import DESCRIPTION, held_out, lesson_of, restore
 from agents.progress import progress
+from agents.settings.pretraining import Pretraining
 from scripts.cli import main_with_clear_errors, parse
 from scripts.recipes.modules import PLUGS
 
@@ -30,21 +32,37 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
-    described = settings.module / DESCRIPTION
-    require(described.is_file(), f"{settings.module} is no module's folder: it has no {DESCRIPTION}.")
-    try:
-        trained: Any = from_json(json.loads(described.read_text())["settings"], PLUGS)
-    except (ValueError, LookupError, TypeError, TypeCheckError) as damage:
-        raise InvalidExperiment(f"{described} is not one of ours or is damaged: {damage}") from damage
-    task = replace(trained.task, data=settings.data) if settings.data else trained.task
+    task = with_data(trained_task(settings.module), settings.data)
     lesson = lesson_of(task)
     restore(lesson, settings.module)
     with progress("evaluating on held-out data"):
-        metrics, baseline = held_out(lesson), lesson.baseline
-    told = {"data": task.data, "held_out": metrics, "baseline": baseline}
-    write_durably(settings.module / "evaluation.json", (json.dumps(told, indent=1) + "\n").encode())
+        metrics = held_out(lesson)
+        baseline = lesson.baseline
+    evaluation = {"data": getattr(task, "data", ""), "held_out": metrics, "baseline": baseline}
+    write_durably(settings.module / "evaluation.json", (json.dumps(evaluation, indent=1) + "\n").encode())
     for name, value in metrics.items():
         print(f"{name} {value:.3f} (baseline {baseline[name]:.3f})" if name in baseline else f"{name} {value:.3f}")
+
+
+def trained_task(folder: Path) -> Task:
+    """The task that a module was trained for. Raises InvalidExperiment where the folder is no module's."""
+    described = folder / DESCRIPTION
+    require(described.is_file(), f"{folder} is no module's folder: it has no {DESCRIPTION}.")
+    try:
+        settings = from_json(json.loads(described.read_text())["settings"], PLUGS)
+        if not isinstance(settings, Pretraining):
+            raise ValueError(f"it describes a {type(settings).__name__}, not a training")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, TypeCheckError) as damage:
+        raise InvalidExperiment(f"{described} is not one of ours or is damaged: {damage}") from damage
+    return settings.task
+
+
+def with_data(task: Any, data: str) -> Any:
+    """The task with other data, if any is given. Raises InvalidExperiment where its data cannot be chosen."""
+    if not data:
+        return task
+    require(hasattr(task, "data"), f"The data of {task.name} cannot be chosen; leave out --data.")
+    return replace(task, data=data)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import require
 from agents.pretrain import pretrain
+from agents.run_folder import next_command
 from agents.settings.pretraining import Pretraining
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 from scripts.recipes import named
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> None:
     for metric, value in result.metrics.items():
         beside = f" (baseline {result.baseline[metric]:.3f})" if metric in result.baseline else ""
         print(f"  {metric} {value:.3f}{beside}")
-    print(f"Done: {result.folder}. Next: python scripts/evaluate_module.py {result.folder}")
+    print(f"Done: {result.folder}. Next: {next_command('evaluate_module.py', result.folder)}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Looks for better settings: python scripts/tune_agent.py --env CartPole-v1 --algo ppo --trials 16"""
 
-import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agents.run_folder import next_command
 from agents.sweep import Trial
 from agents.tune import sweep
 from scripts.cli import main_with_clear_errors, parse_sweep
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> None:
         return
     print(report(trials))
     print("The best one is a run like any other:")
-    print(f"  python scripts/evaluate_agent.py {shlex.quote(str(trials[0].run))} --checkpoint best")
+    print(f"  {next_command('evaluate_agent.py', trials[0].run, '--checkpoint', 'best')}")
 
 
 def report(trials: list[Trial]) -> str:

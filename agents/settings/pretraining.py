@@ -1,5 +1,6 @@
 """Settings of a training of a module apart from any agent."""
 
+import math
 from dataclasses import dataclass
 
 from agents.experiment import require
@@ -35,5 +36,8 @@ class Pretraining:
             require(
                 getattr(self, name) >= 1, f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}."
             )
-        require(self.learning_rate > 0, f"--learning-rate must be above 0, not {self.learning_rate}.")
+        require(
+            0 < self.learning_rate < math.inf, f"--learning-rate must be a number above 0, not {self.learning_rate}."
+        )
+        require(0 <= self.weight_decay < math.inf, f"--weight-decay must be a number from 0, not {self.weight_decay}.")
         require(0 <= self.seed < 2**32, f"--seed must lie in [0, {2**32}), not {self.seed}.")

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from agents.experiment import InvalidExperiment
@@ -128,7 +128,12 @@ def test_the_learning_rate_rises_and_falls() -> None:
     [
         ({"total_steps": 0}, "--total-steps must be at least 1"),
         ({"patience": 0}, "--patience must be at least 1"),
-        ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
+        ({"learning_rate": 0.0}, "--learning-rate must be a number above 0, not 0.0"),
+        ({"learning_rate": float("inf")}, "--learning-rate must be a number above 0, not inf"),
+        ({"learning_rate": float("nan")}, "--learning-rate must be a number above 0, not nan"),
+        ({"weight_decay": -1.0}, r"--weight-decay must be a number from 0, not -1\.0"),
+        ({"weight_decay": float("nan")}, "--weight-decay must be a number from 0, not nan"),
+        ({"batch_size": 10**30}, "--batch-size 1,000,.* takes .* MiB of memory are free"),
         ({"seed": -1}, "--seed must lie in"),
         ({"task": Doubling(refuses=True)}, "There are no numbers"),
     ],
@@ -150,6 +155,58 @@ def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
 def test_numbers_that_are_none_end_it(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"lower --learning-rate"):
         pretrain(training(tmp_path / "run", learning_rate=1e30, total_steps=100))
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_no_number_ends_it_before_weights_are_kept(score, tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=rf"likeness became {score} after 50 steps; lower --learning-rate"):
+        pretrain(training(tmp_path / "run", task=Doubling((score,))))
+    assert not (tmp_path / "run" / "module.safetensors").exists()
+
+
+def test_weights_of_a_training_that_broke_off_in_between_are_not_kept(tmp_path: Path, monkeypatch) -> None:
+    """The loss becomes NaN after the first evaluation: the second one must not see what it made of the weights."""
+    whole = DoublingLesson.loss
+    steps = iter(range(1, 10**6))
+
+    def loss(lesson, batch):
+        value, terms = whole(lesson, batch)
+        return (value * float("nan") if next(steps) > 60 else value), terms
+
+    monkeypatch.setattr(DoublingLesson, "loss", loss)
+    with pytest.raises(FloatingPointError, match="The loss became nan after 100 steps"):
+        pretrain(training(tmp_path / "run", task=Doubling((0.1, 0.9))))
+    kept = load_file(tmp_path / "run" / "module.safetensors")
+    assert all(torch.isfinite(values).all() for values in kept.values())
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("agents.pretrain.time.strftime", lambda *form: "now")
+    first = pretrain(training(Path(), run_dir="", total_steps=1))
+    second = pretrain(training(Path(), run_dir="", total_steps=1))
+    assert [first.folder.name, second.folder.name] == ["doubling-now", "doubling-now-2"]
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "x" * 300])
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_written(place, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InvalidExperiment):
+        pretrain(training(tmp_path / place))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    pretrain(training(tmp_path / "run", total_steps=50))
+    weights = load_file(tmp_path / "run" / "module.safetensors")
+    save_file(
+        {name: values * float("nan") for name, values in weights.items()}, tmp_path / "run" / "module.safetensors"
+    )
+    with pytest.raises(InvalidExperiment, match="has numbers that are not finite"):
+        restore(lesson_of(Doubling()), tmp_path / "run")
+    (tmp_path / "run" / "module.safetensors").write_bytes(b"")
+    with pytest.raises(InvalidExperiment, match="does not hold this module's weights"):
+        restore(lesson_of(Doubling()), tmp_path / "run")
 
 
 def test_another_modules_weights_are_refused(tmp_path: Path) -> None:
