@@ -19,6 +19,7 @@ import grpc
 import ray
 import torch
 from ray._private import ray_constants
+from ray._private import utils as ray_utils
 from ray.util import get_current_placement_group, placement_group, remove_placement_group
 
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
@@ -215,15 +216,19 @@ def on_loopback() -> Iterator[None]:
 
 @contextmanager
 def keeps_signal_handlers() -> Iterator[None]:
-    """Gives Python's signal handlers back what Ray takes from them when it starts: its own prints a C++ stack trace."""
+    """While Ray starts: signals are this program's to handle. Ray's handlers of SIGTERM would exit in the middle of
+    the start, which leaves processes behind, and its C++ core's would print a stack trace."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    set_by_ray = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda _: None
     try:
         yield
     finally:
-        for signum, handler in before.items():
+        ray_utils.set_sigterm_handler = set_by_ray
+        for signum, handler in before.items():  # Python knows nothing of those that C++ has set
             signal.signal(signum, handler)
 
 

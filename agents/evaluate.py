@@ -1,6 +1,6 @@
 """Whole episodes, true returns, and how sure we are of their mean."""
 
-import json
+import math
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from torch import nn
 
-from agents.checkpoint import finished_checkpoints, load_state
+from agents.checkpoint import finished_checkpoints, load_state, read_json
 from agents.engine.config import build_network
 from agents.engine.env_runner import all_environments, built_vector, faults, to_bounds
 from agents.engine.packing import Packing
@@ -190,9 +190,13 @@ def read_best(run_dir: Path) -> dict[str, Any]:
     if not path.exists():
         return {"checkpoint": None, "mean": float("-inf")}
     try:
-        best = json.loads(path.read_text())
-        return {"checkpoint": str(best["checkpoint"]), "mean": float(best["mean"])}
-    except (KeyError, TypeError, ValueError) as damage:
+        best = read_json(path)
+        checkpoint = best["checkpoint"]
+        mean = best["mean"]
+        if not isinstance(checkpoint, str) or not math.isfinite(mean):
+            raise ValueError("it names no checkpoint, or no mean")
+        return {"checkpoint": checkpoint, "mean": float(mean)}
+    except (OSError, LookupError, TypeError, ValueError) as damage:
         raise InvalidExperiment(f"{path} is damaged; without it the best checkpoint is found anew.") from damage
 
 

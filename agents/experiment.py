@@ -1,9 +1,10 @@
 """A whole run as one frozen dataclass: what users override, what is saved, what is checked first."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
@@ -152,7 +153,7 @@ class Experiment:
         Raises InvalidExperiment for anything else."""
         try:
             experiment = from_json(data, {**plugs, cls.__name__: cls})
-        except (KeyError, TypeError, ValueError, TypeCheckError) as damage:
+        except (KeyError, TypeError, ValueError, RecursionError, TypeCheckError) as damage:
             raise InvalidExperiment(f"experiment.json is not one of ours or is damaged: {damage}") from damage
         require(isinstance(experiment, cls), "experiment.json does not describe an experiment.")
         return experiment
@@ -194,4 +195,12 @@ def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
         if get_origin(hints[name]) is tuple and isinstance(value, list):
             values[name] = tuple(value)
         check_type(values[name], hints[name], collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
+        refuse_booleans(name, values[name], hints[name])
     return cls(**values)
+
+
+def refuse_booleans(name: str, value: Any, hint: Any) -> None:
+    """Raises TypeError for a boolean in a number's place, which Python and typeguard take for 0 or 1."""
+    values = value if isinstance(value, tuple) else (value,)
+    if bool not in (hint, *get_args(hint)) and any(isinstance(each, bool) for each in values):
+        raise TypeError(f"{name} is {json.dumps(value)}, and must be a number")

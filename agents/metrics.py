@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard.summary import hparams, text
 
 from agents.checkpoint import is_count, write_durably
+from agents.event_file import EventFile
 from agents.progress import (
     LINE_EVERY_SECONDS,
     REFRESH_SECONDS,
@@ -76,32 +76,31 @@ class RunLog:
 
     def __init__(self, run_dir: Path, env_steps: int) -> None:
         # Events after the checkpoint that the run goes on from are history that did not happen.
-        self.tensorboard = SummaryWriter(str(run_dir), purge_step=env_steps + 1)
+        self.tensorboard = EventFile(run_dir, first_step=env_steps + 1)
         path = run_dir / "progress.jsonl"
         kept = [line for line in read_progress(path) if line["env_steps"] <= env_steps]
         write_durably(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self.progress = path.open("a", buffering=1)
 
     def scalars(self, env_steps: int, metrics: dict[str, float]) -> None:
-        for name, value in metrics.items():
-            self.tensorboard.add_scalar(name, value, env_steps)
+        self.tensorboard.add_scalars(metrics, env_steps)
         finite = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
         line = {"env_steps": env_steps, "time": round(time.time(), 3)} | finite
         self.progress.write(json.dumps(line) + "\n")
 
     def experiment(self, settings: dict[str, Any]) -> None:
-        text = json.dumps(settings, indent=2)
-        self.tensorboard.add_text("experiment", f"```json\n{text}\n```")
+        described = json.dumps(settings, indent=2)
+        self.tensorboard.add(text("experiment", f"```json\n{described}\n```"))
         flat = {k: v if isinstance(v, bool | int | float | str) else json.dumps(v) for k, v in flatten(settings)}
         for summary in hparams(flat, {RETURN_MEAN: 0.0, EVALUATION_RETURN_MEAN: 0.0}):
-            self.tensorboard._get_file_writer().add_summary(summary)
+            self.tensorboard.add(summary)
 
     def gif(self, env_steps: int, animation: bytes) -> None:
         """Shows a GIF in TensorBoard's image tab."""
         width, height = Image.open(io.BytesIO(animation)).size
         image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=animation)
         summary = Summary(value=[Summary.Value(tag="video/agent", image=image)])
-        self.tensorboard._get_file_writer().add_summary(summary, env_steps)
+        self.tensorboard.add(summary, env_steps)
 
     def close(self) -> None:
         self.tensorboard.close()

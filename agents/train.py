@@ -305,7 +305,8 @@ def stop_requests(told: Callable[[], None]) -> Iterator[Callable[[], bool]]:
         with suppress(OSError):  # who would read it may be gone
             told()
 
-    heard = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    heard = [each for each in STOP_SIGNALS if each != signal.SIGHUP or not nohup]
     before = {each: signal.signal(each, ask) for each in heard}
     try:
         yield lambda: asked

@@ -2,7 +2,6 @@
 
 import difflib
 import io
-import json
 import os
 import re
 import sys
@@ -15,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.conf import PositionalRequiredArgs
 
+from agents.checkpoint import read_json
 from agents.experiment import Experiment, InvalidExperiment, require
 from agents.sweep import Sweep, Trial, read_sweep
 from scripts import recipes
@@ -144,8 +144,8 @@ def load_experiment(run_dir: Path) -> Experiment:
     path = run_dir / "experiment.json"
     require(path.is_file(), f"{run_dir} is not a run folder: it has no experiment.json.")
     try:
-        described = json.loads(path.read_text())
-    except ValueError as damage:
+        described = read_json(path)
+    except (OSError, ValueError) as damage:
         raise InvalidExperiment(f"{path} is damaged: {damage}") from damage
     require(isinstance(described, dict) and "experiment" in described, f"{path} is not one of ours.")
     return Experiment.from_json(described["experiment"], recipes.PLUGS)
