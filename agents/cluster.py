@@ -23,6 +23,7 @@ from ray._private import utils as ray_utils
 from ray.util import get_current_placement_group, placement_group, remove_placement_group
 
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
+from agents.progress import to_stderr
 
 REPOSITORY = Path(__file__).parents[1]
 STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycache__"]
@@ -106,8 +107,10 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
         return
     folder = None
     if address := cluster_address(experiment):
+        to_stderr(f"joining the Ray cluster at {address}")
         join(address)
     else:
+        to_stderr("starting Ray")
         folder = start(len(remote_bundles(experiment)))
     try:
         require_room(remote_bundles(experiment))  # only now is it known which GPUs there are

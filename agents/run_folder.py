@@ -61,7 +61,11 @@ class RunFolder:
         self.log = RunLog(self.path, env_steps)
         self.log.experiment(self.experiment.to_json())
         title = f"{self.experiment.env.name} with {self.experiment.algo.name} -> {self.path}"
-        self.screen = display(title, self.experiment.total_env_steps)
+        total, asked = last_env_step(self.experiment, env_steps), self.experiment.total_env_steps
+        self.screen = display(title, total)
+        if total != asked:
+            update = env_steps_an_update(self.experiment)
+            self.screen.say(f"{asked:,} env steps asked for; {total:,} in whole updates of {update:,}")
         self.screen.say(f"tensorboard --logdir {shlex.quote(str(self.path.parent))}")
 
     def say_losses(self, algorithm: ColumnarAlgorithm) -> None:
@@ -181,6 +185,18 @@ def evaluation_is_due(experiment: Experiment, before: int, done: int) -> bool:
     first = max(1, every // 10)
     due = first if before < first else multiple_after(before, every)
     return done >= due or done >= experiment.total_env_steps
+
+
+def env_steps_an_update(experiment: Experiment) -> int:
+    """Env steps that all environments take together between two updates."""
+    return experiment.num_envs * experiment.algo.rollout_length
+
+
+def last_env_step(experiment: Experiment, env_steps: int) -> int:
+    """Where a run that stands at `env_steps` ends: after the update that reaches `total_env_steps`."""
+    update = env_steps_an_update(experiment)
+    missing = max(0, experiment.total_env_steps - env_steps)
+    return env_steps + update * -(-missing // update)
 
 
 def multiple_after(env_steps: int, every: int) -> int:

@@ -10,10 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from ray.exceptions import RayError, RayTaskError
+import ray
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from agents.checkpoint import env_steps_of, finished_checkpoints, incomplete_checkpoints, remove_leftovers
-from agents.cluster import ray_running, settled, with_room
+from agents.cluster import env_runner_bundle, ray_running, settled, with_room
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, read_run_state
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import check_environment
@@ -22,6 +23,8 @@ from agents.experiment import Experiment, InvalidExperiment, first_line, require
 from agents.folders import check_disk, check_new_folder, new_folder, owned
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import Display, episode_metrics, memory_metrics, speed_metrics
+from agents.progress import to_stderr
+from agents.ray_output import without_ray_lines
 from agents.run_folder import (
     Report,
     RunFolder,
@@ -34,8 +37,10 @@ from agents.run_folder import (
 )
 
 MOST_RECOVERIES = 3
+RUNNER_ANSWERS_SECONDS = 60.0
 
 
+@without_ray_lines()
 def train(experiment: Experiment, report: Report = to_nobody) -> Path:
     """Trains from the beginning, in a new run folder, which it returns.
 
@@ -66,6 +71,7 @@ def check_first_reset(experiment: Experiment) -> None:
         raise InvalidExperiment(f"{experiment.env.name} cannot be trained on: {first_line(mistake)}") from mistake
 
 
+@without_ray_lines()
 def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Path:
     """Goes on from the newest checkpoint of a run, as if it had not stopped; from the beginning if it had none yet.
 
@@ -140,6 +146,7 @@ def run(folder: RunFolder, checkpoint: Path | None, stop_requested: Callable[[],
     if stop_requested():  # while Ray was started
         raise KeyboardInterrupt
     experiment = settled(folder.experiment)
+    to_stderr(f"building {experiment.num_envs:,} environments")
     algorithm = built(experiment, checkpoint)
     missed = checkpoint is not None and folder.lacks_evaluation(algorithm.env_steps)
     folder.open(algorithm.env_steps)
@@ -183,7 +190,7 @@ def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
     try:
         algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
     except IndexError as nobody:  # RLlib takes the first runner's answer
-        raise ConnectionError("No env runner could be started; the logs of Ray's workers say why.") from nobody
+        raise ConnectionError(f"No env runner could be started: {why_no_runner(experiment)}.") from nobody
     if checkpoint is None and experiment.begin_from:
         network = load_network(experiment, chosen_checkpoint(Path(experiment.begin_from), "latest"))
         algorithm.begin_with(network.get_state())
@@ -194,6 +201,28 @@ def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
             algorithm.stop()
             raise InvalidExperiment(str(getattr(misfit, "cause", misfit))) from misfit
     return algorithm
+
+
+def why_no_runner(experiment: Experiment) -> str:
+    """Why an env runner's process cannot build its environments, found by building them in such a process."""
+    runner = env_runner_bundle(experiment)
+    there = ray.remote(build_environments).options(num_cpus=runner.cpus, num_gpus=runner.gpus, max_retries=0)
+    try:
+        ray.get(there.remote(experiment), timeout=RUNNER_ANSWERS_SECONDS)
+    except GetTimeoutError:
+        return f"building its environments took longer than {RUNNER_ANSWERS_SECONDS:.0f} s"
+    except Exception as failure:  # whatever the environment or its package raises
+        return last_line(getattr(failure, "cause", None) or failure)
+    return "its environments can be built, so its process may have been killed"
+
+
+def build_environments(experiment: Experiment) -> None:
+    experiment.env.build_vector(experiment.num_envs // max(1, experiment.num_env_runners)).close()
+
+
+def last_line(failure: BaseException) -> str:
+    """What went wrong, of an error that may carry a traceback in its text."""
+    return (str(failure).strip() or type(failure).__name__).splitlines()[-1].strip()
 
 
 def recovered(

@@ -1,7 +1,8 @@
 """Whole runs on tiny environments: determinism, resume, several runners and learners."""
 
 import json
-from dataclasses import fields, replace
+import os
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from agents.evaluate import chosen_checkpoint
 from agents.experiment import InvalidExperiment
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import read_progress
-from agents.run_folder import multiple_after
+from agents.run_folder import last_env_step, multiple_after
 from agents.settings.appo import APPO
 from agents.train import resume, train
 from envs.classic import ClassicConfig
@@ -358,3 +359,38 @@ def test_every_metric_of_a_classic_run_is_finite(tmp_path):
     assert all(value is not None for line in training for value in line.values())
     assert 8 <= evaluation["evaluation/return_min"] <= evaluation["evaluation/return_mean"] <= 500
     assert list((tmp_path / "cartpole" / "videos").glob("*.webm"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "done", "ends"),
+    [(320, 0, 320), (321, 0, 352), (1, 0, 32), (320, 300, 332), (320, 320, 320), (320, 400, 400)],
+)
+def test_a_run_ends_after_the_whole_update_that_reaches_what_was_asked_for(asked, done, ends, tmp_path):
+    # Four environments with rollouts of eight steps: 32 env steps an update.
+    assert last_env_step(tiny(tmp_path, total_env_steps=asked), done) == ends
+
+
+def test_a_total_that_is_no_multiple_of_an_update_is_told_of_before_and_counted_against(tmp_path, capsys):
+    train(tiny(tmp_path / "run", total_env_steps=50))
+    out = capsys.readouterr().out
+    assert "50 env steps asked for; 64 in whole updates of 32" in out
+    assert "steps 64/64" in out
+
+
+@dataclass(frozen=True)
+class StrangeConfig(ClockConfig):
+    """Builds only in the process where it was made, as with a package that other processes do not have."""
+
+    home: int = 0
+
+    def build_vector(self, num_envs):
+        if os.getpid() != self.home:
+            raise ModuleNotFoundError("No module named 'mypackage'")
+        return super().build_vector(num_envs)
+
+
+def test_an_env_runner_that_cannot_be_started_says_why_in_one_line(tmp_path):
+    strange = tiny(tmp_path / "run", env=StrangeConfig(home=os.getpid()), num_env_runners=2)
+    with pytest.raises(ConnectionError) as refusal:
+        train(strange)
+    assert str(refusal.value) == "No env runner could be started: No module named 'mypackage'."
