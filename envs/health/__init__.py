@@ -1,6 +1,6 @@
-"""Treatments: the action is what a patient gets. gymnasium knows them as health/<name>-v0."""
+"""Treatments: the action is what a patient gets. gymnasium knows them as health/<name>-v0 once this is
+imported, which `gymnasium.make("envs.health:health/<name>-v0")` does by itself."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -28,23 +28,26 @@ TREATMENTS: dict[str, type[TreatmentConfig]] = {
 }
 
 
+def patient(treatment: str, render_mode: str | None = None, **settings: Any) -> gymnasium.Env:
+    """One patient of a treatment, for `gymnasium.make`; the settings are the fields of its configuration."""
+    return Patient(TREATMENTS[treatment](**settings), render_mode)
+
+
+def patients(treatment: str, num_envs: int = 1, **settings: Any) -> gymnasium.vector.VectorEnv:
+    """Patients of a treatment in step, for `gymnasium.make_vec`."""
+    return Patients(TREATMENTS[treatment](**settings), num_envs)
+
+
 def register() -> None:
-    """Tells gymnasium of all of them; their settings are what `gymnasium.make` takes beside the id."""
-
-    def one(config: type[TreatmentConfig]) -> Callable[..., gymnasium.Env]:
-        def made(render_mode: str | None = None, **settings: Any) -> gymnasium.Env:
-            return Patient(config(**settings), render_mode)
-
-        return made
-
-    def many(config: type[TreatmentConfig]) -> Callable[..., gymnasium.vector.VectorEnv]:
-        def made(num_envs: int = 1, **settings: Any) -> gymnasium.vector.VectorEnv:
-            return Patients(config(**settings), num_envs)
-
-        return made
-
-    for slug, config in TREATMENTS.items():
-        gymnasium.register(f"health/{slug}-v0", entry_point=one(config), vector_entry_point=many(config))
+    """Registers all treatments with gymnasium, by names of functions, so that a spec can be pickled and written as
+    JSON."""
+    for slug in TREATMENTS:
+        gymnasium.register(
+            f"health/{slug}-v0",
+            entry_point="envs.health:patient",
+            vector_entry_point="envs.health:patients",
+            kwargs={"treatment": slug},
+        )
 
 
 register()
