@@ -23,6 +23,7 @@ from agents.experiment import Experiment, InvalidExperiment, first_line, require
 from agents.folders import check_disk, check_new_folder, new_folder, owned
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import Display, episode_metrics, memory_metrics, speed_metrics
+from agents.origin import check_origins
 from agents.progress import to_stderr
 from agents.ray_output import without_ray_lines
 from agents.run_folder import (
@@ -47,6 +48,7 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
     Raises InvalidExperiment before anything is started or written."""
     experiment.validate()
     check_first_reset(experiment)
+    notes = check_origins(experiment)
     default = default_run_dir(experiment)
     if experiment.run_dir:
         check_new_folder(Path(experiment.run_dir), experiment.checkpoint_bytes())
@@ -54,6 +56,8 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
         check_disk(Path(default).parent, experiment.checkpoint_bytes())
     if experiment.begin_from:
         load_network(experiment, chosen_checkpoint(Path(experiment.begin_from), "latest"))  # as in `resume`
+    for note in notes:
+        print(note)
     with (
         stop_requests(tell_of_the_end) as stop_requested,
         new_folder(experiment.run_dir, default) as path,
@@ -78,6 +82,7 @@ def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Pa
     Raises InvalidExperiment if it cannot be read, or if another process runs it."""
     require(not (path / "sweep.json").exists(), f"{path} is a sweep: {next_command('tune_agent.py', '--resume', path)}")
     experiment.validate()
+    check_origins(experiment)
     with stop_requests(tell_of_the_end) as stop_requested, owned(path):
         check_run_folder(path)
         checkpoint = next(iter(finished_checkpoints(path / "checkpoints")), None)

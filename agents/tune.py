@@ -32,6 +32,7 @@ from agents.evaluate import read_best
 from agents.experiment import Experiment, require
 from agents.folders import check_new_folder, new_folder, owned
 from agents.metrics import EVALUATION_RETURN_MEAN
+from agents.origin import check_origins
 from agents.run_folder import default_run_dir, next_command
 from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace, Uniform, UniformInteger
 from agents.sweep import Sweep, Trial, clipped, search_space, with_settings, write_sweep
@@ -61,6 +62,8 @@ def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None =
     )
     for candidate in extremes(experiment, space):
         candidate.validate()
+    for line in check_origins(experiment):
+        print(line)
     if earlier is None:
         check_new_folder(folder)
     elif all(trial.complete for trial in earlier) and len(earlier) == settings.trials:

@@ -167,6 +167,18 @@ def take_choices(arguments: list[str], names: tuple[str, ...]) -> tuple[list[str
     return rest, choices
 
 
+def require_writable(path: Path) -> None:
+    """Raises InvalidExperiment where a file could not be written, with the folders that are missing; makes nothing."""
+    try:
+        require(not path.is_dir(), f"{path} is a folder, not a file to write.")
+        path.with_name(f".writing-{path.name}").is_file()  # raises where the name is too long
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as refusal:
+        raise InvalidExperiment(f"{path} cannot be written: {refusal.strerror}.") from refusal
+    require(nearest.is_dir(), f"{path} cannot be written: {nearest} is a file, not a folder.")
+    require(os.access(nearest, os.W_OK | os.X_OK), f"{path} cannot be written: {nearest} is read-only.")
+
+
 @contextmanager
 def mistakes_are_the_users() -> Iterator[None]:
     """While names are looked up, a ValueError is about what the user typed."""

@@ -5,9 +5,9 @@ import sys
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from typeguard import TypeCheckError
+import gymnasium
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -15,18 +15,27 @@ from agents.checkpoint import write_durably
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.evaluation.behaviour import suited
 from agents.evaluation.episodes import Episodes
-from agents.evaluation.log_file import read_log
-from agents.evaluation.off_policy import HEADLINE, LOGGED, OffPolicyEvaluation, evaluate_off_policy, probabilities_of
+from agents.evaluation.log_file import read_rows, require_spaces
+from agents.evaluation.off_policy import (
+    HEADLINE,
+    LOGGED,
+    Estimate,
+    OffPolicyEvaluation,
+    evaluate_off_policy,
+    probabilities_of,
+)
 from agents.evaluation.policies import trained_policy
-from agents.experiment import InvalidExperiment, from_json, require
+from agents.experiment import require
 from agents.interfaces import Policy
+from agents.origin import MAY_DIFFER, described_environment, differences
 from agents.progress import progress
 from envs.health.treatment import TreatmentConfig
-from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse
+from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import PLUGS, named
 
 USAGE = """Off-policy evaluation of a trained agent or a baseline, on episodes that another policy was logged in; writes
 JSON beside what it prints."""
+MOST_RESAMPLES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -56,55 +65,76 @@ def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(settings.episodes_file != "", "--episodes-file says which log; scripts/log_episodes.py makes one.")
     require(0 < settings.discount <= 1, f"--discount must be in (0, 1], not {settings.discount}.")
-    require(settings.resamples >= 20, f"--resamples must be at least 20, not {settings.resamples}.")
+    require(
+        20 <= settings.resamples <= MOST_RESAMPLES,
+        f"--resamples must be from 20 to {MOST_RESAMPLES:,}, not {settings.resamples:,}: each takes at least a "
+        f"millisecond, so these take {settings.resamples / 3_600_000:,.1f} hours or more.",
+    )
+    require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
+    path = output_path(settings)
+    require_writable(path)
     with mistakes_are_the_users(), progress("estimating"):
-        episodes, about = read_log(Path(settings.episodes_file))
-        policy = policy_of(settings, about, len(episodes))
+        log = Path(settings.episodes_file)
+        rows, about = read_rows(log)
+        judged = judged_policy(settings, about, len(rows.terminated))
+        require_spaces(log, rows, judged.observation_space, judged.action_space)
+        episodes = rows.side_by_side()
         behaviour = chosen_behaviour(settings.behaviour, episodes)
         told = evaluate_off_policy(
             episodes,
-            probabilities_of(policy, episodes),
+            probabilities_of(judged.policy, episodes),
             behaviour=behaviour,
             discount=settings.discount,
             resamples=settings.resamples,
             seed=settings.seed,
         )
-    path = output_path(settings)
     logged = {"file": settings.episodes_file, **about}
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_durably(
         path,
-        (
-            json.dumps({"policy": settings.policy, "log": logged} | without_nan(told.to_json()), indent=1) + "\n"
-        ).encode(),
+        (json.dumps({"policy": settings.policy, "log": logged} | told.to_json(), indent=1) + "\n").encode(),
     )
+    for note in judged.notes:
+        print(note)
     print(report(settings.policy, about, told))
     print(f"written to {path}")
 
 
-def policy_of(settings: Settings, about: dict[str, Any], episodes: int) -> Policy:
+class Judged(NamedTuple):
+    """The policy that is estimated, and what it is for."""
+
+    policy: Policy
+    observation_space: gymnasium.Space
+    action_space: gymnasium.Space
+    notes: list[str]
+    """In which settings its environment differs from the log's, a line each."""
+
+
+def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> Judged:
     """The run's agent, or the baseline of the environment that was logged."""
     run = Path(settings.policy)
     if (run / "experiment.json").is_file():
         experiment = load_experiment(run)
-        env = experiment.env.name
-        require(env == about.get("env"), f"{run} treats {env}, but the log is of {about.get('env')}.")
         network = load_network(experiment, chosen_checkpoint(run, settings.checkpoint))
-        space, shape = network.observation_space, tuple(about["observation_shape"])
-        require(space.shape == shape, f"{run} reads observations {space.shape}, but the log has {shape}.")
-        return trained_policy(network, seed=settings.seed, deterministic=settings.deterministic)
-    try:
-        env = from_json(about["env_settings"], PLUGS)
-    except (LookupError, TypeError, ValueError, TypeCheckError) as damage:
-        raise InvalidExperiment(
-            f"{settings.episodes_file} does not say what environment it is of: {damage}"
-        ) from damage
-    require(isinstance(env, TreatmentConfig), f"{settings.policy} is no run's folder, and {env.name} has no baselines.")
+        # Whoever trained with a weight of costs is judged by the rewards of the log.
+        notes = differences(settings.episodes_file, about, experiment.env, MAY_DIFFER | {"cost_weight"})
+        policy = trained_policy(network, seed=settings.seed, deterministic=settings.deterministic)
+        return Judged(policy, network.observation_space, network.action_space, notes)
+    env = described_environment(settings.episodes_file, about, PLUGS)
+    require(
+        isinstance(env, TreatmentConfig),
+        f"{settings.policy} is no run's folder, and {about.get('env')} has no baselines.",
+    )
+    assert isinstance(env, TreatmentConfig)
+    differences(settings.episodes_file, about, env)
+    require(not env.notes, f"{settings.episodes_file} has notes; the baselines of {env.name} read numbers.")
     require(
         "oracle" not in settings.policy,
         f"{settings.policy} sees what no log has; it can only be played: python scripts/log_episodes.py.",
     )
     made = named(settings.policy, env.baselines(), f"run, or policy of {env.name},")
-    return made(env.simulation(episodes))
+    one = env.build()
+    return Judged(made(env.simulation(episodes)), one.observation_space, one.action_space, notes=[])
 
 
 def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
@@ -125,15 +155,16 @@ def output_path(settings: Settings) -> Path:
 def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str:
     """A table of all estimators, and what it rests on."""
     lines = [
-        f"{policy} on {about['env']}, from {told.episodes:,} episodes of {about['policy']}, discount {told.discount:g}"
+        f"{policy} on {about['env']}, from {told.episodes:,} episodes of {about.get('policy', 'an unknown policy')}, "
+        f"discount {told.discount:g}"
     ]
     rows = {"logged": told.logged} | told.estimates
     for name, row in rows.items():
         own = " (of the first observations alone)" if name == "direct method" and not told.refitted else ""
         if isfinite(row.value):
-            lines.append(f"  {name:<14}{row.value:>12.3f}  (95 % interval {row.low:.3f} to {row.high:.3f}{own})")
+            lines.append(f"  {name:<14}{row.value:>12.3f}  ({bounds(row)}{own})")
         else:
-            lines.append(f"  {name:<14}{'none':>12}  (all weights are zero)")
+            lines.append(f"  {name:<14}{'none':>12}  ({why_none(told)})")
     lines.append(
         f"  effective sample size {told.effective_sample_size:,.1f} of {told.episodes:,} episodes, mean weight "
         f"{told.mean_weight:.2f}"
@@ -150,11 +181,17 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
     return "\n".join(lines)
 
 
-def without_nan(value: Any) -> Any:
-    """JSON knows no nan; what cannot be estimated is null."""
-    if isinstance(value, dict):
-        return {name: without_nan(part) for name, part in value.items()}
-    return None if isinstance(value, float) and not isfinite(value) else value
+def bounds(row: Estimate) -> str:
+    if isfinite(row.low) and isfinite(row.high):
+        return f"95 % interval {row.low:.3f} to {row.high:.3f}"
+    return "no interval, for some resamples have no estimate"
+
+
+def why_none(told: OffPolicyEvaluation) -> str:
+    """Why an estimator has no estimate."""
+    if told.weights.zeros == told.episodes:
+        return "all weights are zero"
+    return "a weight is too large for a number"
 
 
 def span(told: OffPolicyEvaluation) -> str:

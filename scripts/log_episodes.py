@@ -12,14 +12,21 @@ from gymnasium.spaces import Discrete
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.evaluation.episodes import Episodes, play
 from agents.evaluation.log_file import write_log
-from agents.evaluation.minari_dataset import write_minari
+from agents.evaluation.minari_dataset import require_new_dataset, write_minari
 from agents.evaluation.off_policy import softened
 from agents.evaluation.policies import trained_policy
 from agents.experiment import require, to_json
 from agents.interfaces import Environment, Policy
 from agents.progress import progress
 from envs.health.treatment import TreatmentConfig
-from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, take_choices
+from scripts.cli import (
+    load_experiment,
+    main_with_clear_errors,
+    mistakes_are_the_users,
+    parse,
+    require_writable,
+    take_choices,
+)
 from scripts.recipes import environment_named, named
 
 USAGE = """Plays whole episodes with a baseline or a trained agent, and writes a row a step as Parquet, with the
@@ -58,28 +65,36 @@ def main(arguments: list[str]) -> None:
         env = load_experiment(run).env if run else environment_named(choices.get("env", "care-episode"))
     settings = parse(Settings, rest, USAGE, Settings(env=env))
     require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
-    require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
+    require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
     require(0 <= settings.epsilon <= 1, f"--epsilon must be in [0, 1], not {settings.epsilon}.")
     who = run.name if run else settings.policy
     soft = f"-epsilon-{settings.epsilon:g}" if settings.epsilon else ""
     path = Path(settings.output or f"runs/logs/{settings.env.name}-{who.replace(' ', '-')}{soft}.parquet")
+    require_writable(path)
     require(not path.exists(), f"{path} exists already; choose another --output.")
+    if settings.minari:
+        with mistakes_are_the_users():
+            require_new_dataset(settings.minari)
     with mistakes_are_the_users():
         maker = trained(run, settings) if run else baseline(settings)
         with progress("playing episodes", settings.episodes) as advance:
             episodes = play(settings.env, maker, settings.episodes, settings.seed, advance)
-    about = {
+        write_log(episodes, path, origin(settings, who))
+    if settings.minari:
+        export(episodes, settings, f"{settings.env.name}, {who}, epsilon {settings.epsilon:g}")
+    mean = episodes.returns().mean()
+    print(f"{path}: {len(episodes):,} episodes, {int(episodes.alive.sum()):,} steps, mean return {mean:.3f}")
+
+
+def origin(settings: Settings, who: str) -> dict[str, Any]:
+    """What the log says of where its episodes come from."""
+    return {
         "env": settings.env.name,
         "env_settings": to_json(settings.env),
         "policy": who,
         "epsilon": settings.epsilon,
         "seed": settings.seed,
     }
-    write_log(episodes, path, about)
-    if settings.minari:
-        export(episodes, settings, f"{settings.env.name}, {who}, epsilon {settings.epsilon:g}")
-    mean = episodes.returns().mean()
-    print(f"{path}: {len(episodes):,} episodes, {int(episodes.alive.sum()):,} steps, mean return {mean:.3f}")
 
 
 def export(episodes: Episodes, settings: Settings, about: str) -> None:
@@ -94,7 +109,13 @@ def baseline(settings: Settings) -> Any:
     require(isinstance(settings.env, TreatmentConfig), f"{settings.env.name} has no baselines; say whose --run plays.")
     assert isinstance(settings.env, TreatmentConfig)
     made = named(settings.policy, settings.env.baselines(), f"policy of {settings.env.name}")
-    return lambda env: soft(made(env.ward.simulation), env, settings.epsilon)
+
+    def reading(env: Any) -> Policy:
+        """It reads numbers also where an agent would read notes."""
+        policy = made(env.ward.simulation)
+        return soft(lambda observations, first: policy(env.ward.readings(), first), env, settings.epsilon)
+
+    return reading
 
 
 def trained(run: Path, settings: Settings) -> Any:

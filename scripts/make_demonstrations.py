@@ -1,6 +1,7 @@
 """Writes down how a task is done: python scripts/make_demonstrations.py --env GoToRedBallGrey"""
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,13 @@ from safetensors.numpy import save
 
 from agents.checkpoint import write_durably
 from agents.engine.packing import Packing
-from agents.experiment import InvalidExperiment, require
+from agents.evaluation.values import require_memory
+from agents.experiment import InvalidExperiment, require, to_json
 from agents.interfaces import Environment
 from agents.progress import Advance, progress, unseen
 from envs.grid import GridConfig, bot_of
 from envs.language_grid import LanguageGridConfig
-from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
+from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import environment_named
 
 USAGE = """Lets BabyAI's bot play whole episodes, and writes what it saw and did for --algo bc and --reward gail."""
@@ -38,20 +40,31 @@ class Settings:
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
-    require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
+    require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
     with mistakes_are_the_users():
         config = environment_named(settings.env)
         require(isinstance(config, GridConfig | LanguageGridConfig), f"BabyAI's bot does not play {config.name}.")
         path = Path(settings.output or f"runs/demonstrations/{config.name}.safetensors")
+        require_writable(path)
         require(not path.exists(), f"{path} exists already; choose another --output.")
+        check_memory(config, settings.episodes)
         with progress("playing episodes", settings.episodes) as advance:
             columns, told = played_by_bot(config, settings.episodes, settings.seed, advance)
     if not told["episodes"]:
         raise InvalidExperiment(f"The bot succeeded in none of {settings.episodes} episodes of {config.name}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path, save(columns))
+    about = {"env": config.name, "env_settings": to_json(config)}
+    write_durably(path, save(columns, {"praxis": json.dumps(about)}))
     write_durably(path.with_suffix(".json"), (json.dumps(told, indent=1) + "\n").encode())
     print(f"{path}: {told['episodes']} episodes, {told['steps']:,} steps, mean return {told['mean_return']:.3f}")
+
+
+def check_memory(config: Environment, episodes: int) -> None:
+    """Raises ValueError where so many episodes, of a step each at least, would not fit the memory."""
+    env = config.build()
+    packing = Packing(env.observation_space)
+    env.close()
+    require_memory(episodes * math.prod(packing.shape) * packing.dtype.itemsize, f"{episodes:,} episodes")
 
 
 def played_by_bot(

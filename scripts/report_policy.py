@@ -3,7 +3,7 @@
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,21 +17,23 @@ from agents.checkpoint import write_durably
 from agents.evaluate import chosen_checkpoint, load_network
 from agents.evaluation.clinical import Make, compared, doses, summary, trajectories
 from agents.evaluation.episodes import MOST_AT_ONCE, Episodes, play
-from agents.evaluation.log_file import read_log
+from agents.evaluation.log_file import read_rows, require_spaces
 from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of, softened
 from agents.evaluation.policies import trained_policy
 from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
+from agents.origin import differences
 from agents.progress import Advance, progress
 from envs.health import TREATMENTS
 from envs.health.treatment import Cohort, Policy, Simulation, TreatmentConfig, always
-from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run
+from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run, require_writable
 
 USAGE = """Reports what a trained policy does for patients, beside what clinicians, chance and no treatment do:
 report.html, one page that needs nothing else, and report.json, in the run's folder."""
 SEED = 2_000_000
 BY_CHANCE = 0.2
+MOST_SHOWN = 100
 MOST_CONSTANT = 32
 """Discrete actions of which each is also tried as the only one."""
 
@@ -68,8 +70,15 @@ def main(arguments: list[str]) -> None:
     )
     assert isinstance(treatment, TreatmentConfig)
     require(2 <= settings.patients <= MOST_AT_ONCE, f"--patients must be 2 to 1,000, not {settings.patients}.")
-    require(settings.shown >= 1, f"--shown must be at least 1, not {settings.shown}.")
+    require(
+        1 <= settings.shown <= MOST_SHOWN,
+        f"--shown must be from 1 to {MOST_SHOWN}, not {settings.shown:,}: to choose them, {10 * settings.shown:,} "
+        "patients would be treated one by one.",
+    )
+    for name in ("report.json", "report.html"):
+        require_writable(settings.run / name)
     trained = [agent_of(run, settings, experiment) for run in (settings.run, *settings.also)]
+    require_different_trainings((settings.run, *settings.also))
     agent = experiment.algo.name
     judged = replace(treatment, cohort=settings.cohort, cost_weight=0.0)
     baselines = {name: treating(made) for name, made in judged.baselines().items()}
@@ -81,6 +90,7 @@ def main(arguments: list[str]) -> None:
         return {agent: [one(make) for make in trained]} | {name: [one(make)] for name, make in others.items()}
 
     simulation = judged.simulation(1)
+    log = read_logged(settings, judged) if settings.log else None
     others = baselines | best_constant(judged, settings.patients)
     usual = {treatment.usual_care: baselines[treatment.usual_care]}
     changes = conditions(treatment, judged)
@@ -107,8 +117,8 @@ def main(arguments: list[str]) -> None:
         "card": model_card(settings, experiment, treatment),
     }
     if isinstance(simulation.action_space, Discrete):
-        with mistakes_are_the_users(), progress("estimating by what others were logged to do"):
-            log, whose = logged(settings, judged, usual[treatment.usual_care])
+        with progress("estimating by what others were logged to do"):
+            log, whose = log or logged(settings, judged, usual[treatment.usual_care])
             estimated = evaluate_off_policy(log, probabilities_of(trained[0](None), log))
         told["off_policy"] = estimated.to_json() | {
             "about": whose,
@@ -126,6 +136,15 @@ def main(arguments: list[str]) -> None:
     print(f"{verdict(told)}\n{NOT_FOR_CLINICAL_USE}\nwritten to {settings.run / 'report.html'} and report.json")
 
 
+def require_different_trainings(runs: Sequence[Path]) -> None:
+    """Raises InvalidExperiment where two of the runs are one training, which would count twice."""
+    seen: dict[int, Path] = {}
+    for run in runs:
+        seed = load_experiment(run).seed
+        require(seed not in seen, f"{run} and {seen.get(seed)} have the same seed, {seed}: they are one training.")
+        seen[seed] = run
+
+
 def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
     """What a training came to."""
     own = load_experiment(run)
@@ -137,12 +156,25 @@ def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
     return lambda env: trained_policy(network, deterministic=settings.deterministic)
 
 
+def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episodes, str]:
+    """The episodes of --log, and whose they are; prints at last in which settings they differ, where they may.
+
+    Raises InvalidExperiment for a log by which this treatment cannot be judged."""
+    env = treatment.build()
+    require(isinstance(env.action_space, Discrete), f"--log is for discrete actions; {treatment.name} has doses.")
+    with mistakes_are_the_users():
+        rows, about = read_rows(Path(settings.log))
+        notes = differences(settings.log, about, treatment)
+        require_spaces(settings.log, rows, env.observation_space, env.action_space)
+        require(rows.probabilities.shape[1] > 0, f"{settings.log} has no probabilities of the behaviour policy.")
+        log = rows.side_by_side()
+    for note in notes:
+        print(note)
+    return log, f"{len(log):,} episodes of {about.get('policy')}, in {settings.log}"
+
+
 def logged(settings: Settings, treatment: TreatmentConfig, usual: Make) -> tuple[Episodes, str]:
-    """Episodes of another policy, and whose they are."""
-    if settings.log:
-        log, about = read_log(Path(settings.log))
-        require(about.get("env") == treatment.name, f"{settings.log} is of {about.get('env')}, not {treatment.name}.")
-        return log, f"{len(log):,} episodes of {about.get('policy')}, in {settings.log}"
+    """Episodes of usual care with some chance in it, and whose they are."""
     log = play(treatment, lambda env: softened(usual(env), BY_CHANCE), settings.patients, SEED + 1)
     return log, f"{len(log):,} episodes of {treatment.usual_care}, with one action in five by chance"
 

@@ -1,5 +1,6 @@
 """Whole episodes side by side, as a policy plays them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
+from agents.evaluation.values import require_memory
 from agents.interfaces import EPISODE_METRICS, Environment, Policy
 from agents.progress import Advance, unseen
 
@@ -43,6 +45,11 @@ class Episodes:
         return self.rewards.shape[1]
 
     @property
+    def nbytes(self) -> int:
+        """What the steps take of the memory."""
+        return sum(getattr(self, name).nbytes for name in COLUMNS)
+
+    @property
     def first(self) -> NDArray[np.bool_]:
         """(T, E), the first step of each."""
         first = np.zeros_like(self.alive)
@@ -74,12 +81,19 @@ def play(
 ) -> Episodes:
     """So many whole episodes with the policy that `make` makes for the vector environment.
 
-    Where actions are discrete they are drawn with the policy's probabilities."""
-    parts, random = [], np.random.default_rng(seed)
+    Where actions are discrete they are drawn with the policy's probabilities. Raises ValueError where the episodes
+    would not fit the memory, as soon as that is known."""
+    parts: list[Episodes] = []
+    random = np.random.default_rng(seed)
+    if episodes > MOST_AT_ONCE:
+        check_memory(environment, episodes)
     for start in range(0, episodes, MOST_AT_ONCE):
         env = environment.build_vector(min(MOST_AT_ONCE, episodes - start))
-        parts.append(_played(env, make(env), random, advance))
+        part = _played(env, make(env), random, advance)
+        parts.append(part)
         env.close()
+        left = episodes - start - len(part)
+        require_memory(2 * part.nbytes * left // len(part), f"{left:,} more episodes like these")  # and once joined
     if len(parts) == 1:
         return parts[0]
     longest = max(len(part.rewards) for part in parts)
@@ -90,6 +104,15 @@ def play(
         last_observations=np.concatenate([part.last_observations for part in parts]),
         metrics={name: np.concatenate([part.metrics[name] for part in parts]) for name in parts[0].metrics},
     )
+
+
+def check_memory(environment: Environment, episodes: int) -> None:
+    """Raises ValueError where so many episodes, of a step each at least, would not fit the memory."""
+    env = environment.build()
+    space = env.observation_space
+    env.close()
+    of_an_observation = math.prod(space.shape or ()) * np.dtype(space.dtype or np.float32).itemsize
+    require_memory(episodes * of_an_observation, f"{episodes:,} episodes")
 
 
 def _played(env: Any, policy: Policy, random: np.random.Generator, advance: Advance) -> Episodes:

@@ -19,6 +19,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from agents.evaluation.episodes import Episodes
@@ -176,8 +177,9 @@ def read_log(path: Path) -> tuple[Episodes, dict[str, Any]]:
 
 def read_rows(path: Path) -> tuple[LoggedRows, dict[str, Any]]:
     """As `read_log`, with the steps one after the other."""
+    about = read_about(path)
     with unreadable_is_no_log(path):
-        table, about = read_table(path)
+        table = opened(path).read()
     for name in COLUMNS:
         count = table.column_names.count(name)
         if count != 1:
@@ -225,7 +227,7 @@ def read_rows(path: Path) -> tuple[LoggedRows, dict[str, Any]]:
     return rows, about
 
 
-def require_values(path: Path, rows: LoggedRows) -> None:
+def require_values(path: object, rows: LoggedRows) -> None:
     """Raises ValueError, with the column, the row and the value, for what no episode can have."""
     ends, numbers = rows.numbers[rows.last], rows.numbers
     require_finite(path, "observation", rows.observations, numbers)
@@ -250,7 +252,11 @@ def require_values(path: Path, rows: LoggedRows) -> None:
 def require_spaces(
     path: object, rows: LoggedRows, observation_space: gymnasium.Space, action_space: gymnasium.Space
 ) -> None:
-    """Raises ValueError unless these spaces have all observations and actions of a log."""
+    """Raises ValueError unless these spaces have all observations and actions of a log, and its probabilities are of as
+    many actions."""
+    number = rows.probabilities.shape[1]
+    if isinstance(action_space, Discrete) and number not in (0, action_space.n):
+        raise ValueError(f"{path} has probabilities of {number} actions, but there are {action_space.n}.")
     ends = rows.numbers[rows.last]
     require_observations(path, "observation", rows.observations, rows.numbers, observation_space)
     require_observations(path, "last_observation", rows.last_observations, ends, observation_space)
@@ -294,20 +300,24 @@ def unreadable_is_no_log(path: Path) -> Iterator[None]:
         raise ValueError(f"{path} holds no logged episodes ({reason}); scripts/log_episodes.py makes them.") from damage
 
 
-def read_table(path: Path) -> tuple[Any, dict[str, Any]]:
-    """The columns of a log file, and its metadata."""
+def read_about(path: Path) -> dict[str, Any]:
+    """What a log file's metadata says of it. Raises ValueError, in one line, for any other file."""
+    with unreadable_is_no_log(path):
+        described = (opened(path).schema_arrow.metadata or {}).get(b"praxis")
+        if described is None:
+            raise ValueError("its metadata has no 'praxis'")
+        about = json.loads(described, parse_constant=refuse_constant)
+        if not isinstance(about, dict):
+            raise ValueError("its metadata 'praxis' is no JSON object")
+    return about
+
+
+def opened(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise ValueError("there is no such file")
-    table = pq.ParquetFile(path, page_checksum_verification=True).read()
-    described = (table.schema.metadata or {}).get(b"praxis")
-    if described is None:
-        raise ValueError("its metadata has no 'praxis'")
-    about = json.loads(described, parse_constant=refuse_constant)
-    if not isinstance(about, dict):
-        raise ValueError("its metadata 'praxis' is no JSON object")
-    return table, about
+    return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 def refuse_constant(constant: str) -> float:

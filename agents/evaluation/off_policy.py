@@ -90,11 +90,15 @@ def probabilities_of(policy: Policy, episodes: Episodes) -> NDArray[np.float64]:
         if alive.any():
             seen[alive] = episodes.observations[step, alive]
         decided.append(policy(seen, np.full(len(seen), step == 0)))
-    if decided[0].ndim != 2 or not np.allclose(decided[0].sum(1), 1):
+    probabilities = np.stack(decided).astype(np.float64)
+    if not np.isfinite(probabilities).all():
+        step, episode = np.argwhere(~np.isfinite(probabilities))[0, :2]
+        raise ValueError(f"The policy gives no finite numbers at step {step} of the log's episode {episode}.")
+    if probabilities.ndim != 3 or not np.allclose(probabilities.sum(2), 1):
         raise ValueError(
             "Off-policy estimates need a policy that tells probabilities of actions; this one gives doses."
         )
-    return np.stack(decided).astype(np.float64)
+    return probabilities
 
 
 def softened(policy: Policy, epsilon: float) -> Policy:
@@ -162,6 +166,9 @@ def behaviour_probabilities(
     are none, or of other actions."""
     if episodes.actions.ndim != 2:
         raise ValueError("Off-policy estimates need discrete actions; these episodes have doses.")
+    known = (episodes.actions >= 0) & (episodes.actions < number)
+    if not known.all():
+        raise ValueError(f"The policy has {number} actions, and the log has action {episodes.actions[~known][0]}.")
     if behaviour != LOGGED:
         fit = FITS[behaviour]
         return fitted_probabilities(episodes, fit, number), held_out_probabilities(episodes, fit, number)

@@ -6,6 +6,7 @@ the target policy for the behaviour policy where a log has no probabilities (ray
 from pathlib import Path
 from typing import Any, ClassVar
 
+import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.offline.offline_evaluation_runner import OfflineEvaluationRunner
 
 from agents.evaluation.episodes import Episodes
-from agents.evaluation.log_file import read_log
+from agents.evaluation.log_file import read_rows, require_spaces
 from agents.evaluation.off_policy import LOGGED, OffPolicyEvaluation, evaluate_off_policy, probabilities_of
 from agents.evaluation.policies import trained_policy
 from agents.interfaces import Policy
@@ -54,7 +55,7 @@ class OffPolicyRunner(OfflineEvaluationRunner):
         modules: Any = self.module
         network = modules[DEFAULT_MODULE_ID]
         policy = trained_policy(network) if hasattr(network, "probabilities") else stock_policy(network)
-        episodes = self._episodes()
+        episodes = self._episodes(network.observation_space, network.action_space)
         told = evaluate_off_policy(
             episodes,
             probabilities_of(policy, episodes),
@@ -70,10 +71,15 @@ class OffPolicyRunner(OfflineEvaluationRunner):
         """No loss is computed, and not every learner has one that could be."""
         return no_loss
 
-    def _episodes(self) -> Episodes:
+    def _episodes(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> Episodes:
         paths: Any = self.config.input_
-        [path] = paths if isinstance(paths, list) else [paths]
-        return read_log(Path(path))[0]
+        paths = paths if isinstance(paths, list) else [paths]
+        if len(paths) != 1:
+            raise ValueError(f"Off-policy evaluation needs one log as input_, and has {len(paths)}.")
+        path = Path(paths[0])
+        rows, _ = read_rows(path)
+        require_spaces(path, rows, observation_space, action_space)
+        return rows.side_by_side()
 
 
 def stock_policy(module: Any) -> Policy:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from agents.evaluation.estimators import ESTIMATORS
@@ -75,6 +76,25 @@ def test_an_agent_is_estimated_or_refused(log: Path, tmp_path: Path, capsys: pyt
     assert told["estimates"]["IS"]["value"] == pytest.approx(told["logged"]["value"], rel=1e-3, abs=0.05)
 
 
+CHANGED: dict[str, dict] = {
+    "NOTES": {"env_settings": {"type": "CareEpisodeConfig", "notes": True, "history": 1}},
+    "IMPOSSIBLE": {"env_settings": {"type": "CareEpisodeConfig", "noise": -1.0}},
+    "MISNAMED": {"env": "hiv-sti"},
+    "ENCODER": {"env_settings": {"type": "MLPConfig"}},
+}
+"""Logs like the one that is sound, by what is changed in their metadata."""
+
+
+def with_paths(argument: str, log: Path) -> str:
+    if argument not in CHANGED:
+        return argument.replace("LOG", str(log))
+    table = pq.read_table(log)
+    about = json.loads((table.schema.metadata or {})[b"praxis"]) | CHANGED[argument]
+    path = log.with_name(f"{argument}.parquet")
+    pq.write_table(table.replace_schema_metadata({"praxis": json.dumps(about)}), path)
+    return str(path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -83,12 +103,23 @@ def test_an_agent_is_estimated_or_refused(log: Path, tmp_path: Path, capsys: pyt
         (["usual care", "--episodes-file", "LOG"], "There is no run, or policy of care-episode, 'usual care'"),
         (["oracle", "--episodes-file", "LOG"], "sees what no log has"),
         (["random", "--episodes-file", "LOG", "--discount", "2"], "--discount must be in"),
-        (["random", "--episodes-file", "LOG", "--resamples", "1"], "--resamples must be at least 20"),
+        (["random", "--episodes-file", "LOG", "--resamples", "1"], "--resamples must be from 20"),
+        (["random", "--episodes-file", "LOG", "--resamples", "10000000000"], "these take 2,777.8 hours or more"),
+        (["random", "--episodes-file", "LOG", "--seed", "-1"], "--seed must be from 0"),
+        (["random", "--episodes-file", "LOG", "--output", "LOG/a.json"], "is a file, not a folder"),
+        (
+            ["random", "--episodes-file", "LOG", "--output", f"/tmp/{'a' * 300}"],
+            "cannot be written: File name too long",
+        ),
+        (["random", "--episodes-file", "NOTES"], "has notes; the baselines of care-episode read numbers"),
+        (["random", "--episodes-file", "IMPOSSIBLE"], "does not say what environment it is of: noise and cost_weight"),
+        (["random", "--episodes-file", "MISNAMED"], "is of hiv-sti, not of care-episode"),
+        (["random", "--episodes-file", "ENCODER"], "has no baselines"),
     ],
 )
 def test_a_mistake_is_told(log: Path, arguments: list[str], told: str) -> None:
     with pytest.raises(InvalidExperiment, match=told):
-        estimate([str(log) if argument == "LOG" else argument for argument in arguments])
+        estimate([with_paths(argument, log) for argument in arguments])
 
 
 @pytest.mark.parametrize(
@@ -96,6 +127,10 @@ def test_a_mistake_is_told(log: Path, arguments: list[str], told: str) -> None:
     [
         (["--env", "care-episode", "--policy", "usual"], "There is no policy of care-episode 'usual'"),
         (["--env", "care-episode", "--episodes", "0"], "--episodes must be at least 1"),
+        (["--env", "care-episode", "--episodes", str(2**63)], "episodes would take .* GiB of memory"),
+        (["--env", "care-episode", "--seed", str(2**70)], "--seed must be from 0"),
+        (["--env", "care-episode", "--output", "LOG/log.parquet"], "is a file, not a folder"),
+        (["--env", "care-episode", "--minari", "no id"], "Malformed dataset ID"),
         (["--env", "care-episode", "--epsilon", "2"], "--epsilon must be in"),
         (["--env", "care-episode", "--run", "somewhere"], "leave out --env"),
         (["--run", "nowhere"], "nowhere is not a run folder"),
@@ -105,4 +140,4 @@ def test_a_mistake_is_told(log: Path, arguments: list[str], told: str) -> None:
 )
 def test_a_log_that_cannot_be_is_told(log: Path, arguments: list[str], told: str) -> None:
     with pytest.raises(InvalidExperiment, match=told):
-        log_episodes([str(log) if argument == "LOG" else argument for argument in arguments])
+        log_episodes([argument.replace("LOG", str(log)) for argument in arguments])
