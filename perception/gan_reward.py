@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
 import torch.nn.functional as F
 from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from perception.mlp import orthogonal
@@ -83,19 +85,59 @@ class DiscriminatorReward(nn.Module):
 def demonstrations(path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> dict[str, Tensor]:
     """Observations (D, ...) and actions (D, ...) in an order of chance, the same each time.
 
-    Raises ValueError where they are missing or of another environment."""
+    Raises ValueError, in one line, where they are missing, are of other spaces, or have values that these lack."""
     if not path:
         raise ValueError(
             "Imitation needs demonstrations: --reward.demonstrations FILE, of scripts/make_demonstrations.py."
         )
     try:
         columns = load_file(Path(path))
-    except (OSError, SafetensorError) as missing:
-        raise ValueError(f"{path} holds no demonstrations: {missing}.") from missing
-    wanted = observation_space.shape if isinstance(observation_space, Box) else None
-    if not {"observations", "actions"} <= columns.keys() or tuple(columns["observations"].shape[1:]) != wanted:
-        raise ValueError(f"{path} holds no demonstrations for observations of {observation_space}.")
-    if tuple(columns["actions"].shape[1:]) != action_space.shape:
-        raise ValueError(f"{path} holds no demonstrations for actions of {action_space}.")
-    order = torch.randperm(len(columns["actions"]), generator=torch.Generator().manual_seed(0))
-    return {name: columns[name][order] for name in ("observations", "actions")}
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as damage:
+        raise ValueError(f"{path} holds no demonstrations: {' '.join(str(damage).split())}.") from damage
+    if missing := {"observations", "actions"} - columns.keys():
+        raise ValueError(f"{path} holds no demonstrations: it lacks {', '.join(sorted(missing))}.")
+    observations, actions = columns["observations"], columns["actions"]
+    if not observations.ndim or not actions.ndim or not 0 < len(observations) == len(actions):
+        raise ValueError(
+            f"{path}: observations and actions must have as many rows, at least one, but their shapes are "
+            f"{observations.shape} and {actions.shape}."
+        )
+    if not isinstance(observation_space, Box) or observations.dtype != observation_space.dtype:
+        raise ValueError(f"{path} holds no demonstrations for observations of {in_one_line(observation_space)}.")
+    require_within(path, "observations", observations, observation_space)
+    if isinstance(action_space, Discrete) and actions.dtype.kind in "iu" and actions.ndim == 1:
+        require_below(path, actions, int(action_space.n))
+        actions = actions.astype(np.int64)
+    elif isinstance(action_space, Box) and actions.dtype.kind == "f":
+        actions = actions.astype(action_space.dtype)
+        require_within(path, "actions", actions, action_space)
+    else:
+        raise ValueError(f"{path} holds no demonstrations for actions of {in_one_line(action_space)}.")
+    order = torch.randperm(len(actions), generator=torch.Generator().manual_seed(0))
+    return {"observations": torch.from_numpy(observations)[order], "actions": torch.from_numpy(actions)[order]}
+
+
+def require_within(path: str, column: str, values: NDArray, space: Box) -> None:
+    """Raises ValueError unless values (D, ...) are of this space's shape, finite and within its bounds."""
+    if values.shape[1:] != space.shape:
+        raise ValueError(f"{path} holds no demonstrations for {column} of {in_one_line(space)}.")
+    inside = np.isfinite(values) & (space.low <= values) & (values <= space.high)
+    if not inside.all():
+        row, *place = np.unravel_index(int(inside.argmin()), inside.shape)
+        low, high = space.low[tuple(place)], space.high[tuple(place)]
+        raise ValueError(
+            f"{path}: {column}{[int(part) for part in place]} is {values[(row, *place)]} in row {row}; it must be "
+            f"from {low} to {high}, and finite."
+        )
+
+
+def require_below(path: str, actions: NDArray, number: int) -> None:
+    """Raises ValueError unless the actions (D,) are from 0 to `number` - 1."""
+    known = (actions >= 0) & (actions < number)
+    if not known.all():
+        row = int(known.argmin())
+        raise ValueError(f"{path}: actions is {actions[row]} in row {row}; it must be from 0 to {number - 1}.")
+
+
+def in_one_line(space: gymnasium.Space) -> str:
+    return " ".join(str(space).split())
