@@ -67,8 +67,8 @@ def main(arguments: list[str]) -> None:
     require(0 < settings.discount <= 1, f"--discount must be in (0, 1], not {settings.discount}.")
     require(
         20 <= settings.resamples <= MOST_RESAMPLES,
-        f"--resamples must be from 20 to {MOST_RESAMPLES:,}, not {settings.resamples:,}: each takes at least a "
-        f"millisecond, so these take {settings.resamples / 3_600_000:,.1f} hours or more.",
+        f"--resamples must be from 20 to {MOST_RESAMPLES:,}, not {settings.resamples:,}, which would take "
+        f"about {settings.resamples / 36_000_000:,.1f} hours or more: a tenth of a millisecond each with few episodes.",
     )
     require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
     path = output_path(settings)

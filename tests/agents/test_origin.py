@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.numpy import save_file
 
 from agents.evaluation.log_file import write_log
 from agents.experiment import InvalidExperiment, to_json
-from agents.origin import about, differences
+from agents.origin import about, check_origins, differences
 from envs.health.care_episode import CareEpisodeConfig
 from envs.health.hiv_sti import HivConfig
 from tests.agents.evaluation.tiny_mdp import TinyMDP
@@ -78,6 +79,18 @@ def test_both_kinds_of_file_say_where_they_come_from(tmp_path: Path) -> None:
         save_file(rows, tmp_path / "odd", {"praxis": content})
         with pytest.raises(InvalidExperiment, match="odd holds no demonstrations"):
             about(tmp_path / "odd")
+
+
+def test_what_an_experiment_learns_from_or_is_rewarded_by_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "shown"
+    save_file({"rewards": np.zeros(3, np.float32)}, path, {"praxis": json.dumps(with_settings(noise=0.5))})
+    reads, reads_nothing = SimpleNamespace(demonstrations=str(path)), SimpleNamespace()
+    for algo, reward in ((reads, reads_nothing), (reads_nothing, reads)):
+        experiment: Any = SimpleNamespace(algo=algo, reward=reward, env=CARE)
+        assert check_origins(experiment) == [f"Note: {path} was made with --env.noise 0.5; here it is 0.0."]
+        experiment.env = HivConfig()
+        with pytest.raises(InvalidExperiment, match="is of care-episode, not of hiv-sti"):
+            check_origins(experiment)
 
 
 def test_each_setting_that_may_differ_does_not_change_what_is_seen() -> None:
