@@ -25,6 +25,7 @@ from agents.checkpoint import (
     write_durably,
 )
 from agents.cluster import REPOSITORY
+from agents.contention import Contention
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network
 from agents.evaluate import Evaluation, Judgement, Stopped, judge, read_best
@@ -63,6 +64,7 @@ class RunFolder:
         title = f"{self.experiment.env.name} with {self.experiment.algo.name} -> {self.path}"
         total, asked = last_env_step(self.experiment, env_steps), self.experiment.total_env_steps
         self.screen = display(title, total)
+        self.contention = Contention()
         if total != asked:
             update = env_steps_an_update(self.experiment)
             self.screen.say(f"{asked:,} env steps asked for; {total:,} in whole updates of {update:,}")
@@ -85,6 +87,8 @@ class RunFolder:
     def iteration(self, env_steps: int, metrics: dict[str, float]) -> None:
         self.log.scalars(env_steps, metrics)
         self.screen.show(env_steps, metrics)
+        if warning := self.contention.warning():
+            self.screen.say(warning)
 
     def newest_checkpoint(self) -> Path | None:
         """The newest complete one; what a death left half done is cleared away."""
