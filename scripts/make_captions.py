@@ -11,10 +11,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
+from agents.checkpoint import write_durably
 from agents.experiment import require
 from agents.progress import progress
 from envs.missions import COLOURS, KINDS, captions, fulfils, missions
-from scripts.cli import main_with_clear_errors, parse
+from scripts.cli import main_with_clear_errors, parse, require_writable
 
 USAGE = """Makes captions with missions that they fulfil or do not, to learn from which ones do.
 
@@ -24,6 +25,8 @@ Some combinations of colour and kind are in no line to train on, and in each lin
 COMBINATION = re.compile(f"({'|'.join(COLOURS)}) ({'|'.join(KINDS)})")
 COLOUR = re.compile(f"({'|'.join(COLOURS)}) ")
 KIND = re.compile(f"{'|'.join(KINDS)}")
+MAX_EACH = 1_000
+"""Most captions of a mission that are, or are not, fulfilled."""
 
 Pair = tuple[str, str, bool]
 
@@ -46,15 +49,26 @@ class Settings:
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(0 < settings.held_out < 12, f"--held-out must lie in (0, 12), not {settings.held_out}.")
+    require(0 <= settings.seed < 2**63, f"--seed must lie in [0, {2**63}), not {settings.seed}.")
+    for name, least in (("near_misses", 0), ("most_matches", 1)):
+        number = getattr(settings, name)
+        require(
+            least <= number <= MAX_EACH, f"--{name.replace('_', '-')} must lie in [{least}, {MAX_EACH}], not {number}."
+        )
     paths = [settings.output / f"captions-{part}.tsv" for part in ("train", "test")]
+    for path in paths:
+        require_writable(path)
     if all(path.exists() for path in paths):
         print(f"{' and '.join(map(str, paths))} exist already.")
         return
-    settings.output.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        require(not path.exists(), f"{path} is there without the other part; remove it, or choose another --output.")
     with progress("making captions"):
         parts = split(settings)
+    settings.output.mkdir(parents=True, exist_ok=True)
     for path, pairs in zip(paths, parts, strict=True):
-        path.write_text("".join(f"{caption}\t{mission}\t{int(match)}\n" for caption, mission, match in pairs))
+        lines = [f"{caption}\t{mission}\t{int(match)}\n" for caption, mission, match in pairs]
+        write_durably(path, "".join(lines).encode())
         print(f"{path}: {len(pairs):,} lines, {sum(match for *_, match in pairs):,} of which match", flush=True)
 
 

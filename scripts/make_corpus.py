@@ -15,10 +15,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
+from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, require
 from agents.progress import progress
 from envs.missions import CHINESE_PLACES, COLOURS, KINDS, in_chinese, missions
-from scripts.cli import main_with_clear_errors, parse
+from scripts.cli import main_with_clear_errors, parse, require_writable
 
 USAGE = """Fetches texts and splits them; trainings then need no network.
 
@@ -41,6 +42,8 @@ PLACED, BY_TEMPLATE = 0.4, 0.2
 """Shares of the missions that say where a thing was, and of those with the template's wording."""
 KIND, COLOUR = re.compile(rf"({'|'.join(KINDS)})$"), re.compile(rf" ({'|'.join(COLOURS)})\b")
 BLOCK = re.compile("p|h[1-6]")
+MAX_MISSIONS = 10_000_000
+"""About a gigabyte of text."""
 
 Row = tuple[str, ...]
 
@@ -68,18 +71,31 @@ def main(arguments: list[str]) -> None:
     for name in ("test_share", "validation_share", "mission_test_share", "mission_validation_share"):
         share = getattr(settings, name)
         require(0 < share < 0.5, f"--{name.replace('_', '-')} must lie in (0, 0.5), not {share}.")
-    require(settings.missions >= 100, f"--missions must be at least 100, not {settings.missions}.")
+    require(
+        100 <= settings.missions <= MAX_MISSIONS,
+        f"--missions must lie in [100, {MAX_MISSIONS:,}], not {settings.missions:,}.",
+    )
+    require(0 <= settings.seed < 2**63, f"--seed must lie in [0, {2**63}), not {settings.seed}.")
+    files = {name: settings.output / f"{name}.tsv" for names, _ in TEXTS for name in names}
+    for path in files.values():
+        require_writable(path)
+    for names, _ in TEXTS:
+        there = [str(files[name]) for name in names if files[name].exists()]
+        require(
+            len(there) in (0, len(names)),
+            f"{', '.join(there)} is there without the other parts; remove it, or choose another --output.",
+        )
     settings.output.mkdir(parents=True, exist_ok=True)
-    for first, make in (("missions-train", all_missions), ("sentiment", rated_texts), ("help-train", help_texts)):
-        if (settings.output / f"{first}.tsv").exists():
-            print(f"{settings.output / first}.tsv exists already.")
+    for names, make in TEXTS:
+        if files[names[0]].exists():
+            print(f"{files[names[0]]} exists already.")
             continue
-        with progress(f"making {first}"):
-            made = make(settings)
-        for name, rows in made.items():
-            path = settings.output / f"{name}.tsv"
-            path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
-            print(f"{path}: {len(rows):,} lines", flush=True)
+        with progress(f"making {names[0]}"):
+            texts = make(settings)
+        for name, rows in texts.items():
+            lines = ["\t".join(row) + "\n" for row in rows]
+            write_durably(files[name], "".join(lines).encode())
+            print(f"{files[name]}: {len(rows):,} lines", flush=True)
 
 
 def all_missions(settings: Settings) -> dict[str, list[Row]]:
@@ -236,6 +252,15 @@ class ParagraphReader(HTMLParser):
             if self.name and (text := " ".join(self.text.split())):
                 self.found.setdefault(self.name, text)
             self.name = ""
+
+
+PARTS = ("train", "validation", "test")
+TEXTS = (
+    (tuple(f"missions-{part}" for part in PARTS), all_missions),
+    (("sentiment",), rated_texts),
+    (tuple(f"help-{part}" for part in PARTS), help_texts),
+)
+"""Names of the files, and what makes their lines."""
 
 
 def fetch(command: list[str], folder: Path) -> None:

@@ -15,7 +15,7 @@ from envs.atari import AtariConfig
 from envs.atari_screens import screens_of
 from envs.space_invaders import CLASSES, boxes_of, classes_of
 from perception.frames import Frames, save_frames
-from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
+from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import environment_named
 
 USAGE = """Plays Atari games at random and keeps screens: some episodes to train on, others to test on.
@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> None:
         path = Path(
             settings.output or f"runs/frames/{'-'.join(names) if len(names) < 4 else f'{len(names)}-games'}.npz"
         )
+        require_writable(path)
         require(not path.exists(), f"{path} exists already; choose another --output.")
         train_seeds = range(settings.seed, settings.seed + settings.train_episodes)
         test_seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + settings.test_episodes)

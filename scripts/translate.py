@@ -14,6 +14,9 @@ USAGE = (
     """Translates a line, a file's lines or those of the standard input, into the language that a module has learnt."""
 )
 
+MAX_BEAM = 100
+"""More hypotheses than that find nothing better, and take memory with each one."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,7 +33,7 @@ class Settings:
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(not (settings.text and settings.file), "--text and --file exclude each other.")
-    require(settings.beam >= 1, f"--beam must be at least 1, not {settings.beam}.")
+    require(1 <= settings.beam <= MAX_BEAM, f"--beam must lie in [1, {MAX_BEAM}], not {settings.beam}.")
     with mistakes_are_the_users():
         module, told = trained_translator(settings.module)
     for text in translate(module, lines(settings), told["language"], settings.beam):
