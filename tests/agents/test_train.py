@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+import shutil
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
-from agents.checkpoint import load_state
+from agents.checkpoint import load_state, save_state
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.off_policy import OffPolicyAlgorithm
 from agents.evaluate import chosen_checkpoint
@@ -136,6 +138,55 @@ def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path,
     resume(replace(without, total_env_steps=512), tmp_path / "run")
     learnt = [steps for steps, loss in losses(tmp_path / "run", ("loss",)) if loss is not None]
     assert learnt == [*range(160, 257, 32), *range(416, 513, 32)]
+
+
+REPLAY_DAMAGES = {
+    "state gone": (lambda replay: (replay / "state.json").unlink(), r"the replay in .* is lost: .*No such file"),
+    "state cut": (lambda replay: os.truncate(replay / "state.json", 99), r"the replay in .* is lost: "),
+    "frames gone": (lambda replay: next(replay.glob("frames-*")).unlink(), r"256 env steps of the replay are lost"),
+    "all of it gone": (lambda replay: shutil.rmtree(replay), "has no replay"),
+}
+
+
+@pytest.mark.parametrize(("damage", "told"), REPLAY_DAMAGES.values(), ids=REPLAY_DAMAGES)
+def test_a_run_goes_on_without_a_damaged_replay_and_says_so(damage, told, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
+    run_dir = tmp_path / "run"
+    experiment = tiny_dqn(run_dir, total_env_steps=256)
+    experiment = replace(experiment, algo=replace(experiment.algo, replay_capacity=1_000))
+    train(experiment)
+    damage(chosen_checkpoint(run_dir, "latest") / "replay-0")
+    capsys.readouterr()
+    resume(replace(experiment, total_env_steps=512), run_dir)
+    out = capsys.readouterr().out
+    assert re.search(told, out), out
+    assert "Done" in out
+    learnt = [steps for steps, loss in losses(run_dir, ("loss",)) if loss is not None]
+    assert learnt == [*range(160, 257, 32), *range(416, 513, 32)], "128 env steps are collected before it learns"
+    newest = load_state(chosen_checkpoint(run_dir, "latest") / "replay-0")
+    assert newest["added"] * 4 == 256, "of the new steps alone"
+
+
+def test_a_replay_that_counts_more_than_its_run_is_refused(tmp_path):
+    run_dir = tmp_path / "run"
+    experiment = tiny_dqn(run_dir, total_env_steps=160)
+    train(experiment)
+    checkpoint = chosen_checkpoint(run_dir, "latest")
+    state = load_state(checkpoint / "replay-0")
+    shift = {"added": state["added"] + 10**6, "oldest": state["oldest"] + 10**6, "frames": {}}
+    files = sorted(checkpoint.glob("replay-0/frames-*"))
+    for file in files:
+        start, stop = (int(number) + 10**6 for number in file.stem.split("-")[1:])
+        shift["frames"][f"frames-{start:012d}-{stop:012d}.safetensors"] = state["frames"][file.name]
+        file.rename(file.with_name(f"frames-{start:012d}-{stop:012d}.safetensors"))
+    save_state(checkpoint / "replay-0", state | shift)
+    with pytest.raises(InvalidExperiment, match="and its run 160"):
+        resume(replace(experiment, total_env_steps=320), run_dir)
+    save_state(checkpoint / "replay-0", state | {"actions": state["actions"] + 7})
+    for file, name in zip(sorted(checkpoint.glob("replay-0/frames-*")), sorted(state["frames"]), strict=True):
+        file.rename(file.with_name(name))
+    with pytest.raises(InvalidExperiment, match=r"has actions that Discrete\(3\) does not have"):
+        resume(replace(experiment, total_env_steps=320), run_dir)
 
 
 def test_two_runners_and_two_learners_replay_their_own_environments(tmp_path, monkeypatch):
