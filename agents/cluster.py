@@ -10,16 +10,18 @@ import tempfile
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
+import psutil
 import ray
 import torch
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
+from ray._private import worker as ray_worker
 from ray.util import get_current_placement_group, placement_group, remove_placement_group
 
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
@@ -32,6 +34,7 @@ STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycach
 NO_GPU_UNASKED = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """A process that holds no GPU sees none."""
 RESERVE_SECONDS = 10.0
+WATCH_SECONDS = 0.2
 ANSWER_SECONDS = 10.0
 ADDRESS = re.compile(r"(ray://)?(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 MAX_SHOWN = 80
@@ -119,7 +122,8 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
             f"The cluster at {address} has what this run's processes hold, but not free, or not in one place; wait, or "
             "start fewer.",
         )
-        yield
+        with watched(("raylet", "gcs_server") if folder else ()):
+            yield
     except ConnectionError as failure:
         if folder is None:
             raise
@@ -129,6 +133,47 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
         ray.shutdown()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def watched(names: Collection[str]) -> Iterator[None]:
+    """Asks for an orderly end of this program, as SIGTERM does, when one of its child processes of these names ends:
+    soon after, Ray's core would end the program without a word.
+
+    Raises ConnectionError where that happened."""
+    watched_ones = [child for child in psutil.Process().children() if child.name() in names]
+    names_of = {child.pid: child.name() for child in watched_ones}
+    lost: list[str] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(WATCH_SECONDS):
+            lost.extend(names_of[child.pid] for child in watched_ones if not is_alive(child))
+            if lost:
+                print(f"Ray's process {lost[0]} has ended; stopping.", file=sys.stderr, flush=True)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    except Exception as failure:
+        if lost:
+            raise ConnectionError(f"Ray's process {lost[0]} has ended.") from failure
+        raise
+    finally:
+        over.set()
+        thread.join()
+    if lost:
+        raise ConnectionError(f"Ray's process {lost[0]} has ended.")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def join(address: str) -> None:
@@ -182,6 +227,10 @@ def start(processes: int) -> Path:
 
     Other machines reach none of its ports, and other users none of its files. Raises ConnectionError where it does
     not start."""
+    # The run itself says which of its processes died; what else Ray prints is in its logs.
+    ray_worker.print_to_stdstream = lambda *_, **__: None
+    for module in ("utils.actor_manager", "env.env_runner_group"):
+        logging.getLogger(f"ray.rllib.{module}").setLevel(logging.CRITICAL)
     # Ray would have its workers yield to every other program: runners would starve beside a busy learner.
     os.environ.setdefault("RAY_worker_niceness", "0")
     base = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())

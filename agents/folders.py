@@ -42,7 +42,7 @@ class Owner:
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
+def owned(folder: Path) -> Iterator[Path]:
     """Makes this process the only one that writes into an existing folder, until the end of the block.
 
     The kernel releases the lock however the process ends. Raises InvalidExperiment, which names the other process,
@@ -51,7 +51,7 @@ def owned(folder: Path) -> Iterator[None]:
     descriptor = take(path)
     _held.add(descriptor)
     try:
-        yield
+        yield folder
     finally:
         _held.discard(descriptor)
         path.unlink(missing_ok=True)
