@@ -254,13 +254,13 @@ def require_spaces(
 ) -> None:
     """Raises ValueError unless these spaces have all observations and actions of a log, and its probabilities are of as
     many actions."""
-    number = rows.probabilities.shape[1]
-    if isinstance(action_space, Discrete) and number not in (0, action_space.n):
-        raise ValueError(f"{path} has probabilities of {number} actions, but there are {action_space.n}.")
     ends = rows.numbers[rows.last]
     require_observations(path, "observation", rows.observations, rows.numbers, observation_space)
     require_observations(path, "last_observation", rows.last_observations, ends, observation_space)
     require_actions(path, "action", rows.actions, rows.numbers, action_space)
+    number = rows.probabilities.shape[1]
+    if isinstance(action_space, Discrete) and number not in (0, action_space.n):
+        raise ValueError(f"{path} has probabilities of {number} actions, but there are {action_space.n}.")
 
 
 def ordered(
