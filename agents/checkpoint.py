@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -194,7 +193,7 @@ def split_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"dict": pairs}
     if isinstance(value, list | tuple):
         return {"list": [split_arrays(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]}
-    if isinstance(value, torch.Tensor):
+    if hasattr(value, "detach"):  # a tensor; torch itself takes seconds to import
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray | np.generic):
         # Numbered, because two paths can be spelt alike: the keys 1 and "1" are different ones.

@@ -2,15 +2,15 @@
 
 import json
 import math
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
-
 from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardModel
 from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
+from agents.settings.numbers import check_numbers
 
 
 class InvalidExperiment(ValueError):
@@ -87,6 +87,10 @@ class Experiment:
 
     def validate(self) -> None:
         """Raises InvalidExperiment, in one line, for anything that could not train."""
+        try:
+            check_numbers(self)
+        except ValueError as mistake:
+            raise InvalidExperiment(str(mistake)) from mistake
         for name in (
             "total_env_steps",
             "num_envs",
@@ -151,8 +155,10 @@ class Experiment:
         """The experiment that `to_json` wrote; `plugs` maps class names to the classes allowed.
 
         Raises InvalidExperiment for anything else."""
+        from typeguard import TypeCheckError
+
         try:
-            experiment = from_json(data, {**plugs, cls.__name__: cls})
+            experiment = from_json(data, ChainMap({cls.__name__: cls}, plugs))  # pyright: ignore[reportArgumentType]
         except (KeyError, TypeError, ValueError, RecursionError, TypeCheckError) as damage:
             raise InvalidExperiment(f"experiment.json is not one of ours or is damaged: {damage}") from damage
         require(isinstance(experiment, cls), "experiment.json does not describe an experiment.")
@@ -182,6 +188,8 @@ def to_json(value: Any) -> Any:
 
 def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
     """What `to_json` wrote, with classes from `plugs` alone and every value of its field's type."""
+    from typeguard import CollectionCheckStrategy, check_type  # takes half a second; few commands read settings
+
     if not isinstance(data, dict):
         return data
     settings = dict(data)

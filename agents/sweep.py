@@ -8,9 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
-
-from agents.checkpoint import write_durably
 from agents.experiment import Experiment, InvalidExperiment, require
 from agents.settings.search_space import Domain, SearchSpace
 
@@ -98,6 +95,8 @@ def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experi
 
 def write_sweep(folder: Path, settings: Sweep, trials: list[Trial]) -> None:
     """Writes sweep.json, from which `read_sweep` reads the same."""
+    from agents.checkpoint import write_durably
+
     described = [asdict(trial) | {"run": trial.run.name} for trial in trials]
     content = {"format": FORMAT, "settings": asdict(settings), "trials": described}
     write_durably(folder / SWEEP, json.dumps(content, indent=2).encode())
@@ -108,6 +107,8 @@ def read_sweep(folder: Path, experiment: Experiment) -> tuple[Sweep, list[Trial]
     settings of the experiment's search space.
 
     Raises InvalidExperiment where there is none or it is damaged."""
+    from typeguard import TypeCheckError, check_type
+
     try:
         content = json.loads((folder / SWEEP).read_text())
         if content["format"] != FORMAT:
@@ -128,6 +129,8 @@ def read_sweep(folder: Path, experiment: Experiment) -> tuple[Sweep, list[Trial]
 
 def read_trial(folder: Path, described: dict[str, Any], experiment: Experiment, space: Mapping[str, Domain]) -> Trial:
     """The trial that `write_sweep` described. Raises ValueError, LookupError or TypeCheckError for anything else."""
+    from typeguard import check_type
+
     name = check_type(described["run"], str)
     if not RUN_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no trial's folder")
@@ -151,6 +154,8 @@ def clipped(config: dict[str, Any], space: Mapping[str, Domain]) -> dict[str, An
 
 def checked(cls: type, described: Any) -> Any:
     """A dataclass from JSON's types: lists become tuples, and each value must be of its field's type."""
+    from typeguard import CollectionCheckStrategy, check_type
+
     hints = get_type_hints(cls)
     values = {name: in_tuples(value) for name, value in check_type(described, dict[str, Any]).items()}
     for name, value in values.items():

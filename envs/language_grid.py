@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any, Literal
 
-import cv2
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
@@ -107,6 +106,8 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         return self.last, reward, terminated, truncated, {"is_success": success}
 
     def render(self) -> Any:
+        import cv2  # here, because few commands draw
+
         picture: Any = self.env.render()
         bar = np.full((BAR, picture.shape[1], 3), 255, np.uint8)
         scale = min(0.4, 0.4 * (picture.shape[1] - 8) / cv2.getTextSize(self.english, 0, 0.4, 1)[0][0])

@@ -1,7 +1,11 @@
 """Names that users type, and what to say when one is not known."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:
@@ -14,3 +18,24 @@ def near_matches(name: str, known: Iterable[str]) -> str:
 def plain(name: str) -> str:
     """`Space-Invaders`, `space_invaders` and `SpaceInvaders` are one name."""
     return "".join(c for c in name.lower() if c.isalnum())
+
+
+class Imported(Mapping[str, Entry]):
+    """A table whose entries, stated as "module:name", are imported when they are looked up, so that a table of
+    everything costs no more than what is taken from it."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self.places = dict(places)
+
+    def __getitem__(self, name: str) -> Entry:
+        module, _, attribute = self.places[name].partition(":")
+        return getattr(import_module(module), attribute)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.places

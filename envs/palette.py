@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import cv2
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
@@ -31,4 +30,6 @@ class ShiftedPalette(gymnasium.ObservationWrapper):
         return self.observation(screen), info
 
     def observation(self, observation: Any) -> Any:
+        import cv2  # here, because few commands draw
+
         return cv2.resize(self.greys[observation], (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -16,6 +16,7 @@ from tyro.conf import PositionalRequiredArgs
 
 from agents.checkpoint import read_json
 from agents.experiment import Experiment, InvalidExperiment, require
+from agents.settings.numbers import check_numbers
 from agents.sweep import Sweep, Trial, read_sweep
 from scripts import recipes
 
@@ -106,9 +107,12 @@ def parse(settings: type[Settings], arguments: list[str], usage: str, default: S
     told = io.StringIO()
     try:
         with redirect_stderr(told):
-            return tyro.cli(
+            parsed = tyro.cli(
                 settings, args=arguments, description=usage, default=given, config=(PositionalRequiredArgs,)
             )
+        with mistakes_are_the_users():
+            check_numbers(parsed)
+        return parsed
     except SystemExit as end:
         if end.code:
             raise InvalidExperiment(in_one_line(told.getvalue())) from None
@@ -116,9 +120,12 @@ def parse(settings: type[Settings], arguments: list[str], usage: str, default: S
 
 
 def in_one_line(box: str) -> str:
-    """What tyro tells in a box of several lines: the mistake, and the options that come near."""
-    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
-    mistake, *hints = "\n".join(lines).split("─" * 8)
+    """A mistake as tyro reports it, in a box of several lines drawn with whatever characters the terminal has: the
+    mistake, and the options that come near."""
+    lines = [line.strip("│| ") for line in box.splitlines() if not line.startswith(("╭", "╰", "+"))]
+    parts = [part for part in re.split(r"[─-]{8,}", "\n".join(lines)) if part.strip()]
+    # Without Unicode the box has no corners, and its title stands before the first line.
+    mistake, *hints = parts[1:] if "─" not in box and len(parts) > 1 else parts
     near = [option for hint in hints if "Perhaps you meant" in hint for option in re.findall(r"--[\w.-]+", hint)]
     nearest = difflib.get_close_matches(mistake, near, n=1, cutoff=0.0)
     advice = f"Did you mean {nearest[0]}?" if nearest else "--help lists every setting."

@@ -1,30 +1,18 @@
 """What a policy would earn, by what others did: python scripts/estimate_policy.py runs/RUN --episodes-file LOG"""
 
+from __future__ import annotations
+
 import json
 import sys
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import gymnasium
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import write_durably
-from agents.evaluate import chosen_checkpoint, load_network
-from agents.evaluation.behaviour import suited
-from agents.evaluation.episodes import Episodes
-from agents.evaluation.log_file import read_rows, require_spaces
-from agents.evaluation.off_policy import (
-    HEADLINE,
-    LOGGED,
-    Estimate,
-    OffPolicyEvaluation,
-    evaluate_off_policy,
-    probabilities_of,
-)
-from agents.evaluation.policies import trained_policy
 from agents.experiment import require
 from agents.interfaces import Policy
 from agents.origin import MAY_DIFFER, described_environment, differences
@@ -32,6 +20,10 @@ from agents.progress import progress
 from envs.health.treatment import TreatmentConfig
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import PLUGS, named
+
+if TYPE_CHECKING:
+    from agents.evaluation.episodes import Episodes
+    from agents.evaluation.off_policy import Estimate, OffPolicyEvaluation
 
 USAGE = """Off-policy evaluation of a trained agent or a baseline, on episodes that another policy was logged in; writes
 JSON beside what it prints."""
@@ -73,6 +65,11 @@ def main(arguments: list[str]) -> None:
     require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
     path = output_path(settings)
     require_writable(path)
+
+    from agents.checkpoint import write_durably
+    from agents.evaluation.log_file import read_rows, require_spaces
+    from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
+
     with mistakes_are_the_users(), progress("estimating"):
         log = Path(settings.episodes_file)
         rows, about = read_rows(log)
@@ -113,6 +110,10 @@ class Judged(NamedTuple):
 def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> Judged:
     """The run's agent, or the baseline of the environment that was logged."""
     run = Path(settings.policy)
+
+    from agents.evaluate import chosen_checkpoint, load_network
+    from agents.evaluation.policies import trained_policy
+
     if (run / "experiment.json").is_file():
         experiment = load_experiment(run)
         network = load_network(experiment, chosen_checkpoint(run, settings.checkpoint))
@@ -140,6 +141,10 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
 def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
     if behaviour != "auto":
         return behaviour
+
+    from agents.evaluation.behaviour import suited
+    from agents.evaluation.off_policy import LOGGED
+
     return LOGGED if episodes.probabilities.shape[2] else suited(episodes)
 
 
@@ -175,6 +180,9 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
         f"  behaviour: {told.behaviour}, calibration error {calibrated.expected_error:.4f}, Brier score "
         f"{calibrated.brier:.3f} (by frequencies {calibrated.brier_of_frequencies:.3f})"
     )
+
+    from agents.evaluation.off_policy import HEADLINE
+
     headline = told.estimates[HEADLINE]
     estimate = f"{headline.value:.3f} ({headline.low:.3f} to {headline.high:.3f}), by {HEADLINE}"
     lines.append(f"  NO HEADLINE: {told.refusal}" if told.refusal else f"  headline: {estimate}")

@@ -1,18 +1,22 @@
 """Plays whole episodes with a trained agent: python scripts/evaluate_agent.py runs/RUN"""
 
+from __future__ import annotations
+
 import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import write_durably
-from agents.evaluate import Evaluation, chosen_checkpoint, evaluate, load_network
 from agents.experiment import require
 from agents.interfaces import Environment
 from agents.progress import progress
 from scripts.cli import main_with_clear_errors, parse_run
+
+if TYPE_CHECKING:
+    from agents.evaluate import Evaluation
 
 USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
 
@@ -37,6 +41,10 @@ def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
     require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
+
+    from agents.checkpoint import write_durably
+    from agents.evaluate import chosen_checkpoint, evaluate, load_network
+
     checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
     network = load_network(experiment, checkpoint)
     with progress("evaluating", settings.episodes) as advance:

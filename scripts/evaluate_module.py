@@ -10,10 +10,8 @@ from typeguard import TypeCheckError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, from_json, require
 from agents.interfaces import Task
-from agents.pretrain import DESCRIPTION, held_out, lesson_of, restore
 from agents.progress import progress
 from agents.settings.pretraining import Pretraining
 from scripts.cli import main_with_clear_errors, parse
@@ -33,6 +31,10 @@ class Settings:
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     task = with_data(trained_task(settings.module), settings.data)
+
+    from agents.checkpoint import write_durably
+    from agents.pretrain import held_out, lesson_of, restore
+
     lesson = lesson_of(task)
     restore(lesson, settings.module)
     with progress("evaluating on held-out data"):
@@ -46,6 +48,9 @@ def main(arguments: list[str]) -> None:
 
 def trained_task(folder: Path) -> Task:
     """The task that a module was trained for. Raises InvalidExperiment where the folder is no module's."""
+
+    from agents.pretrain import DESCRIPTION
+
     described = folder / DESCRIPTION
     require(described.is_file(), f"{folder} is no module's folder: it has no {DESCRIPTION}.")
     try:

@@ -1,20 +1,16 @@
 """Writes down what a policy does: python scripts/log_episodes.py --env care-episode --policy "standard of care" """
 
+from __future__ import annotations
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gymnasium.spaces import Discrete
 
-from agents.evaluate import chosen_checkpoint, load_network
-from agents.evaluation.episodes import Episodes, play
-from agents.evaluation.log_file import write_log
-from agents.evaluation.minari_dataset import require_new_dataset, write_minari
-from agents.evaluation.off_policy import softened
-from agents.evaluation.policies import trained_policy
 from agents.experiment import require, to_json
 from agents.interfaces import Environment, Policy
 from agents.progress import progress
@@ -28,6 +24,9 @@ from scripts.cli import (
     take_choices,
 )
 from scripts.recipes import environment_named, named
+
+if TYPE_CHECKING:
+    from agents.evaluation.episodes import Episodes
 
 USAGE = """Plays whole episodes with a baseline or a trained agent, and writes a row a step as Parquet, with the
 probability of every action; for off-policy evaluation (estimate_policy.py) and offline training.
@@ -72,6 +71,11 @@ def main(arguments: list[str]) -> None:
     path = Path(settings.output or f"runs/logs/{settings.env.name}-{who.replace(' ', '-')}{soft}.parquet")
     require_writable(path)
     require(not path.exists(), f"{path} exists already; choose another --output.")
+
+    from agents.evaluation.episodes import play
+    from agents.evaluation.log_file import write_log
+    from agents.evaluation.minari_dataset import require_new_dataset
+
     if settings.minari:
         with mistakes_are_the_users():
             require_new_dataset(settings.minari)
@@ -99,6 +103,9 @@ def origin(settings: Settings, who: str) -> dict[str, Any]:
 
 def export(episodes: Episodes, settings: Settings, about: str) -> None:
     env = settings.env.build()
+
+    from agents.evaluation.minari_dataset import write_minari
+
     with mistakes_are_the_users():
         write_minari(episodes, settings.minari, env.observation_space, env.action_space, about)
     env.close()
@@ -120,6 +127,10 @@ def baseline(settings: Settings) -> Any:
 
 def trained(run: Path, settings: Settings) -> Any:
     """Makes the run's agent for a vector of environments."""
+
+    from agents.evaluate import chosen_checkpoint, load_network
+    from agents.evaluation.policies import trained_policy
+
     network = load_network(load_experiment(run), chosen_checkpoint(run, settings.checkpoint))
     return lambda env: soft(trained_policy(network, seed=settings.seed), env, settings.epsilon)
 
@@ -128,6 +139,9 @@ def soft(policy: Policy, env: Any, epsilon: float) -> Policy:
     if not epsilon:
         return policy
     require(isinstance(env.single_action_space, Discrete), "--epsilon is for discrete actions; these are doses.")
+
+    from agents.evaluation.off_policy import softened
+
     return softened(policy, epsilon)
 
 

@@ -1,9 +1,12 @@
 """Makes screens to learn to see from: python scripts/make_frames.py --games SpaceInvaders"""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -12,11 +15,11 @@ import numpy as np
 from agents.experiment import require
 from agents.progress import Advance, progress
 from envs.atari import AtariConfig
-from envs.atari_screens import screens_of
-from envs.space_invaders import CLASSES, boxes_of, classes_of
-from perception.frames import Frames, save_frames
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import environment_named
+
+if TYPE_CHECKING:
+    from perception.frames import Frames
 
 USAGE = """Plays Atari games at random and keeps screens: some episodes to train on, others to test on.
 
@@ -60,11 +63,18 @@ def main(arguments: list[str]) -> None:
             train = frames_of(names, train_seeds, settings.every, advance)
             test = frames_of(names, test_seeds, settings.every, advance)
     path.parent.mkdir(parents=True, exist_ok=True)
+
+    from perception.frames import save_frames
+
     save_frames(path, train, test)
     print(f"{path}: {len(train):,} screens to train on, {len(test):,} to test on, {path.stat().st_size >> 20} MiB")
 
 
 def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance) -> Frames:
+    from envs.atari_screens import screens_of
+    from envs.space_invaders import CLASSES, boxes_of, classes_of
+    from perception.frames import Frames
+
     played = [screens_of(name, counted(seeds, advance), every) for name in names]
     screens = np.concatenate([one.screens for one in played])
     labelled = names == ("SpaceInvaders",)

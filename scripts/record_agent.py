@@ -6,7 +6,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.evaluate import chosen_checkpoint, load_network, record
 from agents.experiment import require
 from agents.interfaces import Environment
 from agents.progress import progress
@@ -35,6 +34,9 @@ def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
     require(settings.most_steps >= 1, f"--most-steps must be at least 1, not {settings.most_steps}.")
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
+
+    from agents.evaluate import chosen_checkpoint, load_network, record
+
     checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
     network = load_network(experiment, checkpoint)
     path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.webm"

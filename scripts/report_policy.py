@@ -1,5 +1,7 @@
 """Reports what a trained policy does for patients: python scripts/report_policy.py runs/RUN"""
 
+from __future__ import annotations
+
 import inspect
 import json
 import sys
@@ -7,20 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gymnasium.spaces import Discrete
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import write_durably
-from agents.evaluate import chosen_checkpoint, load_network
-from agents.evaluation.clinical import Make, compared, doses, summary, trajectories
-from agents.evaluation.episodes import MOST_AT_ONCE, Episodes, play
-from agents.evaluation.log_file import read_rows, require_spaces
-from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of, softened
-from agents.evaluation.policies import trained_policy
-from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
 from agents.origin import differences
@@ -28,6 +22,10 @@ from agents.progress import Advance, progress
 from envs.health import TREATMENTS
 from envs.health.treatment import Cohort, Policy, Simulation, TreatmentConfig, always
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run, require_writable
+
+if TYPE_CHECKING:
+    from agents.evaluation.clinical import Make
+    from agents.evaluation.episodes import Episodes
 
 USAGE = """Reports what a trained policy does for patients, beside what clinicians, chance and no treatment do:
 report.html, one page that needs nothing else, and report.json, in the run's folder."""
@@ -69,6 +67,13 @@ def main(arguments: list[str]) -> None:
         f"{treatment.name} is no treatment; a report can be had of {', '.join(TREATMENTS)}.",
     )
     assert isinstance(treatment, TreatmentConfig)
+
+    from agents.checkpoint import write_durably
+    from agents.evaluation.clinical import compared, doses, summary, trajectories
+    from agents.evaluation.episodes import MOST_AT_ONCE, play
+    from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
+    from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
+
     require(2 <= settings.patients <= MOST_AT_ONCE, f"--patients must be 2 to 1,000, not {settings.patients}.")
     require(
         1 <= settings.shown <= MOST_SHOWN,
@@ -152,6 +157,10 @@ def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
         replace(own, seed=experiment.seed, run_dir=experiment.run_dir, env=experiment.env) == experiment,
         f"{run} is another experiment than {settings.run}, not the same with another seed.",
     )
+
+    from agents.evaluate import chosen_checkpoint, load_network
+    from agents.evaluation.policies import trained_policy
+
     network = load_network(own, chosen_checkpoint(run, settings.checkpoint))
     return lambda env: trained_policy(network, deterministic=settings.deterministic)
 
@@ -162,6 +171,9 @@ def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episode
     Raises InvalidExperiment for a log by which this treatment cannot be judged."""
     env = treatment.build()
     require(isinstance(env.action_space, Discrete), f"--log is for discrete actions; {treatment.name} has doses.")
+
+    from agents.evaluation.log_file import read_rows, require_spaces
+
     with mistakes_are_the_users():
         rows, about = read_rows(Path(settings.log))
         notes = differences(settings.log, about, treatment)
@@ -175,6 +187,10 @@ def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episode
 
 def logged(settings: Settings, treatment: TreatmentConfig, usual: Make) -> tuple[Episodes, str]:
     """Episodes of usual care with some chance in it, and whose they are."""
+
+    from agents.evaluation.episodes import play
+    from agents.evaluation.off_policy import softened
+
     log = play(treatment, lambda env: softened(usual(env), BY_CHANCE), settings.patients, SEED + 1)
     return log, f"{len(log):,} episodes of {treatment.usual_care}, with one action in five by chance"
 
@@ -205,6 +221,9 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
     }
     train = replace(treatment, cohort="train")
     worth = {}
+
+    from agents.evaluation.episodes import play
+
     with progress("trying constant treatments", len(constant)) as advance:
         for name, make in constant.items():
             worth[name] = play(train, make, min(patients, 100), SEED).returns().mean()
@@ -235,6 +254,9 @@ def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, T
 def model_card(settings: Settings, experiment: Experiment, treatment: TreatmentConfig) -> dict[str, str]:
     described = json.loads((settings.run / "experiment.json").read_text())
     module = inspect.getmodule(type(treatment))
+
+    from agents.evaluation.report import NOT_FOR_CLINICAL_USE
+
     return {
         "use": f"Research on methods. {NOT_FOR_CLINICAL_USE}",
         "policy": f"{experiment.algo.name} by Praxis, {experiment.total_env_steps:,} env steps, seed {experiment.seed}",

@@ -5,12 +5,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.train import resume, train
 from scripts.cli import main_with_clear_errors, parse_experiment
 
 
 def main(arguments: list[str]) -> None:
     experiment, run_dir = parse_experiment(arguments)
+
+    from agents.train import resume, train
+
     if run_dir is None:
         train(experiment)
     else:

@@ -6,8 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import require
-from agents.pretrain import pretrain
-from agents.run_folder import next_command
 from agents.settings.pretraining import Pretraining
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 from scripts.recipes import named
@@ -15,11 +13,14 @@ from scripts.recipes.modules import MODULES
 
 USAGE = """Trains a module that sees or reads, to be plugged into agents, and says how good it is on held-out data.
 
-scripts/train_module.py NAME, where NAME is one of: {names}."""
+scripts/train_module.py NAME, where NAME is one of:
+  {names}
+
+scripts/train_module.py NAME --help lists the settings of that module."""
 
 
 def main(arguments: list[str]) -> None:
-    usage = USAGE.format(names=", ".join(MODULES))
+    usage = USAGE.format(names="\n  ".join(MODULES))
     name, *rest = arguments or [""]
     if name in ("-h", "--help", ""):
         print(usage)
@@ -28,6 +29,10 @@ def main(arguments: list[str]) -> None:
     with mistakes_are_the_users():
         recipe = named(name, MODULES, "module")
     settings = parse(Pretraining, rest, usage, recipe())
+
+    from agents.pretrain import pretrain
+    from agents.run_folder import next_command
+
     result = pretrain(settings)
     print(f"On held-out data, after {result.step:,} steps:")
     for metric, value in result.metrics.items():

@@ -7,7 +7,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import InvalidExperiment, require
-from language.translate import trained_translator, translate
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 
 USAGE = (
@@ -34,6 +33,9 @@ def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(not (settings.text and settings.file), "--text and --file exclude each other.")
     require(1 <= settings.beam <= MAX_BEAM, f"--beam must lie in [1, {MAX_BEAM}], not {settings.beam}.")
+
+    from language.translate import trained_translator, translate
+
     with mistakes_are_the_users():
         module, told = trained_translator(settings.module)
     for text in translate(module, lines(settings), told["language"], settings.beam):

@@ -5,19 +5,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.run_folder import next_command
 from agents.sweep import Trial
-from agents.tune import sweep
 from scripts.cli import main_with_clear_errors, parse_sweep
 
 
 def main(arguments: list[str]) -> None:
     experiment, settings, earlier = parse_sweep(arguments)
+
+    from agents.tune import sweep
+
     trials = sweep(experiment, settings, earlier)
     if not trials:
         return
     print(report(trials))
     print("The best one is a run like any other:")
+
+    from agents.run_folder import next_command
+
     print(f"  {next_command('evaluate_agent.py', trials[0].run, '--checkpoint', 'best')}")
 
 

@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from agents.experiment import require
+from agents.experiment import InvalidExperiment, require
 from agents.interfaces import Task
+from agents.settings.numbers import check_numbers
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Pretraining:
 
     def validate(self) -> None:
         """Raises InvalidExperiment, in one line, for anything that could not train."""
+        try:
+            check_numbers(self)
+        except ValueError as mistake:
+            raise InvalidExperiment(str(mistake)) from mistake
         for name in ("total_steps", "batch_size", "evaluate_every_steps", "patience"):
             require(
                 getattr(self, name) >= 1, f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}."

@@ -5,27 +5,20 @@ from typing import Any
 
 import gymnasium
 
-from envs.health.care_episode import CareEpisodeConfig
-from envs.health.epidemic_npi import EpidemicConfig
-from envs.health.glucose_t1d import GlucoseConfig
-from envs.health.hiv_sti import HivConfig
-from envs.health.sepsis_icu import SepsisConfig
 from envs.health.treatment import Patient, Patients, TreatmentConfig
-from envs.health.tumor_imaging import TumorConfig
-from envs.health.warfarin_pgx import WarfarinConfig
+from envs.names import Imported
 
-TREATMENTS: dict[str, type[TreatmentConfig]] = {
-    config.slug: config
-    for config in (
-        HivConfig,
-        CareEpisodeConfig,
-        SepsisConfig,
-        EpidemicConfig,
-        GlucoseConfig,
-        TumorConfig,
-        WarfarinConfig,
-    )
-}
+TREATMENTS: Imported[type[TreatmentConfig]] = Imported(
+    {
+        "hiv-sti": "envs.health.hiv_sti:HivConfig",
+        "care-episode": "envs.health.care_episode:CareEpisodeConfig",
+        "sepsis-icu": "envs.health.sepsis_icu:SepsisConfig",
+        "epidemic-npi": "envs.health.epidemic_npi:EpidemicConfig",
+        "glucose-t1d": "envs.health.glucose_t1d:GlucoseConfig",
+        "tumor-imaging": "envs.health.tumor_imaging:TumorConfig",
+        "warfarin-pgx": "envs.health.warfarin_pgx:WarfarinConfig",
+    }
+)
 
 
 def patient(treatment: str, render_mode: str | None = None, **settings: Any) -> gymnasium.Env:

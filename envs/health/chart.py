@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +41,8 @@ def drawn(panels: tuple[Panel, ...], told: NDArray[np.float64], step_hours: floa
 
 def beside(chart: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A chart, and to its right what was seen last: the newest channel of (C, H, W), enlarged."""
+    import cv2  # here, because few commands draw
+
     side = 256
     large = cv2.resize(image[-1], (side, side), interpolation=cv2.INTER_NEAREST)
     right = np.full((len(chart), side + RIGHT, 3), 255, np.uint8)
@@ -50,6 +51,8 @@ def beside(chart: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uin
 
 
 def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], across: NDArray[np.float64]) -> None:
+    import cv2  # here, because few commands draw
+
     top, bottom = ABOVE, HEIGHT - BELOW
 
     def height(value: NDArray | float) -> NDArray:
@@ -76,4 +79,6 @@ def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], ac
 
 
 def _write(part: NDArray[np.uint8], text: str, place: tuple[int, int], colour: tuple[int, int, int] = INK) -> None:
+    import cv2  # here, because few commands draw
+
     cv2.putText(part, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)

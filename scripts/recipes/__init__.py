@@ -1,27 +1,20 @@
 """Named experiments: the only table of strings, from what users type to what is built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from agents.experiment import Experiment, Resources
+from agents.experiment import Experiment
 from agents.interfaces import Encoder, Environment, Memory, RewardModel
 from agents.memory import NoMemory
-from agents.rewards import EnvironmentReward
-from agents.settings.appo import APPO
-from agents.settings.bc import BC
-from agents.settings.cql import CQL
-from agents.settings.ddpg import DDPG
-from agents.settings.dqn import DQN
-from agents.settings.iql import IQL
-from agents.settings.ppo import PPO
 from envs import atari, classic, grid, language_grid
 from envs.atari import AtariConfig
 from envs.classic import ClassicConfig
 from envs.grid import GridConfig
 from envs.health import TREATMENTS
 from envs.language_grid import LanguageGridConfig
-from envs.names import near_matches, plain
+from envs.names import Imported, near_matches, plain
 from envs.probe import ChoiceConfig, CountingConfig, RecallConfig, TargetConfig
 from envs.robots import locomotion, panda
 from envs.robots.grasp import KukaGraspConfig
@@ -29,28 +22,7 @@ from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
-from language.settings.encoders import NoteEncoderConfig, ReaderConfig, SentenceReaderConfig
-from language.settings.rewards import SimilarityRewardConfig
-from perception.settings.encoders import (
-    ClassifierEncoderConfig,
-    ComponentsEncoderConfig,
-    FilteredEncoderConfig,
-    GridEncoderConfig,
-    ImpalaResNetConfig,
-    InstructedEncoderConfig,
-    ListEncoderConfig,
-    MaskRCNNEncoderConfig,
-    MLPConfig,
-    NatureCNNConfig,
-    PartsConfig,
-    RecordEncoderConfig,
-    SSDEncoderConfig,
-    UNetEncoderConfig,
-    VGG16EncoderConfig,
-    YOLOEncoderConfig,
-)
 from perception.settings.memory import RecurrentConfig
-from perception.settings.rewards import DiscriminatorRewardConfig, NoveltyRewardConfig
 from scripts.recipes import bc, ddpg, dqn, offline, ppo
 
 Entry = TypeVar("Entry")
@@ -65,38 +37,42 @@ ROBOTS: dict[str, Environment] = {
         NavigateConfig(),
     )
 }
-ENCODERS: dict[str, Callable[[], Encoder]] = {
-    "mlp": MLPConfig,
-    "nature": NatureCNNConfig,
-    "impala": ImpalaResNetConfig,
-    "parts": PartsConfig,
-    "grid": GridEncoderConfig,
-    "instructed": partial(InstructedEncoderConfig, reader=ReaderConfig()),
-    "instructed-sentences": partial(InstructedEncoderConfig, reader=SentenceReaderConfig()),
-    "notes": NoteEncoderConfig,
-    "record": RecordEncoderConfig,
-    "filtered": FilteredEncoderConfig,
-    "components": ComponentsEncoderConfig,
-    "classifier": ClassifierEncoderConfig,
-    "vgg16": VGG16EncoderConfig,
-    "unet": UNetEncoderConfig,
-    "objects": ListEncoderConfig,
-    "yolo": YOLOEncoderConfig,
-    "ssd": SSDEncoderConfig,
-    "maskrcnn": MaskRCNNEncoderConfig,
-}
+ENCODERS: Imported[Callable[[], Encoder]] = Imported(
+    {
+        "mlp": "perception.settings.encoders:MLPConfig",
+        "nature": "perception.settings.encoders:NatureCNNConfig",
+        "impala": "perception.settings.encoders:ImpalaResNetConfig",
+        "parts": "perception.settings.encoders:PartsConfig",
+        "grid": "perception.settings.encoders:GridEncoderConfig",
+        "instructed": "scripts.recipes.instructed:by_words",
+        "instructed-sentences": "scripts.recipes.instructed:by_sentences",
+        "notes": "language.settings.encoders:NoteEncoderConfig",
+        "record": "perception.settings.encoders:RecordEncoderConfig",
+        "filtered": "perception.settings.encoders:FilteredEncoderConfig",
+        "components": "perception.settings.encoders:ComponentsEncoderConfig",
+        "classifier": "perception.settings.encoders:ClassifierEncoderConfig",
+        "vgg16": "perception.settings.encoders:VGG16EncoderConfig",
+        "unet": "perception.settings.encoders:UNetEncoderConfig",
+        "objects": "perception.settings.encoders:ListEncoderConfig",
+        "yolo": "perception.settings.encoders:YOLOEncoderConfig",
+        "ssd": "perception.settings.encoders:SSDEncoderConfig",
+        "maskrcnn": "perception.settings.encoders:MaskRCNNEncoderConfig",
+    }
+)
 MEMORIES: dict[str, Callable[[], Memory]] = {
     "none": NoMemory,
     "rnn": partial(RecurrentConfig, cell="rnn"),
     "gru": partial(RecurrentConfig, cell="gru"),
     "lstm": partial(RecurrentConfig, cell="lstm"),
 }
-REWARDS: dict[str, type[RewardModel]] = {
-    "environment": EnvironmentReward,
-    "rnd": NoveltyRewardConfig,
-    "gail": DiscriminatorRewardConfig,
-    "similarity": SimilarityRewardConfig,
-}
+REWARDS: Imported[type[RewardModel]] = Imported(
+    {
+        "environment": "agents.rewards:EnvironmentReward",
+        "rnd": "perception.settings.rewards:NoveltyRewardConfig",
+        "gail": "perception.settings.rewards:DiscriminatorRewardConfig",
+        "similarity": "language.settings.rewards:SimilarityRewardConfig",
+    }
+)
 RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "ppo": ppo.recipe,
     "appo": ppo.asynchronous,
@@ -110,71 +86,94 @@ RECIPES: dict[str, Callable[[Environment], Experiment]] = {
     "cql": offline.conservative,
     "iql": offline.implicit,
 }
-PLUGS: dict[str, type] = {
-    cls.__name__: cls
-    for cls in (
-        AtariConfig,
-        SpaceInvadersObjectsConfig,
-        ClassicConfig,
-        GridConfig,
-        LanguageGridConfig,
-        *TREATMENTS.values(),
-        LocomotionConfig,
-        PandaConfig,
-        KukaGraspConfig,
-        NavigateConfig,
-        CountingConfig,
-        TargetConfig,
-        ChoiceConfig,
-        RecallConfig,
-        PPO,
-        APPO,
-        DQN,
-        DDPG,
-        BC,
-        CQL,
-        IQL,
-        Resources,
-        *(type(encoder()) for encoder in ENCODERS.values()),
-        ReaderConfig,
-        SentenceReaderConfig,
-        *REWARDS.values(),
-        NoMemory,
-        RecurrentConfig,
-    )
-}
+PLUGS: Imported[type] = Imported(
+    {
+        place.partition(":")[2]: place
+        for place in (
+            "envs.atari:AtariConfig",
+            "envs.space_invaders_objects:SpaceInvadersObjectsConfig",
+            "envs.classic:ClassicConfig",
+            "envs.grid:GridConfig",
+            "envs.language_grid:LanguageGridConfig",
+            "envs.robots.locomotion:LocomotionConfig",
+            "envs.robots.panda:PandaConfig",
+            "envs.robots.grasp:KukaGraspConfig",
+            "envs.robots.navigate:NavigateConfig",
+            "envs.probe:CountingConfig",
+            "envs.probe:TargetConfig",
+            "envs.probe:ChoiceConfig",
+            "envs.probe:RecallConfig",
+            "agents.settings.ppo:PPO",
+            "agents.settings.appo:APPO",
+            "agents.settings.dqn:DQN",
+            "agents.settings.ddpg:DDPG",
+            "agents.settings.bc:BC",
+            "agents.settings.cql:CQL",
+            "agents.settings.iql:IQL",
+            "agents.experiment:Resources",
+            "agents.memory:NoMemory",
+            "perception.settings.memory:RecurrentConfig",
+            "perception.settings.encoders:InstructedEncoderConfig",
+            "language.settings.encoders:ReaderConfig",
+            "language.settings.encoders:SentenceReaderConfig",
+            *TREATMENTS.places.values(),
+            *ENCODERS.places.values(),
+            *REWARDS.places.values(),
+        )
+        if not place.startswith("scripts.")  # which compose classes that are here already
+    }
+)
 """Every class that an experiment.json may name."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Environments that are found by name in the same way."""
+
+    find: Callable[[str], Environment | None]
+    """The environment that a name stands for, if it is one of the family."""
+    names: Callable[[], Iterable[str]]
+    """All names, to propose those that come near."""
+
+
+def atari_game(name: str) -> Environment | None:
+    return AtariConfig(game=atari.display_names().get(plain(name), name)) if plain(name) in atari.shipped() else None
+
+
+def objects_of_space_invaders(name: str) -> Environment | None:
+    objects = SpaceInvadersObjectsConfig()
+    return objects if plain(name) == plain(objects.name) else None
+
+
+def treatment(name: str) -> Environment | None:
+    slug = name.lower().removeprefix("health/").removesuffix("-v0")
+    return TREATMENTS[slug]() if slug in TREATMENTS else None
+
+
+def instructed_grid(name: str) -> Environment | None:
+    level = language_grid.task_of(name)
+    return LanguageGridConfig(task=level) if level else None
+
+
+FAMILIES = (
+    Family(PROBES.get, lambda: PROBES),
+    Family(atari_game, lambda: atari.display_names().values()),
+    Family(lambda name: ROBOTS.get(plain(name)), lambda: [robot.name for robot in ROBOTS.values()]),
+    Family(objects_of_space_invaders, lambda: [SpaceInvadersObjectsConfig().name]),
+    Family(treatment, lambda: TREATMENTS),
+    Family(lambda name: ClassicConfig(id=name) if name in classic.ids() else None, classic.ids),
+    Family(lambda name: GridConfig(task=name) if plain(name) in grid.tasks() else None, grid.names),
+    Family(instructed_grid, language_grid.names),
+)
+"""The first family that knows a name has it."""
 
 
 def environment_named(name: str) -> Environment:
     """SpaceInvaders, HalfCheetah, MultiRoom-N6, sepsis-icu or CartPole-v1; else a ValueError with near matches."""
-    if name in PROBES:
-        return PROBES[name]
-    if plain(name) in atari.shipped():
-        return AtariConfig(game=atari.display_names().get(plain(name), name))
-    if plain(name) in ROBOTS:
-        return ROBOTS[plain(name)]
-    if plain(name) == plain(SpaceInvadersObjectsConfig().name):
-        return SpaceInvadersObjectsConfig()
-    if (treatment := name.lower().removeprefix("health/").removesuffix("-v0")) in TREATMENTS:
-        return TREATMENTS[treatment]()
-    if name in classic.ids():
-        return ClassicConfig(id=name)
-    if plain(name) in grid.tasks():
-        return GridConfig(task=name)
-    if level := language_grid.task_of(name):
-        return LanguageGridConfig(task=level)
-    robots = (robot.name for robot in ROBOTS.values())
-    known = [
-        *atari.display_names().values(),
-        SpaceInvadersObjectsConfig().name,
-        *robots,
-        *grid.names(),
-        *language_grid.names(),
-        *TREATMENTS,
-        *classic.ids(),
-        *PROBES,
-    ]
+    for family in FAMILIES:
+        if (found := family.find(name)) is not None:
+            return found
+    known = [known for family in FAMILIES for known in family.names()]
     raise ValueError(f"There is no environment '{name}'.{near_matches(name, known)}")
 
 
@@ -194,7 +193,7 @@ def reward_named(name: str) -> RewardModel:
     return named(name, REWARDS, "reward")()
 
 
-def named(name: str, table: dict[str, Entry], kind: str) -> Entry:
+def named(name: str, table: Mapping[str, Entry], kind: str) -> Entry:
     if name not in table:
         known = ", ".join(sorted(table))
         raise ValueError(f"There is no {kind} '{name}'; there are: {known}.{near_matches(name, table)}")

@@ -23,7 +23,6 @@ from perception.settings.encoders import (
     MLPConfig,
     NatureCNNConfig,
 )
-from scripts.recipes import treatments
 from scripts.recipes.observations import encoder_for, has_large_integers, sees_images
 
 
@@ -36,6 +35,8 @@ def recipe(environment: Environment) -> Experiment:
     if isinstance(environment, SpaceInvadersObjectsConfig):
         return replace(atari(environment), encoder=ListEncoderConfig())
     if isinstance(environment, TreatmentConfig):
+        from scripts.recipes import treatments  # here, because the models of patients take a second to import
+
         return treatments.recipe(environment)
     env = environment.build()
     space = env.observation_space

@@ -1,0 +1,69 @@
+"""What a command imports before it has read its command line, and what old files name."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.experiment import Experiment, InvalidExperiment, from_json, to_json
+from scripts.cli import parse_experiment
+from scripts.recipes import PLUGS, modules
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("__init__", "cli"))
+HEAVY = ("torch", "ray", "pandas", "pybullet", "tensorboard", "scipy", "sklearn")
+SAVED = json.loads(Path(__file__).with_name("saved_settings.json").read_text())
+"""Experiments and trainings of modules as they were saved before settings and networks were apart."""
+PROBE = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as end:
+    print("exit", end.code)
+print("imported", *(name for name in {heavy} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--no-such-setting=1", 2)])
+def test_help_and_typing_mistakes_import_nothing_heavy(command, argument, code, tmp_path):
+    probe = tmp_path / "probe.py"
+    probe.write_text(PROBE.format(heavy=HEAVY))
+    line = [sys.executable, str(probe), str(ROOT / "scripts" / f"{command}.py"), argument]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
+    *_, ended, imported = done.stdout.strip().splitlines()
+    assert imported == "imported"
+    assert ended in (f"exit {code}", "imported") if code else "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", SAVED["experiments"])
+def test_saved_experiments_still_load(name):
+    saved = SAVED["experiments"][name]
+    assert json.loads(json.dumps(Experiment.from_json(saved, PLUGS).to_json())) == saved
+
+
+@pytest.mark.parametrize("name", SAVED["modules"])
+def test_saved_trainings_of_modules_still_load(name):
+    saved = SAVED["modules"][name]
+    assert json.loads(json.dumps(to_json(from_json(saved, modules.PLUGS)))) == saved
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--env hiv-sti --env.noise nan",
+        "--env hiv-sti --env.cost-weight inf",
+        "--env glucose-t1d --env.sensor-error inf",
+        "--env Pong --encoder filtered --encoder.noise inf",
+        "--env Pong --env.max-frames-per-episode 9223372036854775808",
+        "--env MultiRoom-N4-S5 --reward rnd --reward.environment-weight nan",
+        "--env CartPole-v1 --encoder.hidden-sizes 1000000000000000000000000",
+    ],
+)
+def test_numbers_that_no_setting_can_be_are_one_line(line):
+    with pytest.raises(InvalidExperiment, match=line.split()[-2]) as refusal:
+        parse_experiment(line.split())
+    assert len(str(refusal.value)) < 200
