@@ -1,7 +1,7 @@
 """Where logged or demonstrated episodes come from, compared with the environment that they are used for."""
 
 import json
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def differences(
     return lines
 
 
-def described_environment(path: object, about: dict[str, Any], classes: dict[str, type]) -> Any:
+def described_environment(path: object, about: dict[str, Any], classes: Mapping[str, type]) -> Any:
     """The environment that `env_settings` describes, of one of these classes by name.
 
     Raises InvalidExperiment for anything else, and for settings that it cannot have."""
