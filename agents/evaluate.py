@@ -16,7 +16,7 @@ from torch import nn
 
 from agents.checkpoint import finished_checkpoints, load_state, read_json
 from agents.engine.config import build_network
-from agents.engine.env_runner import all_environments, built_vector, faults, to_bounds
+from agents.engine.env_runner import all_environments, built_vector, faults
 from agents.engine.packing import Packing
 from agents.experiment import Experiment, InvalidExperiment, require, to_json
 from agents.film import FilmWriter, frame_rate, frames_of
@@ -157,12 +157,12 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
         network = build_network(experiment)
     except ValueError as missing:
         raise InvalidExperiment(str(missing)) from missing
-    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    require(
-        isinstance(weights, dict) and {name: np.shape(value) for name, value in weights.items()} == shapes,
-        f"{checkpoint} holds the weights of another network than this experiment's.",
-    )
-    network.set_state(weights)
+    try:
+        network.set_state(weights)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as mismatch:
+        raise InvalidExperiment(
+            f"{checkpoint} holds the weights of another network than this experiment's."
+        ) from mismatch
     return network
 
 
@@ -374,7 +374,7 @@ def act(
     packed = Packing(network.observation_space).pack(observations)
     prepared = network.prepare(torch.from_numpy(packed).to(device_of(network)))
     actions, memory = network.act(prepared, memory, generator, deterministic)
-    return to_bounds(actions.cpu().numpy(), network.action_space), memory
+    return network.to_environment(actions.cpu().numpy()), memory
 
 
 def batch_of_one(observation: Any) -> NDArray | dict[str, NDArray]:

@@ -171,7 +171,7 @@ class Experience:
     """
 
     observations: NDArray  # (T, N, *observation), the observation space's dtype
-    actions: NDArray  # (T, N) int64, or (T, N, action) float32
+    actions: NDArray  # (T, N) int64, or (T, N, action): float32 in the network's units; the environment's in a log
     rewards: NDArray[np.float32]  # (T, N)
     terminated: NDArray[np.bool_]  # (T, N)
     truncated: NDArray[np.bool_]  # (T, N)
@@ -253,7 +253,7 @@ class Steps:
     """B env steps on the learner's device, for a reward model."""
 
     observations: Any  # a tensor (B, *observation) of the observation space's dtype, or such parts by name
-    actions: torch.Tensor  # (B,) int64, or (B, action) float32
+    actions: torch.Tensor  # (B,) int64, or (B, action) in the environment's units and dtype
     repeated: torch.Tensor  # (B,) bool, that the episode had this observation before, where that is known
 
     def rows(self, chosen: torch.Tensor) -> Steps:

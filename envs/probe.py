@@ -1,5 +1,6 @@
 """Tiny environments with a known answer, for tests: a learner that is right solves each in seconds."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -71,17 +72,20 @@ class FlawedEnv(CountingEnv):
 
 
 class TargetEnv(gymnasium.Env):
-    """Observes a number in [-1, 1] and is rewarded for answering with it: 1 - |action - number|.
+    """Observes a number in [-1, 1] and is rewarded for answering with the number of [low, high] at the same place:
+    1 - |action - answer| / half_range.
 
-    Ten answers an episode, so a perfect policy's return is 10 and a random one's about 3.
+    Ten answers an episode, so a perfect policy's return is 10, a random one's about 3, and 0 is what the lowest answer
+    brings every time.
     """
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
     observation_space = Box(-1.0, 1.0, (1,), np.float32)
-    action_space = Box(-1.0, 1.0, (1,), np.float32)
 
-    def __init__(self) -> None:
+    def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
         self.render_mode = "rgb_array"
+        self.action_space = Box(low, high, (1,), np.float32)
+        self.centre, self.half_range = (low + high) / 2, (high - low) / 2
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
@@ -90,7 +94,8 @@ class TargetEnv(gymnasium.Env):
 
     def step(self, action: Any):
         self.clock += 1
-        reward = 1.0 - abs(float(action[0]) - float(self.target[0]))
+        answer = self.centre + self.half_range * float(self.target[0])
+        reward = 1.0 - abs(float(action[0]) - answer) / self.half_range
         observation = self._draw()
         return observation, reward, self.clock == 10, False, {"is_success": reward > 0.8}
 
@@ -220,7 +225,16 @@ class FlawedConfig:
 
 @dataclass(frozen=True)
 class TargetConfig:
-    """A continuous task without memory: answer with the number that is shown."""
+    """A continuous task without memory: answer with the number that is shown, in the units of the action."""
+
+    low: float = -1.0
+    """The least action."""
+    high: float = 1.0
+    """The largest action."""
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"low must be a number below high, not {self.low} and {self.high}.")
 
     @property
     def name(self) -> str:
@@ -235,7 +249,7 @@ class TargetConfig:
         return 1
 
     def build(self) -> gymnasium.Env:
-        return TargetEnv()
+        return TargetEnv(self.low, self.high)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         return vectorised(self.build, num_envs)

@@ -17,6 +17,7 @@ from perception.mlp import orthogonal
 from perception.readers import reader_of
 from perception.settings.rewards import DiscriminatorRewardConfig
 
+LARGEST = torch.finfo(torch.float32).max  # a bound as large as this is none
 MOST_CERTAIN = 5.0
 """Log-odds beyond which the discriminator's certainty brings no more."""
 
@@ -29,6 +30,8 @@ class DiscriminatorReward(nn.Module):
 
     observations: Tensor
     actions: Tensor
+    centre: Tensor
+    half_range: Tensor
     next_row: Tensor
 
     def __init__(
@@ -48,6 +51,9 @@ class DiscriminatorReward(nn.Module):
             nn.Tanh(),
             orthogonal(nn.Linear(128, 1), gain=1.0),
         )
+        centre, half_range = box_of(action_space)
+        self.register_buffer("centre", centre, persistent=False)
+        self.register_buffer("half_range", half_range, persistent=False)
         self.register_buffer("observations", demonstrated["observations"], persistent=False)
         self.register_buffer("actions", demonstrated["actions"], persistent=False)
         self.register_buffer("next_row", torch.zeros((), dtype=torch.int64))
@@ -71,7 +77,8 @@ class DiscriminatorReward(nn.Module):
         return loss + self.penalty * self.slope(shown, done), {name: share.mean() for name, share in right.items()}
 
     def features(self, observations: Tensor, actions: Tensor) -> Tensor:
-        taken = F.one_hot(actions, self.num_actions) if self.num_actions else actions
+        """What the judge reads (B, F) of observations (B, ...) and actions (B, ...) in the environment's units."""
+        taken = F.one_hot(actions, self.num_actions) if self.num_actions else (actions - self.centre) / self.half_range
         return torch.cat([self.read(observations), taken.float()], 1)
 
     def slope(self, shown: Tensor, done: Tensor) -> Tensor:
@@ -80,6 +87,15 @@ class DiscriminatorReward(nn.Module):
         between = (share * shown + (1 - share) * done).detach().requires_grad_()
         [gradient] = torch.autograd.grad(self.judge(between).sum(), between, create_graph=True)
         return (gradient**2).sum(1).mean()
+
+
+def box_of(action_space: gymnasium.Space) -> tuple[Tensor, Tensor]:
+    """Centre and half range of each action (A,) float64; 0 and 1 where it has no two bounds, or is not of a Box."""
+    if not isinstance(action_space, Box):
+        return torch.zeros(0, dtype=torch.float64), torch.ones(0, dtype=torch.float64)
+    low, high = torch.as_tensor(action_space.low).double(), torch.as_tensor(action_space.high).double()
+    bounded = (low > -LARGEST) & (high < LARGEST) & (low < high)
+    return torch.where(bounded, low / 2 + high / 2, 0.0), torch.where(bounded, high / 2 - low / 2, 1.0)
 
 
 def demonstrations(path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> dict[str, Tensor]:

@@ -18,7 +18,8 @@ class CloningLearner(ColumnarLearner):
     def minibatches(self, experience: Demonstrated, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
         with torch.no_grad():
             observations = self.bare_network.prepare(self.to_device(experience.observations))
-        columns = {name: self.to_device(getattr(experience, name)) for name in ("actions", "returns", "first")}
+        columns = {name: self.to_device(getattr(experience, name)) for name in ("returns", "first")}
+        columns["actions"] = self.to_device(self.bare_network.to_policy(experience.actions))
         in_order = sequences(experience.rewards.shape, self.settings.rollout_length).to(self._device)
         yield from self.shuffled({"observations": observations} | columns, in_order)
 
@@ -31,11 +32,16 @@ class CloningLearner(ColumnarLearner):
 def cloning_loss(
     distribution: Any, parameters: Tensor, values: Tensor, batch: Columns, settings: BC
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of the demonstrated `actions` (B, ...), and half the squared error of the `returns` (B,)."""
+    """Cross-entropy of the demonstrated `actions` (B, ...) in the policy's units, and half the squared error of the
+    `returns` (B,). The terms have the share of actions that are the policy's likeliest, or how far from these real
+    ones are on average."""
     imitation_loss = -distribution.log_prob(parameters, batch["actions"]).mean()
     value_loss = 0.5 * ((values - batch["returns"]) ** 2).mean()
+    terms = {"imitation_loss": imitation_loss, "value_loss": value_loss}
     with torch.no_grad():
-        same = distribution.mode(parameters) == batch["actions"]
-        agreement = same.flatten(1).all(1) if same.dim() > 1 else same
-    terms = {"imitation_loss": imitation_loss, "value_loss": value_loss, "agreement": agreement.float().mean()}
+        mode = distribution.mode(parameters)
+        if mode.is_floating_point():
+            terms["action_error"] = (mode - batch["actions"]).abs().mean()
+        else:
+            terms["agreement"] = (mode == batch["actions"]).float().mean()
     return imitation_loss + settings.value_coefficient * value_loss, {k: v.detach() for k, v in terms.items()}

@@ -3,17 +3,15 @@
 from contextlib import AbstractContextManager
 from itertools import pairwise
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
-from agents.engine.module import Precision, use_bf16
+from agents.engine.actions import ActionScaling
+from agents.engine.module import Network, Precision, use_bf16
 from agents.engine.packing import build_encoder
 
 
-class DeterministicActorCritic(TorchRLModule):
+class DeterministicActorCritic(Network):
     """Observations -> features -> actions (B, A), each number in [-1, 1]; features and actions -> values (C, B).
 
     The encoder learns from the critics. The environment's Box is reached by `to_environment`.
@@ -21,9 +19,6 @@ class DeterministicActorCritic(TorchRLModule):
     `model_config`: `encoder` (an Encoder), `hidden_sizes` (of the actor and of each critic), `num_critics`,
     `precision`.
     """
-
-    low: Tensor
-    high: Tensor
 
     def setup(self) -> None:
         config = self.model_config
@@ -34,8 +29,7 @@ class DeterministicActorCritic(TorchRLModule):
         self.critics = nn.ModuleList(
             Trunk(features + actions, config["hidden_sizes"], 1) for _ in range(config["num_critics"])
         )
-        self.register_buffer("low", torch.as_tensor(self.action_space.low), persistent=False)
-        self.register_buffer("high", torch.as_tensor(self.action_space.high), persistent=False)
+        self.action_scaling = ActionScaling(self.action_space)
 
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: cast, lay out."""
@@ -70,9 +64,8 @@ class DeterministicActorCritic(TorchRLModule):
     def act(
         self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
-        """Actions (B, A) as the environment takes them, without noise; and `memory` as it was, for it has none."""
-        actions = self.actions(self.features(prepared))
-        return self.low + (actions + 1) / 2 * (self.high - self.low), memory
+        """Actions (B, A) in [-1, 1], without noise; and `memory` as it was, for it has none."""
+        return self.actions(self.features(prepared)), memory
 
     def explore(self, prepared: Tensor, exploration: Tensor, noise: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B, A) in [-1, 1]: the policy's with `noise` (B, A) times `exploration` (B,); where that is infinite,
@@ -83,11 +76,6 @@ class DeterministicActorCritic(TorchRLModule):
             return anything
         noisy = self.actions(self.features(prepared)) + exploration[:, None] * noise
         return torch.where(by_chance, anything, noisy.clamp(-1, 1))
-
-    def to_environment(self, actions: NDArray) -> NDArray:
-        """Actions (B, A) in [-1, 1] -> in the environment's Box."""
-        low, high = self.action_space.low, self.action_space.high
-        return (low + (actions + 1) / 2 * (high - low)).astype(np.float32)
 
     def low_precision(self, x: Tensor) -> AbstractContextManager:
         low = use_bf16(self.precision, True, x.device.type)

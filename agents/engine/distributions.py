@@ -17,7 +17,8 @@ class Distribution(Protocol):
     """What an algorithm needs of a policy's action distribution.
 
     `parameters` (B, num_parameters) is the network's output; actions are (B,) int64 or
-    (B, action) float32; log-probabilities and entropies are (B,).
+    (B, action) float32, in the network's units (`ActionScaling`); log-probabilities and entropies are (B,), in nats, of
+    densities over these units.
     """
 
     num_parameters: int

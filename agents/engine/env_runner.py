@@ -206,7 +206,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         steps = (length, self.num_envs)
         return {
             "observations": np.zeros((*steps, *observation.shape), observation.dtype),
-            "actions": np.zeros((*steps, *action.shape), action.dtype),
+            "actions": np.zeros((*steps, *action.shape), action_dtype(action)),
             "rewards": np.zeros(steps, np.float32),
             "terminated": np.zeros(steps, np.bool_),
             "truncated": np.zeros(steps, np.bool_),
@@ -226,7 +226,7 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         self._memory, packed = decided["memory"], decided["packed"].cpu().numpy()
         columns.log_probs[t], columns.values[t] = packed[:, 0], packed[:, 1]
         columns.actions[t] = packed[:, 2:].reshape(columns.actions[t].shape)
-        return to_bounds(columns.actions[t], self.env.single_action_space)
+        return self.module.to_environment(columns.actions[t])
 
     @torch.no_grad()
     def decide(self, columns: Columns) -> Columns:
@@ -297,7 +297,7 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
             self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(self._device)
         decided = self._decide({"observations": self._there(self._observations), "exploration": self._exploration})
         columns.actions[t] = decided["actions"].cpu().numpy()
-        return columns.actions[t]
+        return self.module.to_environment(columns.actions[t])
 
     @torch.no_grad()
     def decide(self, columns: Columns) -> Columns:
@@ -330,9 +330,6 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
         super().observe(t)
         self._noise = torch.where(torch.from_numpy(self._columns.first[t, :, None]).to(self._device), 0.0, self._noise)
 
-    def act(self, t: int, env_steps: int) -> NDArray:
-        return self.module.to_environment(super().act(t, env_steps))
-
     def explore(self, prepared: torch.Tensor, exploration: torch.Tensor) -> torch.Tensor:
         correlation = self.config.learner_config_dict["algorithm"].noise_correlation
         draw = torch.empty_like(self._noise).normal_(generator=self._generator)
@@ -344,14 +341,14 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
         return super()._allocate(length)
 
 
+def action_dtype(space: gymnasium.Space) -> np.dtype:
+    """The dtype of a network's actions: float32, whatever a Box has, or the numbers of discrete ones."""
+    return np.dtype(np.float32 if isinstance(space, Box) else space.dtype or np.int64)
+
+
 def pinned(column: NDArray) -> NDArray:
     """The column in memory that reaches a GPU while the processor goes on."""
     return torch.from_numpy(column).pin_memory().numpy()
-
-
-def to_bounds(actions: NDArray, space: Any) -> NDArray:
-    """Actions as the environment takes them: a Gaussian policy's are clipped to the Box."""
-    return np.clip(actions, space.low, space.high) if isinstance(space, Box) else actions
 
 
 class CopiedObservations(gymnasium.Wrapper):

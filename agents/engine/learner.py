@@ -112,7 +112,8 @@ class ColumnarLearner(TorchLearner):
         self, rewards: np.ndarray, observations: Tensor, actions: Tensor, experience: Experience | None = None
     ) -> np.ndarray:
         """What the learner is rewarded for (T, B): the environment's rewards (T, B) as it takes them, and a reward
-        model's, which then learns from these steps: packed observations (T * B, ...) and actions (T * B, ...).
+        model's, which then learns from these steps: packed observations (T * B, ...) and the network's actions
+        (T * B, ...), of which it is shown what the environment got.
 
         `experience` is where they come from, if its rows are in the order in which they were lived."""
         own = self.reward_of.of_environment(rewards)
@@ -121,7 +122,8 @@ class ColumnarLearner(TorchLearner):
         repeated = torch.zeros(len(actions), dtype=torch.bool, device=self._device)
         if experience is not None:
             repeated = self.to_device(experience.repeated())
-        steps = self.reward_model.steps(observations, actions, repeated)
+        sent = torch.from_numpy(self.bare_network.to_environment(actions.cpu().numpy())).to(self._device)
+        steps = self.reward_model.steps(observations, sent, repeated)
         added = self.reward_model.reward(steps).reshape(rewards.shape)
         self.reward_model.learn(steps)
         return own + added

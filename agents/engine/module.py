@@ -2,13 +2,15 @@
 
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from agents.engine.actions import ActionScaling
 from agents.engine.distributions import DiagonalGaussian, distribution_for
 from agents.engine.normaliser import RunningMoments
 from agents.engine.packing import Packing, build_encoder
@@ -16,7 +18,31 @@ from agents.engine.packing import Packing, build_encoder
 Precision = Literal["auto", "bf16", "fp32"]
 
 
-class ActorCritic(TorchRLModule):
+class Network(TorchRLModule):
+    """RLlib's module with actions in two units, and a state that is loaded to the last digit."""
+
+    action_scaling: ActionScaling | None
+    """From the network's actions to the environment's; None where both are the same."""
+
+    def to_environment(self, actions: NDArray) -> NDArray:
+        """The network's actions (B, ...) as the environment takes them, within its action space."""
+        return actions if self.action_scaling is None else self.action_scaling.to_environment(actions)
+
+    def to_policy(self, actions: NDArray) -> NDArray:
+        """The environment's actions (..., A) in the network's units."""
+        return actions if self.action_scaling is None else self.action_scaling.to_policy(actions)
+
+    def get_state(self, *_: Any, **__: Any) -> dict[str, NDArray]:
+        """Weights and buffers by name, each in its dtype: RLlib's own rounds float64, as of running moments, to
+        float32. All of them, whatever part RLlib asks for."""
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Weights and buffers by name, in their dtypes; raises RuntimeError where they are of another network."""
+        self.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+
+
+class ActorCritic(Network):
     """Observations -> (parameters of the action distribution, value of the observation, what is remembered then).
 
     Call it in two steps, `prepare` once an observation, then the module as often as needed.
@@ -41,6 +67,7 @@ class ActorCritic(TorchRLModule):
         self.policy_head = head(width, outputs, gain=0.01)
         self.value_head = head(width, 1, gain=1.0)
         self.log_std = nn.Parameter(torch.zeros(outputs)) if gaussian else None
+        self.action_scaling = ActionScaling(self.action_space, earlier="clipped") if gaussian else None
         normalize = config["normalize_observations"]
         self.normaliser = RunningMoments(packing.shape) if normalize else None
         self.precision: Precision = config["precision"]
@@ -85,7 +112,8 @@ class ActorCritic(TorchRLModule):
     def act(
         self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
-        """Actions (B, ...), drawn from the policy or its likeliest, and what is remembered after them (B, S)."""
+        """Actions (B, ...) in the policy's units, drawn from it or its likeliest, and what is remembered after them
+        (B, S)."""
         parameters, _, memory = self(prepared, memory)
         if deterministic:
             return self.distribution.mode(parameters), memory

@@ -4,9 +4,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+WIDE = {torch.float64, torch.int64, torch.int32, torch.uint64, torch.uint32}
+"""Dtypes with numbers that float32 cannot tell apart."""
+FEW = 4_096
+"""Numbers that are standardised in float64 sooner than in several steps of float32."""
+MOST_DEVIATIONS = 10.0
+
 
 class RunningMoments(nn.Module):
-    """Mean and variance of everything seen so far, merged batch by batch (Chan et al. 1979)."""
+    """Mean and variance of everything seen so far, merged batch by batch (Chan et al. 1979).
+
+    Numbers keep their own precision until the mean is subtracted: a second of a timestamp of 1.7e9 seconds is lost in
+    float32, whose numbers are 128 apart there."""
 
     mean: Tensor
     variance: Tensor
@@ -22,12 +31,16 @@ class RunningMoments(nn.Module):
     def update(self, batch: Tensor) -> None:
         """Takes in a batch (B, *shape); with several learners, everybody's batch."""
         batch = batch.double()
-        sums = torch.stack([batch.sum(0), (batch**2).sum(0), torch.full_like(batch[0], len(batch))])
-        if dist.is_initialized():
-            dist.all_reduce(sums)
-        size = sums[2].flatten()[0]
-        mean = sums[0] / size
-        variance = (sums[1] / size - mean**2).clamp_min(0.0)
+        # Differences from one of the numbers, so that large numbers that are close lose no digits.
+        differences = batch - batch[0]
+        mean = differences.mean(0)
+        variance = differences.sub_(mean).square_().mean(0)
+        moments = torch.stack([mean + batch[0], variance, torch.full_like(mean, len(batch))])
+        for mean, variance, size in everybodys(moments):
+            self._merge(mean, variance, size.flatten()[0])
+
+    def _merge(self, mean: Tensor, variance: Tensor, size: Tensor) -> None:
+        """Adds the moments (*shape) of so many further numbers."""
         total = self.count + size
         delta = mean - self.mean
         spread = self.variance * self.count + variance * size
@@ -37,9 +50,25 @@ class RunningMoments(nn.Module):
 
     @property
     def deviation(self) -> Tensor:
-        """Standard deviation, float32; 1 where nothing varies yet."""
-        return self.variance.where(self.variance > 1e-12, 1.0).sqrt().float()
+        """Standard deviation, float64; 1 where nothing varies yet."""
+        return self.variance.where(self.variance > 1e-12, 1.0).sqrt()
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised and cut off at ten deviations, float32."""
-        return ((x.float() - self.mean.float()) / self.deviation).clamp(-10.0, 10.0)
+        if x.dtype in WIDE or x.numel() < FEW:
+            standardised = (x.double() - self.mean).float().div_(self.deviation.float())
+        else:
+            # As precise, at float32's speed: the mean as a float32 and what that lacks of it.
+            mean, scale = self.mean.float(), 1.0 / self.deviation
+            lacks = ((mean - self.mean) * scale).float()
+            standardised = torch.addcmul(lacks, x.float() - mean, scale.float())
+        return standardised.clamp_(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+
+
+def everybodys(moments: Tensor) -> list[Tensor]:
+    """The moments of each learner, in the same order for all of them."""
+    if not dist.is_initialized():
+        return [moments]
+    gathered = [torch.empty_like(moments) for _ in range(dist.get_world_size())]
+    dist.all_gather(gathered, moments)
+    return gathered

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from agents.checkpoint import STATE, Damaged
 from agents.engine.algorithm import ColumnarAlgorithm
+from agents.engine.env_runner import action_dtype
 from agents.engine.hindsight import hindsight
 from agents.engine.learner import ColumnarLearner
 from agents.engine.packing import Packing
@@ -64,7 +65,7 @@ class OffPolicyLearner(ColumnarLearner):
             packing.shape,
             packing.dtype,
             network.action_space.shape,
-            network.action_space.dtype,
+            action_dtype(network.action_space),
             stack=self.config.env_config["environment"].frame_stack,
             n_step=settings.n_step,
             discount=settings.discount,

@@ -52,7 +52,8 @@ class OfflineLearner(ColumnarLearner):
 
     def minibatches(self, experience: Logged, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
         prepare = self.bare_network.prepare
-        observations, actions = self.to_device(experience.observations), self.to_device(experience.actions)
+        observations = self.to_device(experience.observations)
+        actions = self.to_device(self.bare_network.to_policy(experience.actions))
         rewards = self.rewards(experience.rewards, observations, actions)
         discounts = np.float32(self.settings.discount) * ~experience.terminated
         with torch.no_grad():

@@ -4,15 +4,14 @@ from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
-from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
-from agents.engine.module import Precision, use_bf16
+from agents.engine.module import Network, Precision, use_bf16
 from agents.engine.normaliser import RunningMoments
 from agents.engine.packing import Packing, build_encoder
 
 
-class QNetwork(TorchRLModule):
+class QNetwork(Network):
     """Observations -> outputs (B, actions, K), of which `values.mean` makes expected returns.
 
     Call it in two steps, as the actor-critic: `prepare` once an observation, then the module.
@@ -31,6 +30,7 @@ class QNetwork(TorchRLModule):
         self.low_precision_pays = packing.sees_images
         self.normaliser = RunningMoments(packing.shape) if config["normalize_observations"] else None
         self.num_actions = int(self.action_space.n)
+        self.action_scaling = None
         self.encoder = build_encoder(config["encoder"], self.observation_space)
         layer = NoisyLinear if config["noisy"] else nn.Linear
         features, outputs = self.encoder.output_dim, self.num_actions * self.values.num_outputs

@@ -73,12 +73,13 @@ class LearntReward:
         parts = {"module": self.module.state_dict()}
         if self.optimizer is not None:
             parts["optimizer"] = self.optimizer.state_dict()
-        state: Any = convert_to_numpy(parts)
+        state: Any = convert_to_numpy(parts, reduce_type=False)
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
         device = str(self.device)
-        self.module.load_state_dict(convert_to_torch_tensor(state["module"], device))
+        # Not by RLlib's function, which would round float64 to float32.
+        self.module.load_state_dict({name: torch.tensor(value) for name, value in state["module"].items()})
         if self.optimizer is not None:
             moments = convert_to_torch_tensor(state["optimizer"]["state"], device)
             self.optimizer.load_state_dict(state["optimizer"] | {"state": moments})

@@ -7,7 +7,6 @@ import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from agents.engine.env_runner import to_bounds
 from agents.engine.packing import Packing
 from agents.evaluate import device_of
 from agents.interfaces import Policy
@@ -31,7 +30,7 @@ def trained_policy(network: Any, *, seed: int = 0, deterministic: bool = False) 
         prepared = network.prepare(torch.from_numpy(packing.pack(observations)).to(device))
         if not isinstance(space, Discrete):
             actions, memory = network.act(prepared, memory, generator, deterministic)
-            return to_bounds(actions.cpu().numpy(), space)
+            return network.to_environment(actions.cpu().numpy())
         probabilities, memory = network.probabilities(prepared, memory, deterministic)
         return probabilities.double().cpu().numpy()
 

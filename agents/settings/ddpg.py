@@ -80,9 +80,11 @@ class DDPG(OffPolicy):
         )
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+        from agents.engine.actions import bounds_that_count
+
         space = environment.action_space
-        one_dimensional = isinstance(space, Box) and len(space.shape) == 1 and space.is_bounded()
-        if not (one_dimensional and np.issubdtype(space.dtype, np.floating)):
+        vector = isinstance(space, Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)
+        if not (vector and np.all(bounds_that_count(space))):
             raise ValueError(
                 f"{self.name.upper()} acts in a one-dimensional Box of real numbers with bounds, not {space}; "
                 "try --algo dqn or ppo."

@@ -14,9 +14,11 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.checkpoint import ARRAYS, checkpoint_name, save_state
+from agents.engine.actions import ActionScaling
 from agents.engine.config import build_network
 from agents.engine.distributions import distribution_for
 from agents.evaluate import (
@@ -57,6 +59,11 @@ class Answer(nn.Module):
 
     def prepare(self, observations: Tensor) -> Tensor:
         return observations
+
+    def to_environment(self, actions: NDArray) -> NDArray:
+        return (
+            ActionScaling(self.action_space).to_environment(actions) if isinstance(self.action_space, Box) else actions
+        )
 
     def no_memory(self, num_envs: int) -> Tensor:
         return torch.zeros(num_envs, 0)

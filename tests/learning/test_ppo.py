@@ -7,15 +7,16 @@ import pytest
 from agents.evaluate import chosen_checkpoint, evaluate, load_network
 from agents.settings.ppo import PPO
 from agents.train import train
+from envs.probe import TargetConfig
 from perception.settings.memory import RecurrentConfig
 from scripts.recipes import environment_named, recipe_named
 
 pytestmark = pytest.mark.usefixtures("ray_here")
 
 
-def learnt(name, run_dir, **changes):
+def learnt(environment, run_dir, **changes):
     """A run without pictures, and how its last policy plays."""
-    recipe = recipe_named("ppo")(environment_named(name))
+    recipe = recipe_named("ppo")(environment)
     experiment = replace(recipe, evaluate_every_env_steps=0, run_dir=str(run_dir), **changes)
     train(experiment)
     checkpoint = chosen_checkpoint(run_dir, "latest")
@@ -24,19 +25,20 @@ def learnt(name, run_dir, **changes):
 
 
 def test_cartpole_is_balanced(tmp_path):
-    result = learnt("CartPole-v1", tmp_path / "run")
+    result = learnt(environment_named("CartPole-v1"), tmp_path / "run")
     assert result.mean >= 475  # gymnasium's own bar; a random policy's return is 22
 
 
 def test_a_continuous_answer_is_found(tmp_path):
     algo = PPO(rollout_length=128, epochs=10, minibatch_size=64, learning_rate=1e-3, discount=0.0, share_encoder=False)
-    result = learnt("probe-target", tmp_path / "run", algo=algo, total_env_steps=40_960)
-    assert result.mean >= 9.0  # of 10; a random policy's is 3.3
+    environment = TargetConfig(low=50.0, high=150.0)
+    result = learnt(environment, tmp_path / "run", algo=algo, total_env_steps=40_960)
+    assert result.mean >= 9.0  # of 10; a random policy's is 3.3, that of one that says 50 each time is 0
     assert result.success_rate == 1.0
 
 
 def test_what_was_shown_before_is_remembered(tmp_path):
     algo = PPO(rollout_length=32, epochs=8, minibatch_size=128, learning_rate=3e-3, entropy_coefficient=0.01)
     changes = {"algo": algo, "memory": RecurrentConfig(units=16), "total_env_steps": 16_384}
-    result = learnt("probe-recall", tmp_path / "run", **changes)
+    result = learnt(environment_named("probe-recall"), tmp_path / "run", **changes)
     assert result.mean == 1.0  # every time; without a memory it is a toss of a coin

@@ -300,4 +300,4 @@ def test_the_environment_gets_its_own_units() -> None:
     np.testing.assert_allclose(runner.module.to_environment(np.array([[-1.0], [0.5]], np.float32)), [[-2.0], [1.0]])
     prepared = runner.module.prepare(torch.zeros(1, 3))
     acted, _ = runner.module.act(prepared, runner.module.no_memory(1), torch.Generator(), True)
-    torch.testing.assert_close(acted, 2 * runner.module.actions(runner.module.features(prepared)))
+    torch.testing.assert_close(acted, runner.module.actions(runner.module.features(prepared)))

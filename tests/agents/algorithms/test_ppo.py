@@ -224,7 +224,7 @@ def test_the_loss_is_what_its_piecewise_definition_says(
     loss, _ = ppo_loss(*map(torch.from_numpy, (new, values, entropies)), tensors, settings, progress=0.0)
 
     if normalize:
-        advantages = (advantages - advantages.mean()) / advantages.std(ddof=1)
+        advantages = (advantages - advantages.mean()) / (advantages.std(ddof=1) + 1e-8)
     expected = 0.0
     for i in range(size):
         ratio = math.exp(new[i] - old[i])

@@ -159,3 +159,15 @@ def test_a_memory_stands_between_encoders_and_heads(share: bool) -> None:
     values.sum().backward()
     encoders = [module.encoder] if share else [module.encoder, module.value_encoder]
     assert all(p.grad.abs().sum() > 0 for encoder in encoders for p in encoder.parameters())
+
+
+def test_a_state_is_loaded_to_the_last_digit() -> None:
+    """RLlib would round the mean to 1,700,000,000 and the count to 100,000,000."""
+    saved, loaded = (network(VECTOR, Discrete(2), normalize_observations=True) for _ in range(2))
+    assert saved.normaliser is not None
+    assert loaded.normaliser is not None
+    saved.normaliser.mean.fill_(1_700_000_008.4)
+    saved.normaliser.count.fill_(100_000_001.0)
+    loaded.set_state(saved.get_state())
+    assert loaded.normaliser.mean.tolist() == [1_700_000_008.4] * 3
+    assert loaded.normaliser.count.item() == 100_000_001.0

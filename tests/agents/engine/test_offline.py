@@ -36,7 +36,11 @@ def learner() -> Any:
     made: Any = OfflineLearner.__new__(OfflineLearner)
     made.settings = CQL(minibatch_size=4, target_rate=0.25, discount=0.5)
     made.reward_of, made.reward_model, made._device = EnvironmentReward(clip_to_sign=True), None, "cpu"
-    network = SimpleNamespace(prepare=lambda observations: observations / 2, unwrapped=lambda: network)
+    network = SimpleNamespace(
+        prepare=lambda observations: observations / 2,
+        to_policy=lambda actions: actions,
+        unwrapped=lambda: network,
+    )
     made._module = {"default_policy": network}
     made.network_parameters, made.target_parameters = [nn.Parameter(torch.ones(2))], [torch.zeros(2)]
     return made
