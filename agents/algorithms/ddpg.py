@@ -1,16 +1,14 @@
 """Deep deterministic policy gradient (Lillicrap et al. 2016), and as a difference from it TD3 (Fujimoto et al. 2018):
 twin critics, a policy that is delayed, targets that are smoothed."""
 
-import logging
 import math
-import shutil
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from agents.engine.adam import Adam, averaged
+from agents.engine.compiling import compiled
 from agents.engine.module import use_bf16
 from agents.engine.off_policy import OffPolicyLearner
 from agents.engine.replay import Frames, Transitions
@@ -33,26 +31,6 @@ def critic_loss(values: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tenso
     return (weights * errors**2).mean(1).sum(), errors.detach().abs().mean(0)
 
 
-def can_compile(device: torch.device) -> bool:
-    """Whether torch.compile will find what it needs; a processor's code wants a C++ compiler."""
-    return device.type == "cuda" or shutil.which("g++") is not None
-
-
-def compiled(function: Callable) -> Callable:
-    """In machine code, for the shapes of its first call and for nothing else.
-
-    Whether it still fits its module would be asked at each call and take a quarter of a millisecond; shapes, precision
-    and module are a learner's for good, and another learner's code is kept apart."""
-    torch.compiler.assume_constant_result(use_bf16)  # not where it is defined: it takes seconds that few need
-    return torch.compile(  # pyright: ignore[reportCallIssue]
-        function,
-        fullgraph=True,
-        dynamic=False,
-        isolate_recompiles=True,
-        options={"guard_filter_fn": torch.compiler.skip_all_guards_unsafe},
-    )
-
-
 class DDPGLearner(OffPolicyLearner):
     def build(self) -> None:
         super().build()
@@ -64,11 +42,10 @@ class DDPGLearner(OffPolicyLearner):
         self.target_parameters = list(self.target.parameters())
         self.critic_steps = 0
         self.policy_loss = torch.zeros((), device=self._device)
-        if self.settings.compile_losses and can_compile(self._device):
-            # Gradients are compiled with their losses, so that the policy's step spares those of the critics.
-            torch._dynamo.config.trace_autograd_ops = True
-            # Else it would be told on the terminal that there is no GPU.
-            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+        if self.settings.compile_losses:
+            # Not where it is defined: it takes seconds that few need.
+            torch.compiler.assume_constant_result(use_bf16)
+            # With their gradients, so that the policy's step spares those of the critics.
             self.critic_gradients = compiled(self.critic_gradients)
             self.policy_gradients = compiled(self.policy_gradients)
 

@@ -74,3 +74,83 @@ def test_moments_are_saved_and_restored_with_the_weights() -> None:
     for moments in (saved, restored):
         moments.update(second)
     assert torch.equal(saved.variance, restored.variance)
+
+
+DTYPES = st.sampled_from([np.float64, np.float32, np.float16, np.int64, np.int32, np.int16, np.uint8])
+
+
+@given(
+    st.integers(0, 10**6),
+    st.lists(st.tuples(st.integers(1, 40), DTYPES), min_size=1, max_size=5),
+    st.floats(-1e15, 1e15),
+    st.floats(0.5, 1e3),
+)
+def test_moments_far_from_zero_are_numpys_of_two_passes_whatever_the_dtypes(
+    seed: int, sizes: list[tuple[int, type]], centre: float, deviation: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    batches = []
+    for size, dtype in sizes:
+        largest = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else np.finfo(dtype).max
+        smallest = np.iinfo(dtype).min if np.issubdtype(dtype, np.integer) else -np.finfo(dtype).max
+        batches.append(rng.normal(centre, deviation, (size, 2)).clip(smallest, largest).astype(dtype))
+    moments = RunningMoments((2,))
+    for batch in batches:
+        moments.update(torch.from_numpy(batch))
+    everything = np.concatenate([batch.astype(np.float64) for batch in batches])
+    step = np.spacing(np.abs(everything).max())  # what float64 can tell apart there
+    np.testing.assert_allclose(moments.mean.numpy(), everything.mean(0), rtol=1e-15, atol=4 * len(batches) * step)
+    np.testing.assert_allclose(moments.deviation.numpy(), deviations(everything), rtol=1e-6, atol=8 * step)
+
+
+def deviations(everything: np.ndarray) -> np.ndarray:
+    found = everything.std(0)
+    return np.where(found > 1e-6, found, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+@pytest.mark.parametrize("offset", [0, 1_700_000_000, 10**15])
+@pytest.mark.parametrize("rows", [40, 10_000])
+def test_a_number_keeps_its_distance_from_a_large_mean(dtype: type, offset: int, rows: int) -> None:
+    seen = offset + (np.arange(rows) % 41 - 20).astype(np.int64)
+    moments = RunningMoments((1,))
+    moments.update(torch.from_numpy(seen.astype(dtype)[:, None]))
+    standardised = moments(torch.from_numpy(seen.astype(dtype)[:, None]))[:, 0].numpy()
+    away = (seen - offset).astype(np.float64)
+    rounding = 0.25 if offset == 10**15 else 1e-6  # of the mean, in float64
+    np.testing.assert_allclose(standardised, (away - away.mean()) / away.std(), atol=rounding / 10)
+    assert standardised.dtype == np.float32
+
+
+@pytest.mark.parametrize("rows", [40, 10_000])
+def test_float32_numbers_lose_nothing_to_a_mean_between_two_of_them(rows: int) -> None:
+    """Near 2^24 float32 numbers are 2 apart, so that a mean of one quarter more would be rounded away."""
+    seen = np.tile(np.array([2.0**24, 2.0**24 + 2, 2.0**24 + 2, 2.0**24 + 6], np.float32), rows // 4)
+    moments = RunningMoments((1,))
+    moments.update(torch.from_numpy(seen[:, None]))
+    standardised = moments(torch.from_numpy(seen[:, None]))[:4, 0].numpy()
+    # 0, 2, 2 and 6 have the mean 2.5 and the deviation sqrt((6.25 + 0.25 + 0.25 + 12.25) / 4) = 2.1794.
+    np.testing.assert_allclose(standardised, np.array([-2.5, -0.5, -0.5, 3.5]) / 2.1794495, rtol=1e-6)
+
+
+def test_what_does_not_vary_far_from_zero_has_no_deviation() -> None:
+    moments = RunningMoments((1,))
+    for size in (3, 7, 11):
+        moments.update(torch.full((size, 1), 1e15 + 0.125, dtype=torch.float64))
+    assert moments.mean.item() == 1e15 + 0.125
+    assert moments.variance.item() == 0.0
+
+
+def test_several_learners_merge_each_others_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = torch.tensor([[0.0], [2.0], [4.0], [10.0]], dtype=torch.float64) + 1.7e9
+    one, other = rows[:2], rows[2:]
+    alone = RunningMoments((1,))
+    alone.update(other)
+    others = torch.stack([alone.mean, alone.variance, alone.count.expand(1)])
+    monkeypatch.setattr("agents.engine.normaliser.everybodys", lambda moments: [moments, others])
+    together = RunningMoments((1,))
+    together.update(one)
+    # 0, 2, 4 and 10 have the mean 4 and the variance (16 + 4 + 0 + 36) / 4 = 14.
+    assert together.mean.item() == 1.7e9 + 4
+    assert together.variance.item() == 14.0
+    assert together.count.item() == 4
