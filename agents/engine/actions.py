@@ -30,7 +30,7 @@ class ActionScaling(nn.Module):
         self.earlier = earlier
         self.dtype = np.dtype(space.dtype)
         precise = np.result_type(self.dtype, np.float64)
-        largest = np.finfo(self.dtype).max.astype(precise)
+        largest = largest_number(self.dtype).astype(precise)
         self.low = np.maximum(space.low.astype(precise), -largest)
         self.high = np.minimum(space.high.astype(precise), largest)
         self.centre, self.half_range = centre_and_half_range(space)
@@ -75,7 +75,11 @@ def centre_and_half_range(space: Box) -> tuple[NDArray[np.float64], NDArray[np.f
     return centre, half_range
 
 
-def bounds_that_count(space: Box) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def bounds_that_count(space: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which dimensions of a Box (A,) have a low bound, and which a high one."""
-    no_bound = min(float(np.finfo(np.dtype(space.dtype)).max), float(np.finfo(np.float32).max))
+    no_bound = min(float(largest_number(space.dtype)), float(largest_number(np.float32)))
     return space.low > -no_bound, space.high < no_bound
+
+
+def largest_number(dtype: Any) -> np.floating:
+    return np.finfo(dtype).max

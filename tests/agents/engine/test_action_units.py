@@ -92,7 +92,7 @@ def test_what_is_sent_lies_in_the_space(name: str, box: Box, tmp_path: Path) -> 
     if name == "td3" and box is HALF_OPEN:
         pytest.skip("TD3 needs bounds, and says so")
     experiment = experiment_of(name, box, tmp_path)
-    runner = experiment.algo.runner_class(config=rllib_config(experiment), worker_index=0)
+    runner = experiment.algo.parts.runner(config=rllib_config(experiment), worker_index=0)
     wide_weights(runner.module)
     for env_steps in (0, 100):  # by chance at first, then around the policy
         experience = runner.sample(env_steps).experience
@@ -100,17 +100,17 @@ def test_what_is_sent_lies_in_the_space(name: str, box: Box, tmp_path: Path) -> 
     network = wide_weights(build_network(experiment))
     for deterministic in (False, True):
         evaluate(experiment, network, episodes=4, seed=0, deterministic=deterministic, checkpoint="")
-        record(experiment, network, seed=0, deterministic=deterministic, most_steps=4)
         policy = trained_policy(network, deterministic=deterministic)
         decided = policy(np.full((6, 3), 0.5, np.float32), np.ones(6, np.bool_))
         assert all(box.contains(action) for action in decided)
+    record(experiment, network, tmp_path / "film.webm", seed=0, deterministic=True, most_steps=4)
 
 
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
 def test_log_probabilities_are_of_the_actions_that_are_kept(box: Box, tmp_path: Path) -> None:
     """Rounded to a Box's float16 they would be of others, and the first ratio of an update not 1."""
     experiment = experiment_of("ppo", box, tmp_path)
-    runner = experiment.algo.runner_class(config=rllib_config(experiment), worker_index=0)
+    runner = experiment.algo.parts.runner(config=rllib_config(experiment), worker_index=0)
     rollout = runner.sample().experience
     with torch.no_grad():
         prepared = runner.module.prepare(torch.from_numpy(rollout.observations).flatten(0, 1))
