@@ -105,7 +105,7 @@ def with_paths(argument: str, log: Path) -> str:
         (["random", "--episodes-file", "LOG", "--discount", "2"], "--discount must be in"),
         (["random", "--episodes-file", "LOG", "--resamples", "1"], "--resamples must be from 20"),
         (["random", "--episodes-file", "LOG", "--resamples", "10000000000"], "would take about 277.8 hours or more"),
-        (["random", "--episodes-file", "LOG", "--seed", "-1"], "--seed must be from 0"),
+        (["random", "--episodes-file", "LOG", "--seed", "-1"], r"--seed must be below 2\^63"),
         (["random", "--episodes-file", "LOG", "--output", "LOG/a.json"], "is a file, not a folder"),
         (
             ["random", "--episodes-file", "LOG", "--output", f"/tmp/{'a' * 300}"],
@@ -127,8 +127,8 @@ def test_a_mistake_is_told(log: Path, arguments: list[str], told: str) -> None:
     [
         (["--env", "care-episode", "--policy", "usual"], "There is no policy of care-episode 'usual'"),
         (["--env", "care-episode", "--episodes", "0"], "--episodes must be at least 1"),
-        (["--env", "care-episode", "--episodes", str(2**63)], "episodes would take .* GiB of memory"),
-        (["--env", "care-episode", "--seed", str(2**70)], "--seed must be from 0"),
+        (["--env", "care-episode", "--episodes", str(2**63)], r"--episodes must be below 2\^63"),
+        (["--env", "care-episode", "--seed", str(2**70)], r"--seed must be below 2\^63"),
         (["--env", "care-episode", "--output", "LOG/log.parquet"], "is a file, not a folder"),
         (["--env", "care-episode", "--minari", "no id"], "Malformed dataset ID"),
         (["--env", "care-episode", "--epsilon", "2"], "--epsilon must be in"),
