@@ -105,7 +105,7 @@ def with_paths(argument: str, log: Path) -> str:
         (["random", "--episodes-file", "LOG", "--discount", "2"], "--discount must be in"),
         (["random", "--episodes-file", "LOG", "--resamples", "1"], "--resamples must be from 20"),
         (["random", "--episodes-file", "LOG", "--resamples", "10000000000"], "would take about 277.8 hours or more"),
-        (["random", "--episodes-file", "LOG", "--seed", "-1"], r"--seed must be below 2\^63"),
+        (["random", "--episodes-file", "LOG", "--seed", "-1"], "--seed must be from 0"),
         (["random", "--episodes-file", "LOG", "--output", "LOG/a.json"], "is a file, not a folder"),
         (
             ["random", "--episodes-file", "LOG", "--output", f"/tmp/{'a' * 300}"],
