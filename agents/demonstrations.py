@@ -234,13 +234,15 @@ def in_turn(count: int, already: int, size: int, seed: int) -> NDArray[np.int64]
 
 
 def returns_of(rewards: NDArray[np.float32], first: NDArray[np.bool_], discount: float) -> NDArray[np.float32]:
-    """Discounted returns from each step to its episode's end, both (M,)."""
+    """Discounted returns from each step to its episode's end, both (M,); summed in float64, so that a long episode's
+    small rewards are not lost beside a large sum."""
     returns = np.zeros_like(rewards)
-    later = np.float32(0)
+    later = 0.0
     for row in reversed(range(len(rewards))):
-        returns[row] = later = rewards[row] + np.float32(discount) * later
+        later = float(rewards[row]) + discount * later
+        returns[row] = later
         if first[row]:
-            later = np.float32(0)
+            later = 0.0
     return returns
 
 

@@ -35,7 +35,7 @@ class NoveltyReward(nn.Module):
             nn.ReLU(),
             orthogonal(nn.Linear(256, config.features)),
         )
-        self.register_buffer("mean_error", torch.ones(()))
+        self.register_buffer("mean_error", torch.ones((), dtype=torch.float64))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
 
     def reward(self, steps: Any) -> Tensor:
@@ -47,7 +47,7 @@ class NoveltyReward(nn.Module):
         errors = self.errors(steps.observations, learns=True)
         with torch.no_grad():
             self.count += len(errors)
-            self.mean_error += ((errors.mean() - self.mean_error) * len(errors) / self.count).float()
+            self.mean_error += (errors.mean() - self.mean_error) * len(errors) / self.count
         return errors.mean(), {}
 
     def errors(self, observations: Any, learns: bool) -> Tensor:

@@ -82,14 +82,14 @@ def by_boosting(observations: NDArray, actions: NDArray[np.int64], number: int) 
 
 def by_network(observations: NDArray, actions: NDArray[np.int64], number: int) -> Fitted:
     """A small network, for so many passes over the steps."""
-    network = SmallNetwork(observations.astype(np.float32), number, seed=0)
-    inputs, taken = torch.from_numpy(observations.astype(np.float32)), torch.from_numpy(actions)
+    network = SmallNetwork(observations, number, seed=0)
+    inputs, taken = torch.from_numpy(observations), torch.from_numpy(actions)
     steps = EPOCHS * (len(inputs) // BATCH + 1)
     network.descend(lambda rows: cross_entropy(network(inputs[rows]), taken[rows]), len(inputs), steps)
     usual = frequencies(actions, number)
 
     def fitted(seen: NDArray) -> NDArray[np.float64]:
-        found = network.read(torch.from_numpy(seen.astype(np.float32))).softmax(1).double().numpy()
+        found = network.read(torch.from_numpy(seen)).softmax(1).double().numpy()
         return (len(actions) * found + usual) / (len(actions) + 1)
 
     return fitted

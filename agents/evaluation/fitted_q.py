@@ -107,7 +107,7 @@ class NetworkQ:
     def __init__(self, episodes: Episodes, target: NDArray[np.float64], discount: float, seed: int = 0) -> None:
         seen, self.horizon, self.seed = flat(followed(episodes), 2), len(episodes.rewards), seed
         passed = np.broadcast_to((np.arange(self.horizon + 1) / self.horizon)[:, None, None], (*seen.shape[:2], 1))
-        self.inputs = np.concatenate([seen, passed], 2, dtype=np.float32)
+        self.inputs = np.concatenate([seen, passed], 2, dtype=seen.dtype)
         self.time, self.episode, ended = steps_of(episodes)
         self.scale = float(episodes.returns(discount).std()) + 1e-8
         self.taken = episodes.actions[self.time, self.episode]

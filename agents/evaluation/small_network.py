@@ -16,13 +16,15 @@ MOST_FIELDS = 16
 
 
 class SmallNetwork(nn.Module):
-    """Two hidden layers of 64, with layer normalisation, on standardised inputs (N, I) -> (N, O)."""
+    """Two hidden layers of 64, with layer normalisation, on standardised inputs (N, I) -> (N, O).
 
-    def __init__(self, inputs: NDArray[np.float32], outputs: int, seed: int) -> None:
+    The mean is subtracted in float64: timestamps of 1.7e9 seconds are 128 seconds apart in float32."""
+
+    def __init__(self, inputs: NDArray, outputs: int, seed: int) -> None:
         super().__init__()
-        spread = inputs.std(0)
-        self.mean = torch.from_numpy(inputs.mean(0))
-        self.spread = torch.from_numpy(np.where(spread > 1e-6, spread, 1.0).astype(np.float32))
+        spread = inputs.std(0, dtype=np.float64)
+        self.mean = torch.from_numpy(inputs.mean(0, dtype=np.float64))
+        self.spread = torch.from_numpy(np.where(spread > 1e-6, spread, 1.0))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.layers = nn.Sequential(
@@ -36,7 +38,7 @@ class SmallNetwork(nn.Module):
         self.generator = torch.Generator().manual_seed(seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.layers((inputs - self.mean) / self.spread)
+        return self.layers(((inputs - self.mean) / self.spread).float())
 
     def descend(self, loss: Callable[[Tensor], Tensor], rows: int, steps: int) -> None:
         """So many gradient steps on the `loss` of rows (B,) drawn from so many."""
@@ -51,12 +53,14 @@ class SmallNetwork(nn.Module):
         return torch.cat([self(part) for part in inputs.split(MOST_ROWS_AT_ONCE)])
 
 
-def flat(observations: NDArray, dimensions: int) -> NDArray[np.float32]:
-    """Observations whose first so many dimensions are rows, as vectors (..., I); of images (C, H, W) the means of at
-    most 16 by 16 fields, as so small a network and so few rows cannot use more."""
+def flat(observations: NDArray, dimensions: int) -> NDArray:
+    """Observations whose first so many dimensions are rows, as vectors (..., I) of float32, or of float64 where float32
+    cannot hold all their numbers; of images (C, H, W) the means of at most 16 by 16 fields, as so small a network and
+    so few rows cannot use more."""
     rows, shape = observations.shape[:dimensions], observations.shape[dimensions:]
     if len(shape) != 3:
-        return observations.reshape(*rows, -1).astype(np.float32)
+        exact = np.result_type(observations.dtype, np.float32)
+        return observations.reshape(*rows, -1).astype(exact, copy=False)
     channels, *size = shape
     (high, up), (wide, across) = ((min(MOST_FIELDS, side), side // min(MOST_FIELDS, side)) for side in size)
     whole = observations[..., : high * up, : wide * across]

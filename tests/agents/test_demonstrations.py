@@ -52,6 +52,14 @@ def test_returns_by_hand() -> None:
     assert returns_of(rewards, first, 0.5).tolist() == [1.5, 3.0, 4.0, 2.0]
 
 
+def test_small_rewards_count_beside_a_large_sum() -> None:
+    """1,000 times 0.9 before 2^24, where float32's numbers are one and two apart: in float32 each adds 1."""
+    rewards = np.full(1_001, 0.9, np.float32)
+    rewards[-1] = 2**24
+    first = np.arange(1_001) == 0
+    assert returns_of(rewards, first, 1.0)[0] == 2**24 + 900
+
+
 def test_each_window_comes_once_an_epoch(tmp_path: Path) -> None:
     shown = Demonstrations.read(write(tmp_path / "d"), *SPACES, discount=1.0, length=4)
     drawn = [shown.draw(already, 1, seed=1) for already in range(6)]

@@ -63,6 +63,14 @@ def test_over_the_run_rewards_are_1_on_average() -> None:
     assert module.count.item() == 80
 
 
+def test_the_mean_still_moves_after_billions_of_steps() -> None:
+    """A step's share of 4e9 is 2.5e-10, and float32's numbers near 1 are 6e-8 apart."""
+    module = NoveltyRewardConfig().build(VECTORS, Discrete(2))
+    module.count.fill_(4e9)
+    error = module.loss(steps(torch.rand(16, 3)))[0].item()
+    assert module.mean_error.item() - 1.0 == pytest.approx((error - 1.0) * 16 / 4e9, rel=1e-3)
+
+
 def test_only_the_network_that_predicts_learns() -> None:
     module = NoveltyRewardConfig().build(VECTORS, Discrete(2))
     target = {name: value.clone() for name, value in module.target.state_dict().items()}

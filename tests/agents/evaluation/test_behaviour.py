@@ -12,6 +12,7 @@ from agents.evaluation.behaviour import (
     held_out_probabilities,
     suited,
 )
+from agents.evaluation.small_network import flat
 from tests.agents.evaluation.tiny_mdp import TinyMDP
 
 
@@ -54,6 +55,15 @@ def test_fits_find_a_policy_of_states(name: str) -> None:
     judged = calibration(found[played.alive], played.actions[played.alive])
     assert judged.expected_error < 0.05
     assert judged.brier < 0.9 * judged.brier_of_frequencies
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_fits_see_seconds_of_timestamps(name: str) -> None:
+    """Who acts in the second half of 40 seconds alone is found out, though float32 holds these as one number."""
+    clock = np.tile(1.7e9 + np.arange(40.0), 25)[:, None]
+    late = np.tile(np.arange(40) >= 20, 25).astype(np.int64)
+    probabilities = FITS[name](flat(clock, 1), late, 2)(flat(clock, 1))
+    assert probabilities[np.arange(len(late)), late].mean() > 0.9
 
 
 def test_probabilities_that_are_true_are_calibrated() -> None:

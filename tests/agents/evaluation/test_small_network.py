@@ -1,14 +1,27 @@
 """What a small network reads of observations."""
 
 import numpy as np
+import torch
 
-from agents.evaluation.small_network import flat
+from agents.evaluation.small_network import SmallNetwork, flat
 
 
 def test_vectors_are_read_as_they_are() -> None:
     seen = np.arange(24, dtype=np.int64).reshape(2, 3, 4)
     np.testing.assert_array_equal(flat(seen, 2), seen.astype(np.float32))
     np.testing.assert_array_equal(flat(seen, 1), seen.reshape(2, 12))
+
+
+def test_seconds_of_timestamps_are_told_apart() -> None:
+    """Float32's numbers are 128 apart at 1.7e9, so that these would all be the same."""
+    clock = (1.7e9 + np.arange(5.0))[:, None]
+    seen = flat(clock, 1)
+    np.testing.assert_array_equal(seen, clock)
+    network = SmallNetwork(seen, 2, seed=0)
+    network.layers = torch.nn.Sequential(torch.nn.Identity())
+    standardised = network(torch.from_numpy(seen))
+    np.testing.assert_allclose(standardised[:, 0], (np.arange(5) - 2) / np.sqrt(2), rtol=1e-6)
+    assert standardised.dtype == torch.float32
 
 
 def test_images_are_read_as_means_of_fields() -> None:
