@@ -273,6 +273,9 @@ def advance(folder: RunFolder, algorithm: ColumnarAlgorithm, stop: Callable[[], 
     algorithm.seconds.clear()
     algorithm.train()
     done = algorithm.env_steps
+    for note in algorithm.notes:
+        folder.screen.say(note)
+    algorithm.notes.clear()
     folder.iteration(done, iteration_metrics(algorithm, done - before, time.perf_counter() - started))
     folder.tell_evaluation(give_up=at_once)
     if evaluation_is_due(experiment, before, done):

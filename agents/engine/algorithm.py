@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
+import gymnasium
 import numpy as np
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
@@ -22,6 +23,7 @@ from ray.rllib.utils.metrics import (
 from agents.checkpoint import checkpoint_name, is_count, load_state, save_state
 from agents.engine.env_runner import Sample
 from agents.engine.recent_episodes import RecentEpisodes
+from agents.engine.rounding import RoundingCheck
 from agents.interfaces import EnvironmentFailure, Experience
 
 RUNNERS_RETURN_SECONDS = 120.0
@@ -49,7 +51,10 @@ class ColumnarAlgorithm(Algorithm):
         self.recent_episodes = RecentEpisodes(config.num_envs_per_env_runner * max(1, config.num_env_runners))
         self.losses: list[str] = []
         """What of the checkpoint that it went on from could not be read, a line each."""
+        self.notes: list[str] = []
+        """What the user should know, a line each, since somebody last asked."""
         super().setup(config)
+        self._rounding = RoundingCheck(self.each_learner(space_of_raw_observations)[0])
         self._runner_is_here = self.learner_group.is_local and self.env_runner_group.num_remote_workers() == 0
         if self._runner_is_here:
             self.each_learner(self._act_with)
@@ -188,6 +193,8 @@ class ColumnarAlgorithm(Algorithm):
 
     def _count(self, samples: list[Sample], experience: Experience) -> None:
         self.env_steps += experience.env_steps()
+        if note := self._rounding.warning(experience.observations):
+            self.notes.append(note)
         for sample in samples:
             self._count_episodes(sample)
         self.metrics.log_value((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), self.env_steps, window=1)
@@ -205,6 +212,12 @@ class ColumnarAlgorithm(Algorithm):
         self.faults += sample.faults
         self.faults_in_all += len(sample.faults)
         self._faults_at.extend([self.env_steps] * len(sample.faults))
+
+
+def space_of_raw_observations(learner: Any) -> gymnasium.Space | None:
+    """The observation space of a learner's network; None where the network normalises observations."""
+    network = learner.bare_network
+    return network.observation_space if getattr(network, "normaliser", None) is None else None
 
 
 def read_run_state(checkpoint: Path) -> dict[str, Any]:
