@@ -70,10 +70,11 @@ class LearntReward:
         return {f"reward_model_{name}": value for name, value in told.items()}
 
     def get_state(self) -> dict[str, Any]:
-        parts = {"module": self.module.state_dict()}
+        # Not by RLlib's function, which makes Python's floats of single numbers: these would come back as float32.
+        module = {name: value.detach().cpu().numpy().copy() for name, value in self.module.state_dict().items()}
+        state: dict[str, Any] = {"module": module}
         if self.optimizer is not None:
-            parts["optimizer"] = self.optimizer.state_dict()
-        state: Any = convert_to_numpy(parts, reduce_type=False)
+            state["optimizer"] = convert_to_numpy(self.optimizer.state_dict(), reduce_type=False)
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
