@@ -34,6 +34,12 @@ class EventFile:
         """Writes numbers by name. Raises OSError where the disk does not take them."""
         self.add(Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()]), step)
 
+    def add_image(self, name: str, encoded: bytes, size: tuple[int, int], step: int) -> None:
+        """Writes an image, encoded as PNG or GIF, of this width and height. Raises OSError as `add_scalars` does."""
+        width, height = size
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
+        self.add(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
     def close(self) -> None:
         self.file.close()
 

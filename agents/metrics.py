@@ -17,7 +17,6 @@ from PIL import Image
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
-from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from torch.utils.tensorboard.summary import hparams, text
 
 from agents.checkpoint import is_count, write_durably
@@ -97,10 +96,8 @@ class RunLog:
 
     def gif(self, env_steps: int, animation: bytes) -> None:
         """Shows a GIF in TensorBoard's image tab."""
-        width, height = Image.open(io.BytesIO(animation)).size
-        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=animation)
-        summary = Summary(value=[Summary.Value(tag="video/agent", image=image)])
-        self.tensorboard.add(summary, env_steps)
+        size = Image.open(io.BytesIO(animation)).size
+        self.tensorboard.add_image("video/agent", animation, size, env_steps)
 
     def close(self) -> None:
         self.tensorboard.close()

@@ -1,9 +1,11 @@
 """Trains a module apart from any agent: Task -> a folder with its weights, its held-out score and its history."""
 
+import io
 import json
 import math
 import shlex
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from agents.checkpoint import write_durably
+from agents.event_file import EventFile
 from agents.experiment import InvalidExperiment, first_line, require, to_json
 from agents.folders import check_disk, exists, is_vacant, new_folder
 from agents.interfaces import Lesson, Task
@@ -57,8 +61,11 @@ def pretrain(settings: Pretraining) -> Pretrained:
     with new_folder(settings.run_dir, default) as folder:
         print(f"{settings.task.name} -> {folder}", flush=True)
         print(f"tensorboard --logdir {shlex.quote(str(folder.parent))}", flush=True)
-        with SummaryWriter(str(folder)) as board, (folder / "progress.jsonl").open("a", buffering=1) as history:
-            result = _train(settings, lesson, folder, device, board, history)
+        with (
+            closing(EventFile(folder, first_step=0)) as events,
+            (folder / "progress.jsonl").open("a", buffering=1) as history,
+        ):
+            result = _train(settings, lesson, folder, device, events, history)
         describe(result, settings, lesson)
     return result
 
@@ -76,7 +83,7 @@ def check_memory(lesson: Lesson, batch_size: int) -> None:
 
 
 def _train(
-    settings: Pretraining, lesson: Lesson, folder: Path, device: torch.device, board: SummaryWriter, history: Any
+    settings: Pretraining, lesson: Lesson, folder: Path, device: torch.device, events: EventFile, history: Any
 ) -> Pretrained:
     best, best_step, last_line = {lesson.score: -math.inf}, 0, -math.inf
     optimizer = torch.optim.AdamW(
@@ -92,7 +99,7 @@ def _train(
             if now - last_line >= LINE_EVERY_SECONDS or step == settings.total_steps:
                 last_line = now
                 told = finite({name: float(term) for name, term in terms.items()}, step)
-                log(board, history, step, {f"train/{name}": value for name, value in told.items()})
+                log(events, history, step, {f"train/{name}": value for name, value in told.items()})
                 print("  ".join([f"step {step:,}/{settings.total_steps:,}", *pairs(told), *pairs(best)]), flush=True)
             if step % settings.evaluate_every_steps and step != settings.total_steps and not stopped():
                 continue
@@ -103,12 +110,13 @@ def _train(
                 raise FloatingPointError(
                     f"{lesson.score} became {metrics[lesson.score]} after {step:,} steps; lower --learning-rate."
                 )
-            log(board, history, step, {f"held-out/{name}": value for name, value in metrics.items()})
+            log(events, history, step, {f"held-out/{name}": value for name, value in metrics.items()})
             if metrics[lesson.score] > best[lesson.score]:
                 best, best_step = metrics, step
                 write_durably(folder / WEIGHTS, save(weights_of(lesson.module)))
                 for name, picture in lesson.pictures().items():
-                    board.add_image(f"held-out/{name}", picture, step, dataformats="HWC")
+                    height, width, _ = picture.shape
+                    events.add_image(f"held-out/{name}", png(picture), (width, height), step)
             elif step - best_step >= settings.patience * settings.evaluate_every_steps:
                 print(f"No better {lesson.score} for {settings.patience} evaluations: stopped after {step:,} steps.")
                 break
@@ -193,9 +201,16 @@ def restore(lesson: Lesson, folder: Path) -> None:
         raise InvalidExperiment(f"{folder} does not hold this module's weights: {damage}") from damage
 
 
-def log(board: SummaryWriter, history: Any, step: int, metrics: dict[str, float]) -> None:
-    for name, value in metrics.items():
-        board.add_scalar(name, value, step)
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """An image (H, W, 3) as a PNG file."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def log(events: EventFile, history: Any, step: int, metrics: dict[str, float]) -> None:
+    """Writes metrics into TensorBoard's events and progress.jsonl, by the same names."""
+    events.add_scalars(metrics, step)
     history.write(json.dumps({"step": step, "time": round(time.time(), 3)} | metrics) + "\n")
 
 

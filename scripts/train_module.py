@@ -21,10 +21,10 @@ scripts/train_module.py NAME --help lists the settings of that module."""
 
 def main(arguments: list[str]) -> None:
     usage = USAGE.format(names="\n  ".join(MODULES))
-    name, *rest = arguments or [""]
-    if name in ("-h", "--help", ""):
+    require(bool(arguments), f"It needs the name of a module: {', '.join(MODULES)}.")
+    name, *rest = arguments
+    if name in ("-h", "--help"):
         print(usage)
-        require(name != "", "It needs the name of a module.")
         return
     with mistakes_are_the_users():
         recipe = named(name, MODULES, "module")

@@ -61,6 +61,7 @@ def test_demonstrations_are_what_gail_asks_for(workshop) -> None:
 @pytest.mark.parametrize(
     ("command", "arguments", "told"),
     [
+        (train_module, (), "It needs the name of a module: .*unet"),
         (train_module, ("une",), "no module 'une'; there are: .*unet.*Did you mean unet"),
         (train_module, ("unet", "--task.data", "nowhere"), "holds no frames"),
         (train_module, ("unet", "--batch-size", "0"), "--batch-size must be at least 1"),
