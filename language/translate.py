@@ -276,13 +276,14 @@ class Batches:
         if not self.pairs:
             raise ValueError(f"No pair has at most {longest} tokens on each side; take a larger --task.longest.")
         self.sizes = np.array([[len(source), len(target)] for source, target in self.pairs])
-        self.waiting: list[NDArray[np.int64]] = []
+        self.waiting: dict[int, list[NDArray[np.int64]]] = {}
+        """Rows of the batches that are left of an epoch, by the batches' size."""
 
     def draw(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         """As many tokens as `size` pairs of mean length have: source (B, S) and target (B, T) int64."""
-        if not self.waiting:
-            self.waiting = self.epoch(random, size)
-        rows = self.waiting.pop()
+        if not self.waiting.get(size):
+            self.waiting[size] = self.epoch(random, size)
+        rows = self.waiting[size].pop()
         sources, targets = zip(*(self.pairs[row] for row in rows), strict=True)
         return {"source": padded(sources), "target": padded(targets)}
 

@@ -155,7 +155,8 @@ def frames_from(columns: dict[str, NDArray], part: str) -> Frames:
     for name, (kind, dimensions) in COLUMNS.items():
         shape = np.shape(own[name])
         dtype = np.asarray(own[name]).dtype
-        if dtype.kind not in kind or len(shape) != dimensions or (kind == "u" and dtype != np.uint8):
+        no_text = kind == "U" and shape == (0,)  # has no text's dtype where there is none
+        if (dtype.kind not in kind and not no_text) or len(shape) != dimensions or (kind == "u" and dtype != np.uint8):
             raise ValueError(f"{part}_{name} is {dtype} of shape {shape}")
     for name in ("games", "episodes", "boxes"):
         check_range(own[name], -(2**63), 2**63, f"{part}_{name}")

@@ -6,7 +6,6 @@ import psutil
 from gymnasium.spaces import Box, Dict, Discrete
 from numpy.typing import NDArray
 
-from agents.engine.packing import Packing
 
 LARGEST = 1e30
 """The largest size of a number in a file: the sum of all rewards of an episode still fits a float32."""
@@ -47,6 +46,8 @@ def require_observations(
 ) -> None:
     """Raises ValueError unless packed observations (M, ...) are of this space: its shape, its dtype, within its
     bounds."""
+    from agents.engine.packing import Packing  # torch, which a command's help does without
+
     packing = Packing(space)
     if (observations.shape[1:], observations.dtype) != (packing.shape, packing.dtype):
         raise ValueError(

@@ -164,7 +164,7 @@ def test_an_epoch_has_each_pair_once_in_batches_of_little_padding() -> None:
     assert all(batch["target"][:, 0].eq(ENGLISH).all() for batch in drawn)
     kept = sum((batch["source"] != PADDING).sum().item() for batch in drawn)
     assert kept / sum(batch["source"].numel() for batch in drawn) > 0.7
-    assert not batches.waiting
+    assert not any(batches.waiting.values())
 
 
 def test_texts_that_are_too_long_are_left_out() -> None:

@@ -80,7 +80,7 @@ def test_a_policy_of_doses_is_told() -> None:
 
 def test_other_actions_are_told() -> None:
     played = MDP.play(BEHAVIOUR, 60, 5)
-    with pytest.raises(ValueError, match="The policy has 2 actions, the log has 3"):
+    with pytest.raises(ValueError, match="The policy has 2 actions, and the log has action 2"):
         evaluate_off_policy(played, target_of(TARGET[:, :2], played))
 
 
