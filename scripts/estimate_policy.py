@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> None:
         f"about {settings.resamples / 36_000_000:,.1f} hours or more: a tenth of a millisecond each with few episodes.",
     )
     require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
+    require(Path(settings.episodes_file).is_file(), f"{settings.episodes_file} holds no logged episodes: no such file.")
     path = output_path(settings)
     require_writable(path)
 
@@ -154,7 +155,8 @@ def output_path(settings: Settings) -> Path:
     run, log = Path(settings.policy), Path(settings.episodes_file)
     if (run / "experiment.json").is_file():
         return run / "off_policy.json"
-    return log.with_name(f"{log.stem}-{settings.policy.replace(' ', '-')}.json")
+    policy = settings.policy.replace(" ", "-").replace("/", "-")
+    return log.with_name(f"{log.stem}-{policy}.json")
 
 
 def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str:

@@ -6,7 +6,6 @@ import psutil
 from gymnasium.spaces import Box, Dict, Discrete
 from numpy.typing import NDArray
 
-
 LARGEST = 1e30
 """The largest size of a number in a file: the sum of all rewards of an episode still fits a float32."""
 
