@@ -28,6 +28,8 @@ WORK = {
     "tune_agent": ("agents.tune.ray_running",),
     "train_module": ("agents.pretrain.SummaryWriter",),
     "make_corpus": ("scripts.make_corpus.fetch",),
+    "report_policy": ("agents.evaluation.off_policy.evaluate_off_policy",),
+    "estimate_policy": ("agents.evaluation.off_policy.evaluate_off_policy",),
 }
 """Where a command's work begins that is too long to be done: what is right as far as here would have been accepted."""
 
