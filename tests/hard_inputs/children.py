@@ -26,7 +26,7 @@ WORK_BEGINS = 99
 WORK = {
     "train_agent": ("agents.train.ray_running",),
     "tune_agent": ("agents.tune.ray_running",),
-    "train_module": ("agents.pretrain.SummaryWriter",),
+    "train_module": ("agents.pretrain.EventFile",),
     "make_corpus": ("scripts.make_corpus.fetch",),
     "report_policy": ("agents.evaluation.off_policy.evaluate_off_policy",),
     "estimate_policy": ("agents.evaluation.off_policy.evaluate_off_policy",),
@@ -89,7 +89,9 @@ def faults(case: Case, outcome: Outcome) -> list[str]:
         found.append("side effect")
     if outcome.out:
         found.append("standard output")
-    if "traceback" not in found and len(outcome.errors.splitlines()) != 1:
+    # On a busy machine, how far the work is may have been said before.
+    lines = [line for line in outcome.errors.splitlines() if " so far" not in line]
+    if "traceback" not in found and len(lines) != 1:
         found.append("not one line")
     return found
 
