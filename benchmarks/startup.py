@@ -19,9 +19,6 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.checkpoint import write_durably
-from agents.run_folder import made_by
-
 COMMANDS: dict[str, tuple[str, ...]] = {
     "train_agent --help": ("train_agent.py", "--help"),
     "train_agent, a misspelt option": ("train_agent.py", "--learning-rate", "1"),
@@ -58,6 +55,11 @@ def main(settings: Settings) -> None:
         cpu, wall, mib = (statistics.median(column) for column in zip(*rows, strict=True))
         table[name] = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "mib": round(mib)}
         print(f"{name:32} {cpu:6.2f} s processor  {wall:6.2f} s wall  {mib:6.0f} MiB")
+
+    # A child's largest memory counts its parent's at its birth, so this process imports torch last.
+    from agents.checkpoint import write_durably
+    from agents.run_folder import made_by
+
     result = {
         "command": f"python benchmarks/startup.py --repetitions {settings.repetitions}",
         "repetitions": settings.repetitions,
