@@ -5,6 +5,7 @@ Each case is drawn at random and says why it is wrong (tests/hard_inputs/). The 
 disk. What is only unwise (a very large number) or perhaps harmless (a damaged file) may be accepted, too.
 """
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -75,11 +76,9 @@ def main(settings: Settings) -> None:
 
 def import_heavily() -> None:
     """Imports once what nearly every child needs, so that each has it at its birth."""
-    import torch
-
-    import agents.train
-    import agents.tune  # noqa: F401
-
+    for name in ("agents.train", "agents.tune"):
+        importlib.import_module(name)
+    torch = importlib.import_module("torch")
     torch.set_num_threads(1)
 
 

@@ -201,17 +201,17 @@ def trained(algorithm: str) -> str:
     experiment = small(recipe_named(algorithm)(ClassicConfig(NAME)))
     experiment.validate()
     check_environment(experiment.env)
-    learner = rllib_config(experiment).build_algo()
+    learner: Any = rllib_config(experiment).build_algo()
     try:
-        while learner.env_steps < ENV_STEPS:  # type: ignore[union-attr]
+        while learner.env_steps < ENV_STEPS:
             learner.train()
-            if learner.faults:  # type: ignore[union-attr]
-                return f"fault: {learner.faults[-1]}"  # type: ignore[union-attr]
+            if learner.faults:
+                return f"fault: {learner.faults[-1]}"
     except EnvironmentFailure as failure:
         return f"fault: {failure}"
     finally:
         learner.stop()
-    assert all(np.isfinite(value).all() for value in learner.network_state().values())  # type: ignore[union-attr]
+    assert all(np.isfinite(value).all() for value in learner.network_state().values())
     return "trains"
 
 

@@ -71,12 +71,14 @@ def main(arguments: list[str]) -> None:
     from agents.evaluation.log_file import read_rows, require_spaces
     from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
 
-    with mistakes_are_the_users(), progress("estimating"):
+    # What is wrong with the log or the policy is found before anything is said.
+    with mistakes_are_the_users():
         log = Path(settings.episodes_file)
         rows, about = read_rows(log)
         judged = judged_policy(settings, about, len(rows.terminated))
         require_spaces(log, rows, judged.observation_space, judged.action_space)
         episodes = rows.side_by_side()
+    with mistakes_are_the_users(), progress("estimating"):
         behaviour = chosen_behaviour(settings.behaviour, episodes)
         told = evaluate_off_policy(
             episodes,
@@ -110,11 +112,10 @@ class Judged(NamedTuple):
 
 def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> Judged:
     """The run's agent, or the baseline of the environment that was logged."""
-    run = Path(settings.policy)
-
     from agents.evaluate import chosen_checkpoint, load_network
     from agents.evaluation.policies import trained_policy
 
+    run = Path(settings.policy)
     if (run / "experiment.json").is_file():
         experiment = load_experiment(run)
         network = load_network(experiment, chosen_checkpoint(run, settings.checkpoint))

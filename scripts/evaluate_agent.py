@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
 
 
+MAX_EPISODES = 1_000_000
+"""Of a hundred steps each, hours or days of play."""
+
+
 @dataclass(frozen=True)
 class Settings:
     run: Path
@@ -39,7 +43,10 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
-    require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
+    require(
+        1 <= settings.episodes <= MAX_EPISODES,
+        f"--episodes must be from 1 to {MAX_EPISODES:,}, not {settings.episodes:,}: each is played to its end.",
+    )
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
 
     from agents.checkpoint import write_durably

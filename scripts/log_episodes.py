@@ -76,6 +76,8 @@ def main(arguments: list[str]) -> None:
     from agents.evaluation.log_file import write_log
     from agents.evaluation.minari_dataset import require_new_dataset
 
+    if settings.epsilon:
+        require_discrete_actions(settings.env)
     if settings.minari:
         with mistakes_are_the_users():
             require_new_dataset(settings.minari)
@@ -102,10 +104,9 @@ def origin(settings: Settings, who: str) -> dict[str, Any]:
 
 
 def export(episodes: Episodes, settings: Settings, about: str) -> None:
-    env = settings.env.build()
-
     from agents.evaluation.minari_dataset import write_minari
 
+    env = settings.env.build()
     with mistakes_are_the_users():
         write_minari(episodes, settings.minari, env.observation_space, env.action_space, about)
     env.close()
@@ -120,29 +121,34 @@ def baseline(settings: Settings) -> Any:
     def reading(env: Any) -> Policy:
         """It reads numbers also where an agent would read notes."""
         policy = made(env.ward.simulation)
-        return soft(lambda observations, first: policy(env.ward.readings(), first), env, settings.epsilon)
+        return soft(lambda observations, first: policy(env.ward.readings(), first), settings.epsilon)
 
     return reading
 
 
 def trained(run: Path, settings: Settings) -> Any:
     """Makes the run's agent for a vector of environments."""
-
     from agents.evaluate import chosen_checkpoint, load_network
     from agents.evaluation.policies import trained_policy
 
     network = load_network(load_experiment(run), chosen_checkpoint(run, settings.checkpoint))
-    return lambda env: soft(trained_policy(network, seed=settings.seed), env, settings.epsilon)
+    return lambda env: soft(trained_policy(network, seed=settings.seed), settings.epsilon)
 
 
-def soft(policy: Policy, env: Any, epsilon: float) -> Policy:
-    if not epsilon:
-        return policy
-    require(isinstance(env.single_action_space, Discrete), "--epsilon is for discrete actions; these are doses.")
+def require_discrete_actions(environment: Environment) -> None:
+    """Raises InvalidExperiment where actions are doses, none of which can be taken by chance with a probability."""
+    with mistakes_are_the_users():
+        env = environment.build()
+    space = env.action_space
+    env.close()
+    require(isinstance(space, Discrete), "--epsilon is for discrete actions; these are doses.")
 
+
+def soft(policy: Policy, epsilon: float) -> Policy:
+    """The policy with a chance of `epsilon` of any action instead."""
     from agents.evaluation.off_policy import softened
 
-    return softened(policy, epsilon)
+    return softened(policy, epsilon) if epsilon else policy
 
 
 if __name__ == "__main__":

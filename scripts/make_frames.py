@@ -27,6 +27,10 @@ Of Space Invaders alone, each pixel's class and each object's box are kept, too.
 FIRST_TEST_SEED = 1_000_000
 
 
+MAX_EPISODES = 10_000
+"""Of each game; some hundred screens of 34 KB each."""
+
+
 @dataclass(frozen=True)
 class Settings:
     games: tuple[str, ...] = ("SpaceInvaders",)
@@ -45,8 +49,14 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
-    for name in ("train_episodes", "test_episodes", "every"):
-        require(getattr(settings, name) >= 1, f"--{name.replace('_', '-')} must be at least 1.")
+    require(settings.every >= 1, f"--every must be at least 1, not {settings.every}.")
+    for name in ("train_episodes", "test_episodes"):
+        option = f"--{name.replace('_', '-')}"
+        value = getattr(settings, name)
+        require(
+            1 <= value <= MAX_EPISODES,
+            f"{option} must be from 1 to {MAX_EPISODES:,}, not {value:,}: all screens are kept in memory.",
+        )
     require(0 <= settings.seed <= FIRST_TEST_SEED - settings.train_episodes, "--seed must lie in [0, a million).")
     with mistakes_are_the_users():
         games = [environment_named(name) for name in settings.games]

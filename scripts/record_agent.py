@@ -14,6 +14,11 @@ from scripts.cli import main_with_clear_errors, parse_run
 USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<seed>.webm in its run folder."""
 
 
+FRAMES_AN_HOUR = 30 * 3600
+MAX_STEPS = 24 * FRAMES_AN_HOUR
+"""A day of film, at 30 frames a second."""
+
+
 @dataclass(frozen=True)
 class Settings:
     run: Path
@@ -32,7 +37,11 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
-    require(settings.most_steps >= 1, f"--most-steps must be at least 1, not {settings.most_steps}.")
+    require(
+        1 <= settings.most_steps <= MAX_STEPS,
+        f"--most-steps must be from 1 to {MAX_STEPS:,}, not {settings.most_steps:,}: "
+        f"{settings.most_steps / FRAMES_AN_HOUR:,.0f} hours of film.",
+    )
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
 
     from agents.evaluate import chosen_checkpoint, load_network, record

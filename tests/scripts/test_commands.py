@@ -205,6 +205,19 @@ def test_a_mistake_about_a_run_is_one_line(command, arguments, says, cartpole, m
     assert contents(cartpole) == before
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "says"),
+    [
+        (evaluate_agent, "--episodes", "--episodes must be from 1 to 1,000,000, not 1,000,000,000,000"),
+        (record_agent, "--most-steps", "not 1,000,000,000,000: 9,259,259 hours of film"),
+    ],
+)
+def test_what_would_take_for_ever_is_refused(command, option, says, cartpole, monkeypatch):
+    monkeypatch.chdir(cartpole)
+    with pytest.raises(InvalidExperiment, match=re.escape(says)):
+        command.main(["run", option, "1000000000000"])
+
+
 @pytest.mark.parametrize("script", ["evaluate_agent.py", "record_agent.py"])
 def test_a_checkpoint_that_is_not_there_is_told_of_with_those_that_are(script, cartpole):
     line = refused("run", "--checkpoint", "step-7", folder=cartpole, script=script)

@@ -132,6 +132,7 @@ def test_a_mistake_is_told(log: Path, arguments: list[str], told: str) -> None:
         (["--env", "care-episode", "--output", "LOG/log.parquet"], "is a file, not a folder"),
         (["--env", "care-episode", "--minari", "no id"], "Malformed dataset ID"),
         (["--env", "care-episode", "--epsilon", "2"], "--epsilon must be in"),
+        (["--env", "glucose-t1d", "--epsilon", "0.1", "--episodes", "4"], "--epsilon is for discrete actions"),
         (["--env", "care-episode", "--run", "somewhere"], "leave out --env"),
         (["--run", "nowhere"], "nowhere is not a run folder"),
         (["--env", "CartPole-v1"], "has no baselines; say whose --run plays"),
