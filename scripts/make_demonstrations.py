@@ -9,7 +9,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+from safetensors.numpy import save
 
+from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, require, to_json
 from agents.interfaces import Environment
 from agents.progress import Advance, progress, unseen
@@ -50,11 +52,6 @@ def main(arguments: list[str]) -> None:
         raise InvalidExperiment(f"The bot succeeded in none of {settings.episodes} episodes of {config.name}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"env": config.name, "env_settings": to_json(config)}
-
-    from safetensors.numpy import save
-
-    from agents.checkpoint import write_durably
-
     write_durably(path, save(columns, {"praxis": json.dumps(about)}))
     write_durably(path.with_suffix(".json"), (json.dumps(told, indent=1) + "\n").encode())
     print(f"{path}: {told['episodes']} episodes, {told['steps']:,} steps, mean return {told['mean_return']:.3f}")
@@ -62,11 +59,11 @@ def main(arguments: list[str]) -> None:
 
 def check_memory(config: Environment, episodes: int) -> None:
     """Raises ValueError where so many episodes, of a step each at least, would not fit the memory."""
-    env = config.build()
-
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.engine.packing import Packing
     from agents.evaluation.values import require_memory
 
+    env = config.build()
     packing = Packing(env.observation_space)
     env.close()
     require_memory(episodes * math.prod(packing.shape) * packing.dtype.itemsize, f"{episodes:,} episodes")
@@ -76,17 +73,17 @@ def played_by_bot(
     config: Environment, episodes: int, seed: int, advance: Advance = unseen
 ) -> tuple[dict[str, np.ndarray], dict]:
     """Columns of all steps of the episodes that succeeded, and what there is to say of them."""
-    env = config.build()
-
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.engine.packing import Packing
 
+    env = config.build()
     packing = Packing(env.observation_space)
     seen, done, earned, lengths = [], [], [], []
     for episode in range(episodes):
         observation, _ = env.reset(seed=seed + episode)
         bot, over, info, begun = bot_of(env.unwrapped), False, {}, len(done)
         while not over:
-            seen.append(packing.pack_one(observation))
+            seen.append(np.array(packing.pack_one(observation)))  # the environment may write to its array again
             done.append(bot())
             observation, reward, terminated, truncated, info = env.step(done[-1])
             earned.append(float(reward))

@@ -1,8 +1,6 @@
 """Samples experience: one batched forward pass and one vector step at a time, into columns."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from copy import deepcopy
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -11,21 +9,14 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from agents.engine.cuda_graph import CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames
-from agents.interfaces import (
-    ENVIRONMENT_FAULT,
-    LEARNING_TERMINATED,
-    Columns,
-    Environment,
-    EnvironmentFailure,
-    Rollout,
-)
+from agents.environments import all_environments, built_vector, faults
+from agents.interfaces import LEARNING_TERMINATED, Columns, Environment, EnvironmentFailure, Rollout
 
 MOST_FAILURES_IN_A_ROW = 3
 
@@ -351,31 +342,6 @@ def pinned(column: NDArray) -> NDArray:
     return torch.from_numpy(column).pin_memory().numpy()
 
 
-class CopiedObservations(gymnasium.Wrapper):
-    """An environment whose observations nobody writes to again."""
-
-    def step(self, action: Any) -> Any:
-        observation, *rest = self.env.step(action)
-        return deepcopy(observation), *rest
-
-
-def built_vector(environment: Environment, num_envs: int) -> VectorEnv:
-    """The environments in step; raises ValueError unless they reset in the step in which an episode ends.
-
-    gymnasium's SyncVectorEnv resets an environment before anybody has read the final observation, so that one that
-    writes all observations into one array would overwrite it: the observations of its environments are copied here,
-    unless they have `copies_observations`."""
-    vector = environment.build_vector(num_envs)
-    if vector.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
-        raise ValueError(f"{vector} must reset in the same step (AutoresetMode.SAME_STEP).")
-    synchronous: Any = vector.unwrapped
-    if isinstance(synchronous, SyncVectorEnv):
-        synchronous.envs = [
-            env if getattr(env, "copies_observations", False) else CopiedObservations(env) for env in synchronous.envs
-        ]
-    return vector
-
-
 def check_environment(environment: Environment) -> None:
     """Raises ValueError, in one line, where an environment cannot be sampled, as its first reset shows.
 
@@ -399,18 +365,3 @@ def learning_terminated(info: dict[str, Any]) -> NDArray[np.bool_] | bool:
     Environments that say nothing of it at this step have a False there."""
     final = info.get("final_info", {})
     return np.logical_or(info.get(LEARNING_TERMINATED, False), final.get(LEARNING_TERMINATED, False))
-
-
-@contextmanager
-def all_environments() -> Iterator[None]:
-    """Whatever a vector raises is a failure of its environments."""
-    try:
-        yield
-    except Exception as failure:
-        told = " ".join(f"{type(failure).__name__}: {failure}".split())
-        raise EnvironmentFailure(told) from failure
-
-
-def faults(info: dict[str, Any]) -> dict[int, str]:
-    """Environment -> why it failed, of a vector's info."""
-    return {n: reason for n, reason in enumerate(info.get(ENVIRONMENT_FAULT, ())) if reason}

@@ -1,16 +1,19 @@
 """Whole episodes side by side, as a policy plays them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
+from agents.environments import all_environments, built_vector, faults, numbers_of, says
 from agents.evaluation.values import require_memory
-from agents.interfaces import EPISODE_METRICS, Environment, Policy
+from agents.interfaces import EPISODE_METRICS, Environment, EnvironmentFailure, Policy
 from agents.progress import Advance, unseen
 
 COLUMNS = ("observations", "actions", "rewards", "costs", "probabilities", "alive")
@@ -81,71 +84,113 @@ def play(
 ) -> Episodes:
     """So many whole episodes with the policy that `make` makes for the vector environment.
 
-    Where actions are discrete they are drawn with the policy's probabilities. Raises ValueError where the episodes
-    would not fit the memory, as soon as that is known."""
+    Where actions are discrete they are drawn with the policy's probabilities. An episode that is cut because its
+    environment failed is left out, and another one is played. Raises EnvironmentFailure where more are cut than asked
+    for, or all environments fail, and ValueError where the episodes would not fit the memory, as soon as that is
+    known."""
     parts: list[Episodes] = []
     random = np.random.default_rng(seed)
     if episodes > MOST_AT_ONCE:
         check_memory(environment, episodes)
-    for start in range(0, episodes, MOST_AT_ONCE):
-        env = environment.build_vector(min(MOST_AT_ONCE, episodes - start))
-        part = _played(env, make(env), random, advance)
-        parts.append(part)
-        env.close()
-        left = episodes - start - len(part)
-        require_memory(2 * part.nbytes * left // len(part), f"{left:,} more episodes like these")  # and once joined
-    if len(parts) == 1:
-        return parts[0]
+    left = episodes
+    number_cut = 0
+    while left:
+        with closing(built_vector(environment, min(MOST_AT_ONCE, left))) as env:
+            played, cut = _played(env, make(env), random, advance)
+        number_cut += len(cut)
+        if number_cut > episodes:
+            last = list(cut.values())[-1]
+            raise EnvironmentFailure(f"More than {episodes} episodes were cut; the last one: {last}")
+        if len(cut) == len(played):
+            continue
+        whole = played.chosen(np.delete(np.arange(len(played)), list(cut))) if cut else played
+        parts.append(whole)
+        left -= len(whole)
+        needed = 2 * whole.nbytes * left // len(whole)  # once as parts, and once joined
+        require_memory(needed, f"{left:,} more episodes like these")
+    return parts[0] if len(parts) == 1 else joined(parts)
+
+
+def joined(parts: Sequence[Episodes]) -> Episodes:
+    """All episodes of the parts, in their order."""
     longest = max(len(part.rewards) for part in parts)
     return replace(
         parts[0],
         **{name: np.concatenate([_padded(getattr(part, name), longest) for part in parts], 1) for name in COLUMNS},
         terminated=np.concatenate([part.terminated for part in parts]),
         last_observations=np.concatenate([part.last_observations for part in parts]),
-        metrics={name: np.concatenate([part.metrics[name] for part in parts]) for name in parts[0].metrics},
+        metrics={name: joined_metric(parts, name) for name in dict.fromkeys(chain(*(part.metrics for part in parts)))},
     )
+
+
+def joined_metric(parts: Sequence[Episodes], name: str) -> NDArray[np.float64]:
+    """A metric of all episodes; nan for those of a part in which no episode has it."""
+    return np.concatenate([part.metrics.get(name, np.full(len(part), np.nan)) for part in parts])
 
 
 def check_memory(environment: Environment, episodes: int) -> None:
     """Raises ValueError where so many episodes, of a step each at least, would not fit the memory."""
+    from agents.engine.packing import Packing  # torch, which a command's help does without
+
     env = environment.build()
-    space = env.observation_space
+    packing = Packing(env.observation_space)
     env.close()
-    of_an_observation = math.prod(space.shape or ()) * np.dtype(space.dtype or np.float32).itemsize
+    of_an_observation = math.prod(packing.shape) * packing.dtype.itemsize
     require_memory(episodes * of_an_observation, f"{episodes:,} episodes")
 
 
-def _played(env: Any, policy: Policy, random: np.random.Generator, advance: Advance) -> Episodes:
-    """One episode of each environment."""
+def _played(env: Any, policy: Policy, random: np.random.Generator, advance: Advance) -> tuple[Episodes, dict[int, str]]:
+    """One episode of each environment; and why it was cut, of each whose environment failed.
+
+    What is kept of a step is copied before the next one: environments and policies may write to their arrays again."""
+    from agents.engine.packing import Packing  # torch, which a command's help does without
+
     discrete = isinstance(env.single_action_space, Discrete)
-    observations, _ = env.reset(seed=int(random.integers(2**31)))
+    packing = Packing(env.single_observation_space)
     number = env.num_envs
-    first, over = np.ones(number, np.bool_), np.zeros(number, np.bool_)
-    terminated, last = np.zeros(number, np.bool_), np.zeros_like(observations)
+    with all_environments():
+        observations, _ = env.reset(seed=int(random.integers(2**31)))
+    first = np.ones(number, np.bool_)
+    over = np.zeros(number, np.bool_)
+    terminated = np.zeros(number, np.bool_)
+    last = np.zeros((number, *packing.shape), packing.dtype)
     metrics: dict[str, NDArray[np.float64]] = {}
+    cut: dict[int, str] = {}
     rows: list[tuple[NDArray, ...]] = []
     while not over.all():
+        alive = ~over
         decided = policy(observations, first)
         probabilities = decided if discrete else np.zeros((number, 0))
         actions = drawn(decided, random) if discrete else decided
-        following, rewards, ended, cut, info = env.step(actions)
-        alive = ~over
-        costs = info.get("cost", np.zeros(number))
-        row = (observations, actions, rewards, costs, probabilities)
-        rows.append((*(np.where(alive.reshape(-1, *[1] * (c.ndim - 1)), c, 0).astype(c.dtype) for c in row), alive))
-        first = ended | cut
+        before = [where(alive, column) for column in (packing.pack(observations), actions, probabilities)]
+        with all_environments():
+            observations, rewards, ended, truncated, info = env.step(np.array(actions))
+        final = info.get("final_info", {})
+        costs = numbers_of(final, "cost", numbers_of(info, "cost", np.zeros(number)))
+        seen, acted, likely = before
+        rows.append((seen, acted, where(alive, rewards), where(alive, costs), likely, alive))
+        first = ended | truncated
         now = first & alive
+        failed = {n: reason for n, reason in faults(final).items() if now[n]}
+        cut |= failed
         if now.any():
-            advance(now.sum())
+            advance(now.sum() - len(failed))
             terminated |= now & ended
-            last[now] = np.stack([info["final_obs"][n] for n in np.flatnonzero(now)])
-            measured = info.get("final_info", {}).get(EPISODE_METRICS, {})
-            for name in (name for name in measured if name[0] != "_"):
-                known = now & measured[f"_{name}"]
-                metrics.setdefault(name, np.full(number, np.nan))[known] = measured[name][known]
-        over, observations = over | first, following
+            last[now] = np.stack([packing.pack_one(info["final_obs"][n]) for n in np.flatnonzero(now)])
+            measured = final.get(EPISODE_METRICS, {})
+            for name in (name for name in measured if not name.startswith("_")):
+                known = now & says(measured, name, number)
+                metrics.setdefault(name, np.full(number, np.nan))[known] = np.asarray(measured[name])[known]
+        over = over | first
     columns: dict[str, Any] = dict(zip(COLUMNS, map(np.stack, zip(*rows, strict=True)), strict=True))
-    return Episodes(**columns, terminated=terminated, last_observations=last, metrics=metrics)
+    return Episodes(**columns, terminated=terminated, last_observations=last, metrics=metrics), cut
+
+
+def where(alive: NDArray[np.bool_], column: NDArray) -> NDArray:
+    """A copy of a column (N, ...) with zeros in the rows that are not alive (N,)."""
+    copy = np.array(column)
+    copy[~alive] = 0
+    return copy
 
 
 def drawn(probabilities: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
