@@ -16,8 +16,8 @@ from torch import nn
 
 from agents.checkpoint import finished_checkpoints, load_state, read_json
 from agents.engine.config import build_network
-from agents.engine.env_runner import all_environments, built_vector, faults
 from agents.engine.packing import Packing
+from agents.environments import all_environments, built_vector, faults, says
 from agents.experiment import Experiment, InvalidExperiment, require, to_json
 from agents.film import FilmWriter, frame_rate, frames_of
 from agents.interfaces import EPISODE_METRICS, IS_SUCCESS, EnvironmentFailure
@@ -166,20 +166,41 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
     return network
 
 
+def load_chosen(experiment: Experiment, run_dir: Path, name: str) -> tuple[Any, Path]:
+    """The network of a run's checkpoint, chosen as by `chosen_checkpoint`, and that checkpoint.
+
+    A training that is under way removes old checkpoints: where the chosen one vanishes before it is read, the choice
+    is made again. Raises InvalidExperiment as `chosen_checkpoint` and `load_network` do."""
+    while True:
+        checkpoint = chosen_checkpoint(run_dir, name)
+        try:
+            return load_network(experiment, checkpoint), checkpoint
+        except InvalidExperiment:
+            if checkpoint.is_dir():
+                raise
+
+
 def chosen_checkpoint(run_dir: Path, name: str) -> Path:
     """A run's checkpoint by name, or its `latest`, or its `best` by evaluation.
 
     Raises InvalidExperiment where it is not there."""
+    wanted = best_checkpoint(run_dir) if name == "best" else name
     finished = finished_checkpoints(run_dir / "checkpoints")
     require(bool(finished), f"{run_dir} has no checkpoint yet.")
-    if name == "latest":
+    if wanted == "latest":
         return finished[0]
-    if name == "best":
-        name = read_best(run_dir)["checkpoint"]
-        require(bool(name), f"{run_dir} has had no evaluation yet; take --checkpoint latest.")
     names = [path.name for path in finished]
-    require(name in names, f"{run_dir} has no checkpoint {name}; it has {', '.join(names)}.")
-    return run_dir / "checkpoints" / name
+    if wanted not in names and name == "best" and best_checkpoint(run_dir) != wanted:
+        return chosen_checkpoint(run_dir, name)  # another one became the best, and this one was removed
+    require(wanted in names, f"{run_dir} has no checkpoint {wanted}; it has {', '.join(names)}.")
+    return run_dir / "checkpoints" / wanted
+
+
+def best_checkpoint(run_dir: Path) -> str:
+    """The name of a run's best checkpoint. Raises InvalidExperiment before the first evaluation."""
+    name = read_best(run_dir)["checkpoint"]
+    require(bool(name), f"{run_dir} has had no evaluation yet; take --checkpoint latest.")
+    return name
 
 
 def read_best(run_dir: Path) -> dict[str, Any]:
@@ -293,19 +314,8 @@ def evaluate(
 
 def measured(infos: dict[str, NDArray], n: int) -> dict[str, float]:
     """The measures of environment n in a vector's infos, by name."""
-    names = (name for name in infos if name[0] != "_")
+    names = (name for name in infos if not name.startswith("_"))
     return {name: float(infos[name][n]) for name in names if says(infos, name, len(infos[name]))[n]}
-
-
-def says(infos: dict[str, Any], name: str, num_envs: int) -> NDArray[np.bool_]:
-    """Which environments have an entry of this name in a vector's infos (N,).
-
-    Beside each name stands, underscored, which environments have it; where that is missing, those that are not None."""
-    if name not in infos:
-        return np.zeros(num_envs, np.bool_)
-    entries = np.asarray(infos[name])
-    there = np.array([entry is not None for entry in entries]) if entries.dtype == object else np.ones(num_envs, bool)
-    return there & infos.get(f"_{name}", True)
 
 
 @dataclass(frozen=True)

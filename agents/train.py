@@ -18,7 +18,7 @@ from agents.cluster import env_runner_bundle, ray_running, settled, with_room
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, read_run_state
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import check_environment
-from agents.evaluate import chosen_checkpoint, load_network
+from agents.evaluate import load_chosen, load_network
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
 from agents.folders import check_disk, check_new_folder, new_folder, owned
 from agents.interfaces import EnvironmentFailure
@@ -55,7 +55,7 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
     else:
         check_disk(Path(default).parent, experiment.checkpoint_bytes())
     if experiment.begin_from:
-        load_network(experiment, chosen_checkpoint(Path(experiment.begin_from), "latest"))  # as in `resume`
+        load_chosen(experiment, Path(experiment.begin_from), "latest")  # as in `resume`
     for note in notes:
         print(note)
     with (
@@ -197,7 +197,7 @@ def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
     except IndexError as nobody:  # RLlib takes the first runner's answer
         raise ConnectionError(f"No env runner could be started: {why_no_runner(experiment)}.") from nobody
     if checkpoint is None and experiment.begin_from:
-        network = load_network(experiment, chosen_checkpoint(Path(experiment.begin_from), "latest"))
+        network, _ = load_chosen(experiment, Path(experiment.begin_from), "latest")
         algorithm.begin_with(network.get_state())
     if checkpoint is not None:
         try:

@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from speed import surroundings
 
-from agents.evaluate import chosen_checkpoint, load_network
+from agents.evaluate import load_chosen
 from agents.evaluation.policies import trained_policy
 from envs.health.sepsis_icu import ACTIONS, STATES, SepsisConfig, readings, tables
 from envs.health.tabular import expected_return, optimal_policy, visits
@@ -39,8 +39,7 @@ def main(
         experiment = load_experiment(run)
         assert isinstance(experiment.env, SepsisConfig)
         seen = readings(experiment.env.observed, experiment.env.show_admissible)
-        checkpoint = chosen_checkpoint(run, "latest")
-        network = load_network(experiment, checkpoint)
+        network, checkpoint = load_chosen(experiment, run, "latest")
         for deterministic, how in ((False, "drawn"), (True, "likeliest")):
             policy = trained_policy(network, deterministic=deterministic)
             policies[f"{run.name}, {checkpoint.name}, {how}"] = policy(seen, np.ones(len(seen), np.bool_))

@@ -20,7 +20,7 @@ import tyro
 from speed import surroundings
 from torch import Tensor, nn
 
-from agents.evaluate import chosen_checkpoint, evaluate, load_network
+from agents.evaluate import evaluate, load_chosen
 from agents.experiment import Experiment
 from envs.atari import AtariConfig
 from perception.filters import Filtered
@@ -63,8 +63,7 @@ def main(
 
 def played(experiment: Experiment, folder: Path, episodes: int, filter: str = "") -> dict[str, Any]:
     """Returns, sampled; with a filter's name, in noise that it takes away."""
-    checkpoint = chosen_checkpoint(folder, "latest")
-    network = load_network(experiment, checkpoint)
+    network, checkpoint = load_chosen(experiment, folder, "latest")
     if filter:
         network.encoder.input_layer = nn.Sequential(Noisy(filter), network.encoder.input_layer)
     result = evaluate(

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 import tyro
 from speed import surroundings
 
-from agents.evaluate import chosen_checkpoint, load_network
+from agents.evaluate import load_chosen
 from agents.evaluation.clinical import Make, compared
 from agents.evaluation.episodes import play
 from agents.evaluation.policies import trained_policy
@@ -65,7 +65,7 @@ def main(
 
 
 def agent(run: Path, deterministic: bool) -> Make:
-    network = load_network(load_experiment(run), chosen_checkpoint(run, "latest"))
+    network, _ = load_chosen(load_experiment(run), run, "latest")
     return lambda env: trained_policy(network, deterministic=deterministic)
 
 

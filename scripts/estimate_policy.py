@@ -7,12 +7,14 @@ import sys
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import gymnasium
+import tyro
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agents.checkpoint import write_durably
 from agents.experiment import require
 from agents.interfaces import Policy
 from agents.origin import MAY_DIFFER, described_environment, differences
@@ -32,7 +34,7 @@ MOST_RESAMPLES = 1_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    policy: str
+    policy: Annotated[str, tyro.conf.arg(metavar="POLICY")]
     """The run's folder, or the name of a baseline of the logged environment."""
     episodes_file: str = ""
     """What scripts/log_episodes.py wrote; needed."""
@@ -66,8 +68,12 @@ def main(arguments: list[str]) -> None:
     require(Path(settings.episodes_file).is_file(), f"{settings.episodes_file} holds no logged episodes: no such file.")
     path = output_path(settings)
     require_writable(path)
+    estimate(settings, path)
 
-    from agents.checkpoint import write_durably
+
+def estimate(settings: Settings, path: Path) -> None:
+    """Prints the estimates, and writes them to `path`."""
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.evaluation.log_file import read_rows, require_spaces
     from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
 
@@ -112,13 +118,14 @@ class Judged(NamedTuple):
 
 def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> Judged:
     """The run's agent, or the baseline of the environment that was logged."""
-    from agents.evaluate import chosen_checkpoint, load_network
+    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
+    from agents.evaluate import load_chosen
     from agents.evaluation.policies import trained_policy
 
     run = Path(settings.policy)
     if (run / "experiment.json").is_file():
         experiment = load_experiment(run)
-        network = load_network(experiment, chosen_checkpoint(run, settings.checkpoint))
+        network, _ = load_chosen(experiment, run, settings.checkpoint)
         # Whoever trained with a weight of costs is judged by the rewards of the log.
         notes = differences(settings.episodes_file, about, experiment.env, MAY_DIFFER | {"cost_weight"})
         policy = trained_policy(network, seed=settings.seed, deterministic=settings.deterministic)
@@ -141,12 +148,12 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
 
 
 def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
-    if behaviour != "auto":
-        return behaviour
-
+    # Here, because help and mistakes do without scikit-learn and torch, which take seconds to import.
     from agents.evaluation.behaviour import suited
     from agents.evaluation.off_policy import LOGGED
 
+    if behaviour != "auto":
+        return behaviour
     return LOGGED if episodes.probabilities.shape[2] else suited(episodes)
 
 
@@ -162,6 +169,9 @@ def output_path(settings: Settings) -> Path:
 
 def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str:
     """A table of all estimators, and what it rests on."""
+    # Here, because help and mistakes do without torch, which takes seconds to import.
+    from agents.evaluation.off_policy import HEADLINE
+
     lines = [
         f"{policy} on {about['env']}, from {told.episodes:,} episodes of {about.get('policy', 'an unknown policy')}, "
         f"discount {told.discount:g}"
@@ -183,9 +193,6 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
         f"  behaviour: {told.behaviour}, calibration error {calibrated.expected_error:.4f}, Brier score "
         f"{calibrated.brier:.3f} (by frequencies {calibrated.brier_of_frequencies:.3f})"
     )
-
-    from agents.evaluation.off_policy import HEADLINE
-
     headline = told.estimates[HEADLINE]
     estimate = f"{headline.value:.3f} ({headline.low:.3f} to {headline.high:.3f}), by {HEADLINE}"
     lines.append(f"  NO HEADLINE: {told.refusal}" if told.refusal else f"  headline: {estimate}")

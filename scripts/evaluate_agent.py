@@ -6,11 +6,14 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.experiment import require
+from agents.checkpoint import write_durably
+from agents.experiment import Experiment, require
 from agents.interfaces import Environment
 from agents.progress import progress
 from scripts.cli import main_with_clear_errors, parse_run
@@ -27,7 +30,7 @@ MAX_EPISODES = 1_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    run: Path
+    run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     env: Environment
     """The run's environment; what is changed of it here, such as --env.held-out, was not so in training."""
@@ -48,12 +51,15 @@ def main(arguments: list[str]) -> None:
         f"--episodes must be from 1 to {MAX_EPISODES:,}, not {settings.episodes:,}: each is played to its end.",
     )
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
+    evaluate_run(settings, experiment)
 
-    from agents.checkpoint import write_durably
-    from agents.evaluate import chosen_checkpoint, evaluate, load_network
 
-    checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
-    network = load_network(experiment, checkpoint)
+def evaluate_run(settings: Settings, experiment: Experiment) -> None:
+    """Plays the episodes; prints the evaluation and writes it into the run's folder."""
+    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
+    from agents.evaluate import evaluate, load_chosen
+
+    network, checkpoint = load_chosen(experiment, settings.run, settings.checkpoint)
     with progress("evaluating", settings.episodes) as advance:
         result = evaluate(
             experiment,

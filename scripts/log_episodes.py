@@ -71,7 +71,12 @@ def main(arguments: list[str]) -> None:
     path = Path(settings.output or f"runs/logs/{settings.env.name}-{who.replace(' ', '-')}{soft}.parquet")
     require_writable(path)
     require(not path.exists(), f"{path} exists already; choose another --output.")
+    log_episodes(settings, run, who, path)
 
+
+def log_episodes(settings: Settings, run: Path | None, who: str, path: Path) -> None:
+    """Plays the episodes with the run's agent, or with the baseline, and writes them to `path`."""
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.evaluation.episodes import play
     from agents.evaluation.log_file import write_log
     from agents.evaluation.minari_dataset import require_new_dataset
@@ -104,6 +109,7 @@ def origin(settings: Settings, who: str) -> dict[str, Any]:
 
 
 def export(episodes: Episodes, settings: Settings, about: str) -> None:
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.evaluation.minari_dataset import write_minari
 
     env = settings.env.build()
@@ -128,10 +134,11 @@ def baseline(settings: Settings) -> Any:
 
 def trained(run: Path, settings: Settings) -> Any:
     """Makes the run's agent for a vector of environments."""
-    from agents.evaluate import chosen_checkpoint, load_network
+    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
+    from agents.evaluate import load_chosen
     from agents.evaluation.policies import trained_policy
 
-    network = load_network(load_experiment(run), chosen_checkpoint(run, settings.checkpoint))
+    network, _ = load_chosen(load_experiment(run), run, settings.checkpoint)
     return lambda env: soft(trained_policy(network, seed=settings.seed), settings.epsilon)
 
 
@@ -146,6 +153,7 @@ def require_discrete_actions(environment: Environment) -> None:
 
 def soft(policy: Policy, epsilon: float) -> Policy:
     """The policy with a chance of `epsilon` of any action instead."""
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.evaluation.off_policy import softened
 
     return softened(policy, epsilon) if epsilon else policy

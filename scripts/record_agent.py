@@ -3,10 +3,13 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.experiment import require
+from agents.experiment import Experiment, require
 from agents.interfaces import Environment
 from agents.progress import progress
 from scripts.cli import main_with_clear_errors, parse_run
@@ -21,7 +24,7 @@ MAX_STEPS = 24 * FRAMES_AN_HOUR
 
 @dataclass(frozen=True)
 class Settings:
-    run: Path
+    run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     env: Environment
     """The run's environment; what is changed of it here, such as --env.held-out, was not so in training."""
@@ -43,11 +46,15 @@ def main(arguments: list[str]) -> None:
         f"{settings.most_steps / FRAMES_AN_HOUR:,.0f} hours of film.",
     )
     require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
+    film_run(settings, experiment)
 
-    from agents.evaluate import chosen_checkpoint, load_network, record
 
-    checkpoint = chosen_checkpoint(settings.run, settings.checkpoint)
-    network = load_network(experiment, checkpoint)
+def film_run(settings: Settings, experiment: Experiment) -> None:
+    """Films the episode into the run's folder."""
+    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
+    from agents.evaluate import load_chosen, record
+
+    network, checkpoint = load_chosen(experiment, settings.run, settings.checkpoint)
     path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.webm"
     with progress("filming", settings.most_steps) as advance:
         recorded = record(

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from gymnasium.spaces import Discrete
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agents.checkpoint import write_durably
+from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
 from agents.origin import differences
@@ -31,6 +34,8 @@ USAGE = """Reports what a trained policy does for patients, beside what clinicia
 report.html, one page that needs nothing else, and report.json, in the run's folder."""
 SEED = 2_000_000
 BY_CHANCE = 0.2
+MAX_PATIENTS = 1_000
+"""As many as are played side by side, so that all policies treat the same ones."""
 MOST_SHOWN = 100
 MOST_CONSTANT = 32
 """Discrete actions of which each is also tried as the only one."""
@@ -38,7 +43,7 @@ MOST_CONSTANT = 32
 
 @dataclass(frozen=True)
 class Settings:
-    run: Path
+    run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run's folder; the report is written there."""
     env: Environment
     """The run's environment; what is changed of it here was not so in training."""
@@ -67,14 +72,10 @@ def main(arguments: list[str]) -> None:
         f"{treatment.name} is no treatment; a report can be had of {', '.join(TREATMENTS)}.",
     )
     assert isinstance(treatment, TreatmentConfig)
-
-    from agents.checkpoint import write_durably
-    from agents.evaluation.clinical import compared, doses, summary, trajectories
-    from agents.evaluation.episodes import MOST_AT_ONCE, play
-    from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
-    from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
-
-    require(2 <= settings.patients <= MOST_AT_ONCE, f"--patients must be 2 to 1,000, not {settings.patients}.")
+    require(
+        2 <= settings.patients <= MAX_PATIENTS,
+        f"--patients must be 2 to {MAX_PATIENTS:,}, not {settings.patients}: all are treated side by side.",
+    )
     require(
         1 <= settings.shown <= MOST_SHOWN,
         f"--shown must be from 1 to {MOST_SHOWN}, not {settings.shown:,}: to choose them, {10 * settings.shown:,} "
@@ -82,6 +83,16 @@ def main(arguments: list[str]) -> None:
     )
     for name in ("report.json", "report.html"):
         require_writable(settings.run / name)
+    report(settings, experiment, treatment)
+
+
+def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfig) -> None:
+    """Treats the patients, prints the verdict, and writes the report into the run's folder."""
+    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
+    from agents.evaluation.clinical import compared, doses, summary, trajectories
+    from agents.evaluation.episodes import play
+    from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
+
     trained = [agent_of(run, settings, experiment) for run in (settings.run, *settings.also)]
     require_different_trainings((settings.run, *settings.also))
     agent = experiment.algo.name
@@ -152,16 +163,16 @@ def require_different_trainings(runs: Sequence[Path]) -> None:
 
 def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
     """What a training came to."""
+    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
+    from agents.evaluate import load_chosen
+    from agents.evaluation.policies import trained_policy
+
     own = load_experiment(run)
     require(
         replace(own, seed=experiment.seed, run_dir=experiment.run_dir, env=experiment.env) == experiment,
         f"{run} is another experiment than {settings.run}, not the same with another seed.",
     )
-
-    from agents.evaluate import chosen_checkpoint, load_network
-    from agents.evaluation.policies import trained_policy
-
-    network = load_network(own, chosen_checkpoint(run, settings.checkpoint))
+    network, _ = load_chosen(own, run, settings.checkpoint)
     return lambda env: trained_policy(network, deterministic=settings.deterministic)
 
 
@@ -169,11 +180,11 @@ def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episode
     """The episodes of --log, and whose they are; prints at last in which settings they differ, where they may.
 
     Raises InvalidExperiment for a log by which this treatment cannot be judged."""
-    env = treatment.build()
-    require(isinstance(env.action_space, Discrete), f"--log is for discrete actions; {treatment.name} has doses.")
-
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.evaluation.log_file import read_rows, require_spaces
 
+    env = treatment.build()
+    require(isinstance(env.action_space, Discrete), f"--log is for discrete actions; {treatment.name} has doses.")
     with mistakes_are_the_users():
         rows, about = read_rows(Path(settings.log))
         notes = differences(settings.log, about, treatment)
@@ -187,7 +198,7 @@ def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episode
 
 def logged(settings: Settings, treatment: TreatmentConfig, usual: Make) -> tuple[Episodes, str]:
     """Episodes of usual care with some chance in it, and whose they are."""
-
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.evaluation.episodes import play
     from agents.evaluation.off_policy import softened
 
@@ -209,6 +220,9 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
     """The best of the policies that always do one thing, chosen on patients to train on; nothing for other spaces.
 
     What looks good only because it never changes must be known."""
+    # Here, because help and mistakes do without torch, which takes seconds to import.
+    from agents.evaluation.episodes import play
+
     simulation = treatment.simulation(1)
     actions = getattr(simulation.action_space, "n", 0)
     if not 2 <= actions <= MOST_CONSTANT:
@@ -221,9 +235,6 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
     }
     train = replace(treatment, cohort="train")
     worth = {}
-
-    from agents.evaluation.episodes import play
-
     with progress("trying constant treatments", len(constant)) as advance:
         for name, make in constant.items():
             worth[name] = play(train, make, min(patients, 100), SEED).returns().mean()
@@ -254,9 +265,6 @@ def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, T
 def model_card(settings: Settings, experiment: Experiment, treatment: TreatmentConfig) -> dict[str, str]:
     described = json.loads((settings.run / "experiment.json").read_text())
     module = inspect.getmodule(type(treatment))
-
-    from agents.evaluation.report import NOT_FOR_CLINICAL_USE
-
     return {
         "use": f"Research on methods. {NOT_FOR_CLINICAL_USE}",
         "policy": f"{experiment.algo.name} by Praxis, {experiment.total_env_steps:,} env steps, seed {experiment.seed}",

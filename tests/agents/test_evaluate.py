@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.checkpoint import ARRAYS, checkpoint_name, save_state
+import agents.evaluate
+from agents.checkpoint import ARRAYS, checkpoint_name, env_steps_of, remove_old_checkpoints, save_state
 from agents.engine.actions import ActionScaling
 from agents.engine.config import build_network
 from agents.engine.distributions import distribution_for
@@ -32,6 +33,7 @@ from agents.evaluate import (
     evaluate,
     interquartile_mean,
     judge,
+    load_chosen,
     load_network,
     record,
 )
@@ -409,6 +411,51 @@ def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are(run_dir: Pat
         chosen_checkpoint(run_dir / "videos", "latest")
     with pytest.raises(InvalidExperiment, match="no checkpoint"):
         chosen_checkpoint(run_dir, "../../etc")
+
+
+@pytest.fixture
+def rotating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that is alive: it saves a checkpoint, which becomes the best, and removes its oldest one, whenever somebody
+    is about to read the checkpoint at 100 or 200 env steps."""
+    network = build_network(TARGET)
+    reads = agents.evaluate.load_state
+
+    def save(env_steps: int) -> None:
+        checkpoint_of(network, tmp_path / "checkpoints" / checkpoint_name(env_steps))
+        (tmp_path / "best.json").write_text(json.dumps({"checkpoint": checkpoint_name(env_steps), "mean": env_steps}))
+
+    def load_state(folder: Path) -> dict[str, Any]:
+        env_steps = env_steps_of(folder.name)
+        if env_steps < 300:
+            save(env_steps + 100)
+            remove_old_checkpoints(folder.parent, keep=1, spared=())
+        return reads(folder)
+
+    save(100)
+    monkeypatch.setattr(agents.evaluate, "load_state", load_state)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["latest", "best"])
+def test_a_checkpoint_that_vanishes_before_it_is_read_is_chosen_again(rotating: Path, name: str) -> None:
+    _, checkpoint = load_chosen(TARGET, rotating, name)
+    assert checkpoint.name == checkpoint_name(300)
+
+
+def test_a_named_checkpoint_that_vanishes_is_told_with_those_that_are_there(rotating: Path) -> None:
+    with pytest.raises(InvalidExperiment, match=f"no checkpoint {checkpoint_name(100)}; it has {checkpoint_name(200)}"):
+        load_chosen(TARGET, rotating, checkpoint_name(100))
+
+
+def test_the_best_checkpoint_may_change_while_it_is_chosen(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bests = iter([checkpoint_name(50), checkpoint_name(200), checkpoint_name(200)])
+    monkeypatch.setattr(agents.evaluate, "read_best", lambda _: {"checkpoint": next(bests)})
+    assert chosen_checkpoint(run_dir, "best").name == checkpoint_name(200)
+
+
+def test_a_damaged_checkpoint_that_stays_is_told(run_dir: Path) -> None:
+    with pytest.raises(InvalidExperiment, match=f"{checkpoint_name(300)} holds no network"):
+        load_chosen(TARGET, run_dir, "latest")
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}"], ids=repr)
