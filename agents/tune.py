@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -28,11 +28,13 @@ from ray.tune.search.sample import Domain as RayDomain
 
 from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, remove_leftovers, write_durably
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
-from agents.evaluate import read_best
+from agents.evaluate import never, read_best
 from agents.experiment import Experiment, require
 from agents.folders import check_new_folder, new_folder, owned
 from agents.metrics import EVALUATION_RETURN_MEAN
 from agents.origin import check_origins
+from agents.progress import Advance, progress, unseen
+from agents.ray_output import without_ray_lines
 from agents.run_folder import default_run_dir, next_command
 from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace, Uniform, UniformInteger
 from agents.sweep import Sweep, Trial, clipped, search_space, with_settings, write_sweep
@@ -46,6 +48,7 @@ PRIVATE = ".tune-"
 """Begins the name of Tune's own folder."""
 
 
+@without_ray_lines()
 def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None = None) -> list[Trial]:
     """Runs the trials in the experiment's run folder; with `earlier`, the trials of a sweep that was stopped there,
     those that are left of it.
@@ -70,27 +73,33 @@ def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None =
         print(f"{folder} has all its {settings.trials} trials.")
         return ranked(earlier)
     quiet_tune()
-    with sweep_folder(experiment, earlier) as folder, ray_running(experiment):
+    with (
+        stop_requests(tell_of_the_end) as stop_requested,
+        sweep_folder(experiment, earlier) as folder,
+        ray_running(experiment),
+    ):
+        if stop_requested():  # while Ray was started
+            raise KeyboardInterrupt
         require_room(held(experiment, settings))
-        progress = Progress(experiment, settings, folder, earlier or [])
+        trials = Trials(experiment, settings, folder, earlier or [], stop_requested)
         write_durably(folder / "experiment.json", json.dumps({"experiment": experiment.to_json()}, indent=2).encode())
-        progress.write()
+        trials.write()
         print(f"{settings.trials} trials in {folder}; tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
         for leftover in folder.glob(f"{PRIVATE}*"):
             shutil.rmtree(leftover)
         # In the sweep's folder, where machines of a cluster can write to it and checkpoints find room.
         with (
             tempfile.TemporaryDirectory(prefix=PRIVATE, dir=folder) as private,
-            stop_requests(ask_tune_to_stop) as stop_requested,
+            progress(f"env steps of {trials.left} trials", trials.env_steps_left) as trials.advance,
         ):
-            tuner(experiment, settings, space, progress, Path(private)).fit()
+            tuner(experiment, settings, space, trials, Path(private)).fit()
         if stop_requested():
             print("Stopped and saved. Go on with:")
             print(f"  {next_command('tune_agent.py', '--resume', folder)}")
             return []
-        trials = ranked(progress.trials.values())
-        write_sweep(folder, settings, trials)
-    return trials
+        best_first = ranked(trials.by_name.values())
+        write_sweep(folder, settings, best_first)
+    return best_first
 
 
 @contextmanager
@@ -116,24 +125,42 @@ def ranked(trials: Iterable[Trial]) -> list[Trial]:
     )
 
 
-class Progress(tune.Callback):
-    """The trials of a sweep that is under way. Tune reports what they do; each change is written to sweep.json."""
+class Trials(tune.Callback):
+    """The trials of a sweep that is under way. Tune reports what they do; each change is written to sweep.json.
 
-    def __init__(self, experiment: Experiment, settings: Sweep, folder: Path, earlier: Iterable[Trial]) -> None:
+    Tune ends in order soon after `stop_requested()` says so. `advance` is called with the env steps that are done, or
+    that are not needed because a trial has ended early; `env_steps_left` is how many these are in all."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        settings: Sweep,
+        folder: Path,
+        earlier: Iterable[Trial],
+        stop_requested: Callable[[], bool] = never,
+    ) -> None:
         self.total_env_steps = experiment.total_env_steps
         self.settings = settings
         self.folder = folder
-        self.trials = {trial.run.name: trial for trial in earlier}
-        self.unfinished = [trial for trial in self.trials.values() if not trial.complete]
-        self.left = settings.trials - len(self.trials) + len(self.unfinished)
+        self.stop_requested = stop_requested
+        self.by_name = {trial.run.name: trial for trial in earlier}
+        self.unfinished = [trial for trial in self.by_name.values() if not trial.complete]
+        self.left = settings.trials - len(self.by_name) + len(self.unfinished)
+        self.env_steps_left = sum(self.total_env_steps - trial.env_steps for trial in self.unfinished)
+        self.env_steps_left += (settings.trials - len(self.by_name)) * self.total_env_steps
+        self.advance: Advance = unseen
         self._to_restart = [trial.run.name for trial in self.unfinished]
         self._names: dict[str, str] = {}
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        if self.stop_requested():
+            signal.raise_signal(signal.SIGUSR1)  # Tune's own request for an orderly end
 
     def name(self, trial: Any) -> str:
         """The name of one of Tune's trials. Unfinished trials are proposed first and in their order, so that Tune's
         first trials have their names."""
         if trial.trial_id not in self._names:
-            new = f"trial-{len(self.trials):05d}"
+            new = f"trial-{len(self.by_name):05d}"
             self._names[trial.trial_id] = self._to_restart.pop(0) if self._to_restart else new
             self._update(trial, ended="")
         return self._names[trial.trial_id]
@@ -144,7 +171,7 @@ class Progress(tune.Callback):
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
         env_steps = int(result[ENV_STEPS])
         mean = float(result[EVALUATION_RETURN_MEAN])
-        before = self.trials[self.name(trial)].evaluations
+        before = self.by_name[self.name(trial)].evaluations
         self._update(trial, evaluations=(*before, (env_steps, mean)))
         print(f"{self.name(trial)} at {env_steps:,} env steps: mean return {mean:.1f}", flush=True)
 
@@ -160,19 +187,25 @@ class Progress(tune.Callback):
     def _update(self, trial: Any, **changes: Any) -> None:
         """Of these fields and of what its run folder and Tune say now."""
         run = self.folder / self.name(trial)
-        known = self.trials.get(run.name, Trial(run, {}))
+        known = self.by_name.get(run.name, Trial(run, {}))
         best = read_best(run)
-        self.trials[run.name] = replace(
+        changed = replace(
             known,
             settings=dict(trial.config),
             best=best["mean"] if best["checkpoint"] else None,
             env_steps=newest_env_steps(run),
             **changes,
         )
+        self.by_name[run.name] = changed
+        self.advance(max(0, self._env_steps_over(changed) - self._env_steps_over(known)))
         self.write()
 
+    def _env_steps_over(self, trial: Trial) -> int:
+        """Env steps of a trial that are not waited for any more: all of them once it has ended, however early."""
+        return self.total_env_steps if trial.ended else min(trial.env_steps, self.total_env_steps)
+
     def write(self) -> None:
-        write_sweep(self.folder, self.settings, list(self.trials.values()))
+        write_sweep(self.folder, self.settings, list(self.by_name.values()))
 
 
 def newest_env_steps(run: Path) -> int:
@@ -193,52 +226,52 @@ def extremes(experiment: Experiment, space: Mapping[str, Domain]) -> list[Experi
     return [experiment, *(with_settings(experiment, {name: value}) for name, value in choices)]
 
 
-def tuner(experiment: Experiment, settings: Sweep, space: SearchSpace, progress: Progress, private: Path) -> tune.Tuner:
+def tuner(experiment: Experiment, settings: Sweep, space: SearchSpace, trials: Trials, private: Path) -> tune.Tuner:
     """Tune, with the trials that are left, the earlier ones made known to its scheduler and its sampler."""
     chosen = scheduler(experiment, settings, space)
 
     def name(trial: Any) -> str:
-        known = progress.name(trial)
+        known = trials.name(trial)
         if isinstance(chosen, ASHAScheduler):
-            make_known(chosen, trial.trial_id, progress.trials[known])
+            make_known(chosen, trial.trial_id, trials.by_name[known])
         return known
 
-    for trial in progress.trials.values():
+    for trial in trials.by_name.values():
         if trial.complete and isinstance(chosen, ASHAScheduler):
             make_known(chosen, trial.run.name, trial)
     return tune.Tuner(
-        trainable(experiment, settings, progress.folder),
+        trainable(experiment, settings, trials.folder),
         tune_config=tune.TuneConfig(
-            num_samples=progress.left,
+            num_samples=trials.left,
             max_concurrent_trials=settings.at_a_time or None,
-            search_alg=sampler(experiment, settings, space, progress),
+            search_alg=sampler(experiment, settings, space, trials),
             scheduler=chosen,
             trial_name_creator=name,
-            trial_dirname_creator=progress.name,
+            trial_dirname_creator=trials.name,
         ),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(private.absolute()),
             failure_config=tune.FailureConfig(max_failures=MOST_RETRIES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=4),
-            callbacks=[progress],
+            callbacks=[trials],
             verbose=0,
         ),
     )
 
 
-def sampler(experiment: Experiment, settings: Sweep, space: SearchSpace, progress: Progress) -> OptunaSearch:
+def sampler(experiment: Experiment, settings: Sweep, space: SearchSpace, trials: Trials) -> OptunaSearch:
     """Proposes the settings of the unfinished trials, in their order, and then new ones."""
-    seed = experiment.seed + len(progress.trials)  # or the first new ones would be those of the beginning
+    seed = experiment.seed + len(trials.by_name)  # or the first new ones would be those of the beginning
     samplers = {"asha": optuna.samplers.TPESampler, "pbt": optuna.samplers.RandomSampler}
     search = OptunaSearch(
         OptunaSearch.convert_search_space(ray_space(space)),
         metric=EVALUATION_RETURN_MEAN,
         mode="max",
-        points_to_evaluate=[trial.settings for trial in progress.unfinished],
+        points_to_evaluate=[trial.settings for trial in trials.unfinished],
         sampler=samplers[settings.scheduler](seed=seed),
     )
-    for trial in progress.trials.values():
+    for trial in trials.by_name.values():
         if trial.complete and trial.evaluations:
             _, last = trial.evaluations[-1]
             search.add_evaluated_point(trial.settings, last)
@@ -318,10 +351,10 @@ def trial(config: dict[str, Any], experiment: Experiment, shares: bool, folder: 
     if (kept := tune.get_checkpoint()) is not None:
         with kept.as_directory() as theirs:
             if json.loads((Path(theirs) / ORIGIN).read_text())["trial"] != name:
-                take_over(Path(theirs), run)
+                with owned(run):  # the process of this trial's last attempt may still be writing into it
+                    take_over(Path(theirs), run)
     report = to_tune_with_checkpoint if shares else to_tune
     if not (run / "experiment.json").exists():
-        shutil.rmtree(run, ignore_errors=True)  # it was killed before it had begun
         train(mine, report)
     elif not is_complete(mine, run):
         resume(mine, run, report)
@@ -360,11 +393,8 @@ def linked(folder: Path, copy: Path) -> None:
     shutil.copytree(folder, copy, copy_function=lambda source, target: link_or_copy(Path(source), Path(target)))
 
 
-def ask_tune_to_stop() -> None:
+def tell_of_the_end() -> None:
     print("\nStopping; saving. Once more ends at once.", flush=True)
-    if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
-        raise KeyboardInterrupt  # Tune has not begun
-    signal.raise_signal(signal.SIGUSR1)  # Tune's own request for an orderly end
 
 
 def quiet_tune() -> None:

@@ -1,6 +1,7 @@
 """The state of a sweep in its folder: what is read back, and what a stranger may not have written into it."""
 
 import json
+import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from agents.experiment import InvalidExperiment
 from agents.metrics import EVALUATION_RETURN_MEAN
 from agents.settings.search_space import Choice
 from agents.sweep import Sweep, Trial, read_sweep, search_space, write_sweep
-from agents.tune import Progress, make_known, ray_domain, sampler, scheduler, sweep, tuner
+from agents.tune import Trials, make_known, ray_domain, sampler, scheduler, sweep, tuner
 from envs.classic import ClassicConfig
 from scripts.recipes import recipe_named
 
@@ -132,15 +133,15 @@ def tunes(trial_id: str, settings: dict) -> SimpleNamespace:
 
 
 def test_what_trials_do_is_in_the_folder_at_once(tmp_path):
-    progress = Progress(EXPERIMENT, SETTINGS, tmp_path, [])
+    under_way = Trials(EXPERIMENT, SETTINGS, tmp_path, [])
     first, second = tunes("a", CHOSEN), tunes("b", CHOSEN)
-    assert [progress.name(trial) for trial in (first, second, first)] == ["trial-00000", "trial-00001", "trial-00000"]
+    assert [under_way.name(trial) for trial in (first, second, first)] == ["trial-00000", "trial-00001", "trial-00000"]
     save_state(tmp_path / "trial-00000" / "checkpoints" / checkpoint_name(1_024), {})
-    progress.on_trial_result(1, [], first, {"env_steps": 1_024, EVALUATION_RETURN_MEAN: 21.5})
-    progress.on_trial_complete(1, [], first)
+    under_way.on_trial_result(1, [], first, {"env_steps": 1_024, EVALUATION_RETURN_MEAN: 21.5})
+    under_way.on_trial_complete(1, [], first)
     (tmp_path / "error.txt").write_text("Traceback\nValueError: it broke\n\n")
     second.error_file = str(tmp_path / "error.txt")
-    progress.on_trial_error(1, [], second)
+    under_way.on_trial_error(1, [], second)
     _, trials = read_sweep(tmp_path, EXPERIMENT)
     assert trials == [
         Trial(tmp_path / "trial-00000", CHOSEN, ((1_024, 21.5),), None, 1_024, "early"),
@@ -150,21 +151,56 @@ def test_what_trials_do_is_in_the_folder_at_once(tmp_path):
 
 def test_unfinished_trials_go_on_in_their_folders_before_new_ones_begin(tmp_path):
     failed = Trial(tmp_path / "trial-00002", {"clip": 0.25, "minibatch_size": 256}, ended="ValueError: it broke")
-    progress = Progress(EXPERIMENT, SETTINGS, tmp_path, [*trials_in(tmp_path), failed])
-    assert progress.left == 3
-    search = sampler(EXPERIMENT, SETTINGS, SPACE, progress)
+    under_way = Trials(EXPERIMENT, SETTINGS, tmp_path, [*trials_in(tmp_path), failed])
+    assert under_way.left == 3
+    search = sampler(EXPERIMENT, SETTINGS, SPACE, under_way)
     proposed = {name: search.suggest(name) for name in ("x", "y", "z")}
     assert proposed["x"] == {"clip": 0.2, "minibatch_size": 128}
     assert proposed["y"] == {"clip": 0.25, "minibatch_size": 256}
-    names = [progress.name(tunes(trial_id, settings)) for trial_id, settings in proposed.items()]
+    names = [under_way.name(tunes(trial_id, settings)) for trial_id, settings in proposed.items()]
     assert names == ["trial-00001", "trial-00002", "trial-00003"]
-    assert progress.trials["trial-00001"].evaluations == ((1_000, 25.0),)
-    assert progress.trials["trial-00002"].ended == ""
+    assert under_way.by_name["trial-00001"].evaluations == ((1_000, 25.0),)
+    assert under_way.by_name["trial-00002"].ended == ""
+
+
+def test_progress_counts_the_env_steps_that_are_done_or_not_needed_any_more(tmp_path):
+    """4 trials of 8,000 env steps. One ended early; one stands at 1,000, a failed one at 2,000: 7,000 + 6,000 + 8,000
+    are left."""
+    failed = Trial(tmp_path / "trial-00002", CHOSEN, (), None, 2_000, "ValueError: it broke")
+    under_way = Trials(EXPERIMENT, SETTINGS, tmp_path, [*trials_in(tmp_path), failed])
+    assert under_way.env_steps_left == 21_000
+    advanced: list[int] = []
+    under_way.advance = advanced.append
+    for trial, done in (("trial-00001", 1_000), ("trial-00002", 2_000)):
+        save_state(tmp_path / trial / "checkpoints" / checkpoint_name(done), {})
+    goes_on, again, new = (tunes(trial_id, CHOSEN) for trial_id in "abc")
+    for trial in (goes_on, again, new):
+        under_way.on_trial_start(0, [], trial)
+    assert sum(advanced) == 0
+    save_state(tmp_path / "trial-00003" / "checkpoints" / checkpoint_name(3_000), {})
+    under_way.on_trial_result(1, [], new, {"env_steps": 3_000, EVALUATION_RETURN_MEAN: 1.0})
+    assert sum(advanced) == 3_000
+    under_way.on_trial_complete(2, [], new)  # early
+    assert sum(advanced) == 8_000
+    for trial in (goes_on, again):
+        under_way.on_trial_error(3, [], trial)
+    assert sum(advanced) == 21_000
+
+
+def test_a_stop_reaches_tune_with_its_next_step(tmp_path, monkeypatch):
+    raised = []
+    asked = iter([False, True])
+    monkeypatch.setattr(tune.signal, "raise_signal", raised.append)
+    under_way = Trials(EXPERIMENT, SETTINGS, tmp_path, [], stop_requested=lambda: next(asked))
+    under_way.on_step_begin(0, [])
+    assert raised == []
+    under_way.on_step_begin(1, [])
+    assert raised == [signal.SIGUSR1]
 
 
 def test_optuna_knows_the_trials_that_ended(tmp_path):
-    progress = Progress(EXPERIMENT, SETTINGS, tmp_path, trials_in(tmp_path))
-    search = sampler(EXPERIMENT, SETTINGS, SPACE, progress)
+    under_way = Trials(EXPERIMENT, SETTINGS, tmp_path, trials_in(tmp_path))
+    search = sampler(EXPERIMENT, SETTINGS, SPACE, under_way)
     known = {trial.value: trial.params for trial in search._ot_study.trials if trial.value is not None}
     assert known == {30.0: CHOSEN}
 
@@ -172,7 +208,7 @@ def test_optuna_knows_the_trials_that_ended(tmp_path):
 def test_a_sampler_that_goes_on_does_not_begin_anew(tmp_path):
     proposals = []
     for earlier in ([], trials_in(tmp_path)[:1]):
-        search = sampler(EXPERIMENT, SETTINGS, SPACE, Progress(EXPERIMENT, SETTINGS, tmp_path, earlier))
+        search = sampler(EXPERIMENT, SETTINGS, SPACE, Trials(EXPERIMENT, SETTINGS, tmp_path, earlier))
         proposals.append(search.suggest("new"))
     assert proposals[0] != proposals[1]
 
@@ -216,9 +252,9 @@ def test_a_sweep_whose_trials_have_all_ended_only_says_so(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["asha", "pbt"])
 def test_tune_keeps_its_own_state_in_the_private_folder(tmp_path, name):
     settings = replace(SETTINGS, scheduler=name)
-    progress = Progress(EXPERIMENT, settings, tmp_path / "sweep", [])
+    under_way = Trials(EXPERIMENT, settings, tmp_path / "sweep", [])
     private = tmp_path / "private"
-    built = tuner(EXPERIMENT, settings, search_space(EXPERIMENT, settings), progress, private)
+    built = tuner(EXPERIMENT, settings, search_space(EXPERIMENT, settings), under_way, private)
     assert built._local_tuner.get_run_config().storage_path == str(private)
     assert not (tmp_path / "sweep").exists()
     assert tune.PRIVATE.startswith(".")

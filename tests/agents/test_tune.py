@@ -11,6 +11,7 @@ from agents import tune
 from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state, save_state
 from agents.evaluate import read_best
 from agents.experiment import InvalidExperiment
+from agents.folders import owned, owner_of, this_process
 from agents.metrics import EVALUATION_RETURN_MEAN
 from agents.settings.search_space import Choice
 from agents.sweep import Sweep, search_space, with_settings
@@ -100,6 +101,31 @@ def test_a_take_over_that_was_killed_is_made_again(poor_run, kept, monkeypatch):
     monkeypatch.undo()
     take_over(kept, poor_run)
     assert load_state(finished_checkpoints(poor_run / "checkpoints")[0])["of"] == "good"
+
+
+@pytest.fixture
+def exploiting(poor_run, kept, monkeypatch):
+    """A poor trial that Tune has go on from a good one. Instead of a training, what is done to its folder, and who owns
+    it then."""
+    monkeypatch.setattr("agents.tune.tune.get_context", lambda: SimpleNamespace(get_trial_name=lambda: "poor"))
+    monkeypatch.setattr("agents.tune.tune.get_checkpoint", lambda: tune.tune.Checkpoint.from_directory(kept))
+    (poor_run / "experiment.json").touch()
+    done = []
+    monkeypatch.setattr("agents.tune.take_over", lambda theirs, run: done.append(("takes over", owner_of(run))))
+    monkeypatch.setattr("agents.tune.is_complete", lambda mine, run: False)
+    monkeypatch.setattr("agents.tune.resume", lambda mine, run, report: done.append(("goes on", owner_of(run))))
+    return done
+
+
+def test_a_trial_owns_its_folder_while_it_takes_over(exploiting, poor_run):
+    tune.trial({}, CARTPOLE, shares=True, folder=str(poor_run.parent))
+    assert exploiting == [("takes over", this_process()), ("goes on", None)]  # resuming takes the folder itself
+
+
+def test_a_trial_takes_nothing_over_while_another_process_writes_into_its_folder(exploiting, poor_run):
+    with owned(poor_run), pytest.raises(InvalidExperiment, match="is written to by process"):
+        tune.trial({}, CARTPOLE, shares=True, folder=str(poor_run.parent))
+    assert exploiting == []
 
 
 @pytest.mark.parametrize("name", ALONE)
