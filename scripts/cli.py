@@ -1,9 +1,11 @@
 """What the commands share: the one place where tyro is called, and how a mistake is told."""
 
+import codecs
 import difflib
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -24,6 +26,13 @@ Settings = TypeVar("Settings")
 
 PLUGS = {"encoder": recipes.encoder_named, "memory": recipes.memory_named, "reward": recipes.reward_named}
 CHOICES = ("env", "algo", *PLUGS, "resume")
+MISTAKE_COLUMNS = 80
+"""The width at which tyro tells of a mistake, whatever the terminal's is: a narrow one would break names of options."""
+LEAST_HELP_COLUMNS = 40
+"""In a narrower one, tyro never finds an end."""
+ESCAPED = "praxis-escaped"
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""What Python has in the place of bytes that it could not decode."""
 TRAIN_USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoard events, videos.
 """
 TUNE_USAGE = """Trains agents with many settings, a run folder each, and says which are best.
@@ -106,7 +115,7 @@ def parse(settings: type[Settings], arguments: list[str], usage: str, default: S
     given: Any = tyro.MISSING_NONPROP if default is None else default
     told = io.StringIO()
     try:
-        with redirect_stderr(told):
+        with redirect_stderr(told), columns_for(arguments):
             parsed = tyro.cli(
                 settings, args=arguments, description=usage, default=given, config=(PositionalRequiredArgs,)
             )
@@ -117,6 +126,21 @@ def parse(settings: type[Settings], arguments: list[str], usage: str, default: S
         if end.code:
             raise InvalidExperiment(in_one_line(told.getvalue())) from None
         raise  # --help
+
+
+@contextmanager
+def columns_for(arguments: list[str]) -> Iterator[None]:
+    """Tells tyro how wide its help, or what it says of a mistake, is to be."""
+    before = os.environ.get("COLUMNS")
+    is_help = not {"-h", "--help"}.isdisjoint(arguments)
+    help_columns = max(LEAST_HELP_COLUMNS, shutil.get_terminal_size().columns)
+    os.environ["COLUMNS"] = str(help_columns if is_help else MISTAKE_COLUMNS)
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS", None)
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def in_one_line(box: str) -> str:
@@ -198,7 +222,11 @@ def mistakes_are_the_users() -> Iterator[None]:
 def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
     """Runs a command. A user's mistake is one line and exit code 2; a run that the machine or its
     own numbers ended is one line and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ESCAPED)
     try:
+        require_text(sys.argv[1:])
         main(sys.argv[1:])
     except InvalidExperiment as mistake:
         print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)  # spaces are printed over several lines
@@ -219,3 +247,32 @@ def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def require_text(arguments: list[str]) -> None:
+    """Raises InvalidExperiment for an argument that is not text in this locale's encoding, and so none for files of
+    other encodings, such as reports and TensorBoard's events."""
+    for argument in arguments:
+        require(
+            not SURROGATES.search(argument),
+            f"{argument} is not text in this locale's encoding, {sys.getfilesystemencoding()}; with LC_ALL=C.UTF-8, "
+            "all that is UTF-8 is.",
+        )
+
+
+def escaped(failure: UnicodeError) -> tuple[bytes, int]:
+    """What is printed of characters that the output's encoding lacks: bytes that were no text when they were read as
+    they were, the others as backslash escapes. An error handler of Python's codecs."""
+    assert isinstance(failure, UnicodeEncodeError)
+    characters = failure.object[failure.start : failure.end]
+    return b"".join(map(bytes_of, characters)), failure.end
+
+
+def bytes_of(character: str) -> bytes:
+    try:
+        return character.encode("ascii", "surrogateescape")
+    except UnicodeEncodeError:
+        return character.encode("ascii", "backslashreplace")
+
+
+codecs.register_error(ESCAPED, escaped)

@@ -4,12 +4,14 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from typeguard import TypeCheckError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, from_json, require
 from agents.interfaces import Task
 from agents.progress import progress
@@ -22,19 +24,22 @@ USAGE = """Evaluates a module on held-out data and writes evaluation.json into i
 
 @dataclass(frozen=True)
 class Settings:
-    module: Path
+    module: Annotated[Path, tyro.conf.arg(metavar="MODULE")]
     """The module's folder."""
     data: str = ""
     """Other data than it was trained with."""
 
 
 def main(arguments: list[str]) -> None:
-    settings = parse(Settings, arguments, USAGE)
-    task = with_data(trained_task(settings.module), settings.data)
+    evaluate(parse(Settings, arguments, USAGE))
 
-    from agents.checkpoint import write_durably
+
+def evaluate(settings: Settings) -> None:
+    """Prints how good the module is, and writes it into its folder."""
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.pretrain import held_out, lesson_of, restore
 
+    task = with_data(trained_task(settings.module), settings.data)
     lesson = lesson_of(task)
     restore(lesson, settings.module)
     with progress("evaluating on held-out data"):
@@ -48,7 +53,7 @@ def main(arguments: list[str]) -> None:
 
 def trained_task(folder: Path) -> Task:
     """The task that a module was trained for. Raises InvalidExperiment where the folder is no module's."""
-
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.pretrain import DESCRIPTION
 
     described = folder / DESCRIPTION

@@ -72,15 +72,21 @@ def main(arguments: list[str]) -> None:
         with progress("playing episodes", len(names) * (len(train_seeds) + len(test_seeds))) as advance:
             train = frames_of(names, train_seeds, settings.every, advance)
             test = frames_of(names, test_seeds, settings.every, advance)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    save(path, train, test)
 
+
+def save(path: Path, train: Frames, test: Frames) -> None:
+    """Writes the screens, and says how many there are."""
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from perception.frames import save_frames
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_frames(path, train, test)
     print(f"{path}: {len(train):,} screens to train on, {len(test):,} to test on, {path.stat().st_size >> 20} MiB")
 
 
 def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance) -> Frames:
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from envs.atari_screens import screens_of
     from envs.space_invaders import CLASSES, boxes_of, classes_of
     from perception.frames import Frames

@@ -28,8 +28,12 @@ def main(arguments: list[str]) -> None:
         return
     with mistakes_are_the_users():
         recipe = named(name, MODULES, "module")
-    settings = parse(Pretraining, rest, usage, recipe())
+    train(parse(Pretraining, rest, usage, recipe()))
 
+
+def train(settings: Pretraining) -> None:
+    """Trains the module, and prints how good it is."""
+    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     from agents.pretrain import pretrain
     from agents.run_folder import next_command
 

@@ -1,8 +1,12 @@
 """Translates: python scripts/translate.py runs/modules/mission-translation --text 去找那个红球"""
 
+import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -19,10 +23,10 @@ MAX_BEAM = 100
 
 @dataclass(frozen=True)
 class Settings:
-    module: str
+    module: Annotated[str, tyro.conf.arg(metavar="MODULE")]
     """The folder of scripts/train_module.py translation, mission-translation, distillation or back-translation."""
     text: str = ""
-    """What to translate; without --text and --file, the lines of the standard input."""
+    """What to translate; without --text and --file, the lines of the standard input, UTF-8."""
     file: str = ""
     """UTF-8, a text a line."""
     beam: int = 4
@@ -33,7 +37,11 @@ def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(not (settings.text and settings.file), "--text and --file exclude each other.")
     require(1 <= settings.beam <= MAX_BEAM, f"--beam must lie in [1, {MAX_BEAM}], not {settings.beam}.")
+    print_translations(settings)
 
+
+def print_translations(settings: Settings) -> None:
+    # Here, because help and mistakes do without torch, which takes seconds to import.
     from language.translate import trained_translator, translate
 
     with mistakes_are_the_users():
@@ -46,10 +54,17 @@ def lines(settings: Settings) -> list[str]:
     if settings.text:
         return [settings.text]
     try:
-        text = Path(settings.file).read_text(encoding="utf-8") if settings.file else sys.stdin.read()
+        text = Path(settings.file).read_text(encoding="utf-8") if settings.file else standard_input()
     except (OSError, UnicodeDecodeError) as damage:
         raise InvalidExperiment(f"{settings.file or 'the standard input'} cannot be read: {damage}") from damage
     return text.splitlines()
+
+
+def standard_input() -> str:
+    """UTF-8, whatever the locale."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    return sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.sweep import Trial
+from agents.experiment import Experiment
+from agents.sweep import Sweep, Trial
 from scripts.cli import main_with_clear_errors, parse_sweep
 
 
 def main(arguments: list[str]) -> None:
-    experiment, settings, earlier = parse_sweep(arguments)
+    run_sweep(*parse_sweep(arguments))
 
+
+def run_sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None) -> None:
+    """Runs the trials that are left, and prints what they came to."""
+    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
+    from agents.run_folder import next_command
     from agents.tune import sweep
 
     trials = sweep(experiment, settings, earlier)
@@ -19,9 +25,6 @@ def main(arguments: list[str]) -> None:
         return
     print(report(trials))
     print("The best one is a run like any other:")
-
-    from agents.run_folder import next_command
-
     print(f"  {next_command('evaluate_agent.py', trials[0].run, '--checkpoint', 'best')}")
 
 

@@ -1,5 +1,6 @@
 """What a command imports before it has read its command line, and what old files name."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -37,6 +38,25 @@ def test_help_and_typing_mistakes_import_nothing_heavy(command, argument, code, 
     assert done.stdout.strip().splitlines()[-1] == "imported"
     assert "Traceback" not in done.stderr
     assert ("exit 2" in done.stdout) == (code == 2)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "cli"])
+def test_what_is_imported_late_stands_at_the_top_of_its_function(command):
+    """After the docstring, in one block, so that a reader sees it at once."""
+    tree = ast.parse((ROOT / "scripts" / f"{command}.py").read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    late = {}
+    for function in functions:
+        body = function.body[1:] if ast.get_docstring(function) else function.body
+        is_import = [isinstance(statement, ast.Import | ast.ImportFrom) for statement in body]
+        nested = [node for statement in body for node in ast.walk(statement)]
+        if is_import != sorted(is_import, reverse=True) or count_of_imports(nested) != sum(is_import):
+            late[function.name] = function.lineno
+    assert not late
+
+
+def count_of_imports(nodes):
+    return sum(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes)
 
 
 @pytest.mark.parametrize("name", SAVED["experiments"])
