@@ -7,10 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
 SILENT_SECONDS = 2.0
 """Nothing is shown of what is done by then."""
 LINE_EVERY_SECONDS = 10.0
@@ -78,6 +74,10 @@ def in_lines(pace: Pace, over: threading.Event, say: Callable[[str], None]) -> N
 def on_terminal(pace: Pace, over: threading.Event) -> None:
     if over.wait(SILENT_SECONDS):
         return
+    from rich.console import Console  # here, because what is done by then needs none of it
+    from rich.live import Live
+    from rich.text import Text
+
     with Live(console=Console(stderr=True), transient=True, redirect_stdout=False, auto_refresh=False) as live:
         while not over.wait(REFRESH_SECONDS):
             live.update(Text(str(pace)), refresh=True)

@@ -3,7 +3,6 @@
 RAM positions, as OCAtari reads them (Delfosse et al. 2024), agree with the pixels but for bullets; colours do for all.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +44,8 @@ def boxes_of(classes: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def pieces(mask: NDArray[np.bool_], number: int) -> list[tuple[int, int, int, int, int]]:
     """Connected objects, over gaps as there are within an alien."""
+    import cv2  # takes a tenth of a second; commands that only read settings do without
+
     count, labels = cv2.connectedComponents(cv2.dilate(mask.view(np.uint8), np.ones((ALIEN_GAP, ALIEN_GAP), np.uint8)))
     rows, columns = np.nonzero(mask)
     of = labels[rows, columns].astype(np.intp) - 1

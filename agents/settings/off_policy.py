@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import gymnasium
-import psutil
 
 from agents.settings.ranges import require_above, require_within
 
@@ -75,6 +74,8 @@ class OffPolicy:
 
     def check_replay(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
         """Raises ValueError, in one line, where experience of this environment could not be remembered or drawn."""
+        import psutil
+
         from agents.engine.hindsight import goal_packing
         from agents.engine.off_policy import frame_bytes
         from agents.engine.packing import require_exact

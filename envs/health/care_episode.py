@@ -26,7 +26,6 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from envs.health.care_structure import (
     ADVERSE,
@@ -196,7 +195,7 @@ class CareEpisodeSimulation:
             mine[rows] = theirs
         self.diseases[rows] = new.diseases
         # As the authors have it, a patient's own effect on symptoms shows from the first treatment on.
-        self.symptoms[rows] = expit(self._drawn(self.diseases[rows], random))
+        self.symptoms[rows] = probabilities(self._drawn(self.diseases[rows], random))
         self.given[rows] = -1
         for column in (self.visits, self.well, self.adverse, self.burden, self.spent):
             column[rows] = 0
@@ -214,7 +213,7 @@ class CareEpisodeSimulation:
         edges = (self.links[self.diseases] * world.modifiers[actions] * self.patients.links).cumsum(1)
         passed = (random.random(len(actions))[:, None] * edges[:, -1:] >= edges).sum(1)
         self.diseases = np.where(self.well, self.diseases, passed)
-        sick = expit(self._drawn(self.diseases, random) + world.effects[actions] + self.patients.symptoms)
+        sick = probabilities(self._drawn(self.diseases, random) + world.effects[actions] + self.patients.symptoms)
         self.symptoms = np.where(self.well[:, None], HEALTHY_SYMPTOM * random.random(sick.shape), sick)
         self.adverse = self.symptoms.max(1) > self.patients.worst
         self.given = actions.copy()
@@ -249,6 +248,13 @@ class CareEpisodeSimulation:
         """Symptoms of the diseases (N, S), logits."""
         normal = random.standard_normal((len(diseases), SYMPTOMS))
         return self.structure.means[diseases] + np.einsum("nst,nt->ns", self.structure.factors[diseases], normal)
+
+
+def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logistic function."""
+    from scipy.special import expit  # here, because it takes a third of a second and settings do without
+
+    return expit(logits)
 
 
 def contraindicated(world: Structure, symptoms: NDArray) -> NDArray[np.bool_]:
@@ -302,6 +308,8 @@ def standard_of_care(seed: int, *, cautious: bool = False, softness: float = 0.0
 def diagnosis(seed: int) -> Callable[[Simulation], Policy]:
     """What is best at this visit for the diseases that it may be, by Bayes' rule from all that was seen; as if what
     patients differ by were drawn anew at each visit."""
+
+    from scipy.special import logit  # as in `probabilities`
 
     def made(simulation: Simulation) -> Policy:
         world, worth = structure(seed), expected_rewards(seed)

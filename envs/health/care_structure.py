@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
-from scipy.special import logit
 
 DISEASES, TREATMENTS, SYMPTOMS, VISITS = 16, 16, 8, 8
 REMISSION, ADVERSE = 64.0, -64.0
@@ -90,6 +88,10 @@ def structure(seed: int) -> Structure:
 def stationary(links: NDArray[np.float64]) -> NDArray[np.float64]:
     """How often each state is met in the long run (D,), from a start in any of them as likely as in any other; of
     probabilities to pass from one to another (D, D), which back are zero only where they are zero there."""
+    from scipy.sparse.csgraph import (
+        connected_components,
+    )  # here, because it takes a seventh of a second and settings do without
+
     shares = np.zeros(len(links))
     _, groups = connected_components(links)
     for group in np.unique(groups):
@@ -113,6 +115,7 @@ def expected_rewards(seed: int) -> NDArray[np.float64]:
     """Of each treatment for each disease (D, A), at one visit of the average patient.
 
     As the authors have it, the symptoms' share is that of their means in logits, whatever the treatment."""
+    from scipy.special import logit
     from scipy.stats import qmc  # here, because it takes a second and few commands need it
 
     world = structure(seed)

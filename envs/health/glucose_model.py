@@ -10,7 +10,6 @@ from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 PARAMETERS = {
     "BW": "body weight, kg",
@@ -162,6 +161,8 @@ def minute(
 def drawn_meals(number: int, days: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """When meals begin, minutes after the first midnight, and their carbohydrates, whole g; each (number, 6 * days).
     A meal that is left out has 0 g."""
+    from scipy.special import ndtr, ndtri  # here, because it takes a third of a second and settings do without
+
     likely, earliest, latest, usual, deviation, grams, spread = MEALS.T
     below, above = ndtr((earliest - usual) / deviation), ndtr((latest - usual) / deviation)
     shape = (number, days, len(MEALS))

@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 SIZE = 64
 """Pixels across and down."""
@@ -58,6 +57,8 @@ def phantom(anatomy: Anatomy, tumour: NDArray[np.float64], random: np.random.Gen
 def measured(scans: NDArray[np.uint8]) -> NDArray[np.float64]:
     """How much tumour the newest channel of scans (N, C, SIZE, SIZE) shows (N,): its bright pixels, after speckle has
     been averaged over 3 x 3. What covers fewer than about five pixels is lost in it."""
+    from scipy.ndimage import uniform_filter  # here, because it takes a third of a second and settings do without
+
     smooth = uniform_filter(scans[:, -1].astype(np.float32), (0, 3, 3))  # pyright: ignore
     return (smooth > VISIBLE).sum((1, 2)) / AREA
 

@@ -31,7 +31,6 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from envs.health.chart import Panel
 from envs.health.tabular import TabularModel, optimal_policy, state_values, transition_sampler, visits
@@ -249,6 +248,8 @@ def oracle(simulation: Simulation) -> Policy:
 @lru_cache(1)
 def tables() -> SepsisTables:
     """Reads the package's arrays without importing it, which would bring the old gym."""
+    from scipy.sparse import csr_array  # here, because it takes a seventh of a second and settings do without
+
     spec = importlib.util.find_spec("icu_sepsis")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(

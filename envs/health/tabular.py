@@ -3,12 +3,17 @@
 What an estimate from logged episodes is held against. Values are solved for, not iterated (Puterman 1994, chapter 6);
 policies are tables (S, A) of probabilities. A state from which no transition leads on ends the episode."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 SMALLEST_GAIN = 1e-12
 """By less than this no action is better than another: what solving leaves of errors."""
@@ -71,6 +76,8 @@ def optimal_policy(
 
 def chain(model: TabularModel, policy: NDArray[np.float64]) -> NDArray[np.float64]:
     """From each state to each other under the policy (S, S)."""
+    from scipy.sparse import csr_array  # here, because it takes a seventh of a second and settings do without
+
     number, actions = policy.shape
     weights = csr_array(
         (policy.ravel(), np.arange(number * actions), np.arange(0, number * actions + 1, actions)),

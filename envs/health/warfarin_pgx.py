@@ -29,7 +29,6 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
-from scipy.special import gammainc, gammaln, xlogy
 
 from envs.health.chart import Panel
 from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, certain
@@ -315,6 +314,12 @@ def population(cohort: Cohort, genotypes: str = "all", patients: int = 1_000) ->
 
 def courses(people: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
     """What a day does to each of P patients: exact, but for the effect, which is constant within each of its parts."""
+    from scipy.special import (
+        gammainc,
+        gammaln,
+        xlogy,
+    )  # here, because it takes a third of a second and settings do without
+
     into, back, out = EXCHANGE / people["V1"], EXCHANGE / people["V2"], people["CL"] / people["V1"]
     half = (into + back + out) / 2
     root = np.sqrt(half**2 - back * out)

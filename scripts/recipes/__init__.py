@@ -23,7 +23,6 @@ from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from perception.settings.memory import RecurrentConfig
-from scripts.recipes import bc, ddpg, dqn, offline, ppo
 
 Entry = TypeVar("Entry")
 
@@ -73,19 +72,21 @@ REWARDS: Imported[type[RewardModel]] = Imported(
         "similarity": "language.settings.rewards:SimilarityRewardConfig",
     }
 )
-RECIPES: dict[str, Callable[[Environment], Experiment]] = {
-    "ppo": ppo.recipe,
-    "appo": ppo.asynchronous,
-    "dqn": dqn.recipe,
-    "double-dqn": dqn.double,
-    "rainbow": dqn.rainbow,
-    "qr-dqn": dqn.quantile,
-    "ddpg": ddpg.recipe,
-    "td3": ddpg.twin_delayed,
-    "bc": bc.recipe,
-    "cql": offline.conservative,
-    "iql": offline.implicit,
-}
+RECIPES: Imported[Callable[[Environment], Experiment]] = Imported(
+    {
+        "ppo": "scripts.recipes.ppo:recipe",
+        "appo": "scripts.recipes.ppo:asynchronous",
+        "dqn": "scripts.recipes.dqn:recipe",
+        "double-dqn": "scripts.recipes.dqn:double",
+        "rainbow": "scripts.recipes.dqn:rainbow",
+        "qr-dqn": "scripts.recipes.dqn:quantile",
+        "ddpg": "scripts.recipes.ddpg:recipe",
+        "td3": "scripts.recipes.ddpg:twin_delayed",
+        "bc": "scripts.recipes.bc:recipe",
+        "cql": "scripts.recipes.offline:conservative",
+        "iql": "scripts.recipes.offline:implicit",
+    }
+)
 PLUGS: Imported[type] = Imported(
     {
         place.partition(":")[2]: place
@@ -137,7 +138,10 @@ class Family:
 
 
 def atari_game(name: str) -> Environment | None:
-    return AtariConfig(game=atari.display_names().get(plain(name), name)) if plain(name) in atari.shipped() else None
+    if plain(name) not in atari.shipped():
+        return None
+    atari.rom_of(name)  # raises ValueError for a game of several players
+    return AtariConfig(game=atari.display_names()[plain(name)])
 
 
 def objects_of_space_invaders(name: str) -> Environment | None:

@@ -38,6 +38,8 @@ def recipe(environment: Environment) -> Experiment:
         from scripts.recipes import treatments  # here, because the models of patients take a second to import
 
         return treatments.recipe(environment)
+    if isinstance(environment, AtariConfig):
+        return atari(environment)  # its spaces are known: loading the game would take a quarter of a second
     env = environment.build()
     space = env.observation_space
     continuous = isinstance(env.action_space, Box)
@@ -82,11 +84,9 @@ def atari(environment: Environment) -> Experiment:
 
 
 def games(environment: Environment) -> Experiment:
-    """Atari's games; others with their settings, but for rewards, whose size may mean something there: they are divided
-    by the deviation of the return."""
+    """Atari's settings, but for rewards, whose size may mean something here: they are divided by the deviation of the
+    return."""
     base = atari(environment)
-    if isinstance(environment, AtariConfig):
-        return base
     algo = replace(base.algo, normalize_rewards=True)  # pyright: ignore
     return replace(base, algo=algo, reward=EnvironmentReward())
 
