@@ -12,6 +12,7 @@ import ale_py
 import gymnasium
 import numpy as np
 from ale_py import roms
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from envs.names import near_matches, plain
@@ -21,6 +22,8 @@ from envs.vector import vectorised
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 HEIGHT, WIDTH = 210, 160  # pixels of the console's screen
+OBSERVATION_SPACE = Box(0, 255, (4, 84, 84), np.uint8)
+"""The observation space of every game."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import gymnasium
-
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
@@ -14,7 +12,7 @@ from envs.language_grid import LanguageGridConfig
 from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from perception.settings.encoders import ListEncoderConfig, MLPConfig, NatureCNNConfig
 from scripts.recipes import observations, ppo
-from scripts.recipes.observations import encoder_for
+from scripts.recipes.observations import encoder_for, observation_space
 
 
 def recipe(environment: Environment) -> Experiment:
@@ -122,9 +120,3 @@ def sees_images(environment: Environment) -> bool:
         return False
     objects = isinstance(environment, SpaceInvadersObjectsConfig)
     return objects or observations.sees_images(observation_space(environment))
-
-
-def observation_space(environment: Environment) -> gymnasium.Space:
-    env = environment.build()
-    env.close()
-    return env.observation_space

@@ -3,12 +3,22 @@
 import gymnasium
 from gymnasium.spaces import Box, Dict
 
-from agents.interfaces import Encoder
+from agents.interfaces import Encoder, Environment
+from envs import atari
 from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig, PartsConfig
 from perception.spaces import SMALLEST_IMAGE
 
 EXACT = 2**24
 """Integers up to this size are exact as float32."""
+
+
+def observation_space(environment: Environment) -> gymnasium.Space:
+    """The observation space of an environment, which is built for it; Atari's games, slow to load, all have the same."""
+    if isinstance(environment, atari.AtariConfig):
+        return atari.OBSERVATION_SPACE
+    env = environment.build()
+    env.close()
+    return env.observation_space
 
 
 def sees_images(space: gymnasium.Space) -> bool:

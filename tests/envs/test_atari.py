@@ -10,7 +10,7 @@ import pytest
 from ale_py import roms
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from envs.atari import REFERENCE_SCORES, AtariConfig, display_names, games, gymnasium_id, rom_of
+from envs.atari import OBSERVATION_SPACE, REFERENCE_SCORES, AtariConfig, display_names, games, gymnasium_id, rom_of
 
 FOR_SEVERAL_PLAYERS = ("Combat", "Joust", "MazeCraze", "Warlords")
 
@@ -85,7 +85,7 @@ def test_the_native_vector_and_the_single_environment_have_the_same_spaces(game:
     vector, single = pair(game, full_action_space=full)
     assert vector.single_observation_space == single.observation_space
     assert vector.single_action_space == single.action_space
-    assert single.observation_space.shape == (4, 84, 84)
+    assert single.observation_space == OBSERVATION_SPACE
     assert single.action_space.n == (18 if full else {"SpaceInvaders": 6, "Breakout": 4}[game])  # type: ignore[attr-defined]
     assert vector.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.atari import AtariConfig
+from envs.atari import OBSERVATION_SPACE, AtariConfig
 
 
 def test_without_a_move_it_is_the_game_as_it_is() -> None:
@@ -16,6 +16,7 @@ def test_without_a_move_it_is_the_game_as_it_is() -> None:
 
 def test_a_colour_keeps_its_grey_for_an_episode_and_gets_another_one_in_the_next() -> None:
     env = AtariConfig(palette_shift=1.0, noop_max=0).build()
+    assert env.observation_space == OBSERVATION_SPACE
     first, _ = env.reset(seed=0)
     later, *_ = env.step(0)
     corner = (-1, 10, 10)  # black in Space Invaders, whatever is played

@@ -14,30 +14,45 @@ from scripts.recipes import PLUGS, modules
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("__init__", "cli"))
-HEAVY = ("torch", "ray", "pandas", "pybullet", "tensorboard", "sklearn")
+HEAVY = (
+    *("torch", "ray", "scipy", "cv2", "pandas", "pyarrow", "sklearn", "rich", "tensorboard", "optuna"),
+    *("pybullet", "minigrid", "pygame", "matplotlib"),
+)
 SAVED = json.loads(Path(__file__).with_name("saved_settings.json").read_text())
 """Experiments and trainings of modules as they were saved before settings and networks were apart."""
 PROBE = """
 import runpy, sys
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-except SystemExit as end:
-    print("exit", end.code)
+for sys.argv in {lines}:
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        print("exit 0")
+    except SystemExit as end:
+        print("exit", end.code or 0)
 print("imported", *(name for name in {heavy} if name in sys.modules))
 """
+TREATMENTS = ("hiv-sti", "care-episode", "sepsis-icu", "epidemic-npi", "glucose-t1d", "tumor-imaging", "warfarin-pgx")
+
+
+def ends(lines, folder):
+    """How each of several command lines ends, and what heavy packages were imported for them, by one process."""
+    split = [line.split() for line in lines]
+    probe = folder / "probe.py"
+    probe.write_text(PROBE.format(lines=[[f"{ROOT}/scripts/{name}.py", *rest] for name, *rest in split], heavy=HEAVY))
+    done = subprocess.run([sys.executable, probe], capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+    assert "Traceback" not in done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith(("exit", "imported"))]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--no-such-setting=1", 2)])
-def test_help_and_typing_mistakes_import_nothing_heavy(command, argument, code, tmp_path):
-    probe = tmp_path / "probe.py"
-    probe.write_text(PROBE.format(heavy=HEAVY))
-    line = [sys.executable, str(probe), str(ROOT / "scripts" / f"{command}.py"), argument]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
-    assert done.stdout.strip().splitlines()[-1] == "imported"
-    assert "Traceback" not in done.stderr
-    assert ("exit 2" in done.stdout) == (code == 2)
+def test_help_and_typing_mistakes_import_nothing_heavy(command, tmp_path):
+    lines = [f"{command} --help", f"{command} --no-such-setting=1"]
+    assert ends(lines, tmp_path) == ["exit 0", "exit 2", "imported"]
+
+
+def test_typing_mistakes_beside_an_environment_import_nothing_heavy(tmp_path):
+    lines = [f"train_agent --env {name} --no-such-setting=1" for name in (*TREATMENTS, "CartPole-v1")]
+    lines += [f"train_agent --env Pong --algo {name} --no-such-setting=1" for name in ("dqn", "rainbow", "bc")]
+    assert ends(lines, tmp_path) == [*["exit 2"] * len(lines), "imported"]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "cli"])
