@@ -2,9 +2,11 @@
 
 import json
 import math
+import shlex
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardModel
@@ -173,6 +175,11 @@ def require(condition: bool, otherwise: str) -> None:
 def first_line(failure: BaseException) -> str:
     """What somebody wants to read of an error that is not ours."""
     return (str(failure).strip() or type(failure).__name__).splitlines()[0]
+
+
+def next_command(script: str, *arguments: str | Path) -> str:
+    """The command line that a user can copy to go on with."""
+    return shlex.join(["python", f"scripts/{script}", *map(str, arguments)])
 
 
 def dashed(name: str) -> str:

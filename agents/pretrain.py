@@ -24,9 +24,9 @@ from agents.experiment import InvalidExperiment, first_line, require, to_json
 from agents.folders import check_disk, exists, is_vacant, new_folder
 from agents.interfaces import Lesson, Task
 from agents.progress import LINE_EVERY_SECONDS, progress
-from agents.run_folder import made_by
+from agents.provenance import made_by
 from agents.settings.pretraining import Pretraining
-from agents.train import stop_requests
+from agents.signals import stop_requests
 
 FORMAT = "praxis-module-1"
 WEIGHTS, DESCRIPTION = "module.safetensors", "module.json"

@@ -21,8 +21,15 @@ Show = Callable[["Pace", threading.Event], None]
 class Pace:
     """What is being done, how much of it is done, and since when."""
 
-    def __init__(self, what: str, total: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        what: str,
+        total: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        at_once: bool = False,
+    ) -> None:
         self.what, self.total, self.clock = what, total, clock
+        self.silent_seconds = 0.0 if at_once else SILENT_SECONDS
         self.done = 0
         self.begun = clock()
 
@@ -41,13 +48,15 @@ class Pace:
 
 
 @contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Advance]:
+def progress(what: str, total: int | None = None, at_once: bool = False) -> Iterator[Advance]:
     """Shows on standard error how far the block is: in place on a terminal, else in a line every ten seconds.
+
+    The display begins after two seconds, or `at_once`, which is for what always takes longer, such as importing torch.
 
     The block calls what it is given for each part that is done, of `total`; without a total it is only said how long
     it has taken so far."""
     show = on_terminal if sys.stderr.isatty() else partial(in_lines, say=to_stderr)
-    with shown(Pace(what, total), show) as advance:
+    with shown(Pace(what, total, at_once=at_once), show) as advance:
         yield advance
 
 
@@ -65,14 +74,14 @@ def shown(pace: Pace, show: Show) -> Iterator[Advance]:
 
 
 def in_lines(pace: Pace, over: threading.Event, say: Callable[[str], None]) -> None:
-    wait = SILENT_SECONDS
+    wait = pace.silent_seconds
     while not over.wait(wait):
         say(str(pace))
         wait = LINE_EVERY_SECONDS
 
 
 def on_terminal(pace: Pace, over: threading.Event) -> None:
-    if over.wait(SILENT_SECONDS):
+    if over.wait(pace.silent_seconds):
         return
     from rich.console import Console  # here, because what is done by then needs none of it
     from rich.live import Live

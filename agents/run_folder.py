@@ -2,19 +2,13 @@
 
 import json
 import os
-import platform
 import shlex
-import subprocess
 import time
-import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from agents.checkpoint import (
     checkpoint_name,
@@ -24,7 +18,6 @@ from agents.checkpoint import (
     write_checkpoint,
     write_durably,
 )
-from agents.cluster import REPOSITORY
 from agents.contention import Contention
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network
@@ -32,8 +25,7 @@ from agents.evaluate import Evaluation, Judgement, Stopped, judge, read_best
 from agents.evaluator import Evaluator
 from agents.experiment import Experiment, require
 from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress
-
-PACKAGES = ("praxis-rl", "ray", "torch", "gymnasium", "ale-py", "numpy")
+from agents.provenance import made_by
 
 Report = Callable[[int, dict[str, float], Path], None]
 """Told of each evaluation: its env step, its metrics, its checkpoint."""
@@ -231,11 +223,6 @@ def check_run_folder(path: Path) -> None:
         require(place.is_file() or not os.path.lexists(place), f"{place} is in the way: it is not a file.")
 
 
-def next_command(script: str, *arguments: str | Path) -> str:
-    """The command line that a user can copy to go on with."""
-    return shlex.join(["python", f"scripts/{script}", *map(str, arguments)])
-
-
 def default_run_dir(experiment: Experiment) -> str:
     return f"runs/{experiment.env.name}-{experiment.algo.name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
@@ -243,31 +230,3 @@ def default_run_dir(experiment: Experiment) -> str:
 def described(experiment: Experiment) -> dict[str, Any]:
     """The experiment with what is needed to run it again."""
     return {"experiment": experiment.to_json(), **made_by()}
-
-
-def made_by() -> dict[str, Any]:
-    """Commit, versions, machine."""
-    return {
-        "git_commit": git_commit(),
-        "packages": {name: installed_version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.cuda.device_count()} GPUs",
-    }
-
-
-def git_commit() -> str:
-    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-def installed_version(package: str) -> str:
-    """The version of a package; of this one, where it is not installed, by its pyproject.toml; empty where unknown."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version(package)
-    with suppress(OSError, LookupError, ValueError):
-        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-        return project["version"] if project["name"] == package else ""
-    return ""

@@ -1,14 +1,10 @@
 """A run from its first step to its last: sample, learn, log, checkpoint, evaluate."""
 
-import os
-import signal
-import stat
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
@@ -19,7 +15,7 @@ from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, r
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import check_environment
 from agents.evaluate import load_chosen, load_network
-from agents.experiment import Experiment, InvalidExperiment, first_line, require
+from agents.experiment import Experiment, InvalidExperiment, first_line, next_command, require
 from agents.folders import check_disk, check_new_folder, new_folder, owned
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import Display, episode_metrics, memory_metrics, speed_metrics
@@ -33,9 +29,9 @@ from agents.run_folder import (
     default_run_dir,
     evaluation_is_due,
     multiple_after,
-    next_command,
     to_nobody,
 )
+from agents.signals import stop_requests
 
 MOST_RECOVERIES = 3
 RUNNER_ANSWERS_SECONDS = 60.0
@@ -316,46 +312,3 @@ def at_once() -> bool:
 
 def tell_of_the_end() -> None:
     print("\nStopping after this update; saving. Once more ends at once.", flush=True)
-
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def stop_requests(told: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C, SIGTERM, and SIGHUP, which a terminal that is closed sends, ask for an orderly end, which `told` is
-    called with; a second one ends at once. SIGHUP stays ignored for a run that was started with nohup.
-
-    Python lets only the main thread hear signals."""
-    asked = False
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def ask(signum: int, frame: Any) -> None:
-        nonlocal asked
-        asked = True
-        for each in before:
-            signal.signal(each, signal.default_int_handler)
-        if signum == signal.SIGHUP:
-            leave_terminal()
-        with suppress(OSError):  # who would read it may be gone
-            told()
-
-    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    heard = [each for each in STOP_SIGNALS if each != signal.SIGHUP or not nohup]
-    before = {each: signal.signal(each, ask) for each in heard}
-    try:
-        yield lambda: asked
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-def leave_terminal() -> None:
-    """Writes to nowhere what would go to a terminal, because that is closed."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
-            os.dup2(nowhere, descriptor)
-    os.close(nowhere)

@@ -29,16 +29,17 @@ from ray.tune.search.sample import Domain as RayDomain
 from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, remove_leftovers, write_durably
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.evaluate import never, read_best
-from agents.experiment import Experiment, require
+from agents.experiment import Experiment, next_command, require
 from agents.folders import check_new_folder, new_folder, owned
 from agents.metrics import EVALUATION_RETURN_MEAN
 from agents.origin import check_origins
 from agents.progress import Advance, progress, unseen
 from agents.ray_output import without_ray_lines
-from agents.run_folder import default_run_dir, next_command
+from agents.run_folder import default_run_dir
 from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace, Uniform, UniformInteger
+from agents.signals import stop_requests
 from agents.sweep import Sweep, Trial, clipped, search_space, with_settings, write_sweep
-from agents.train import is_complete, resume, stop_requests, train
+from agents.train import is_complete, resume, train
 
 ENV_STEPS = "env_steps"
 MOST_RETRIES = 3

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agents.checkpoint import write_durably
-from agents.run_folder import made_by
+from agents.provenance import made_by
 from tests.hard_inputs.children import Outcome, faults, outcome_of
 from tests.hard_inputs.command_lines import Case, cases
 from tests.hard_inputs.materials import make_materials

@@ -1,11 +1,17 @@
-"""How long commands take to say what help or a mistake is, and how much memory: python benchmarks/startup.py
+"""Processor time and memory of help and typing mistakes, and the time to a command's first word:
 
-Each command runs several times, in turn with the others, in a process of its own. Processor time, wall time and the
-largest resident memory are the process's own, as the operating system counts them; medians are reported.
+    python benchmarks/startup.py --before ../praxis-before
+
+Each command runs several times, in turn with the others and with those of another checkout, in a process of its own.
+Processor time and the largest resident memory are the process's own, as the operating system counts them. The first
+word is whatever comes first on standard output or error; the clock on the wall says when. This repository's bytecode
+is neither read nor written, as in the first use of a checkout.
 """
 
 import json
 import os
+import selectors
+import signal
 import statistics
 import subprocess
 import sys
@@ -13,24 +19,38 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "train_agent --help": ("train_agent.py", "--help"),
-    "train_agent, a misspelt option": ("train_agent.py", "--learning-rate", "1"),
-    "train_agent, a misspelt name": ("train_agent.py", "--env", "SpaceInvader"),
-    "tune_agent --help": ("tune_agent.py", "--help"),
-    "evaluate_agent --help": ("evaluate_agent.py", "--help"),
-    "record_agent --help": ("record_agent.py", "--help"),
-    "report_policy --help": ("report_policy.py", "--help"),
-    "estimate_policy --help": ("estimate_policy.py", "--help"),
-    "train_module --help": ("train_module.py", "--help"),
-    "translate --help": ("translate.py", "--help"),
-}
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("__init__", "cli"))
+MISTAKES = (
+    "train_agent --learning-rate 1",
+    "train_agent --env SpaceInvader",
+    "train_agent --env Pong --algo dqn --learning-rate 1",
+    "train_agent --env CartPole-v1 --learning-rate 1",
+    "train_agent --env sepsis-icu --learning-rate 1",
+    "train_agent --algo pp",
+    "tune_agent --trial 3",
+    "evaluate_agent run --checkpoint newest",
+    "record_agent run --seed -1",
+    "translate --tex word",
+)
+QUICK = (*(f"{script} --help" for script in SCRIPTS), *MISTAKES)
+WORKING = (
+    "train_agent --env CartPole-v1 --total-env-steps 2000",
+    "evaluate_agent run",
+    "record_agent run",
+)
+RUN = "train_agent --env CartPole-v1 --total-env-steps 2000 --evaluate-every-env-steps 0 --run-dir run"
+"""Makes the run that commands are about."""
+ENVIRONMENT = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+PATIENCE_SECONDS = 120.0
+
+Measures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -39,46 +59,97 @@ class Settings:
 
     repetitions: int = 5
     """Runs of each command."""
-    checkout: Path = ROOT
-    """The repository whose commands run; another one to compare with."""
+    before: Path | None = None
+    """Another checkout, to compare with."""
     output: Path = ROOT / "benchmarks" / "results" / "startup.json"
     """The result."""
 
 
 def main(settings: Settings) -> None:
-    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in COMMANDS}
-    for _ in range(settings.repetitions):
-        for name, (script, *arguments) in COMMANDS.items():
-            runs[name].append(measured([sys.executable, str(settings.checkout / "scripts" / script), *arguments]))
-    table = {}
-    for name, rows in runs.items():
-        cpu, wall, mib = (statistics.median(column) for column in zip(*rows, strict=True))
-        table[name] = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "mib": round(mib)}
-        print(f"{name:32} {cpu:6.2f} s processor  {wall:6.2f} s wall  {mib:6.0f} MiB")
+    checkouts = {"now": ROOT} if settings.before is None else {"before": settings.before.resolve(), "now": ROOT}
+    runs: dict[tuple[str, str], list[Measures]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        subprocess.run(command(ROOT, RUN), cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        for _ in range(settings.repetitions):
+            for line in QUICK:
+                for side, checkout in checkouts.items():
+                    runs.setdefault((line, side), []).append(ended(command(checkout, line), folder))
+            for line in WORKING:
+                for side, checkout in checkouts.items():
+                    runs.setdefault((line, side), []).append(first_word(command(checkout, line), folder))
+    table: dict[str, dict[str, Any]] = {}
+    for (line, side), rows in runs.items():
+        measures = summary(rows)
+        table.setdefault(line, {})[side] = measures
+        medians = ", ".join(f"{values['median']:.2f} {name}" for name, values in measures.items())
+        print(f"{line:60} {side:6} {medians}")
 
     # A child's largest memory counts its parent's at its birth, so this process imports torch last.
     from agents.checkpoint import write_durably
-    from agents.run_folder import made_by
+    from agents.provenance import made_by
 
     result = {
         "command": f"python benchmarks/startup.py --repetitions {settings.repetitions}",
         "repetitions": settings.repetitions,
-        "medians": table,
+        "before": commit(settings.before) if settings.before else None,
+        "commands": table,
         "made_by": made_by(),
     }
-    write_durably(settings.output, json.dumps(result, indent=2).encode())
+    write_durably(settings.output, json.dumps(result, indent=1).encode())
 
 
-def measured(command: list[str]) -> tuple[float, float, float]:
-    """Processor seconds, wall seconds and MiB of a command that ends with 0 or 2."""
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
-    if os.waitstatus_to_exitcode(status) not in (0, 2):
-        raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}.")
-    return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024
+def command(checkout: Path, line: str) -> list[str]:
+    script, *arguments = line.split()
+    return [sys.executable, str(checkout / "scripts" / f"{script}.py"), *arguments]
+
+
+def ended(command: list[str], folder: Path) -> Measures:
+    """What a command takes that ends with help or with a mistake."""
+    process = subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code not in (0, 2):
+        raise RuntimeError(f"{' '.join(command)} ended with {code}.")
+    return {"processor_seconds": usage.ru_utime + usage.ru_stime, "mib": usage.ru_maxrss / 1024}
+
+
+def first_word(command: list[str], folder: Path) -> Measures:
+    """Seconds until a command says something; it is interrupted then."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(process.stdout, selectors.EVENT_READ)
+        spoke = bool(waiting.select(PATIENCE_SECONDS))
+    seconds = time.perf_counter() - started
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE_SECONDS)
+    if not spoke:
+        raise RuntimeError(f"{' '.join(command)} said nothing within {PATIENCE_SECONDS:.0f} s.")
+    return {"seconds_to_first_word": seconds}
+
+
+def summary(rows: list[Measures]) -> dict[str, dict[str, float]]:
+    """Median, least and most of each measure, by its name."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return {
+        name: {
+            "median": round(statistics.median(column), 2),
+            "least": round(min(column), 2),
+            "most": round(max(column), 2),
+        }
+        for name, column in columns.items()
+    }
+
+
+def commit(checkout: Path) -> str:
+    described = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+    return subprocess.run(described, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.experiment import require
+from agents.experiment import next_command, require
 from agents.settings.pretraining import Pretraining
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 from scripts.recipes import named
@@ -35,7 +35,6 @@ def train(settings: Pretraining) -> None:
     """Trains the module, and prints how good it is."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     from agents.pretrain import pretrain
-    from agents.run_folder import next_command
 
     result = pretrain(settings)
     print(f"On held-out data, after {result.step:,} steps:")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.experiment import Experiment
+from agents.experiment import Experiment, next_command
 from agents.sweep import Sweep, Trial
 from scripts.cli import main_with_clear_errors, parse_sweep
 
@@ -17,7 +17,6 @@ def main(arguments: list[str]) -> None:
 def run_sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None) -> None:
     """Runs the trials that are left, and prints what they came to."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.run_folder import next_command
     from agents.tune import sweep
 
     trials = sweep(experiment, settings, earlier)

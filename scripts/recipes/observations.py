@@ -13,7 +13,7 @@ EXACT = 2**24
 
 
 def observation_space(environment: Environment) -> gymnasium.Space:
-    """The observation space of an environment, which is built for it; Atari's games, slow to load, all have the same."""
+    """The observation space of an environment, which is built to know it. All of Atari's games have the same."""
     if isinstance(environment, atari.AtariConfig):
         return atari.OBSERVATION_SPACE
     env = environment.build()

@@ -56,6 +56,12 @@ def test_in_a_pipe_lines_come_while_the_block_is_silent(
     assert lines[0].startswith("slow: 1 of 4, 0:00:00 so far, about")
 
 
+def test_what_always_takes_longer_is_shown_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("loading", at_once=True):
+        time.sleep(0.1)
+    assert capsys.readouterr() == ("", "loading: 0:00:00 so far\n")
+
+
 def test_an_error_in_the_block_ends_the_display() -> None:
     ended = []
 

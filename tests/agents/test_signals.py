@@ -11,7 +11,7 @@ import pytest
 from ray._private import utils as ray_utils
 
 from agents.cluster import keeps_signal_handlers, watched
-from agents.train import stop_requests
+from agents.signals import stop_requests
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -40,7 +40,7 @@ def test_a_first_signal_asks_for_the_end_and_a_second_one_ends(first: int, secon
 
 CLOSED_TERMINAL = """
 import os, signal, sys
-from agents.train import stop_requests
+from agents.signals import stop_requests
 if sys.argv[1] == "nohup":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 with stop_requests(lambda: print("told")) as stop_requested:
