@@ -25,11 +25,11 @@ from agents.folders import check_disk, exists, is_vacant, new_folder
 from agents.interfaces import Lesson, Task
 from agents.progress import LINE_EVERY_SECONDS, progress
 from agents.provenance import made_by
-from agents.settings.pretraining import Pretraining
+from agents.settings.pretraining import DESCRIPTION, Pretraining
 from agents.signals import stop_requests
 
 FORMAT = "praxis-module-1"
-WEIGHTS, DESCRIPTION = "module.safetensors", "module.json"
+WEIGHTS = "module.safetensors"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, from_json, require
 from agents.interfaces import Task
 from agents.progress import progress
-from agents.settings.pretraining import Pretraining
+from agents.settings.pretraining import DESCRIPTION, Pretraining
 from scripts.cli import main_with_clear_errors, parse
 from scripts.recipes.modules import PLUGS
 
@@ -31,31 +31,29 @@ class Settings:
 
 
 def main(arguments: list[str]) -> None:
-    evaluate(parse(Settings, arguments, USAGE))
+    settings = parse(Settings, arguments, USAGE)
+    evaluate(settings.module, with_data(trained_task(settings.module), settings.data))
 
 
-def evaluate(settings: Settings) -> None:
+def evaluate(folder: Path, task: Task) -> None:
     """Prints how good the module is, and writes it into its folder."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.pretrain import held_out, lesson_of, restore
+    with progress("loading torch", at_once=True):
+        from agents.pretrain import held_out, lesson_of, restore
 
-    task = with_data(trained_task(settings.module), settings.data)
     lesson = lesson_of(task)
-    restore(lesson, settings.module)
+    restore(lesson, folder)
     with progress("evaluating on held-out data"):
         metrics = held_out(lesson)
         baseline = lesson.baseline
     evaluation = {"data": getattr(task, "data", ""), "held_out": metrics, "baseline": baseline}
-    write_durably(settings.module / "evaluation.json", (json.dumps(evaluation, indent=1) + "\n").encode())
+    write_durably(folder / "evaluation.json", (json.dumps(evaluation, indent=1) + "\n").encode())
     for name, value in metrics.items():
         print(f"{name} {value:.3f} (baseline {baseline[name]:.3f})" if name in baseline else f"{name} {value:.3f}")
 
 
 def trained_task(folder: Path) -> Task:
     """The task that a module was trained for. Raises InvalidExperiment where the folder is no module's."""
-    # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.pretrain import DESCRIPTION
-
     described = folder / DESCRIPTION
     require(described.is_file(), f"{folder} is no module's folder: it has no {DESCRIPTION}.")
     try:

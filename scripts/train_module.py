@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import next_command, require
+from agents.progress import progress
 from agents.settings.pretraining import Pretraining
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 from scripts.recipes import named
@@ -33,8 +34,9 @@ def main(arguments: list[str]) -> None:
 
 def train(settings: Pretraining) -> None:
     """Trains the module, and prints how good it is."""
-    # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.pretrain import pretrain
+    # Here, because help and mistakes do without torch, which takes seconds to import.
+    with progress("loading torch", at_once=True):
+        from agents.pretrain import pretrain
 
     result = pretrain(settings)
     print(f"On held-out data, after {result.step:,} steps:")

@@ -11,6 +11,7 @@ import tyro
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import InvalidExperiment, require
+from agents.progress import progress
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 
 USAGE = (
@@ -42,7 +43,8 @@ def main(arguments: list[str]) -> None:
 
 def print_translations(settings: Settings) -> None:
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from language.translate import trained_translator, translate
+    with progress("loading torch", at_once=True):
+        from language.translate import trained_translator, translate
 
     with mistakes_are_the_users():
         module, told = trained_translator(settings.module)

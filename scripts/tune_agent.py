@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import Experiment, next_command
+from agents.progress import progress
 from agents.sweep import Sweep, Trial
 from scripts.cli import main_with_clear_errors, parse_sweep
 
@@ -17,7 +18,8 @@ def main(arguments: list[str]) -> None:
 def run_sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None) -> None:
     """Runs the trials that are left, and prints what they came to."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.tune import sweep
+    with progress("loading torch and Ray", at_once=True):
+        from agents.tune import sweep
 
     trials = sweep(experiment, settings, earlier)
     if not trials:

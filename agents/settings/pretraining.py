@@ -7,6 +7,9 @@ from agents.experiment import InvalidExperiment, require
 from agents.interfaces import Task
 from agents.settings.numbers import check_numbers
 
+DESCRIPTION = "module.json"
+"""The file of a module's folder that has its settings and its scores."""
+
 
 @dataclass(frozen=True)
 class Pretraining:
