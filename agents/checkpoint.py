@@ -5,6 +5,7 @@ Nothing in a checkpoint is code: reading one that a stranger made can fail, but 
 
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+
+from agents.experiment import InvalidExperiment, require
 
 FORMAT = "praxis-checkpoint-1"
 ARRAYS, STATE = "arrays.safetensors", "state.json"
@@ -142,6 +145,47 @@ def named_checkpoints(checkpoints: Path) -> list[Path]:
     """Folders, or links to folders, that are named as checkpoints, the newest first."""
     folders = [path for path in checkpoints.glob("step-*") if NAME.fullmatch(path.name) and path.is_dir()]
     return sorted(folders, key=lambda path: env_steps_of(path.name), reverse=True)
+
+
+def chosen_checkpoint(run_dir: Path, name: str) -> Path:
+    """A run's checkpoint by name, or its `latest`, or its `best` by evaluation.
+
+    Raises InvalidExperiment where it is not there."""
+    wanted = best_checkpoint(run_dir) if name == "best" else name
+    finished = finished_checkpoints(run_dir / "checkpoints")
+    require(bool(finished), f"{run_dir} has no checkpoint yet.")
+    if wanted == "latest":
+        return finished[0]
+    names = [path.name for path in finished]
+    if wanted not in names and name == "best" and best_checkpoint(run_dir) != wanted:
+        return chosen_checkpoint(run_dir, name)  # another one became the best, and this one was removed
+    require(wanted in names, f"{run_dir} has no checkpoint {wanted}; it has {', '.join(names)}.")
+    return run_dir / "checkpoints" / wanted
+
+
+def best_checkpoint(run_dir: Path) -> str:
+    """The name of a run's best checkpoint. Raises InvalidExperiment before the first evaluation."""
+    name = read_best(run_dir)["checkpoint"]
+    require(bool(name), f"{run_dir} has had no evaluation yet; take --checkpoint latest.")
+    return name
+
+
+def read_best(run_dir: Path) -> dict[str, Any]:
+    """Which checkpoint was best, and its mean return; None and minus infinity before the first evaluation.
+
+    Raises InvalidExperiment where best.json is damaged."""
+    path = run_dir / "best.json"
+    if not path.exists():
+        return {"checkpoint": None, "mean": float("-inf")}
+    try:
+        best = read_json(path)
+        checkpoint = best["checkpoint"]
+        mean = best["mean"]
+        if not isinstance(checkpoint, str) or not math.isfinite(mean):
+            raise ValueError("it names no checkpoint, or no mean")
+        return {"checkpoint": checkpoint, "mean": float(mean)}
+    except (OSError, LookupError, TypeError, ValueError) as damage:
+        raise InvalidExperiment(f"{path} is damaged; without it the best checkpoint is found anew.") from damage
 
 
 def checkpoint_name(env_steps: int) -> str:

@@ -1,6 +1,5 @@
 """Whole episodes, true returns, and how sure we are of their mean."""
 
-import math
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from torch import nn
 
-from agents.checkpoint import finished_checkpoints, load_state, read_json
+from agents.checkpoint import chosen_checkpoint, load_state
 from agents.engine.config import build_network
 from agents.engine.packing import Packing
 from agents.environments import all_environments, built_vector, faults, says
-from agents.experiment import Experiment, InvalidExperiment, require, to_json
+from agents.experiment import Experiment, InvalidExperiment, to_json
 from agents.film import FilmWriter, frame_rate, frames_of
 from agents.interfaces import EPISODE_METRICS, IS_SUCCESS, EnvironmentFailure
 from agents.progress import Advance, unseen
@@ -178,47 +177,6 @@ def load_chosen(experiment: Experiment, run_dir: Path, name: str) -> tuple[Any, 
         except InvalidExperiment:
             if checkpoint.is_dir():
                 raise
-
-
-def chosen_checkpoint(run_dir: Path, name: str) -> Path:
-    """A run's checkpoint by name, or its `latest`, or its `best` by evaluation.
-
-    Raises InvalidExperiment where it is not there."""
-    wanted = best_checkpoint(run_dir) if name == "best" else name
-    finished = finished_checkpoints(run_dir / "checkpoints")
-    require(bool(finished), f"{run_dir} has no checkpoint yet.")
-    if wanted == "latest":
-        return finished[0]
-    names = [path.name for path in finished]
-    if wanted not in names and name == "best" and best_checkpoint(run_dir) != wanted:
-        return chosen_checkpoint(run_dir, name)  # another one became the best, and this one was removed
-    require(wanted in names, f"{run_dir} has no checkpoint {wanted}; it has {', '.join(names)}.")
-    return run_dir / "checkpoints" / wanted
-
-
-def best_checkpoint(run_dir: Path) -> str:
-    """The name of a run's best checkpoint. Raises InvalidExperiment before the first evaluation."""
-    name = read_best(run_dir)["checkpoint"]
-    require(bool(name), f"{run_dir} has had no evaluation yet; take --checkpoint latest.")
-    return name
-
-
-def read_best(run_dir: Path) -> dict[str, Any]:
-    """Which checkpoint was best, and its mean return; None and minus infinity before the first evaluation.
-
-    Raises InvalidExperiment where best.json is damaged."""
-    path = run_dir / "best.json"
-    if not path.exists():
-        return {"checkpoint": None, "mean": float("-inf")}
-    try:
-        best = read_json(path)
-        checkpoint = best["checkpoint"]
-        mean = best["mean"]
-        if not isinstance(checkpoint, str) or not math.isfinite(mean):
-            raise ValueError("it names no checkpoint, or no mean")
-        return {"checkpoint": checkpoint, "mean": float(mean)}
-    except (OSError, LookupError, TypeError, ValueError) as damage:
-        raise InvalidExperiment(f"{path} is damaged; without it the best checkpoint is found anew.") from damage
 
 
 def evaluate(

@@ -13,6 +13,7 @@ from typing import Any
 from agents.checkpoint import (
     checkpoint_name,
     finished_checkpoints,
+    read_best,
     remove_leftovers,
     remove_old_checkpoints,
     write_checkpoint,
@@ -21,7 +22,7 @@ from agents.checkpoint import (
 from agents.contention import Contention
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network
-from agents.evaluate import Evaluation, Judgement, Stopped, judge, read_best
+from agents.evaluate import Evaluation, Judgement, Stopped, judge
 from agents.evaluator import Evaluator
 from agents.experiment import Experiment, require
 from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress

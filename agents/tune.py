@@ -26,9 +26,9 @@ from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialSch
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.sample import Domain as RayDomain
 
-from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, remove_leftovers, write_durably
+from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, read_best, remove_leftovers, write_durably
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
-from agents.evaluate import never, read_best
+from agents.evaluate import never
 from agents.experiment import Experiment, next_command, require
 from agents.folders import check_new_folder, new_folder, owned
 from agents.metrics import EVALUATION_RETURN_MEAN

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.conf import PositionalRequiredArgs
 
-from agents.checkpoint import read_json
+from agents.checkpoint import chosen_checkpoint, read_json
 from agents.experiment import Experiment, InvalidExperiment, require
 from agents.settings.numbers import check_numbers
 from agents.sweep import Sweep, Trial, read_sweep
@@ -157,14 +157,15 @@ def in_one_line(box: str) -> str:
 
 
 def parse_run(settings: type[Settings], arguments: list[str], usage: str) -> tuple[Settings, Experiment]:
-    """The settings of a command about a run, whose first field is the run's folder and which have the run's `env`, and
-    the run's experiment with that environment, as the command line may have changed it."""
+    """The settings of a command about a run, and the run's experiment with that environment which the command line may
+    have changed. The settings have the run's folder as their first field, `env`, and the name of a `checkpoint`."""
     runs = (Path(argument) for argument in arguments if not argument.startswith("-"))
     found = next((run for run in runs if (run / "experiment.json").is_file()), None)
     env = load_experiment(found).env if found else recipes.environment_named("SpaceInvaders")
     default = settings(run=tyro.MISSING, env=env)  # pyright: ignore[reportCallIssue]
     given: Any = parse(settings, arguments, usage, default)
     experiment = replace(load_experiment(given.run), env=given.env)
+    chosen_checkpoint(given.run, given.checkpoint)  # raises for a name that there is not, before torch is imported
     with mistakes_are_the_users():
         given.env.build().close()
     return given, experiment

@@ -74,8 +74,9 @@ def main(arguments: list[str]) -> None:
 def estimate(settings: Settings, path: Path) -> None:
     """Prints the estimates, and writes them to `path`."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.evaluation.log_file import read_rows, require_spaces
-    from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
+    with progress("loading torch", at_once=True):
+        from agents.evaluation.log_file import read_rows, require_spaces
+        from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
 
     # What is wrong with the log or the policy is found before anything is said.
     with mistakes_are_the_users():

@@ -57,7 +57,8 @@ def main(arguments: list[str]) -> None:
 def evaluate_run(settings: Settings, experiment: Experiment) -> None:
     """Plays the episodes; prints the evaluation and writes it into the run's folder."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.evaluate import evaluate, load_chosen
+    with progress("loading torch and Ray", at_once=True):
+        from agents.evaluate import evaluate, load_chosen
 
     network, checkpoint = load_chosen(experiment, settings.run, settings.checkpoint)
     with progress("evaluating", settings.episodes) as advance:

@@ -52,7 +52,8 @@ def main(arguments: list[str]) -> None:
 def film_run(settings: Settings, experiment: Experiment) -> None:
     """Films the episode into the run's folder."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.evaluate import load_chosen, record
+    with progress("loading torch and Ray", at_once=True):
+        from agents.evaluate import load_chosen, record
 
     network, checkpoint = load_chosen(experiment, settings.run, settings.checkpoint)
     path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.webm"

@@ -89,9 +89,10 @@ def main(arguments: list[str]) -> None:
 def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfig) -> None:
     """Treats the patients, prints the verdict, and writes the report into the run's folder."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.evaluation.clinical import compared, doses, summary, trajectories
-    from agents.evaluation.episodes import play
-    from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
+    with progress("loading torch and Ray", at_once=True):
+        from agents.evaluation.clinical import compared, doses, summary, trajectories
+        from agents.evaluation.episodes import play
+        from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
 
     trained = [agent_of(run, settings, experiment) for run in (settings.run, *settings.also)]
     require_different_trainings((settings.run, *settings.also))

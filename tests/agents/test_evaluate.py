@@ -17,8 +17,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+import agents.checkpoint
 import agents.evaluate
-from agents.checkpoint import ARRAYS, checkpoint_name, env_steps_of, remove_old_checkpoints, save_state
+from agents.checkpoint import (
+    ARRAYS,
+    checkpoint_name,
+    chosen_checkpoint,
+    env_steps_of,
+    remove_old_checkpoints,
+    save_state,
+)
 from agents.engine.actions import ActionScaling
 from agents.engine.config import build_network
 from agents.engine.distributions import distribution_for
@@ -28,7 +36,6 @@ from agents.evaluate import (
     Stopped,
     act,
     bootstrap_interval,
-    chosen_checkpoint,
     device_of,
     evaluate,
     interquartile_mean,
@@ -449,7 +456,7 @@ def test_a_named_checkpoint_that_vanishes_is_told_with_those_that_are_there(rota
 
 def test_the_best_checkpoint_may_change_while_it_is_chosen(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bests = iter([checkpoint_name(50), checkpoint_name(200), checkpoint_name(200)])
-    monkeypatch.setattr(agents.evaluate, "read_best", lambda _: {"checkpoint": next(bests)})
+    monkeypatch.setattr(agents.checkpoint, "read_best", lambda _: {"checkpoint": next(bests)})
     assert chosen_checkpoint(run_dir, "best").name == checkpoint_name(200)
 
 

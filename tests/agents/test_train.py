@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
-from agents.checkpoint import load_state, save_state
+from agents.checkpoint import chosen_checkpoint, load_state, save_state
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.off_policy import OffPolicyAlgorithm
-from agents.evaluate import chosen_checkpoint
 from agents.experiment import InvalidExperiment
 from agents.interfaces import EnvironmentFailure
 from agents.metrics import read_progress

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents import tune
-from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state, save_state
-from agents.evaluate import read_best
+from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state, read_best, save_state
 from agents.experiment import InvalidExperiment
 from agents.folders import owned, owner_of, this_process
 from agents.metrics import EVALUATION_RETURN_MEAN

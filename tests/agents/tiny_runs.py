@@ -10,8 +10,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from agents.checkpoint import load_state
-from agents.evaluate import chosen_checkpoint
+from agents.checkpoint import chosen_checkpoint, load_state
 from agents.metrics import read_progress
 from scripts.recipes import recipe_named
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from agents.evaluate import chosen_checkpoint, evaluate, load_network
+from agents.checkpoint import chosen_checkpoint
+from agents.evaluate import evaluate, load_network
 from agents.experiment import Experiment, InvalidExperiment
 from agents.interfaces import Environment
 from agents.train import train

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agents.evaluate import chosen_checkpoint, evaluate, load_network
+from agents.checkpoint import chosen_checkpoint
+from agents.evaluate import evaluate, load_network
 from agents.train import train
 from envs.probe import TargetConfig
 from scripts.recipes import environment_named, recipe_named

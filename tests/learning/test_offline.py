@@ -10,7 +10,8 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from agents.evaluate import chosen_checkpoint, evaluate, load_network
+from agents.checkpoint import chosen_checkpoint
+from agents.evaluate import evaluate, load_network
 from agents.experiment import Experiment
 from agents.interfaces import Environment, Policy
 from agents.train import train

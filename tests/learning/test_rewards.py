@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from agents.evaluate import chosen_checkpoint, evaluate, load_network
+from agents.checkpoint import chosen_checkpoint
+from agents.evaluate import evaluate, load_network
 from agents.train import train
 from perception.settings.rewards import DiscriminatorRewardConfig
 from scripts.recipes import environment_named, recipe_named
