@@ -1,21 +1,19 @@
 """A cluster of several machines, played by this one: a run is spread over it and outlives the death of a machine."""
 
 import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
 from agents.checkpoint import finished_checkpoints, load_state
 from agents.metrics import read_progress
+from tests.commands import Command, children_named
 
-ROOT = Path(__file__).parents[2]
 LENGTH = ("--total-env-steps", "12000", "--checkpoint-every-env-steps", "2000", "--evaluate-every-env-steps", "0")
 PROCESSES = ("--num-env-runners", "2", "--num-learners", "1", "--resources.patience-seconds", "15")
+LEARNER = "_WrappedExecutable"
+"""What RLlib names a learner's process."""
 
 
 @pytest.fixture
@@ -26,33 +24,24 @@ def cluster():
     cluster.shutdown()
 
 
-def workers(machine) -> list[str]:
-    raylet = psutil.Process(machine.all_processes["raylet"][0].process.pid)
-    return [process.name() for process in raylet.children(recursive=True)]
+def holds(machine, *names: str) -> bool:
+    """Whether one of these workers is on a machine."""
+    raylet = machine.all_processes["raylet"][0].process.pid
+    return any(children_named(name, raylet) for name in names)
 
 
 def test_a_run_outlives_a_machine_that_dies(cluster, tmp_path: Path) -> None:
     cluster, machines = cluster
-    run, log = tmp_path / "run", tmp_path / "log"
-    train = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), "--env", "CartPole-v1", *PROCESSES, *LENGTH]
-    with log.open("w") as output:
-        process = subprocess.Popen([*train, "--address", cluster.address, "--run-dir", str(run)], stdout=output)
-    deadline = time.monotonic() + 150
-    while len(finished_checkpoints(run / "checkpoints")) < 2:
-        assert time.monotonic() < deadline, log.read_text()
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.05)
-    held = [workers(machine) for machine in machines]
-    assert all(any("EnvRunner" in name or "_WrappedExecutable" in name for name in names) for names in held), held
-    learns = [any("_WrappedExecutable" in name for name in names) for names in held]  # its name says what it is doing
-    with_learner = machines[learns.index(True)]
+    run = tmp_path / "run"
+    where = ("--address", cluster.address, "--run-dir", str(run))
+    training = Command("train_agent.py", "--env", "CartPole-v1", *PROCESSES, *LENGTH, *where, folder=tmp_path)
+    training.wait_until(lambda: len(finished_checkpoints(run / "checkpoints")) >= 2)
+    assert all(holds(machine, "EnvRunner", LEARNER) for machine in machines)
+    with_learner = next(machine for machine in machines if holds(machine, LEARNER))
     cluster.remove_node(with_learner, allow_graceful=False)
-    try:
-        assert process.wait(timeout=200) == 0, log.read_text()
-    finally:
-        process.kill()
+    training.finish()
 
-    told = log.read_text()
+    told = training.log
     assert "machines are missing; going on with 1 env runner(s)" in told
     assert int(re.findall(r"going on from step-(\d+)", told)[-1]) >= 4_000
     assert load_state(finished_checkpoints(run / "checkpoints")[0])["env_steps"] >= 12_000

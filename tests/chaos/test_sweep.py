@@ -1,34 +1,16 @@
 """A sweep with a killed trial, and one that was stopped, ends with all its results; pickles in its folder stay shut."""
 
 import json
+import os
 import pickle
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psutil
-
 from agents.checkpoint import finished_checkpoints
+from tests.commands import Command, children_named
 
-ROOT = Path(__file__).parents[2]
 TRIALS = 4
 SMALL = ("--total-env-steps", "4096", "--evaluate-every-env-steps", "2048", "--evaluation-episodes", "2")
-
-
-def tune(*arguments: str, log: Path) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "scripts" / "tune_agent.py"), *arguments]
-    with log.open("a") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output)
-
-
-def wait_for(condition, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 200
-    while not condition():
-        assert time.monotonic() < deadline, log.read_text()
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.02)
 
 
 class Touch:
@@ -57,30 +39,30 @@ def plant_pickles(folder: Path, touched: Path) -> None:
 
 
 def test_a_killed_trial_and_a_stopped_sweep_cost_no_result(tmp_path: Path) -> None:
-    folder, log = tmp_path / "sweep", tmp_path / "log"
+    folder = tmp_path / "sweep"
     settings = ("--trials", str(TRIALS), "--at-a-time", "2", "--reduction", "2", "--vary", "learning_rate", "clip")
-    process = tune("--env", "CartPole-v1", *settings, *SMALL, "--run-dir", str(folder), log=log)
+    trials = ("--env", "CartPole-v1", *settings, *SMALL)
+    sweep = Command("tune_agent.py", *trials, "--run-dir", str(folder), folder=tmp_path)
 
     def trials_with_checkpoints() -> list[Path]:
         return [run for run in folder.glob("trial-*") if finished_checkpoints(run / "checkpoints")]
 
-    wait_for(lambda: len(trials_with_checkpoints()) >= 1, process, log)
-    actors = [p for p in psutil.Process(process.pid).children(recursive=True) if "ImplicitFunc" in p.name()]
-    actors[0].kill()
-    wait_for(lambda: len(trials_with_checkpoints()) >= 2, process, log)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=120) == 0, log.read_text()
-    assert "Stopped and saved. Go on with:" in log.read_text()
+    sweep.wait_until(lambda: len(trials_with_checkpoints()) >= 1)
+    os.kill(min(children_named("ImplicitFunc", sweep.pid)), signal.SIGKILL)
+    sweep.wait_until(lambda: len(trials_with_checkpoints()) >= 2)
+    os.kill(sweep.pid, signal.SIGTERM)
+    sweep.finish()
+    assert "Stopped and saved. Go on with:" in sweep.out
 
     assert not list(folder.glob("**/*.pkl")), "nothing pickled is left"
     ended = [trial for trial in json.loads((folder / "sweep.json").read_text())["trials"] if trial["ended"]]
     plant_pickles(folder, tmp_path / "touched")
 
-    process = tune("--resume", str(folder), log=log)
-    assert process.wait(timeout=250) == 0, log.read_text()
+    resumed = Command("tune_agent.py", "--resume", str(folder), folder=tmp_path)
+    resumed.finish()
     assert not (tmp_path / "touched").exists()
     trials = json.loads((folder / "sweep.json").read_text())["trials"]
-    assert len(trials) == TRIALS, log.read_text()
+    assert len(trials) == TRIALS, resumed.log
     assert all(trial["ended"] in ("whole", "early") for trial in trials), trials
     assert [trial["best"] for trial in trials] == sorted((trial["best"] for trial in trials), reverse=True)
     assert trials[0]["best"] > 25  # a random policy's return is 22

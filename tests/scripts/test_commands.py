@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,20 +16,9 @@ import pytest
 from agents.experiment import InvalidExperiment
 from agents.metrics import read_progress
 from scripts import evaluate_agent, record_agent
+from tests.commands import ROOT, Command, run
 
-ROOT = Path(__file__).parents[2]
 SMALL = ("--total-env-steps", "2048", "--evaluate-every-env-steps", "2048", "--evaluation-episodes", "2")
-
-
-def start(script, *arguments, folder):
-    command = [sys.executable, str(ROOT / "scripts" / script), *arguments]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def run(script, *arguments, folder):
-    process = start(script, *arguments, folder=folder)
-    out, errors = process.communicate(timeout=240)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
 
 def refused(*arguments, folder, script="train_agent.py"):
@@ -50,7 +40,8 @@ def contents(folder):
 def space_invaders(tmp_path_factory):
     """A folder with a run in it, trained on 2,048 env steps of Space Invaders."""
     folder = tmp_path_factory.mktemp("user")
-    result = run("train_agent.py", "--env", "SpaceInvaders", *SMALL, "--run-dir", "run", folder=folder)
+    command = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), "--env", "SpaceInvaders", *SMALL]
+    result = subprocess.run([*command, "--run-dir", "run"], cwd=folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "python scripts/evaluate_agent.py run" in result.stdout
     return folder
@@ -124,17 +115,14 @@ def test_resume_goes_on_where_the_run_stopped(space_invaders):
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
-    training = start("train_agent.py", "--env", "CartPole-v1", "--run-dir", "run", folder=tmp_path)
+    training = Command("train_agent.py", "--env", "CartPole-v1", "--run-dir", "run", folder=tmp_path)
     progress = tmp_path / "run" / "progress.jsonl"
-    deadline = time.monotonic() + 120
-    while not read_progress(progress):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    training.wait_until(lambda: bool(read_progress(progress)))
     asked = time.monotonic()
     os.kill(training.pid, stop)
-    out, errors = training.communicate(timeout=120)
-    assert training.returncode == 0, errors
+    training.finish()
     assert time.monotonic() - asked < 30  # what a preempted machine has left
+    out = training.out
     assert "python scripts/train_agent.py --resume run" in out
     saved = re.search(r"saved at ([\d,]+) env steps", out)
     assert saved
@@ -226,7 +214,7 @@ def test_a_checkpoint_that_is_not_there_is_told_of_with_those_that_are(script, c
 
 def test_a_damaged_checkpoint_is_refused(cartpole, tmp_path):
     copy = tmp_path / "copy"
-    subprocess.run(["cp", "-r", str(cartpole / "run"), str(copy)], check=True)
+    shutil.copytree(cartpole / "run", copy)
     arrays = copy / "checkpoints" / "step-000000000512" / "arrays.safetensors"
     arrays.write_bytes(arrays.read_bytes()[:-1])
     for script, arguments in (
@@ -244,7 +232,8 @@ def test_help_explains_every_setting(tmp_path):
 
 
 def test_a_reader_who_leaves_early_is_no_error(tmp_path):
-    process = start("train_agent.py", "--help", folder=tmp_path)
+    command = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), "--help"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()

@@ -7,7 +7,8 @@ import pytest
 from agents.experiment import InvalidExperiment
 from scripts import evaluate_module, make_demonstrations, make_frames, train_agent, train_module
 from scripts.cli import parse_experiment
-from tests.scripts.test_commands import contents, run
+from tests.commands import run
+from tests.scripts.test_commands import contents
 
 SMALL_UNET = ("--total-steps", "4", "--evaluate-every-steps", "2", "--batch-size", "2", "--task.widths", "4", "8")
 
