@@ -22,6 +22,11 @@ FASTEST = 30.0
 """Frames a second at most; an environment that renders faster is shown in slow motion."""
 MOST_PIXELS_A_SIDE = 16_383
 """The largest width and height of a VP8 video (RFC 6386)."""
+SEGMENT = bytes.fromhex("18538067")
+"""Begins the one segment of a WebM file, which holds all but a short header; its size follows, in 8 bytes."""
+SEGMENT_SIZE_BYTES = 8
+SEGMENT_WITHIN = 256
+"""The header is shorter than this, in bytes."""
 GIF_FRAMES = 240
 GIF_PIXELS_A_SIDE = 320
 
@@ -30,7 +35,8 @@ class FilmWriter:
     """Writes frames to a WebM video (VP8) as they come; its memory does not grow with the episode.
 
     Used as a context manager: the file appears at `path` when the block ends, and not at all when the block raises or
-    adds no frame. Frames are enlarged by a whole factor to at least `least_width` pixels."""
+    adds no frame. The end of the block raises OSError where the disk did not take the whole file. Frames are enlarged
+    by a whole factor to at least `least_width` pixels."""
 
     def __init__(self, path: Path, frames_per_second: float, least_width: int = 320) -> None:
         self.path = path
@@ -52,12 +58,14 @@ class FilmWriter:
         if self.writer is None:
             return
         self.writer.release()
-        if failure is None:
+        if failure is None and is_whole(self.beside):
             self.beside.replace(self.path)
-        else:
-            self.beside.unlink(missing_ok=True)
-            if self.made_folder:
-                self.path.parent.rmdir()
+            return
+        self.beside.unlink(missing_ok=True)
+        if self.made_folder:
+            self.path.parent.rmdir()
+        if failure is None:
+            raise OSError(f"{self.path} could not be written to its end; the disk may be full.")
 
     def add(self, frame: NDArray[np.uint8]) -> None:
         """Appends a frame (H, W, 3). Raises InvalidExperiment where its size differs from the first frame's."""
@@ -100,6 +108,17 @@ class FilmWriter:
             writer.release()
             raise OSError(f"No video can be written to {self.path}.")
         return writer
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a WebM file ends where its segment does (RFC 9559): ffmpeg says nothing of what it could not write."""
+    with path.open("rb") as file:
+        beginning = file.read(SEGMENT_WITHIN)
+    start = beginning.find(SEGMENT) + len(SEGMENT) + SEGMENT_SIZE_BYTES
+    if SEGMENT not in beginning or len(beginning) < start:
+        return False
+    size = int.from_bytes(beginning[start - SEGMENT_SIZE_BYTES + 1 : start], "big")  # after a byte that says 8 bytes
+    return path.stat().st_size == start + size
 
 
 class Sample:

@@ -38,7 +38,11 @@ class Owner:
     """Local time at which the process started."""
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, started at {self.since}"
+        return f"process {self.pid} on {self.host}, started at {self.since}" if self.pid else "another process"
+
+
+UNKNOWN = Owner("", 0, "")
+"""A process that has not written who it is."""
 
 
 @contextmanager
@@ -157,8 +161,10 @@ def owner_of(folder: Path) -> Owner | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as refusal:
-        holder = recorded(folder / OWNER)
-        return holder if refusal.errno not in NO_LOCKS_HERE or may_be_alive(holder) else None
+        if refusal.errno in NO_LOCKS_HERE:
+            holder = recorded(folder / OWNER)
+            return holder if may_be_alive(holder) else None
+        return lock_holder(folder / OWNER)
     finally:
         os.close(descriptor)
     return None
@@ -189,11 +195,20 @@ def lock(descriptor: int, path: Path) -> None:
         if refusal.errno in NO_LOCKS_HERE:
             take_by_record(descriptor, path)
             return
-        holder = recorded(path)
         raise InvalidExperiment(
-            f"{path.parent} is written to by {holder or 'another process'}; wait until it has ended, or stop it."
+            f"{path.parent} is written to by {lock_holder(path)}; wait until it has ended, or stop it."
         ) from refusal
     write_record(descriptor)
+
+
+def lock_holder(path: Path) -> Owner:
+    """The process that has locked an owner file; it may only be about to write into it who it is."""
+    deadline = time.monotonic() + SETTLING_SECONDS
+    while time.monotonic() < deadline:
+        if holder := recorded(path):
+            return holder
+        time.sleep(0.01)
+    return UNKNOWN
 
 
 def take_by_record(descriptor: int, path: Path) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import optuna
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialScheduler
+from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.sample import Domain as RayDomain
 
@@ -242,6 +243,7 @@ def tuner(experiment: Experiment, settings: Sweep, space: SearchSpace, trials: T
             make_known(chosen, trial.run.name, trial)
     return tune.Tuner(
         trainable(experiment, settings, trials.folder),
+        param_space=ray_space(space) if settings.scheduler == "pbt" else {},  # Optuna has a space of its own
         tune_config=tune.TuneConfig(
             num_samples=trials.left,
             max_concurrent_trials=settings.at_a_time or None,
@@ -261,16 +263,21 @@ def tuner(experiment: Experiment, settings: Sweep, space: SearchSpace, trials: T
     )
 
 
-def sampler(experiment: Experiment, settings: Sweep, space: SearchSpace, trials: Trials) -> OptunaSearch:
-    """Proposes the settings of the unfinished trials, in their order, and then new ones."""
+def sampler(
+    experiment: Experiment, settings: Sweep, space: SearchSpace, trials: Trials
+) -> OptunaSearch | BasicVariantGenerator:
+    """Proposes the settings of the unfinished trials, in their order, and then new ones: by Optuna for asha, by chance
+    for pbt, which Tune allows no other sampler."""
     seed = experiment.seed + len(trials.by_name)  # or the first new ones would be those of the beginning
-    samplers = {"asha": optuna.samplers.TPESampler, "pbt": optuna.samplers.RandomSampler}
+    unfinished = [trial.settings for trial in trials.unfinished]
+    if settings.scheduler == "pbt":
+        return BasicVariantGenerator(points_to_evaluate=unfinished, random_state=seed)
     search = OptunaSearch(
         OptunaSearch.convert_search_space(ray_space(space)),
         metric=EVALUATION_RETURN_MEAN,
         mode="max",
-        points_to_evaluate=[trial.settings for trial in trials.unfinished],
-        sampler=samplers[settings.scheduler](seed=seed),
+        points_to_evaluate=unfinished,
+        sampler=optuna.samplers.TPESampler(seed=seed),
     )
     for trial in trials.by_name.values():
         if trial.complete and trial.evaluations:

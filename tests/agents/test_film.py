@@ -1,6 +1,8 @@
 """Films: read back as they were made, written as they come, and one clear line where nothing can be shown."""
 
 import io
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agents.experiment import InvalidExperiment
-from agents.film import FilmWriter, Sample, frame_rate, frames_of, picture
+from agents.film import FilmWriter, Sample, frame_rate, frames_of, is_whole, picture
 
 RED, BLACK = (255, 0, 0), (0, 0, 0)
 
@@ -193,3 +195,34 @@ def test_an_environment_that_renders_nothing_is_told_of_in_one_line(rendered: An
 )
 def test_a_film_has_a_frame_rate_that_can_be_played(metadata: dict[str, Any], rate: float) -> None:
     assert frame_rate(Rendering(None, **metadata)) == rate
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], None]]:
+    """A function after whose call files get no larger than 100 bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_film_that_the_disk_does_not_take_whole_is_an_error_and_leaves_nothing(
+    tmp_path: Path, full_disk: Callable[[], None]
+) -> None:
+    film = FilmWriter(tmp_path / "videos" / "film.webm", 15.0)
+    film.add(coloured(64, 64, RED))
+    full_disk()
+    for seed in range(100):
+        film.add(np.random.default_rng(seed).integers(255, size=(64, 64, 3), dtype=np.uint8))
+    with pytest.raises(OSError, match=r"film\.webm could not be written to its end"):
+        film.__exit__(None, None, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_without_its_end_is_not_whole(tmp_path: Path) -> None:
+    with FilmWriter(tmp_path / "film.webm", 15.0) as film:
+        film.add(coloured(16, 16, RED))
+    whole = (tmp_path / "film.webm").read_bytes()
+    assert is_whole(tmp_path / "film.webm")
+    for size in (0, 20, 50, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "film.webm").write_bytes(whole[:size])
+        assert not is_whole(tmp_path / "film.webm")

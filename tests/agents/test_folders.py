@@ -21,6 +21,7 @@ from agents.experiment import InvalidExperiment
 from agents.folders import (
     FREE_DISK_BYTES,
     OWNER,
+    UNKNOWN,
     Owner,
     check_disk,
     check_new_folder,
@@ -67,6 +68,24 @@ def test_a_second_process_is_told_who_it_is_until_the_first_is_killed(tmp_path: 
         with owned(tmp_path):
             assert json.loads((tmp_path / OWNER).read_text())["pid"] == os.getpid()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_owner_that_has_not_yet_written_who_it_is_is_waited_for(tmp_path: Path) -> None:
+    with owned(tmp_path):
+        record = (tmp_path / OWNER).read_bytes()
+        (tmp_path / OWNER).write_bytes(b"")
+        writing = threading.Timer(0.1, lambda: (tmp_path / OWNER).write_bytes(record))
+        writing.start()
+        assert owner_of(tmp_path) == this_process()
+        writing.join()
+
+
+def test_a_folder_is_taken_though_nobody_knows_by_whom(tmp_path: Path) -> None:
+    with owned(tmp_path):
+        (tmp_path / OWNER).write_bytes(b"")
+        with pytest.raises(InvalidExperiment, match="is written to by another process; wait until"):
+            owned(tmp_path).__enter__()
+        assert owner_of(tmp_path) == UNKNOWN
 
 
 def test_a_copy_of_a_folder_is_nobodys(tmp_path: Path) -> None:

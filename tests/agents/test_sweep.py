@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import ray.tune
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.tune.search import Searcher
 
 from agents import tune
 from agents.checkpoint import checkpoint_name, save_state
@@ -16,7 +18,7 @@ from agents.experiment import InvalidExperiment
 from agents.metrics import EVALUATION_RETURN_MEAN
 from agents.settings.search_space import Choice
 from agents.sweep import Sweep, Trial, read_sweep, search_space, write_sweep
-from agents.tune import Trials, make_known, ray_domain, sampler, scheduler, sweep, tuner
+from agents.tune import Trials, make_known, ray_domain, ray_space, sampler, scheduler, sweep, tuner
 from envs.classic import ClassicConfig
 from scripts.recipes import recipe_named
 
@@ -196,6 +198,21 @@ def test_a_stop_reaches_tune_with_its_next_step(tmp_path, monkeypatch):
     assert raised == []
     under_way.on_step_begin(1, [])
     assert raised == [signal.SIGUSR1]
+
+
+def test_population_based_training_draws_settings_by_chance_after_those_of_unfinished_trials(tmp_path):
+    settings = replace(SETTINGS, scheduler="pbt")
+    under_way = Trials(EXPERIMENT, settings, tmp_path, trials_in(tmp_path))
+    search = sampler(EXPERIMENT, settings, SPACE, under_way)
+    assert not isinstance(search, Searcher), "which Tune refuses beside this scheduler"
+    ray.tune.register_trainable("training", lambda config: None)
+    spec = {"run": "training", "config": ray_space(SPACE), "num_samples": under_way.left, "storage_path": str(tmp_path)}
+    search.add_configurations({"sweep": spec})
+    proposed = [search.next_trial().config for _ in range(under_way.left)]
+    assert search.next_trial() is None
+    assert proposed[0] == {"clip": 0.2, "minibatch_size": 128}
+    assert len({config["clip"] for config in proposed}) == 3
+    assert all(SPACE[name].contains(value) for config in proposed for name, value in config.items())
 
 
 def test_optuna_knows_the_trials_that_ended(tmp_path):
