@@ -190,7 +190,7 @@ def main(
     kills: int = 200,
     seed: int = 1,
     folder: Path = ROOT / "runs" / "chaos",
-    output: Path = ROOT / "benchmarks" / "results" / "chaos.json",
+    output: Path = ROOT / "benchmarks" / "results" / "clusters_and_kills" / "chaos.json",
     cases: tuple[str, ...] = tuple(f"{algo}-{processes}" for processes in ("alone", "spread") for algo in CASES),
 ) -> None:
     """Kills and looks.

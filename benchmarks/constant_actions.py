@@ -24,7 +24,7 @@ def main(
     game: str = "SpaceInvaders",
     games: int = 60,
     epsilon: float = 0.05,
-    output: Path = ROOT / "benchmarks" / "results" / "constant-actions.json",
+    output: Path = ROOT / "benchmarks" / "results" / "learning" / "constant-actions.json",
 ) -> None:
     """Plays whole games, unclipped.
 

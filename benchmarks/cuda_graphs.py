@@ -29,7 +29,7 @@ def main(
     num_envs: int = 32,
     minibatch_size: int = 256,
     iterations: int = 30,
-    output: Path = ROOT / "benchmarks" / "results" / "cuda-graphs.json",
+    output: Path = ROOT / "benchmarks" / "results" / "gpu" / "cuda-graphs.json",
 ) -> None:
     """Measures.
 

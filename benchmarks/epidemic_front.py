@@ -1,6 +1,6 @@
 """Agents of epidemic-npi beside 112 rules on two scales, deaths and GDP: which rule is worse on both than an agent.
 
-python benchmarks/epidemic_front.py runs/RUN ...                       # results/epidemic-front.json
+python benchmarks/epidemic_front.py runs/RUN ...                       # results/treatments/epidemic-front.json
 """
 
 import json
@@ -50,7 +50,8 @@ def main(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], regions: int =
         for name, own in rules.items()
     }
     told |= surroundings() | {"scales": SCALES, "agents": agents, "rules": rules, "dominated_by": dominated}
-    (ROOT / "benchmarks" / "results" / "epidemic-front.json").write_text(json.dumps(told, indent=1) + "\n")
+    output = ROOT / "benchmarks" / "results" / "treatments" / "epidemic-front.json"
+    output.write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(agents, indent=1))
     print(f"{sum(map(bool, dominated.values()))} of {len(rules)} rules are worse on both scales than an agent; not:")
     for name in (name for name, by in dominated.items() if not by):

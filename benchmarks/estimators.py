@@ -33,7 +33,7 @@ def main(
     resamples: int = 200,
     targets: tuple[str, ...] = tuple(SHARES),
     behaviour: str = "logged",
-    output: Path = ROOT / "benchmarks" / "results" / "estimators.json",
+    output: Path = ROOT / "benchmarks" / "results" / "off_policy" / "estimators.json",
 ) -> None:
     """Bias, standard deviation, root mean squared error and coverage of every estimator.
 

@@ -1,6 +1,6 @@
 """What agents of sepsis-icu survive, exactly: by dynamic programming over what they do in each of its states.
 
-python benchmarks/exact_survival.py runs/RUN ...                       # results/exact-survival.json
+python benchmarks/exact_survival.py runs/RUN ...                       # results/treatments/exact-survival.json
 """
 
 import json
@@ -27,7 +27,7 @@ COHORTS = ("published", "train", "held-out", "shifted")
 
 def main(
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
-    output: Path = ROOT / "benchmarks" / "results" / "exact-survival.json",
+    output: Path = ROOT / "benchmarks" / "results" / "treatments" / "exact-survival.json",
 ) -> None:
     """Reads the newest checkpoint of each run."""
     told: dict[str, Any] = {"command": " ".join(["python benchmarks/exact_survival.py", *sys.argv[1:]])}

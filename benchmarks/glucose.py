@@ -39,7 +39,7 @@ def main(
     simglucose: Annotated[Path, tyro.conf.Positional],
     days: int = 3,
     rounds: int = 3,
-    output: Path = ROOT / "benchmarks" / "results" / "glucose.json",
+    output: Path = ROOT / "benchmarks" / "results" / "treatments" / "glucose.json",
 ) -> None:
     """Compares, then measures.
 

@@ -38,7 +38,7 @@ class Settings:
     """Commands at a time."""
     materials: Path = ROOT / "benchmarks" / "runs" / "hard-inputs"
     """A folder with a run, a log, a module and so on; what is missing there is made, in some minutes."""
-    output: Path = ROOT / "benchmarks" / "results" / "hard-inputs.json"
+    output: Path = ROOT / "benchmarks" / "results" / "hard_inputs" / "hard-inputs.json"
     """The result."""
 
 

@@ -36,7 +36,7 @@ def main(
     seeds: tuple[int, ...] = (1, 2, 3),
     total_env_steps: int = 1_000_000,
     runs: Path = ROOT / "runs",
-    output: Path = ROOT / "benchmarks" / "results" / "learning.json",
+    output: Path = ROOT / "benchmarks" / "results" / "learning" / "ppo-SpaceInvaders.json",
 ) -> None:
     """Trains, evaluates and draws.
 

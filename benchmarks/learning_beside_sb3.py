@@ -93,7 +93,7 @@ def main(
         output: The numbers; the picture lies beside it. Named by case and environment if not said.
     """
     chosen = replace(CASES[case], env=env or CASES[case].env)
-    output = output or ROOT / "benchmarks" / "results" / f"learning-{case}-{chosen.env}.json"
+    output = output or ROOT / "benchmarks" / "results" / "learning" / f"{case}-{chosen.env}.json"
     told = " ".join(["python benchmarks/learning_beside_sb3.py", *sys.argv[1:]])
     result: dict[str, Any] = {"command": told, "env": chosen.env, "Praxis": {}, "Stable-Baselines3": {}}
     for seed in seeds:

@@ -55,7 +55,7 @@ READERS: dict[str, Callable[[], Any]] = {
 def main(
     iterations: int = 8,
     readers: tuple[str, ...] = tuple(READERS),
-    output: Path = ROOT / "benchmarks" / "results" / "reading-speed.json",
+    output: Path = ROOT / "benchmarks" / "results" / "reading" / "speed.json",
 ) -> None:
     """Measures.
 

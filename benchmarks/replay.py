@@ -23,7 +23,7 @@ from agents.engine.replay import Frames, Replay
 NUM_ENVS, STEPS, DRAWN = 8, 125, 256
 
 
-def main(capacity: int = 1_000_000, output: Path = ROOT / "benchmarks" / "results" / "replay.json") -> None:
+def main(capacity: int = 1_000_000, output: Path = ROOT / "benchmarks" / "results" / "speed" / "replay.json") -> None:
     """Measures all four kinds.
 
     Args:

@@ -64,7 +64,7 @@ def main(
     env: str = "SpaceInvaders",
     seconds: float = 30.0,
     rounds: int = 3,
-    output: Path = ROOT / "benchmarks" / "results" / "scaling.json",
+    output: Path = ROOT / "benchmarks" / "results" / "clusters_and_kills" / "scaling.json",
 ) -> None:
     """Measures, fits, draws.
 

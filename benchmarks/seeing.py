@@ -2,7 +2,7 @@
 photographs.
 
 python scripts/make_frames.py            # runs/frames/SpaceInvaders.npz
-python benchmarks/seeing.py              # results/seeing.json
+python benchmarks/seeing.py              # results/seeing/classical.json
 """
 
 import json
@@ -34,7 +34,7 @@ ALIEN = ((5, 9), (5, 11))  # pixels, of its width and height
 def main(
     data: Path = ROOT / "runs" / "frames" / "SpaceInvaders.npz",
     screens: int = 500,
-    output: Path = ROOT / "benchmarks" / "results" / "seeing.json",
+    output: Path = ROOT / "benchmarks" / "results" / "seeing" / "classical.json",
 ) -> None:
     """Measures on held-out screens.
 

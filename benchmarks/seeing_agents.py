@@ -2,8 +2,8 @@
 
 for each encoder, five trainings:
     python scripts/train_agent.py --total-env-steps 500000 --evaluate-every-env-steps 0 \\
-        --encoder NAME --run-dir runs/compare/NAME-seed1           # benchmarks/README.md has them
-python benchmarks/seeing_agents.py                                 # results/seeing-agents.json
+        --encoder NAME --run-dir runs/compare/NAME-seed1           # benchmarks/seeing.md has them
+python benchmarks/seeing_agents.py                                 # results/seeing/agents.json
 """
 
 import json
@@ -34,7 +34,7 @@ def main(
     episodes: int = 60,
     noise_of: str = "pixels",
     filters: tuple[str, ...] = ("gaussian", "median"),
-    output: Path = ROOT / "benchmarks" / "results" / "seeing-agents.json",
+    output: Path = ROOT / "benchmarks" / "results" / "seeing" / "agents.json",
 ) -> None:
     """Plays whole games with the last network of every run.
 

@@ -2,8 +2,8 @@
 
     python benchmarks/spaces.py
 
-One process, without Ray's workers, some hundred env steps each; writes results/spaces.md. Exit code 1 where anything
-else happens."""
+One process, without Ray's workers, some hundred env steps each; writes results/hard_inputs/spaces.md. Exit code 1
+where anything else happens."""
 
 import argparse
 import os
@@ -279,7 +279,7 @@ def main() -> None:
         results.append((group, name, cells))
         print(f"{group} {name}: {cells}", flush=True)
     if not only:
-        path = Path(__file__).parent / "results" / "spaces.md"
+        path = Path(__file__).parent / "results" / "hard_inputs" / "spaces.md"
         path.write_text(table(results, time.process_time()))
     raise SystemExit(1 if broken else 0)
 

@@ -59,7 +59,7 @@ def main(
     rounds: int = 5,
     seconds: float = 30.0,
     contenders: tuple[str, ...] = ("praxis", "loop", "loop-8x128", "sb3", "rllib-stock", "rllib-tuned"),
-    output: Path = ROOT / "benchmarks" / "results" / "speed.json",
+    output: Path = ROOT / "benchmarks" / "results" / "speed" / "ppo.json",
 ) -> None:
     """Measures training speed in env steps a second (one step is four frames).
 

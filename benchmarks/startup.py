@@ -61,7 +61,7 @@ class Settings:
     """Runs of each command."""
     before: Path | None = None
     """Another checkout, to compare with."""
-    output: Path = ROOT / "benchmarks" / "results" / "startup.json"
+    output: Path = ROOT / "benchmarks" / "results" / "startup" / "startup.json"
     """The result."""
 
 

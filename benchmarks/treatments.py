@@ -1,6 +1,6 @@
 """How many patients a second each treatment simulates, and what clinicians' rules are worth.
 
-python benchmarks/treatments.py                                        # results/treatments.json
+python benchmarks/treatments.py                                        # results/treatments/speed-and-rules.json
 """
 
 import json
@@ -32,7 +32,7 @@ def main(
     episodes: int = 1_000,
     cohort: str = "",
     only: tuple[str, ...] = tuple(TREATMENTS),
-    output: Path = ROOT / "benchmarks" / "results" / "treatments.json",
+    output: Path = ROOT / "benchmarks" / "results" / "treatments" / "speed-and-rules.json",
 ) -> None:
     """Plays every baseline of every treatment.
 

@@ -2,7 +2,7 @@
 
 python benchmarks/variants.py care-episode --setting structure_seed --values 1 2 3 4 5 6 7 8
 python benchmarks/variants.py glucose-t1d --setting group --values all adult adolescent child --runs runs/RUN ...
-                                                                       # results/variants-NAME.json
+                                                                       # results/treatments/variants-NAME.json
 """
 
 import json
@@ -60,7 +60,7 @@ def main(
         told["variants"][value] = compared(played, "agent" if trained else varied.usual_care)
         returns = {name: round(one["return"]["mean"], 2) for name, one in told["variants"][value].items()}
         print(value, returns, flush=True)
-    output = ROOT / "benchmarks" / "results" / f"variants-{treatment}.json"
+    output = ROOT / "benchmarks" / "results" / "treatments" / f"variants-{treatment}.json"
     output.write_text(json.dumps(told, indent=1) + "\n")
 
 

@@ -17,7 +17,7 @@ from scripts.recipes.observations import encoder_for
 ROBOTS = DDPG(discount=0.98, replay_capacity=200_000, learning_starts_env_steps=10_000)
 
 # One robot that learns after every eight of its steps. Eight robots that start together see how an episode begins once
-# in eight thousand updates, and what they had learnt of it was lost in between: benchmarks/README.md, Robots.
+# in eight thousand updates, and what they had learnt of it was lost in between: benchmarks/NOTEBOOK.md, 25 November.
 LOCOMOTION = replace(ROBOTS, rollout_length=8)
 
 # Pendulum and its like: smaller networks and batches, a shorter wait, nothing compiled. Ours: -216 and -153 after 8,000

@@ -63,7 +63,7 @@ def atari(environment: Environment) -> Experiment:
     """Schulman et al. 2017, table 5; 1,024 env steps an update, as there, from 32 games instead of 8.
 
     They tuned for ten million steps. In one million, four times their learning rate, half their minibatch
-    and an entropy bonus that fades go further: benchmarks/README.md has the comparison.
+    and an entropy bonus that fades go further: benchmarks/NOTEBOOK.md has the comparison.
     """
     return Experiment(
         env=environment,
