@@ -1,18 +1,16 @@
 """A whole run as one frozen dataclass: what users override, what is saved, what is checked first."""
 
-import json
-import math
 import shlex
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_origin, get_type_hints
 
 from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardModel
 from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
-from agents.settings.numbers import check_numbers
+from common.ranges import NonNegative, Seed, Size, SizeOrZero, Steps, StepsOrZero, check_ranges
 
 
 class InvalidExperiment(ValueError):
@@ -23,19 +21,19 @@ class InvalidExperiment(ValueError):
 class Resources:
     """What each process of a run holds of its machine. A share of a GPU is for processes that can do with one."""
 
-    env_runner_cpus: float | None = None
+    env_runner_cpus: NonNegative | None = None
     """Cores of each env runner; 1 if not said."""
-    env_runner_gpus: float = 0.0
+    env_runner_gpus: NonNegative = 0.0
     """GPUs of each env runner, to act by; 0.25 lets four share one."""
-    learner_cpus: float | None = None
+    learner_cpus: NonNegative | None = None
     """Cores of each learner; 1 if not said, 0 beside a GPU."""
-    learner_gpus: float | None = None
+    learner_gpus: NonNegative | None = None
     """GPUs of each learner; 1 if not said, where there are any."""
-    evaluator_cpus: float | None = None
+    evaluator_cpus: NonNegative | None = None
     """Cores of the evaluator (--evaluate-beside); 1 if not said."""
-    evaluator_gpus: float = 0.0
+    evaluator_gpus: NonNegative = 0.0
     """GPUs of the evaluator."""
-    patience_seconds: float = 60.0
+    patience_seconds: NonNegative = 60.0
     """How long a run waits for machines that a cluster lost, before it goes on with fewer env runners."""
 
 
@@ -55,15 +53,15 @@ class Experiment:
     """What the agent is rewarded for."""
     begin_from: str = ""
     """A run, such as one of behaviour cloning, whose newest network this one begins with; empty draws a new one."""
-    total_env_steps: int = 1_000_000
+    total_env_steps: Steps = 1_000_000
     """Env steps in all environments together (on Atari, one step is four frames)."""
-    seed: int = 1
+    seed: Seed = 1
     """Seeds networks, environments and sampling."""
-    num_envs: int = 8
+    num_envs: Size = 8
     """Environments in all runners together."""
-    num_env_runners: int = 0
+    num_env_runners: SizeOrZero = 0
     """Processes that sample; 0 samples in this one."""
-    num_learners: int = 0
+    num_learners: SizeOrZero = 0
     """Processes that learn, joined by DDP; 0 learns in this one."""
     evaluate_beside: bool = False
     """Evaluate in a process of its own while training goes on."""
@@ -71,15 +69,15 @@ class Experiment:
     """Cores and GPUs of each of these processes."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic of large layers: auto takes bf16 where it pays and the processor or GPU is made for it."""
-    evaluate_every_env_steps: int = 100_000
+    evaluate_every_env_steps: StepsOrZero = 100_000
     """Env steps between evaluations, each with a video; the first comes after a tenth of this. 0 never."""
-    evaluation_episodes: int = 10
+    evaluation_episodes: Size = 10
     """Whole episodes an evaluation."""
-    checkpoint_every_env_steps: int = 50_000
+    checkpoint_every_env_steps: Steps = 50_000
     """Env steps between checkpoints: what a kill can cost."""
-    keep_checkpoints: int = 3
+    keep_checkpoints: Size = 3
     """Latest checkpoints to keep; the best one by evaluation is kept besides."""
-    most_environment_faults: int = 10
+    most_environment_faults: SizeOrZero = 10
     """Environments that may fail within 10,000 env steps (by an error, a step of over a minute, or numbers that are not
     finite) and are built again; more stop the run."""
     run_dir: str = ""
@@ -87,35 +85,21 @@ class Experiment:
     address: str = ""
     """A Ray cluster: ray://head:10001, or auto on one of its machines; empty starts Ray on this machine."""
 
-    def validate(self) -> None:
-        """Raises InvalidExperiment, in one line, for anything that could not train."""
+    def validate(self) -> Any:
+        """Returns the encoder, an EncoderModule, built for the environment's observations.
+
+        Raises InvalidExperiment, in one line, for anything that could not train."""
         try:
-            check_numbers(self)
+            check_ranges(self, "--")
+            check_ranges(self.resources, "--resources.")
         except ValueError as mistake:
             raise InvalidExperiment(str(mistake)) from mistake
-        for name in (
-            "total_env_steps",
-            "num_envs",
-            "evaluation_episodes",
-            "checkpoint_every_env_steps",
-            "keep_checkpoints",
-        ):
-            require(getattr(self, name) >= 1, f"--{dashed(name)} must be at least 1, not {getattr(self, name)}.")
-        for name in ("num_env_runners", "num_learners", "evaluate_every_env_steps", "seed", "most_environment_faults"):
-            require(getattr(self, name) >= 0, f"--{dashed(name)} must not be negative, but is {getattr(self, name)}.")
-        require(self.seed < 2**32, f"--seed must be below {2**32}, not {self.seed}.")
         waits = self.algo.learning_starts_env_steps
         require(
             waits < self.total_env_steps,
             f"Nothing would be learnt in {self.total_env_steps:,} env steps: learning starts after {waits:,}; raise "
             "--total-env-steps or lower --algo.learning-starts-env-steps.",
         )
-        for field in fields(self.resources):
-            amount = getattr(self.resources, field.name)
-            require(
-                amount is None or 0.0 <= amount < math.inf,
-                f"--resources.{dashed(field.name)} must not be negative, but is {amount}.",
-            )
         gpus_each = self.resources.learner_gpus
         require(
             self.num_learners < 2 or gpus_each is None or float(gpus_each).is_integer(),
@@ -128,20 +112,27 @@ class Experiment:
             f"{self.num_envs} environments do not divide among {runners} runner(s) and {learners} learner(s); "
             f"choose --num-envs as a multiple of both.",
         )
+        from agents.engine.memory_needed import memory_checked, require_rollout_memory
+
         try:
             environment = self.env.build()
+            space = environment.observation_space
+            require_rollout_memory(self, space)
             self.algo.check(environment, self.env.frame_stack, self.num_envs, self.num_learners)
             if self.memory.size:
                 self.algo.check_memory(self.memory.steps)
-            self.encoder.build(environment.observation_space)
-            judge = self.reward.build(environment.observation_space, environment.action_space)
+            with memory_checked("the encoder"):
+                encoder = self.encoder.build(space)
+            with memory_checked("the reward model"):
+                reward = self.reward.build(space, environment.action_space)
             environment.close()
         except ValueError as mistake:
             raise InvalidExperiment(str(mistake)) from mistake
         require(
-            judge is None or self.algo.judges_single_steps,
+            reward is None or self.algo.judges_single_steps,
             "A reward model judges single steps, and this algorithm learns from several at once; use --algo.n-step 1.",
         )
+        return encoder
 
     def checkpoint_bytes(self) -> int:
         """What checkpoints may hold on the disk at a time, besides networks."""
@@ -210,12 +201,6 @@ def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
         if get_origin(hints[name]) is tuple and isinstance(value, list):
             values[name] = tuple(value)
         check_type(values[name], hints[name], collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
-        refuse_booleans(name, values[name], hints[name])
-    return cls(**values)
-
-
-def refuse_booleans(name: str, value: Any, hint: Any) -> None:
-    """Raises TypeError for a boolean in a number's place, which Python and typeguard take for 0 or 1."""
-    values = value if isinstance(value, tuple) else (value,)
-    if bool not in (hint, *get_args(hint)) and any(isinstance(each, bool) for each in values):
-        raise TypeError(f"{name} is {json.dumps(value)}, and must be a number")
+    built = cls(**values)
+    check_ranges(built)  # an experiment does so only where it is validated
+    return built

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from agents.checkpoint import write_durably
+from agents.engine.memory_needed import memory_checked
 from agents.event_file import EventFile
 from agents.experiment import InvalidExperiment, first_line, require, to_json
 from agents.folders import check_disk, exists, is_vacant, new_folder
@@ -71,7 +72,7 @@ def pretrain(settings: Pretraining) -> Pretrained:
 
 
 def check_memory(lesson: Lesson, batch_size: int) -> None:
-    """Raises InvalidExperiment where a batch would not find room in the memory."""
+    """Raises InvalidExperiment where a batch does not fit into the memory."""
     with torch.random.fork_rng(devices=[]):
         example = lesson.batch(np.random.default_rng(0), 1)
     needed = batch_size * sum(column.nbytes for column in example.values())
@@ -147,7 +148,8 @@ def held_out(lesson: Lesson) -> dict[str, float]:
 def lesson_of(task: Task) -> Lesson:
     """The task's module with its data. Raises InvalidExperiment for settings or data that cannot be."""
     try:
-        return task.lesson()
+        with memory_checked("the module"):
+            return task.lesson()
     except (ValueError, TypeError, OverflowError, RuntimeError, MemoryError) as mistake:
         # torch tells of sizes that no memory holds by a RuntimeError.
         raise InvalidExperiment(f"No {task.name} can be made of these settings: {first_line(mistake)}") from mistake

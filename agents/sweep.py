@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from agents.experiment import Experiment, InvalidExperiment, require
 from agents.settings.search_space import Domain, SearchSpace
+from common.ranges import NonNegative, Positive, Range, Size, SizeOrZero, check_ranges
 
 SWEEP = "sweep.json"
 FORMAT = "praxis-sweep-1"
@@ -22,33 +23,29 @@ FIXED_IN_A_RUN = ("n_step",)
 class Sweep:
     """Which trials, and how they compete."""
 
-    trials: int = 16
+    trials: Size = 16
     """Runs, each with settings of its own."""
-    at_a_time: int = 0
+    at_a_time: SizeOrZero = 0
     """Most trials at a time; 0 as many as the machines hold."""
-    cpus_per_trial: float = 1.0
+    cpus_per_trial: Positive = 1.0
     """Cores that each trial holds, besides those of its env runners and learners."""
-    gpus_per_trial: float = 0.0
+    gpus_per_trial: NonNegative = 0.0
     """GPUs, or the share of one, that each trial holds, where it has no learners apart."""
     scheduler: Literal["asha", "pbt"] = "asha"
     """asha ends the poorer trials early (Li et al. 2020), and Optuna proposes what the next ones try. pbt lets the
     poorer ones go on from the better ones' weights, with settings near to theirs (Jaderberg et al. 2017)."""
-    reduction: int = 3
+    reduction: Annotated[int, Range(2, 2**20)] = 3
     """asha: one in so many trials goes on at each halving."""
     vary: tuple[str, ...] = ()
     """Settings to vary, of the algorithm's search space; all of it if not said."""
 
     def validate(self) -> None:
         """Raises InvalidExperiment, in one line, for anything that could not run."""
+        try:
+            check_ranges(self, "--")
+        except ValueError as mistake:
+            raise InvalidExperiment(str(mistake)) from mistake
         gpus = self.gpus_per_trial
-        require(self.trials >= 1, f"--trials must be at least 1, not {self.trials}.")
-        require(self.at_a_time >= 0, f"--at-a-time must not be negative, but is {self.at_a_time}.")
-        require(self.reduction >= 2, f"--reduction must be at least 2, not {self.reduction}.")
-        require(
-            0 < self.cpus_per_trial < math.inf,
-            f"--cpus-per-trial must be a number above 0, not {self.cpus_per_trial}.",
-        )
-        require(0 <= gpus < math.inf, f"--gpus-per-trial must not be negative, but is {gpus}.")
         require(gpus <= 1 or float(gpus).is_integer(), f"--gpus-per-trial above 1 must be whole, and is {gpus}.")
 
 

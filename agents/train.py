@@ -14,6 +14,7 @@ from agents.cluster import env_runner_bundle, ray_running, settled, with_room
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, read_run_state
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import check_environment
+from agents.engine.network_memory import require_network_memory
 from agents.evaluate import load_chosen, load_network
 from agents.experiment import Experiment, InvalidExperiment, first_line, next_command, require
 from agents.folders import check_disk, check_new_folder, new_folder, owned
@@ -42,7 +43,7 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
     """Trains from the beginning, in a new run folder, which it returns.
 
     Raises InvalidExperiment before anything is started or written."""
-    experiment.validate()
+    require_network_memory(experiment, experiment.validate())
     check_first_reset(experiment)
     notes = check_origins(experiment)
     default = default_run_dir(experiment)
@@ -77,7 +78,7 @@ def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Pa
 
     Raises InvalidExperiment if it cannot be read, or if another process runs it."""
     require(not (path / "sweep.json").exists(), f"{path} is a sweep: {next_command('tune_agent.py', '--resume', path)}")
-    experiment.validate()
+    require_network_memory(experiment, experiment.validate())
     check_origins(experiment)
     with stop_requests(tell_of_the_end) as stop_requested, owned(path):
         check_run_folder(path)

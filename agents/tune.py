@@ -29,6 +29,7 @@ from ray.tune.search.sample import Domain as RayDomain
 
 from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, read_best, remove_leftovers, write_durably
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
+from agents.engine.network_memory import require_network_memory
 from agents.evaluate import never
 from agents.experiment import Experiment, next_command, require
 from agents.folders import check_new_folder, new_folder, owned
@@ -66,7 +67,7 @@ def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None =
         f"--total-env-steps, and is {experiment.evaluate_every_env_steps:,}.",
     )
     for candidate in extremes(experiment, space):
-        candidate.validate()
+        require_network_memory(candidate, candidate.validate())
     for line in check_origins(experiment):
         print(line)
     if earlier is None:

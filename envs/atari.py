@@ -6,7 +6,7 @@ frames a step, no-op starts), Machado et al. 2018 (sticky actions).
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import ale_py
 import gymnasium
@@ -15,6 +15,7 @@ from ale_py import roms
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
+from common.ranges import CountOrZero, FractionBelowOne, Range, check_ranges
 from envs.names import near_matches, plain
 from envs.palette import ShiftedPalette
 from envs.vector import vectorised
@@ -32,28 +33,21 @@ class AtariConfig:
 
     game: str = "SpaceInvaders"
     """The game's plain name, such as SpaceInvaders or MontezumaRevenge."""
-    repeat_action_probability: float = 0.0
+    repeat_action_probability: FractionBelowOne = 0.0
     """Chance that the console repeats the last action instead: 0 (Mnih 2015), or sticky at 0.25 (Machado 2018)."""
     full_action_space: bool = False
     """All 18 joystick actions instead of those that the game uses."""
-    max_frames_per_episode: int = 108_000
+    max_frames_per_episode: Annotated[int, Range(4, 2**31 - 1)] = 108_000
     """Frames (four a step) after which an episode is truncated: 30 minutes of play."""
-    noop_max: int = 30
+    noop_max: CountOrZero = 30
     """An episode starts after a random number of idle frames, up to this many."""
     lost_life_terminates: bool = True
     """The learner treats a lost life as the end; evaluation and every logged return are of whole games."""
-    palette_shift: float = 0.0
+    palette_shift: Annotated[float, Range(0.0, 1e3)] = 0.0
     """How far each colour is moved, each episode anew; 1 as far as modules that see are trained with. Slower."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.repeat_action_probability < 1.0:
-            raise ValueError(f"repeat_action_probability must lie in [0, 1), not {self.repeat_action_probability}.")
-        if self.noop_max < 0:
-            raise ValueError(f"noop_max must not be negative, but is {self.noop_max}.")
-        if self.max_frames_per_episode < 4:
-            raise ValueError(f"max_frames_per_episode must be at least 4, not {self.max_frames_per_episode}.")
-        if self.palette_shift < 0:
-            raise ValueError(f"palette_shift must not be negative, but is {self.palette_shift}.")
+        check_ranges(self)
 
     @property
     def name(self) -> str:

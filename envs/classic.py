@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gymnasium
 from gymnasium.vector import VectorEnv
 
+from common.ranges import EpisodeSteps, check_ranges
 from envs.names import near_matches
 from envs.spaces import standard
 from envs.vector import in_one_line, vectorised
@@ -27,11 +28,12 @@ class ClassicConfig:
 
     id: str = "CartPole-v1"
     """The id that gymnasium.make takes."""
-    max_episode_steps: int = -1
+    max_episode_steps: EpisodeSteps = -1
     """Steps after which an episode is truncated; -1 keeps the registered limit, 10,000 where there is none."""
 
     def __post_init__(self) -> None:
-        if self.max_episode_steps == 0 or self.max_episode_steps < -1:
+        check_ranges(self)
+        if self.max_episode_steps == 0:
             raise ValueError(f"max_episode_steps must be at least 1, or -1, not {self.max_episode_steps}.")
 
     @property

@@ -1,15 +1,15 @@
 """Tiny environments with a known answer, for tests: a learner that is right solves each in seconds."""
 
-import math
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import VectorEnv
 
+from common.ranges import Range, Steps, check_ranges
 from envs.vector import vectorised
 
 
@@ -171,8 +171,11 @@ class RecallEnv(gymnasium.Env):
 class CountingConfig:
     """Every border of an episode in known numbers."""
 
-    length: int = 5
+    length: Steps = 5
     """Steps an episode."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -197,12 +200,15 @@ class CountingConfig:
 class FlawedConfig:
     """What an environment can do wrong."""
 
-    length: int = 5
+    length: Steps = 5
     """Steps an episode."""
     flaw: Literal["raises", "hangs", "observation", "reward"] = "raises"
     """How a step fails: by an error, by never ending, or by a number that is none."""
-    fails_at: int = 8
+    fails_at: Steps = 8
     """Which step since the environment was built."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -227,13 +233,14 @@ class FlawedConfig:
 class TargetConfig:
     """A continuous task without memory: answer with the number that is shown, in the units of the action."""
 
-    low: float = -1.0
+    low: Annotated[float, Range(-1e9, 1e9)] = -1.0
     """The least action."""
-    high: float = 1.0
+    high: Annotated[float, Range(-1e9, 1e9)] = 1.0
     """The largest action."""
 
     def __post_init__(self) -> None:
-        if not -math.inf < self.low < self.high < math.inf:
+        check_ranges(self)
+        if self.low >= self.high:
             raise ValueError(f"low must be a number below high, not {self.low} and {self.high}.")
 
     @property
@@ -282,8 +289,11 @@ class ChoiceConfig:
 class RecallConfig:
     """A discrete task that needs a memory: answer with a sign that was shown before."""
 
-    delay: int = 4
+    delay: Steps = 4
     """Steps from the sign to the question."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:

@@ -91,8 +91,6 @@ class EmbeddingsLesson:
 
 def embeddings_lesson(task: EmbeddingsTask) -> EmbeddingsLesson:
     """Texts to learn words from and rated sentences, split. Raises ValueError where the texts are missing."""
-    if min(task.size, task.window, task.epochs) < 1:
-        raise ValueError(f"size, window and epochs must be at least 1: {task}.")
     films = [
         (text, float(score) > 0)
         for source, score, text in read_rows(Path(task.data) / "sentiment.tsv", 3)

@@ -102,10 +102,9 @@ class MultiTaskLesson:
 
 def multitask_lesson(task: MultiTask) -> MultiTaskLesson:
     """Few pairs, many for the other direction, and missions. Raises ValueError where the texts are missing."""
-    if min(task.other_share, task.intent_share) < 0 or task.other_share + task.intent_share >= 1:
+    if task.other_share + task.intent_share >= 1:
         raise ValueError(
-            "other_share and intent_share must not be negative and be below 1 together, not "
-            f"{task.other_share} and {task.intent_share}."
+            f"other_share and intent_share must be below 1 together, not {task.other_share} and {task.intent_share}."
         )
     few, plenty = splits(task), splits(replace(task, pairs=0))["train"]
     missions: dict[Split, list[Pair]] = {

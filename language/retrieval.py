@@ -86,8 +86,6 @@ class RetrievalLesson:
 
 def retrieval_lesson(task: RetrievalTask) -> RetrievalLesson:
     """Missions and paragraphs to search. Raises ValueError where the texts are missing."""
-    if min(task.help_pairs, task.tested_help_pairs, task.width) < 1:
-        raise ValueError(f"help_pairs, tested_help_pairs and width must be at least 1: {task}.")
     folder = Path(task.data)
     missions, tested_missions, texts, tested_texts = (
         read_pairs(folder, kind, split) for kind in ("missions", "help") for split in ("train", "test")

@@ -126,10 +126,8 @@ def drawn_screens(
     }
 
 
-def screens_with_boxes(data: str, size: int) -> tuple[Frames, Frames]:
-    """What to train on and what to test on. Raises ValueError where there are no boxes, or the size is none."""
-    if size < 0:
-        raise ValueError(f"size must not be negative, but is {size}.")
+def screens_with_boxes(data: str) -> tuple[Frames, Frames]:
+    """Screens to train on and screens to test on. Raises ValueError where there are no boxes."""
     train, test = load_frames(Path(data))
     if not len(train.boxes):
         raise ValueError(f"The screens in {data} have no boxes; only those of Space Invaders alone have.")

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,9 +17,9 @@ import tyro
 from tyro.conf import PositionalRequiredArgs
 
 from agents.checkpoint import chosen_checkpoint, read_json
-from agents.experiment import Experiment, InvalidExperiment, require
-from agents.settings.numbers import check_numbers
+from agents.experiment import Experiment, InvalidExperiment, dashed, require
 from agents.sweep import Sweep, Trial, read_sweep
+from common.ranges import OutOfRange, check_ranges
 from scripts import recipes
 
 Settings = TypeVar("Settings")
@@ -111,21 +111,48 @@ def with_names(usage: str) -> str:
 def parse(settings: type[Settings], arguments: list[str], usage: str, default: Settings | None = None) -> Settings:
     """A dataclass from the command line; fields without a default are positional.
 
-    Raises InvalidExperiment for what cannot be parsed."""
+    Raises InvalidExperiment for what cannot be parsed, and for numbers out of their range."""
     given: Any = tyro.MISSING_NONPROP if default is None else default
-    told = io.StringIO()
+    printed = io.StringIO()
     try:
-        with redirect_stderr(told), columns_for(arguments):
+        with redirect_stderr(printed), columns_for(arguments):
             parsed = tyro.cli(
                 settings, args=arguments, description=usage, default=given, config=(PositionalRequiredArgs,)
             )
-        with mistakes_are_the_users():
-            check_numbers(parsed)
-        return parsed
     except SystemExit as end:
-        if end.code:
-            raise InvalidExperiment(in_one_line(told.getvalue())) from None
-        raise  # --help
+        if not end.code:
+            raise  # --help
+        mistake = number_out_of_range(end)
+        if mistake is not None:
+            flags = {type(part): flag for flag, part in parts_of(given)}
+            require_ranges(mistake.settings, flags.get(type(mistake.settings), "--"))
+        raise InvalidExperiment(in_one_line(printed.getvalue())) from None
+    for flag, part in parts_of(parsed):
+        require_ranges(part, flag)
+    return parsed
+
+
+def number_out_of_range(end: BaseException | None) -> OutOfRange | None:
+    """The error of a settings class for which tyro ended the process, if that was why."""
+    while end is not None and not isinstance(end, OutOfRange):
+        end = end.__context__
+    return end
+
+
+def parts_of(settings: Any, flag: str = "--") -> Iterator[tuple[str, Any]]:
+    """A settings object and all that it holds, each with what the options of its fields begin with."""
+    if not is_dataclass(settings):
+        return
+    yield flag, settings
+    for field in fields(settings):
+        nested = "" if isinstance(settings, SweepSettings) else f"{dashed(field.name)}."
+        yield from parts_of(getattr(settings, field.name), flag + nested)
+
+
+def require_ranges(settings: Any, flag: str) -> None:
+    """Raises InvalidExperiment for a number out of its range, by the name of its option."""
+    with mistakes_are_the_users():
+        check_ranges(settings, flag)
 
 
 @contextmanager

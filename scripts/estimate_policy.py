@@ -19,6 +19,7 @@ from agents.experiment import require
 from agents.interfaces import Policy
 from agents.origin import MAY_DIFFER, described_environment, differences
 from agents.progress import progress
+from common.ranges import PositiveFraction, Range, Seed
 from envs.health.treatment import TreatmentConfig
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import PLUGS, named
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 USAGE = """Off-policy evaluation of a trained agent or a baseline, on episodes that another policy was logged in; writes
 JSON beside what it prints."""
-MOST_RESAMPLES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Settings:
     behaviour: Literal["auto", "logged", "counts", "logistic", "boosting", "network"] = "auto"
     """Where the behaviour policy's probabilities come from: the log, or a fit to its actions. auto takes the log's
     if it has some, else counts where observations are a finite set of states, else a network."""
-    discount: float = 1.0
+    discount: PositiveFraction = 1.0
     """What a reward one step later is worth."""
-    resamples: int = 1_000
+    resamples: Annotated[int, Range(20, 1_000_000, reason="each takes a tenth of a millisecond or more")] = 1_000
     """Of the episodes, for the intervals."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the resamples."""
     output: str = ""
     """The file; empty makes <run>/off_policy.json, or <log>-<policy>.json beside the log."""
@@ -58,13 +58,6 @@ class Settings:
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(settings.episodes_file != "", "--episodes-file says which log; scripts/log_episodes.py makes one.")
-    require(0 < settings.discount <= 1, f"--discount must be in (0, 1], not {settings.discount}.")
-    require(
-        20 <= settings.resamples <= MOST_RESAMPLES,
-        f"--resamples must be from 20 to {MOST_RESAMPLES:,}, not {settings.resamples:,}, which would take "
-        f"about {settings.resamples / 36_000_000:,.1f} hours or more: a tenth of a millisecond each with few episodes.",
-    )
-    require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
     require(Path(settings.episodes_file).is_file(), f"{settings.episodes_file} holds no logged episodes: no such file.")
     path = output_path(settings)
     require_writable(path)

@@ -13,9 +13,10 @@ import tyro
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.checkpoint import write_durably
-from agents.experiment import Experiment, require
+from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.progress import progress
+from common.ranges import Range, Seed
 from scripts.cli import main_with_clear_errors, parse_run
 
 if TYPE_CHECKING:
@@ -24,33 +25,24 @@ if TYPE_CHECKING:
 USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
 
 
-MAX_EPISODES = 1_000_000
-"""Of a hundred steps each, hours or days of play."""
-
-
 @dataclass(frozen=True)
 class Settings:
     run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     env: Environment
     """The run's environment; what is changed of it here, such as --env.held-out, was not so in training."""
-    episodes: int = 30
+    episodes: Annotated[int, Range(1, 1_000_000, reason="each is played to its end")] = 30
     """Whole episodes; exactly so many."""
     checkpoint: str = "latest"
     """latest, best (by the evaluations during training), or a name such as step-000001000448."""
     deterministic: bool = False
     """Take the policy's likeliest action instead of drawing from it."""
-    seed: int = 1_000_000
+    seed: Seed = 1_000_000
     """Seeds environments and policy; the evaluations during training use others."""
 
 
 def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
-    require(
-        1 <= settings.episodes <= MAX_EPISODES,
-        f"--episodes must be from 1 to {MAX_EPISODES:,}, not {settings.episodes:,}: each is played to its end.",
-    )
-    require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
     evaluate_run(settings, experiment)
 
 

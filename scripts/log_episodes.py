@@ -14,6 +14,7 @@ from gymnasium.spaces import Discrete
 from agents.experiment import require, to_json
 from agents.interfaces import Environment, Policy
 from agents.progress import progress
+from common.ranges import Fraction, Seed, Steps
 from envs.health.treatment import TreatmentConfig
 from scripts.cli import (
     load_experiment,
@@ -44,11 +45,11 @@ class Settings:
     """The baseline that plays, where there is no --run."""
     checkpoint: str = "latest"
     """Of the run: latest, best, or a name."""
-    epsilon: float = 0.0
+    epsilon: Fraction = 0.0
     """Chance of any action instead, so that every action is logged sometimes."""
-    episodes: int = 5_000
+    episodes: Steps = 5_000
     """Whole episodes."""
-    seed: int = 3_000_000
+    seed: Seed = 3_000_000
     """Seeds environment and actions. Training and evaluations use others."""
     output: str = ""
     """The file; empty makes runs/logs/<env>-<policy>.parquet."""
@@ -63,9 +64,6 @@ def main(arguments: list[str]) -> None:
     with mistakes_are_the_users():
         env = load_experiment(run).env if run else environment_named(choices.get("env", "care-episode"))
     settings = parse(Settings, rest, USAGE, Settings(env=env))
-    require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
-    require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
-    require(0 <= settings.epsilon <= 1, f"--epsilon must be in [0, 1], not {settings.epsilon}.")
     who = run.name if run else settings.policy
     soft = f"-epsilon-{settings.epsilon:g}" if settings.epsilon else ""
     path = Path(settings.output or f"runs/logs/{settings.env.name}-{who.replace(' ', '-')}{soft}.parquet")

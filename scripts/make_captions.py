@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -14,6 +15,7 @@ import numpy as np
 from agents.checkpoint import write_durably
 from agents.experiment import require
 from agents.progress import progress
+from common.ranges import Count, CountOrZero, Range, Seed
 from envs.missions import COLOURS, KINDS, captions, fulfils, missions
 from scripts.cli import main_with_clear_errors, parse, require_writable
 
@@ -25,8 +27,6 @@ Some combinations of colour and kind are in no line to train on, and in each lin
 COMBINATION = re.compile(f"({'|'.join(COLOURS)}) ({'|'.join(KINDS)})")
 COLOUR = re.compile(f"({'|'.join(COLOURS)}) ")
 KIND = re.compile(f"{'|'.join(KINDS)}")
-MAX_EACH = 1_000
-"""Most captions of a mission that are, or are not, fulfilled."""
 
 Pair = tuple[str, str, bool]
 
@@ -35,26 +35,19 @@ Pair = tuple[str, str, bool]
 class Settings:
     output: Path = Path("runs/corpus")
     """The folder; files that are there already are kept as they are."""
-    held_out: int = 6
+    held_out: Annotated[int, Range(1, 11)] = 6
     """Combinations of colour and kind to test on, of 24."""
-    near_misses: int = 5
+    near_misses: CountOrZero = 5
     """Captions that do not fulfil the mission, though they have few other words than one that does; one of chance
     besides."""
-    most_matches: int = 6
+    most_matches: Count = 6
     """Captions that fulfil a mission, of which there are many where it says little."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the choices."""
 
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
-    require(0 < settings.held_out < 12, f"--held-out must lie in (0, 12), not {settings.held_out}.")
-    require(0 <= settings.seed < 2**63, f"--seed must lie in [0, {2**63}), not {settings.seed}.")
-    for name, least in (("near_misses", 0), ("most_matches", 1)):
-        number = getattr(settings, name)
-        require(
-            least <= number <= MAX_EACH, f"--{name.replace('_', '-')} must lie in [{least}, {MAX_EACH}], not {number}."
-        )
     paths = [settings.output / f"captions-{part}.tsv" for part in ("train", "test")]
     for path in paths:
         require_writable(path)

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -18,6 +19,7 @@ import numpy as np
 from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, require
 from agents.progress import progress
+from common.ranges import Range, Seed
 from envs.missions import CHINESE_PLACES, COLOURS, KINDS, in_chinese, missions
 from scripts.cli import main_with_clear_errors, parse, require_writable
 
@@ -42,40 +44,32 @@ PLACED, BY_TEMPLATE = 0.4, 0.2
 """Shares of the missions that say where a thing was, and of those with the template's wording."""
 KIND, COLOUR = re.compile(rf"({'|'.join(KINDS)})$"), re.compile(rf" ({'|'.join(COLOURS)})\b")
 BLOCK = re.compile("p|h[1-6]")
-MAX_MISSIONS = 10_000_000
-"""About a gigabyte of text."""
 
 Row = tuple[str, ...]
+Share = Annotated[float, Range(0.0, 0.5, includes_low=False, includes_high=False)]
+"""A fraction of the texts that are not trained on."""
 
 
 @dataclass(frozen=True)
 class Settings:
     output: Path = Path("runs/corpus")
     """The folder; files that are there already are kept as they are."""
-    test_share: float = 0.11
+    test_share: Share = 0.11
     """Of the help's pages."""
-    validation_share: float = 0.03
+    validation_share: Share = 0.03
     """Of the help's pages."""
-    mission_test_share: float = 0.2
+    mission_test_share: Share = 0.2
     """Of the missions."""
-    mission_validation_share: float = 0.05
+    mission_validation_share: Share = 0.05
     """Of the missions."""
-    missions: int = 25_000
+    missions: Annotated[int, Range(100, 10_000_000, reason="about a gigabyte of text")] = 25_000
     """To train on, freely worded; to the others goes their share of it."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the splits and wordings."""
 
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
-    for name in ("test_share", "validation_share", "mission_test_share", "mission_validation_share"):
-        share = getattr(settings, name)
-        require(0 < share < 0.5, f"--{name.replace('_', '-')} must lie in (0, 0.5), not {share}.")
-    require(
-        100 <= settings.missions <= MAX_MISSIONS,
-        f"--missions must lie in [100, {MAX_MISSIONS:,}], not {settings.missions:,}.",
-    )
-    require(0 <= settings.seed < 2**63, f"--seed must lie in [0, {2**63}), not {settings.seed}.")
     files = {name: settings.output / f"{name}.tsv" for names, _ in TEXTS for name in names}
     for path in files.values():
         require_writable(path)

@@ -15,6 +15,7 @@ from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, require, to_json
 from agents.interfaces import Environment
 from agents.progress import Advance, progress, unseen
+from common.ranges import Seed, Steps
 from envs.grid import GridConfig, bot_of
 from envs.language_grid import LanguageGridConfig
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse, require_writable
@@ -27,9 +28,9 @@ USAGE = """Lets BabyAI's bot play whole episodes, and writes what it saw and did
 class Settings:
     env: str = "GoToRedBallGrey"
     """The grid; a task of BabyAI's, which tells its bot what to do."""
-    episodes: int = 2_000
+    episodes: Steps = 2_000
     """Whole episodes, of which those that fail are left out."""
-    seed: int = 2_000_000
+    seed: Seed = 2_000_000
     """Of the first episode; the next ones follow. Training and evaluations use others."""
     output: str = ""
     """The file; empty makes runs/demonstrations/<env>.safetensors."""
@@ -37,8 +38,6 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
-    require(settings.episodes >= 1, f"--episodes must be at least 1, not {settings.episodes}.")
-    require(0 <= settings.seed < 2**32, f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
     with mistakes_are_the_users():
         config = environment_named(settings.env)
         require(isinstance(config, GridConfig | LanguageGridConfig), f"BabyAI's bot does not play {config.name}.")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from agents.experiment import require
 from agents.progress import Advance, progress
+from common.ranges import Range, Steps
 from envs.atari import AtariConfig
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import environment_named
@@ -25,23 +26,21 @@ USAGE = """Plays Atari games at random and keeps screens: some episodes to train
 
 Of Space Invaders alone, each pixel's class and each object's box are kept, too."""
 FIRST_TEST_SEED = 1_000_000
-
-
-MAX_EPISODES = 10_000
-"""Of each game; some hundred screens of 34 KB each."""
+Episodes = Annotated[int, Range(1, 10_000, reason="all screens are kept in memory")]
+"""A number of episodes of a game, each of which is some hundred screens of 34 KB."""
 
 
 @dataclass(frozen=True)
 class Settings:
     games: tuple[str, ...] = ("SpaceInvaders",)
     """Plain names."""
-    train_episodes: int = 40
+    train_episodes: Episodes = 40
     """Of each game."""
-    test_episodes: int = 10
+    test_episodes: Episodes = 10
     """Of each game."""
-    every: int = 5
+    every: Steps = 5
     """Steps between two screens."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, FIRST_TEST_SEED - 1)] = 0
     """Of the first episode to train on; the next ones follow."""
     output: str = ""
     """The file; empty makes runs/frames/<games>.npz."""
@@ -49,15 +48,10 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
-    require(settings.every >= 1, f"--every must be at least 1, not {settings.every}.")
-    for name in ("train_episodes", "test_episodes"):
-        option = f"--{name.replace('_', '-')}"
-        value = getattr(settings, name)
-        require(
-            1 <= value <= MAX_EPISODES,
-            f"{option} must be from 1 to {MAX_EPISODES:,}, not {value:,}: all screens are kept in memory.",
-        )
-    require(0 <= settings.seed <= FIRST_TEST_SEED - settings.train_episodes, "--seed must lie in [0, a million).")
+    require(
+        settings.seed <= FIRST_TEST_SEED - settings.train_episodes,
+        f"--seed must be below {FIRST_TEST_SEED:,} by at least --train-episodes.",
+    )
     with mistakes_are_the_users():
         games = [environment_named(name) for name in settings.games]
         require(all(isinstance(game, AtariConfig) for game in games), "--games are Atari games, by their plain names.")

@@ -9,17 +9,13 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.experiment import Experiment, require
+from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.progress import progress
+from common.ranges import Range, Seed
 from scripts.cli import main_with_clear_errors, parse_run
 
 USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<seed>.webm in its run folder."""
-
-
-FRAMES_AN_HOUR = 30 * 3600
-MAX_STEPS = 24 * FRAMES_AN_HOUR
-"""A day of film, at 30 frames a second."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +28,14 @@ class Settings:
     """latest, best (by the evaluations during training), or a name such as step-000001000448."""
     deterministic: bool = False
     """Take the policy's likeliest action instead of drawing from it."""
-    seed: int = 1_000_000
+    seed: Seed = 1_000_000
     """Seeds environment and policy; another seed films another episode."""
-    most_steps: int = 27_000
+    most_steps: Annotated[int, Range(1, 24 * 3_600 * 30, reason="which make a day of film")] = 27_000
     """Env steps after which the film ends, if the episode has not."""
 
 
 def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
-    require(
-        1 <= settings.most_steps <= MAX_STEPS,
-        f"--most-steps must be from 1 to {MAX_STEPS:,}, not {settings.most_steps:,}: "
-        f"{settings.most_steps / FRAMES_AN_HOUR:,.0f} hours of film.",
-    )
-    require(settings.seed >= 0, f"--seed must not be negative, but is {settings.seed}.")
     film_run(settings, experiment)
 
 

@@ -22,6 +22,7 @@ from agents.experiment import Experiment, require
 from agents.interfaces import Environment
 from agents.origin import differences
 from agents.progress import Advance, progress
+from common.ranges import Range
 from envs.health import TREATMENTS
 from envs.health.treatment import Cohort, Policy, Simulation, TreatmentConfig, always
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run, require_writable
@@ -34,9 +35,6 @@ USAGE = """Reports what a trained policy does for patients, beside what clinicia
 report.html, one page that needs nothing else, and report.json, in the run's folder."""
 SEED = 2_000_000
 BY_CHANCE = 0.2
-MAX_PATIENTS = 1_000
-"""As many as are played side by side, so that all policies treat the same ones."""
-MOST_SHOWN = 100
 MOST_CONSTANT = 32
 """Discrete actions of which each is also tried as the only one."""
 
@@ -51,13 +49,13 @@ class Settings:
     """Folders of further trainings of the same, with other seeds, to know what another training would have learnt."""
     cohort: Cohort = "held-out"
     """Patients to judge by."""
-    patients: int = 1_000
+    patients: Annotated[int, Range(2, 1_000, reason="all are treated side by side")] = 1_000
     """How many, the same for all policies; at most 1,000."""
     checkpoint: str = "latest"
     """latest, best (by the evaluations during training), or a name such as step-000001000448."""
     deterministic: bool = False
     """Take the policy's likeliest action instead of drawing from it."""
-    shown: int = 3
+    shown: Annotated[int, Range(1, 100, reason="chosen from ten times as many patients, treated one by one")] = 3
     """Single patients to show of each kind."""
     log: str = ""
     """What scripts/log_episodes.py wrote, to judge by off-policy, too; empty logs usual care of as many patients, one
@@ -72,15 +70,6 @@ def main(arguments: list[str]) -> None:
         f"{treatment.name} is no treatment; a report can be had of {', '.join(TREATMENTS)}.",
     )
     assert isinstance(treatment, TreatmentConfig)
-    require(
-        2 <= settings.patients <= MAX_PATIENTS,
-        f"--patients must be 2 to {MAX_PATIENTS:,}, not {settings.patients}: all are treated side by side.",
-    )
-    require(
-        1 <= settings.shown <= MOST_SHOWN,
-        f"--shown must be from 1 to {MOST_SHOWN}, not {settings.shown:,}: to choose them, {10 * settings.shown:,} "
-        "patients would be treated one by one.",
-    )
     for name in ("report.json", "report.html"):
         require_writable(settings.run / name)
     report(settings, experiment, treatment)

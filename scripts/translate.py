@@ -12,14 +12,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import InvalidExperiment, require
 from agents.progress import progress
+from common.ranges import Range
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 
 USAGE = (
     """Translates a line, a file's lines or those of the standard input, into the language that a module has learnt."""
 )
-
-MAX_BEAM = 100
-"""More hypotheses than that find nothing better, and take memory with each one."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +28,13 @@ class Settings:
     """What to translate; without --text and --file, the lines of the standard input, UTF-8."""
     file: str = ""
     """UTF-8, a text a line."""
-    beam: int = 4
+    beam: Annotated[int, Range(1, 100, reason="more find nothing better, and take memory with each one")] = 4
     """Hypotheses that are followed at a time."""
 
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     require(not (settings.text and settings.file), "--text and --file exclude each other.")
-    require(1 <= settings.beam <= MAX_BEAM, f"--beam must lie in [1, {MAX_BEAM}], not {settings.beam}.")
     print_translations(settings)
 
 

@@ -101,6 +101,11 @@ def quiet_ray() -> None:
 
 def build_network(experiment: Experiment) -> Any:
     """The experiment's network alone, for acting without Ray; its weights are fresh."""
+    return new_network(experiment).eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def new_network(experiment: Experiment) -> Any:
+    """The experiment's network with fresh weights, on torch's current device."""
     quiet_ray()
     environment = experiment.env.build()
     network = experiment.algo.parts.module(
@@ -110,7 +115,7 @@ def build_network(experiment: Experiment) -> Any:
         model_config=model_config(experiment),
     )
     environment.close()
-    return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    return network
 
 
 def model_config(experiment: Experiment) -> dict[str, Any]:

@@ -91,8 +91,13 @@ def in_one_line(space: gymnasium.Space) -> str:
     return " ".join(str(space).split())
 
 
-def require_memory(needed: int, what: str) -> None:
-    """Raises ValueError where so many bytes are more than this machine has free."""
-    free = psutil.virtual_memory().available
+def free_memory() -> int:
+    """The bytes of memory that new work can take on this machine."""
+    return psutil.virtual_memory().available
+
+
+def require_memory(needed: int, what: str, free: int | None = None) -> None:
+    """Raises ValueError where so many bytes are more than are free; `free` is for those that were free before."""
+    free = free_memory() if free is None else free
     if needed > free:
         raise ValueError(f"{what} would take {needed / 2**30:,.1f} GiB of memory; {free / 2**30:,.1f} GiB are free.")

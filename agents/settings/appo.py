@@ -1,25 +1,21 @@
 """Asynchronous PPO's settings; loss and learner: agents/algorithms/appo.py."""
 
-import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from agents.interfaces import Parts
 from agents.settings.ppo import PPO
-from agents.settings.ranges import require_within
+from common.ranges import Range, Steps
 
 
 @dataclass(frozen=True)
 class APPO(PPO):
     """PPO whose env runners do not wait for the learner; for where sampling is the bottleneck."""
 
-    max_policy_lag: int = 4
+    max_policy_lag: Steps = 4
     """Updates that a rollout's policy may be old; older rollouts are thrown away."""
-    most_weight: float = 1.0
+    most_weight: Annotated[float, Range(1.0, 1e9)] = 1.0
     """Where importance weights are cut off (V-trace's rho and c)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_within(self, 1, math.inf, "max_policy_lag", "most_weight")
 
     @property
     def name(self) -> str:

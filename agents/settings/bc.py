@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 
 from agents.interfaces import Parts
-from agents.settings.ranges import require_above, require_within
 from agents.settings.search_space import Choice, LogUniform, SearchSpace
+from common.ranges import Fraction, Positive, PositiveFraction, Size, Steps, check_ranges
 
 if TYPE_CHECKING:
     from agents.demonstrations import Demonstrations
@@ -25,21 +25,21 @@ class BC:
 
     demonstrations: str = ""
     """The file of logged episodes, of scripts/make_demonstrations.py or scripts/log_episodes.py (.parquet)."""
-    rollout_length: int = 32
+    rollout_length: Steps = 32
     """Steps of a window (T), in which a memory begins with nothing; --num-envs of them are taken an update."""
-    minibatch_size: int = 512
+    minibatch_size: Size = 512
     """Steps a gradient step, on each learner."""
-    learning_rate: float = 1e-3
+    learning_rate: PositiveFraction = 1e-3
     """Adam's step size at the start."""
     anneal_learning_rate: bool = True
     """Lower the learning rate linearly to zero at the end of the run."""
-    adam_epsilon: float = 1e-5
+    adam_epsilon: PositiveFraction = 1e-5
     """Adam's epsilon."""
-    discount: float = 0.99
+    discount: Fraction = 0.99
     """Gamma: what a reward one step later is worth."""
-    value_coefficient: float = 0.5
+    value_coefficient: Fraction = 0.5
     """Weight of the value loss."""
-    max_gradient_norm: float = 0.5
+    max_gradient_norm: Positive = 0.5
     """Gradients are scaled down to this global norm."""
     share_encoder: bool = True
     """Policy and value read one encoder; false gives each its own. A memory reads both and is one."""
@@ -49,9 +49,7 @@ class BC:
     """Divide rewards by the deviation of the discounted returns that were demonstrated."""
 
     def __post_init__(self) -> None:
-        require_within(self, 0.0, 1.0, "discount", "value_coefficient")
-        require_above(self, 0.0, "rollout_length", "minibatch_size", "learning_rate", "adam_epsilon")
-        require_above(self, 0.0, "max_gradient_norm")
+        check_ranges(self)
 
     @property
     def name(self) -> str:

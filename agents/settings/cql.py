@@ -8,8 +8,8 @@ from gymnasium.spaces import Discrete
 
 from agents.interfaces import Parts
 from agents.settings.offline import Offline
-from agents.settings.ranges import require_within
 from agents.settings.search_space import Choice, LogUniform, SearchSpace
+from common.ranges import NonNegative
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(1e-5, 1e-3),
@@ -22,14 +22,10 @@ SEARCH_SPACE: SearchSpace = {
 class CQL(Offline):
     """Learns from a log what every action is worth, and less of those that it has seldom seen."""
 
-    alpha: float = 1.0
+    alpha: NonNegative = 1.0
     """Weight of how much more all actions seem to be worth than those of the log."""
     double: bool = True
     """The network chooses the action that the target network values (van Hasselt et al. 2016)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_within(self, 0.0, float("inf"), "alpha")
 
     @property
     def name(self) -> str:

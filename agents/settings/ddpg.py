@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from agents.interfaces import Parts
 from agents.settings.off_policy import OffPolicy
-from agents.settings.ranges import require_above, require_within
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
+from common.ranges import Count, Fraction, NonNegative, PositiveFraction, Size, Steps
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(1e-4, 3e-3),
@@ -31,22 +31,22 @@ class DDPG(OffPolicy):
 
     name: str = "ddpg"
     """What this choice of fields is called, in the run folder's name and in evaluations."""
-    hidden_sizes: tuple[int, ...] = (400, 300)
+    hidden_sizes: tuple[Size, ...] = (400, 300)
     """Hidden layers of the actor and of each critic, after the encoder (Lillicrap et al. 2016)."""
-    target_rate: float = 0.005
+    target_rate: PositiveFraction = 0.005
     """How far the target networks move towards the networks at a time (tau; Fujimoto et al. 2018)."""
-    num_critics: int = 1
+    num_critics: Count = 1
     """The target is the least that any of them says."""
-    policy_delay: int = 1
+    policy_delay: Steps = 1
     """Gradient steps of the critics for each of the actor and of the target networks."""
-    target_noise: float = 0.0
+    target_noise: NonNegative = 0.0
     """Deviation of the noise on the target's actions, as a share of half the action's range."""
-    target_noise_limit: float = 0.5
+    target_noise_limit: NonNegative = 0.5
     """Most that this noise may be."""
-    noise: float = 0.1
+    noise: NonNegative = 0.1
     """Deviation of what is added to the noise on actions at each step of exploring, as a share of half the action's
     range."""
-    noise_correlation: float = 0.0
+    noise_correlation: Fraction = 0.0
     """What the noise keeps of itself at each step: 0 is Gaussian noise, 0.85 an Ornstein-Uhlenbeck process with theta
     0.15 (Lillicrap et al. 2016), whose deviation grows to 1.9 times `noise`."""
     compile_losses: bool = True
@@ -55,11 +55,8 @@ class DDPG(OffPolicy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_above(self, 0.0, "target_rate", "num_critics", "policy_delay")
-        require_within(self, 0.0, 1.0, "target_rate", "noise_correlation")
-        require_within(self, 0.0, math.inf, "target_noise", "target_noise_limit", "noise")
-        if min(self.hidden_sizes, default=0) < 1:
-            raise ValueError(f"hidden_sizes must be at least one width of at least 1, not {self.hidden_sizes}.")
+        if not self.hidden_sizes:
+            raise ValueError("hidden_sizes must have at least one width.")
 
     @property
     def search_space(self) -> SearchSpace:

@@ -1,7 +1,7 @@
 """Deep Q-learning's settings, each of its improvements a field; loss and learner: agents/algorithms/dqn.py."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import gymnasium
 import numpy as np
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from agents.interfaces import Parts
 from agents.settings.off_policy import OffPolicy
-from agents.settings.ranges import require_above, require_within
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
+from common.ranges import Fraction, Positive, PositiveFraction, Range, Size, Steps, StepsOrZero
 
 if TYPE_CHECKING:
     from agents.algorithms.value_distributions import ValueDistribution
 
 
+FLOAT32_BYTES = 4
 APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, section 4.1
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(1e-5, 3e-3),
@@ -36,46 +37,39 @@ class DQN(OffPolicy):
 
     name: str = "dqn"
     """What this choice of fields is called, in the run folder's name and in evaluations."""
-    update_every_env_steps: int = 4
-    batch_size: int = 32
-    learning_starts_env_steps: int = 20_000
-    learning_rate: float = 1e-4
-    target_update_every_env_steps: int = 1_000
+    update_every_env_steps: Steps = 4
+    batch_size: Size = 32
+    learning_starts_env_steps: StepsOrZero = 20_000
+    learning_rate: PositiveFraction = 1e-4
+    target_update_every_env_steps: Steps = 1_000
     """Env steps between copies of the network to the target network."""
-    max_gradient_norm: float = 10.0
+    max_gradient_norm: Positive = 10.0
     """Gradients are scaled down to this global norm (Wang et al. 2016)."""
     double: bool = False
     """The online network chooses the action that the target network values."""
     dueling: bool = False
     """Value and advantages in streams of their own."""
-    stream_width: int = 512
+    stream_width: Size = 512
     """Width of each stream's hidden layer."""
     noisy: bool = False
     """Explore by learnt noise in the head's weights; set epsilon to 0 with it."""
     values: Literal["expectation", "categorical", "quantile"] = "expectation"
     """What is learnt of a return: its mean, C51's probabilities of fixed values, or QR-DQN's quantiles."""
-    num_atoms: int = 51
+    num_atoms: Annotated[int, Range(2, 10_000)] = 51
     """Values of the categorical distribution."""
-    value_limit: float = 10.0
+    value_limit: Positive = 10.0
     """The categorical distribution's values lie between minus this and this."""
-    num_quantiles: int = 200
+    num_quantiles: Annotated[int, Range(2, 10_000)] = 200
     """Quantiles of the quantile distribution."""
-    epsilon_start: float = 1.0
+    epsilon_start: Fraction = 1.0
     """Chance of a random action at first."""
-    epsilon_end: float = 0.01
+    epsilon_end: Fraction = 0.01
     """Chance of a random action in the end."""
-    epsilon_decay_env_steps: int = 100_000
+    epsilon_decay_env_steps: Steps = 100_000
     """Env steps in which it falls linearly. With several runners it falls in each environment to a chance of its
     own instead, from 0.4 to 0.0007, as in Ape-X."""
-    evaluation_epsilon: float = 0.001
+    evaluation_epsilon: Fraction = 0.001
     """Chance of a random action in evaluations (Castro et al. 2018)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_above(self, 0.0, "target_update_every_env_steps", "epsilon_decay_env_steps", "stream_width")
-        require_above(self, 0.0, "max_gradient_norm", "value_limit")
-        require_above(self, 1.0, "num_atoms", "num_quantiles")
-        require_within(self, 0.0, 1.0, "epsilon_start", "epsilon_end", "evaluation_epsilon")
 
     @property
     def search_space(self) -> SearchSpace:
@@ -99,7 +93,16 @@ class DQN(OffPolicy):
                 f"{num_envs * self.rollout_length:,} env steps between two visits to the replay are more than "
                 f"target_update_every_env_steps, {self.target_update_every_env_steps:,}; lower --algo.rollout-length."
             )
+        self.check_loss_memory()
         self.check_replay(environment, frame_stack, num_envs, num_learners)
+
+    def check_loss_memory(self) -> None:
+        """Raises ValueError where a batch's loss, which compares all atoms or quantiles, does not fit into memory."""
+        from agents.evaluation.values import require_memory
+
+        compared = {"expectation": 1, "categorical": self.num_atoms, "quantile": self.num_quantiles}[self.values]
+        what = f"The loss of batches of {self.batch_size:,} transitions with {compared:,} x {compared:,} comparisons"
+        require_memory(self.batch_size * compared**2 * FLOAT32_BYTES, what)
 
     def module_config(self) -> dict[str, Any]:
         own = {

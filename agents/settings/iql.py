@@ -1,14 +1,14 @@
 """Implicit Q-learning's settings; loss and learner: agents/algorithms/iql.py."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 
 from agents.interfaces import Parts
 from agents.settings.offline import Offline
-from agents.settings.ranges import require_above, require_within
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
+from common.ranges import NonNegative, Positive, Range, Size
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(1e-4, 1e-3),
@@ -22,22 +22,19 @@ SEARCH_SPACE: SearchSpace = {
 class IQL(Offline):
     """Learns from a log what its better actions are worth, and a policy that prefers them."""
 
-    expectile: float = 0.7
+    expectile: Annotated[float, Range(0.5, 1.0)] = 0.7
     """Whose value is learnt: 0.5 of the mean of the logged actions, towards 1 of the best (tau; section 4.1)."""
-    inverse_temperature: float = 3.0
+    inverse_temperature: NonNegative = 3.0
     """How much more an action is cloned for what it is better than that: 0 clones all alike (beta; equation 7)."""
-    most_weight: float = 100.0
+    most_weight: Positive = 100.0
     """No step is cloned more than this."""
-    hidden_sizes: tuple[int, ...] = (256,)
+    hidden_sizes: tuple[Size, ...] = (256,)
     """Hidden layers of each of the two critics, after the encoder and beside the action."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_within(self, 0.5, 1.0, "expectile")
-        require_within(self, 0.0, float("inf"), "inverse_temperature")
-        require_above(self, 0.0, "most_weight")
-        if min(self.hidden_sizes, default=0) < 1:
-            raise ValueError(f"hidden_sizes must be at least one width of at least 1, not {self.hidden_sizes}.")
+        if not self.hidden_sizes:
+            raise ValueError("hidden_sizes must have at least one width.")
 
     @property
     def name(self) -> str:

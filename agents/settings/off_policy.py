@@ -1,12 +1,11 @@
 """Settings that algorithms with a replay share; the replay and its learner: agents/engine/off_policy.py."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import gymnasium
 
-from agents.settings.ranges import require_above, require_within
+from common.ranges import Count, Fraction, Positive, PositiveFraction, Size, Steps, StepsOrZero, check_ranges
 
 MOST_TRANSITIONS_A_VISIT = 16_384  # drawn at once: half a gigabyte of Atari images, and as much again that follow
 
@@ -15,49 +14,46 @@ MOST_TRANSITIONS_A_VISIT = 16_384  # drawn at once: half a gigabyte of Atari ima
 class OffPolicy:
     """Settings of the replay and of learning from it."""
 
-    rollout_length: int = 1
+    rollout_length: Steps = 1
     """Steps that each environment takes between two visits to the replay (T)."""
-    update_every_env_steps: int = 1
+    update_every_env_steps: Steps = 1
     """Env steps, in all environments together, between two updates."""
-    gradient_steps: int = 1
+    gradient_steps: Size = 1
     """Gradient steps an update."""
-    batch_size: int = 256
+    batch_size: Size = 256
     """Transitions a gradient step, on each learner."""
-    learning_starts_env_steps: int = 10_000
+    learning_starts_env_steps: StepsOrZero = 10_000
     """Env steps to collect before the first gradient step."""
-    replay_capacity: int = 1_000_000
+    replay_capacity: Steps = 1_000_000
     """Env steps to remember; on Atari 7 KB each."""
     memory_map_replay: bool = False
     """Keep frames in a file of the system's temporary folder instead of memory."""
     checkpoint_replay: bool = True
     """Save the replay with every checkpoint; without it a resumed run collects anew before it learns."""
-    checkpoint_replay_limit_gb: float = 16.0
+    checkpoint_replay_limit_gb: Positive = 16.0
     """Most gigabytes of frames that a checkpoint holds; of what is beyond it, the newest are saved."""
-    learning_rate: float = 1e-3
+    learning_rate: PositiveFraction = 1e-3
     """Adam's step size at the start."""
     anneal_learning_rate: bool = False
     """Lower the learning rate linearly to zero at the end of the run."""
-    adam_epsilon: float = 1e-8
+    adam_epsilon: PositiveFraction = 1e-8
     """Adam's epsilon."""
-    discount: float = 0.99
+    discount: Fraction = 0.99
     """Gamma: what a reward one step later is worth."""
-    n_step: int = 1
+    n_step: Count = 1
     """Steps of real rewards before the target network is asked."""
-    priority_exponent: float = 0.0
+    priority_exponent: Fraction = 0.0
     """How much the size of its last error decides how often a transition is drawn; 0 draws all alike."""
-    importance_exponent: float = 0.4
+    importance_exponent: Fraction = 0.4
     """How far weights undo that bias at first; they undo it wholly at the end of the run."""
     hindsight: Literal["none", "future", "final", "episode"] = "none"
     """Learn from goals that were reached, too, as if they had been meant: those after a transition, at the end of its
     episode, or anywhere in it."""
-    hindsight_share: float = 0.8
-    """Share of transitions that get such a goal (Andrychowicz et al. 2017, four for each that keeps its own)."""
+    hindsight_share: Fraction = 0.8
+    """Fraction of transitions that get such a goal (Andrychowicz et al. 2017, four for each that keeps its own)."""
 
     def __post_init__(self) -> None:
-        require_above(self, 0.0, "rollout_length", "update_every_env_steps", "gradient_steps", "batch_size", "n_step")
-        require_above(self, 0.0, "replay_capacity", "learning_rate", "adam_epsilon", "checkpoint_replay_limit_gb")
-        require_within(self, 0.0, 1.0, "discount", "priority_exponent", "importance_exponent", "hindsight_share")
-        require_within(self, 0.0, math.inf, "learning_starts_env_steps")
+        check_ranges(self)
         if self.hindsight != "none" and self.n_step > 1:
             raise ValueError(f"Hindsight gives one step another goal; n_step must be 1 with it, not {self.n_step}.")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import gymnasium
 
-from agents.settings.ranges import require_above, require_within
+from common.ranges import Fraction, Positive, PositiveFraction, Size, Steps, check_ranges
 
 if TYPE_CHECKING:
     from agents.demonstrations import LoggedSteps
@@ -17,21 +17,21 @@ class Offline:
 
     demonstrations: str = ""
     """The file of logged episodes, of scripts/log_episodes.py (.parquet) or scripts/make_demonstrations.py."""
-    rollout_length: int = 256
+    rollout_length: Steps = 256
     """Steps an update, times --num-envs."""
-    minibatch_size: int = 256
+    minibatch_size: Size = 256
     """Steps a gradient step, on each learner."""
-    learning_rate: float = 3e-4
+    learning_rate: PositiveFraction = 3e-4
     """Adam's step size at the start."""
     anneal_learning_rate: bool = False
     """Lower the learning rate linearly to zero at the end of the run."""
-    adam_epsilon: float = 1e-8
+    adam_epsilon: PositiveFraction = 1e-8
     """Adam's epsilon."""
-    discount: float = 0.99
+    discount: Fraction = 0.99
     """Gamma: what a reward one step later is worth."""
-    target_rate: float = 0.005
+    target_rate: PositiveFraction = 0.005
     """How far the target network moves towards the network at each gradient step (tau)."""
-    max_gradient_norm: float = 10.0
+    max_gradient_norm: Positive = 10.0
     """Gradients are scaled down to this global norm."""
     normalize_observations: bool = False
     """Standardise observations by the log's mean and deviation."""
@@ -39,9 +39,7 @@ class Offline:
     """Divide rewards by the deviation of the log's discounted returns."""
 
     def __post_init__(self) -> None:
-        require_above(self, 0.0, "rollout_length", "minibatch_size", "learning_rate", "adam_epsilon")
-        require_above(self, 0.0, "target_rate", "max_gradient_norm")
-        require_within(self, 0.0, 1.0, "discount", "target_rate")
+        check_ranges(self)
 
     @property
     def judges_single_steps(self) -> bool:

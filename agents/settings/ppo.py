@@ -8,8 +8,8 @@ import gymnasium
 import numpy as np
 
 from agents.interfaces import Parts
-from agents.settings.ranges import require_above, require_within
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform, UniformInteger
+from common.ranges import Count, Fraction, NonNegative, Positive, PositiveFraction, Size, Steps, check_ranges
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(3e-5, 3e-3),
@@ -27,39 +27,39 @@ SEARCH_SPACE: SearchSpace = {
 class PPO:
     """On-policy actor-critic whose updates are clipped to stay near the policy that acted."""
 
-    rollout_length: int = 128
+    rollout_length: Steps = 128
     """Steps that each environment takes between two updates (T)."""
-    epochs: int = 4
+    epochs: Count = 4
     """Passes over a rollout."""
-    minibatch_size: int = 256
+    minibatch_size: Size = 256
     """Env steps a gradient step, on each learner."""
-    learning_rate: float = 2.5e-4
+    learning_rate: PositiveFraction = 2.5e-4
     """Adam's step size at the start."""
     anneal_learning_rate: bool = True
     """Lower the learning rate linearly to zero at the end of the run."""
-    adam_epsilon: float = 1e-5
+    adam_epsilon: PositiveFraction = 1e-5
     """Adam's epsilon (Huang et al. 2022, detail 3)."""
-    discount: float = 0.99
+    discount: Fraction = 0.99
     """Gamma: what a reward one step later is worth."""
-    gae_lambda: float = 0.95
+    gae_lambda: Fraction = 0.95
     """Lambda of generalised advantage estimation: 0 trusts the critic, 1 the returns."""
-    clip: float = 0.2
+    clip: Positive = 0.2
     """How far the probability ratio may move from 1 before it earns nothing more."""
     anneal_clip: bool = False
     """Lower the clipping range linearly to zero at the end of the run."""
-    clip_value: float = 0.0
+    clip_value: NonNegative = 0.0
     """How far a value may move from the old one in an update; 0 leaves values unclipped."""
-    value_coefficient: float = 0.5
+    value_coefficient: NonNegative = 0.5
     """Weight of the value loss."""
-    entropy_coefficient: float = 0.0
+    entropy_coefficient: NonNegative = 0.0
     """Weight of the entropy bonus."""
     anneal_entropy: bool = False
     """Lower the entropy bonus linearly to zero at the end of the run."""
-    max_gradient_norm: float = 0.5
+    max_gradient_norm: Positive = 0.5
     """Gradients are scaled down to this global norm."""
     normalize_advantages: bool = True
     """Standardise advantages in each minibatch."""
-    target_kl: float = 0.0
+    target_kl: NonNegative = 0.0
     """End an update after the epoch in which the policy moved this far (nats); 0 never does."""
     share_encoder: bool = True
     """Policy and value read one encoder; false gives each its own. A memory reads both and is one."""
@@ -69,10 +69,7 @@ class PPO:
     """Divide rewards by the running deviation of the discounted return."""
 
     def __post_init__(self) -> None:
-        require_within(self, 0.0, 1.0, "discount", "gae_lambda")
-        require_above(self, 0.0, "rollout_length", "epochs", "minibatch_size", "learning_rate", "adam_epsilon")
-        require_above(self, 0.0, "max_gradient_norm", "clip")
-        require_within(self, 0.0, math.inf, "clip_value", "value_coefficient", "entropy_coefficient", "target_kl")
+        check_ranges(self)
         if self.normalize_advantages and self.minibatch_size == 1:
             raise ValueError("A minibatch of one has no deviation; raise minibatch_size, or normalize_advantages off.")
 

@@ -21,12 +21,13 @@ other `step_hours` diseases pass into others as much more or less often. Synthet
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.ranges import Count, Range, Seed
 from envs.health.care_structure import (
     ADVERSE,
     DISEASES,
@@ -70,7 +71,7 @@ MOST_TO_LEAST = 8.0
 """How much likelier their SMART (sequential, multiple assignment, randomised trial) takes the best treatment than the
 worst."""
 SOFTNESS = 0.2
-"""Share of SMART in the soft standard of care; ours."""
+"""Fraction of SMART in the soft standard of care; ours."""
 WEEK = 168.0
 """Hours between visits; ours."""
 PATIENTS = 10_000
@@ -87,19 +88,12 @@ class CareEpisodeConfig(TreatmentConfig):
 
     partial: bool = True
     """Hides the disease, as published; its readings are zero."""
-    history: int = 8
+    history: Count = 8
     """How many visits an observation has, side by side, the newest last; before the first one are zeros."""
-    step_hours: float = WEEK
+    step_hours: Annotated[float, Range(24.0, 2_016.0)] = WEEK
     """Between two visits."""
-    structure_seed: int = 1
+    structure_seed: Seed = 1
     """Which diseases and treatments there are; 1 to 8 are published."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 24 <= self.step_hours <= 2_016:
-            raise ValueError(f"step_hours must be in [24, 2016], not {self.step_hours}.")
-        if not 0 <= self.structure_seed < 2**32:
-            raise ValueError(f"structure_seed must be in [0, 4294967295], not {self.structure_seed}.")
 
     def simulation(self, patients: int) -> Simulation:
         return CareEpisodeSimulation(self, patients)

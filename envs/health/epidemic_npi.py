@@ -26,12 +26,13 @@ Nobody knows who is susceptible, exposed, infected or removed: `partial` hides t
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.ranges import Fraction, FractionBelowOne, Positive, Range
 from envs.health.chart import Panel
 from envs.health.seirah import (
     ADMISSIONS,
@@ -75,7 +76,7 @@ INTENSIVE_CARE = 0.25  # of those in hospital
 DEATHS_A_UNIT = 650
 """As bad as a thousand million euros."""
 DETECTED = 0.07, 0.38
-"""Share of the infections that are not ascertained which tests find, at first and once testing has grown."""
+"""Fraction of the infections that are not ascertained which tests find, at first and once testing has grown."""
 TESTING_GROWS_DAYS = 49
 KINDS = ("cases", "admissions", "deaths")
 
@@ -87,15 +88,15 @@ class EpidemicConfig(TreatmentConfig):
     slug: ClassVar[str] = "epidemic-npi"
     random_return: ClassVar[float | None] = -57.4
 
-    beta: float = 0.5
+    beta: Fraction = 0.5
     """Weight of GDP in the reward; 1 - beta is that of deaths."""
-    delay_days: float = 0.0
+    delay_days: Annotated[float, Range(0.0, 60.0)] = 0.0
     """Mean of a report's delay."""
-    duplicated: float = 0.0
-    """Share of the reports that are sent twice."""
+    duplicated: FractionBelowOne = 0.0
+    """Fraction of the reports that are sent twice."""
     compounded: bool = True
     """Multiplies the weeks of a lockdown, as Colas et al.; else transmission falls as it did in 2020."""
-    step_hours: float = 168.0
+    step_hours: Positive = 168.0
     """Between two decisions; days that 364 is a multiple of."""
 
     def __post_init__(self) -> None:
@@ -103,11 +104,6 @@ class EpidemicConfig(TreatmentConfig):
         days = self.step_hours / 24
         if not 1 <= days <= 28 or DAYS % days:
             raise ValueError(f"step_hours must be 24, 48, 96, 168, 312, 336, 624 or 672, not {self.step_hours}.")
-        if not 0 <= self.beta <= 1 or not 0 <= self.delay_days <= 60 or not 0 <= self.duplicated < 1:
-            raise ValueError(
-                "beta must be in [0, 1], delay_days in [0, 60], duplicated in [0, 1), not "
-                f"{self.beta}, {self.delay_days} and {self.duplicated}."
-            )
 
     def simulation(self, patients: int) -> Simulation:
         return EpidemicSimulation(self, patients)
@@ -278,7 +274,7 @@ class EpidemicSimulation:
         return np.exp(below + (self.stage - lower) * (above - below))
 
     def _tested(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Share of the infections that tests find, of what they find in the end."""
+        """Fraction of the infections that tests find, of what they find in the end."""
         grown = np.minimum(steps * self.days / TESTING_GROWS_DAYS, 1)
         return (DETECTED[0] + (DETECTED[1] - DETECTED[0]) * grown) / DETECTED[1]
 

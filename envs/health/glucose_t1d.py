@@ -29,12 +29,13 @@ as for adults, and sensitivity does not change in a day. Synthetic; not for clin
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from common.ranges import NonNegative, Positive, Range
 from envs.health import glucose_model as model
 from envs.health.chart import Panel
 from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, read
@@ -72,11 +73,11 @@ class GlucoseConfig(TreatmentConfig):
 
     group: Literal["all", "adult", "adolescent", "child"] = "all"
     """Of the train, held-out and shifted cohorts, whom; the published patient is an adult."""
-    step_hours: float = 0.5
+    step_hours: Positive = 0.5
     """Between two decisions; a multiple of five minutes, between which the sensor reads."""
-    days: int = 2
+    days: Annotated[int, Range(1, 14)] = 2
     """Of an episode."""
-    sensor_error: float = 1.0
+    sensor_error: NonNegative = 1.0
     """Times the published error of the sensor."""
     risk: Literal["magni", "kovatchev"] = "magni"
     """What a reward is minus of."""
@@ -90,10 +91,6 @@ class GlucoseConfig(TreatmentConfig):
             raise ValueError(
                 "step_hours must be a multiple of five minutes that divides a day, up to 4 hours, such as 0.5 or "
                 f"0.25, not {self.step_hours}."
-            )
-        if not 1 <= self.days <= 14 or self.sensor_error < 0:
-            raise ValueError(
-                f"days must be in [1, 14] and sensor_error not negative, not {self.days} and {self.sensor_error}."
             )
         if self.cohort == "published" and self.group not in ("all", "adult"):
             raise ValueError(f"The published patient is an adult; there is no {self.group} in that cohort.")

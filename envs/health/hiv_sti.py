@@ -12,12 +12,13 @@ and `cost` counts nothing. Synthetic; not for clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.ranges import Range
 from envs.health.chart import Panel
 from envs.health.treatment import (
     Cohort,
@@ -72,13 +73,8 @@ class HivConfig(TreatmentConfig):
     cohort: Cohort = "published"
     """Who is treated: the patient that was published, patients to train on, others of the same population, or patients
     of another population."""
-    step_hours: float = 120.0
+    step_hours: Annotated[float, Range(12.0, 720.0)] = 120.0
     """Between two decisions."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 12 <= self.step_hours <= 720:
-            raise ValueError(f"step_hours must be in [12, 720], not {self.step_hours}.")
 
     def simulation(self, patients: int) -> Simulation:
         return HivSimulation(self, patients)

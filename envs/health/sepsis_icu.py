@@ -32,6 +32,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.ranges import Positive
 from envs.health.chart import Panel
 from envs.health.tabular import TabularModel, optimal_policy, state_values, transition_sampler, visits
 from envs.health.treatment import Cohort, Outcome, Policy, Simulation, TreatmentConfig, always, by_chance
@@ -94,7 +95,7 @@ class SepsisConfig(TreatmentConfig):
     """What is seen: which of 716 states it is (one-hot), or its 47 mean readings and SOFA."""
     show_admissible: bool = False
     """Adds to the observation whether each action is admissible, 25 zeros and ones."""
-    step_hours: float = 4.0
+    step_hours: Positive = 4.0
     """Between two decisions, a multiple of 4; what was decided is done again in between, where it is admissible."""
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from common.ranges import Count, FractionBelowOne, NonNegative, check_ranges
 from envs.health.chart import Panel, beside, drawn
 from envs.health.notes import NOTE_BYTES, in_bytes, noted, usual
 
@@ -118,25 +119,21 @@ class TreatmentConfig:
     of another population."""
     partial: bool = False
     """Hides the readings that a clinic does not have; they are zero."""
-    noise: float = 0.0
+    noise: NonNegative = 0.0
     """Standard deviation of a reading's error, as a share of that of the reading."""
-    missing: float = 0.0
-    """Share of the readings that are not taken; the one before stands for it."""
-    history: int = 1
+    missing: FractionBelowOne = 0.0
+    """Fraction of the readings that are not taken; the one before stands for it."""
+    history: Count = 1
     """How many readings an observation has, side by side, the newest last; before the first one are zeros."""
-    cost_weight: float = 0.0
+    cost_weight: NonNegative = 0.0
     """What a cost of 1 takes off the reward, so that an agent learns to keep to what is allowed."""
     notes: bool = False
     """Tells the readings in words, what is unusual of them, instead of as numbers; for --encoder notes."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.notes and self.history > 1:
             raise ValueError("notes tell the newest readings: --env.history 1, and let --memory lstm remember.")
-        if self.noise < 0 or self.cost_weight < 0 or not 0 <= self.missing < 1 or self.history < 1:
-            raise ValueError(
-                "noise and cost_weight must not be negative, missing in [0, 1), history at least 1, not "
-                f"{self.noise}, {self.cost_weight}, {self.missing} and {self.history}."
-            )
 
     @property
     def name(self) -> str:

@@ -18,12 +18,13 @@ lesions too: see scans.py. Not for clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.ranges import Range
 from envs.health import scans
 from envs.health.chart import Panel
 from envs.health.treatment import (
@@ -83,13 +84,11 @@ class TumorConfig(TreatmentConfig):
 
     seen: Literal["scans", "counts"] = "scans"
     """Images of the tumour, or the numbers of cells and of the drug."""
-    step_hours: float = 6.0
+    step_hours: Annotated[float, Range(1.0, 168.0)] = 6.0
     """Between two decisions; a reward weighs as many hours."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.step_hours <= 168:
-            raise ValueError(f"step_hours must be in [1, 168], not {self.step_hours}.")
         if self.seen not in ("scans", "counts"):
             raise ValueError(f"seen must be scans or counts, not {self.seen}.")
 

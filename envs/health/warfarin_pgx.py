@@ -30,6 +30,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.ranges import Positive
 from envs.health.chart import Panel
 from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, certain
 from envs.health.warfarin_protocols import (
@@ -116,7 +117,7 @@ class WarfarinConfig(TreatmentConfig):
     slug: ClassVar[str] = "warfarin-pgx"
     random_return: ClassVar[float | None] = -630.0
 
-    step_hours: float = 24.0
+    step_hours: Positive = 24.0
     """The shortest time between two tests; a whole number of days, up to seven."""
     genotypes: Literal["all", "unseen"] = "all"
     """Of the held-out and the shifted cohort, whom: unseen are those with pairs of CYP2C9 and VKORC1 that the train

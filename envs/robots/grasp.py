@@ -13,7 +13,7 @@ import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -21,6 +21,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from common.ranges import PositiveFraction, Range, check_ranges
 from envs.robots.simulation import pybullet_client, quiet
 from envs.vector import vectorised
 
@@ -61,11 +62,11 @@ class KukaGraspConfig:
     Observations are bytes (channels, size, size), actions (dx, dy, turn) in [-1, 1]: up to 3.5 cm and half a radian a
     step. The eighth step grasps, which ends the episode; the reward is 1 if an object is in the air then, else 0."""
 
-    size: int = 64
+    size: Annotated[int, Range(16, 4_096)] = 64
     """Height and width of the image, in pixels."""
     depth: bool = False
     """A fourth channel beside red, green and blue: the distance from the camera, 0 at 40 cm and 255 at 120 cm."""
-    num_objects: int = 1
+    num_objects: Annotated[int, Range(1, 4)] = 1
     """Objects in the tray, 1 to 4; any of them counts."""
     held_out: bool = False
     """Objects of shapes that training never shows."""
@@ -74,24 +75,15 @@ class KukaGraspConfig:
     shaped: bool = False
     """Also rewards coming nearer, sideways, to an object by potential-based shaping (Ng et al. 1999), which leaves the
     best policy as it is where `discount` is the learner's."""
-    discount: float = 0.99
+    discount: PositiveFraction = 0.99
     """What the shaping takes for the learner's discount; change it with --algo.discount."""
-    max_episode_steps: int = 15
+    max_episode_steps: Annotated[int, Range(STEPS_DOWN, 2**31 - 1)] = 15
     """Steps after which an episode without a grasp is truncated; without height control the grasp comes before."""
     parallel: bool = False
     """Each arm in a process of its own."""
 
     def __post_init__(self) -> None:
-        if self.size < 16:
-            raise ValueError(f"size must be at least 16 pixels, not {self.size}.")
-        if not 1 <= self.num_objects <= 4:
-            raise ValueError(f"num_objects must be 1 to 4, not {self.num_objects}.")
-        if not 0.0 < self.discount <= 1.0:
-            raise ValueError(f"discount must lie in (0, 1], not {self.discount}.")
-        if self.max_episode_steps < STEPS_DOWN:
-            raise ValueError(
-                f"max_episode_steps must be at least {STEPS_DOWN}, the way down, not {self.max_episode_steps}."
-            )
+        check_ranges(self)
 
     @property
     def name(self) -> str:

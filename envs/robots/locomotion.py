@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import gymnasium
 from gymnasium.vector import VectorEnv
 
+from common.ranges import EpisodeSteps, check_ranges
 from envs.names import plain
 from envs.robots.simulation import import_quietly, quiet
 from envs.vector import vectorised
@@ -27,7 +28,7 @@ class LocomotionConfig:
 
     robot: str = "HalfCheetah"
     """The robot's plain name, such as HalfCheetah, Hopper or Ant."""
-    max_episode_steps: int = -1
+    max_episode_steps: EpisodeSteps = -1
     """Steps after which an episode is truncated; -1 keeps the task's own limit."""
     parallel: bool = False
     """Each robot in a process of its own."""
@@ -35,7 +36,8 @@ class LocomotionConfig:
     def __post_init__(self) -> None:
         if plain(self.robot) not in names():
             raise ValueError(f"There is no robot '{self.robot}'; there are: {', '.join(RANDOM_RETURNS)}.")
-        if self.max_episode_steps == 0 or self.max_episode_steps < -1:
+        check_ranges(self)
+        if self.max_episode_steps == 0:
             raise ValueError(f"max_episode_steps must be at least 1, or -1, not {self.max_episode_steps}.")
 
     @property

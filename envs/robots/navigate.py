@@ -14,7 +14,7 @@ policy reached none.
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -22,6 +22,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from common.ranges import Range, check_ranges
 from envs.robots import maps
 from envs.robots.maps import ARENA, SHAPES, Map, Shape
 from envs.robots.simulation import pybullet_client, quiet
@@ -60,20 +61,17 @@ class NavigateConfig:
 
     camera: bool = False
     """Observe a camera's image besides: about 0.7 ms a step more, where a step takes 0.35 ms without."""
-    num_obstacles: int = 8
+    num_obstacles: Annotated[int, Range(0, MAX_OBSTACLES)] = 8
     """Pillars, crates and walls on a map of 10 m x 10 m, from 0 to 16."""
     held_out: bool = False
     """Draw the maps that are kept for evaluation: training never meets them."""
-    max_episode_steps: int = 200
+    max_episode_steps: Annotated[int, Range(1, 2**31 - 1)] = 200
     """Steps of 0.2 s after which an episode is truncated."""
     parallel: bool = False
     """Each robot in a process of its own."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.num_obstacles <= MAX_OBSTACLES:
-            raise ValueError(f"num_obstacles must lie between 0 and {MAX_OBSTACLES}, not {self.num_obstacles}.")
-        if self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps must be at least 1, not {self.max_episode_steps}.")
+        check_ranges(self)
 
     @property
     def name(self) -> str:

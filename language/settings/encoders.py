@@ -1,11 +1,13 @@
 """Settings of what reads instructions and notes; each `build()` imports its network."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
+
+from common.ranges import Range, Size, check_ranges
 
 if TYPE_CHECKING:
     from language.encoders import Reader
@@ -20,9 +22,9 @@ class ReaderConfig:
     kind: Literal["mean", "rnn", "lstm", "attention", "transformer"] = "lstm"
     """How words become a sentence: by their mean; by an RNN (Elman 1990) or LSTM (Hochreiter and Schmidhuber 1997) from
     both sides; by an LSTM's states, weighed by attention (Yang et al. 2016); by a Transformer (Vaswani et al. 2017)."""
-    width: int = 64
+    width: Size = 64
     """How many numbers a word and a sentence become."""
-    buckets: int = 1_024
+    buckets: Annotated[int, Range(2, 2**20)] = 1_024
     """Word vectors. Words share them by their hash (Weinberger et al. 2009), so that no list of words is needed."""
     words: str = ""
     """The folder of scripts/train_module.py embeddings, whose word vectors it begins with; empty draws new ones."""
@@ -30,8 +32,9 @@ class ReaderConfig:
     """The folder of scripts/train_module.py mission-translation: what is in Chinese is read in English."""
 
     def __post_init__(self) -> None:
-        if self.buckets < 2 or self.width < 2 or self.width % 2:
-            raise ValueError(f"A reader needs 2 buckets and an even width, not {self.buckets} and {self.width}.")
+        check_ranges(self)
+        if self.width % 2:
+            raise ValueError(f"width must be even, not {self.width}.")
 
     def build(self) -> "Reader":
         from language.encoders import Reader
@@ -45,12 +48,11 @@ class SentenceReaderConfig:
 
     encoder: Literal["minilm", "multilingual"] = "multilingual"
     """minilm knows English; multilingual gives a sentence much the same vector in sixteen languages."""
-    width: int = 64
+    width: Size = 64
     """How many numbers the layer makes of a sentence."""
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"A reader needs a width of at least 1, not {self.width}.")
+        check_ranges(self)
 
     def build(self) -> "SentenceReader":
         from language.sentence_reader import SentenceReader
@@ -64,14 +66,15 @@ class NoteEncoderConfig:
 
     reader: ReaderConfig = field(default_factory=ReaderConfig)
     """Reads the words."""
-    features: int = 128
+    features: Size = 128
     """Width of the dense layer."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "NoteEncoder":
         from language.notes import NoteEncoder
 
-        if self.features < 1:
-            raise ValueError(f"features must be at least 1, not {self.features}.")
         text = isinstance(observation_space, Box) and observation_space.dtype == np.uint8
         if not text or len(observation_space.shape or ()) != 1:
             raise ValueError(f"This encoder reads text in UTF-8, as --env.notes gives it, not {observation_space}.")

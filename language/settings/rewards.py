@@ -1,12 +1,14 @@
 """Settings of the reward model that reads."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Dict
 from numpy.typing import NDArray
+
+from common.ranges import NonNegative, Range, check_ranges
 
 if TYPE_CHECKING:
     from language.similarity_reward import SimilarityReward
@@ -18,14 +20,13 @@ class SimilarityRewardConfig:
 
     weights: str = ""
     """The folder of scripts/train_module.py similarity."""
-    scale: float = 1.0
+    scale: NonNegative = 1.0
     """The reward."""
-    threshold: float = 0.7
+    threshold: Annotated[float, Range(0.0, 1.0, includes_low=False, includes_high=False)] = 0.7
     """How probable it must be that the caption fulfils the mission."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise ValueError(f"threshold is a probability, between 0 and 1, not {self.threshold}.")
+        check_ranges(self)
 
     def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.zeros_like(rewards)

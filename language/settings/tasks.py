@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from common.ranges import Count, Fraction, FractionBelowOne, Range, Seed, Size, Steps, StepsOrZero, check_ranges
 from language.corpus import Language
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from language.retrieval import RetrievalLesson
     from language.similarity import SimilarityLesson
     from language.translate import TranslationLesson
+
+Width = Annotated[int, Range(1, 4_096)]
+"""How many numbers a word, a sentence or a layer has."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +28,23 @@ class TranslationTask:
     """LibreOffice's help, or what agents are told to do."""
     language: Language = "en"
     """Into which it translates."""
-    width: int = 256
+    width: Width = 256
     """Numbers a token, and of each layer."""
     attention: bool = True
     """Whether the decoder looks back at what was read, or knows only the encoder's last state."""
-    pairs: int = 0
+    pairs: StepsOrZero = 0
     """To train on, the first ones; 0 is all."""
-    vocabulary: int = 5_000
+    vocabulary: Size = 5_000
     """Pieces of words, in both languages together."""
-    longest: int = 100
+    longest: Size = 100
     """Tokens of a text to train on; pairs with more are left out. It is tested on all."""
-    dropout: float = 0.2
-    """Share of the features that are left out in training."""
-    beam: int = 4
+    dropout: FractionBelowOne = 0.2
+    """Fraction of the features that are left out in training."""
+    beam: Count = 4
     """Hypotheses in tests; validation is greedy."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -56,9 +63,9 @@ class DistillationTask(TranslationTask):
     """Learns to translate as a trained module does, from the same texts; with fewer pieces of words, as most of what
     so small a module knows is a vector for each."""
 
-    width: int = 128
-    vocabulary: int = 2_400
-    dropout: float = 0.1
+    width: Width = 128
+    vocabulary: Size = 2_400
+    dropout: FractionBelowOne = 0.1
     teacher: str = "runs/modules/translation"
     """The folder of scripts/train_module.py translation."""
     distilled: bool = True
@@ -78,8 +85,8 @@ class DistillationTask(TranslationTask):
 class BackTranslationTask(TranslationTask):
     """Learns to translate from few pairs, and from many texts of which only the target language's side is known."""
 
-    pairs: int = 5_000
-    alone: int = 10_000
+    pairs: StepsOrZero = 5_000
+    alone: StepsOrZero = 10_000
     """Texts in the target language, from the pairs after those to train on."""
     backward: str = "runs/modules/translation-backward"
     """The folder of scripts/train_module.py translation --task.pairs 5000, for the other direction."""
@@ -100,10 +107,10 @@ class MultiTask(TranslationTask):
     language, their intent: the verb. The score is of the few."""
 
     language: Language = "zh"
-    pairs: int = 5_000
-    other_share: float = 0.4
+    pairs: StepsOrZero = 5_000
+    other_share: Fraction = 0.4
     """Of the gradient steps, on pairs for the other direction."""
-    intent_share: float = 0.05
+    intent_share: Fraction = 0.05
     """Of the gradient steps, on missions."""
 
     @property
@@ -125,14 +132,17 @@ class EmbeddingsTask:
     """The folder of scripts/make_corpus.py."""
     method: Literal["word2vec", "glove"] = "word2vec"
     """How words are learnt."""
-    size: int = 64
+    size: Width = 64
     """How many numbers a word becomes."""
-    window: int = 10
+    window: Count = 10
     """How many words to each side are a word's neighbours."""
-    epochs: int = 20
+    epochs: Count = 20
     """How often the texts are gone through."""
-    seed: int = 1
+    seed: Seed = 1
     """Of the vectors."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -152,8 +162,11 @@ class SimilarityTask:
     """The folder of scripts/make_captions.py."""
     kind: Literal["siamese", "bert"] = "siamese"
     """Who reads both sentences: an LSTM that learns to, or MiniLM, which stays as it is, with two layers that learn."""
-    width: int = 64
+    width: Width = 64
     """How many numbers a sentence becomes."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -162,8 +175,6 @@ class SimilarityTask:
     def lesson(self) -> "SimilarityLesson":
         from language.similarity import SimilarityLesson, read_captions
 
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, not {self.width}.")
         return SimilarityLesson(
             self, *(read_captions(Path(self.data) / f"captions-{p}.tsv") for p in ("train", "test"))
         )
@@ -176,12 +187,15 @@ class RetrievalTask:
 
     data: str = "runs/corpus"
     """The folder of scripts/make_corpus.py."""
-    help_pairs: int = 2_000
+    help_pairs: Steps = 2_000
     """Paragraphs to learn from beside the missions, so that it does not forget the rest of the language."""
-    tested_help_pairs: int = 500
+    tested_help_pairs: Steps = 500
     """Paragraphs among which to find a translation."""
-    width: int = 512
+    width: Width = 512
     """Of the layer that learns."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:

@@ -1,12 +1,13 @@
 """Settings of the encoders that see; each `build()` imports its network, so that reading settings needs no torch."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
 
+from common.ranges import Count, CountOrZero, FractionBelowOne, Positive, Range, Size, SizeOrZero, check_ranges
 from perception.spaces import MOST_SYMBOLS, SMALLEST_IMAGE, image_shape, shows_symbols
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from perception.transfer import VGG16Encoder
     from perception.yolo import YOLO
 
+Channels = Annotated[int, Range(1, 1_024)]
+"""A number of channels of a convolution."""
 FilterName = Literal["none", "gaussian", "median", "non-local-means", "fourier", "wavelet"]
 
 
@@ -32,16 +35,17 @@ FilterName = Literal["none", "gaussian", "median", "non-local-means", "fourier",
 class MLPConfig:
     """Fully connected layers, for observations that are vectors, or several of them by name."""
 
-    hidden_sizes: tuple[int, ...] = (64, 64)
+    hidden_sizes: tuple[Size, ...] = (64, 64)
     """Width of each layer."""
     activation: Literal["tanh", "relu", "silu"] = "tanh"
     """Nonlinearity between layers; tanh for policies (Andrychowicz et al. 2021, choice C55)."""
 
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
     def build(self, observation_space: gymnasium.Space) -> "MLP":
         from perception.mlp import MLP
 
-        if min(self.hidden_sizes, default=1) < 1:
-            raise ValueError(f"hidden_sizes must all be at least 1, not {self.hidden_sizes}.")
         parts = observation_space.spaces.values() if isinstance(observation_space, Dict) else [observation_space]
         sizes = [int(np.prod(part.shape or (0,))) if isinstance(part, Box) else 0 for part in parts]
         if not all(sizes):
@@ -57,14 +61,15 @@ class MLPConfig:
 class NatureCNNConfig:
     """Three convolutions and a dense layer, for stacks of images of 36x36 pixels or more (Mnih et al. 2015)."""
 
-    features: int = 512
+    features: SizeOrZero = 512
     """Width of the dense layer; 0 leaves it out, for heads that begin with one of their own."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "NatureCNN":
         from perception.cnn import NatureCNN, pixels
 
-        if self.features < 0:
-            raise ValueError(f"The dense layer's width must be at least 0, not {self.features}.")
         channels, height, width = image_shape(observation_space, SMALLEST_IMAGE, reals=True)
         return NatureCNN(self, channels, height, width, pixels(observation_space))
 
@@ -73,15 +78,17 @@ class NatureCNNConfig:
 class ImpalaResNetConfig:
     """Three stages of residual blocks, the large network of IMPALA (Espeholt et al. 2018)."""
 
-    channels: tuple[int, ...] = (16, 32, 32)
+    channels: tuple[Channels, ...] = (16, 32, 32)
     """Channels of each stage; each stage halves the image."""
-    features: int = 256
+    features: Size = 256
     """Width of the dense layer."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "ImpalaResNet":
         from perception.cnn import ImpalaResNet, pixels
 
-        check_widths(*self.channels, self.features)
         channels, height, width = image_shape(observation_space, 2 ** len(self.channels), reals=True)
         return ImpalaResNet(self, channels, height, width, pixels(observation_space))
 
@@ -116,15 +123,17 @@ class PartsConfig:
 class GridEncoderConfig:
     """Symbols as planes of zeros and ones, two convolutions and a dense layer."""
 
-    channels: tuple[int, ...] = (32, 64)
+    channels: tuple[Channels, ...] = (32, 64)
     """Channels of each 3x3 convolution."""
-    features: int = 128
+    features: Size = 128
     """Width of the dense layer."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "GridEncoder":
         from perception.grid import GridEncoder
 
-        check_widths(*self.channels, self.features)
         if not (isinstance(observation_space, Box) and shows_symbols(observation_space)):
             raise ValueError(
                 f"This encoder reads grids of symbols, uint8 (channels, height, width) below {MOST_SYMBOLS}, not "
@@ -153,15 +162,17 @@ class InstructedEncoderConfig:
     """Reads the instruction."""
     fusion: Literal["film", "cross-attention"] = "film"
     """How the instruction bears on what is seen."""
-    channels: int = 64
+    channels: Channels = 64
     """Channels of each 3x3 convolution."""
-    features: int = 128
+    features: Size = 128
     """Width of the dense layer."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "InstructedEncoder":
         from perception.instructed import HEADS, InstructedEncoder
 
-        check_widths(self.channels, self.features)
         if self.channels % HEADS:
             raise ValueError(f"channels must be a multiple of {HEADS}, not {self.channels}.")
         parts = observation_space.spaces if isinstance(observation_space, Dict) else {}
@@ -177,21 +188,21 @@ class InstructedEncoderConfig:
 class RecordEncoderConfig:
     """Each reading becomes a vector of its own, and a Transformer relates them; for vectors of tens of readings."""
 
-    width: int = 32
+    width: Annotated[int, Range(1, 1_024)] = 32
     """Numbers a reading becomes."""
-    layers: int = 1
+    layers: Annotated[int, Range(1, 32)] = 1
     """Of the Transformer."""
-    heads: int = 4
+    heads: Count = 4
     """Of its attention."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "RecordEncoder":
         from perception.record import RecordEncoder
 
-        if min(self.width, self.layers, self.heads) < 1 or self.width % self.heads:
-            raise ValueError(
-                "width must be a multiple of heads, and layers at least 1, not "
-                f"{self.width}, {self.heads} and {self.layers}."
-            )
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, not {self.width} and {self.heads}.")
         if not isinstance(observation_space, Box) or len(observation_space.shape) != 1:
             raise ValueError(f"A record is a vector of readings, not {observation_space}.")
         return RecordEncoder(self, observation_space.shape[0])
@@ -203,16 +214,17 @@ class FilteredEncoderConfig:
 
     filter: FilterName = "median"
     """Which one; none leaves frames as they are."""
-    noise: float = 25.0
+    noise: Positive = 25.0
     """The noise's deviation, in greys."""
-    features: int = 512
+    features: Size = 512
     """Width of the dense layer."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "FilteredEncoder":
         from perception.filters import FilteredEncoder
 
-        if self.noise <= 0:
-            raise ValueError(f"noise must be above 0, not {self.noise}.")
         channels, _, _ = image_shape(observation_space, smallest=36)
         return FilteredEncoder(self, NatureCNNConfig(self.features).build(observation_space), channels)
 
@@ -221,18 +233,19 @@ class FilteredEncoderConfig:
 class ListEncoderConfig:
     """Objects that come as a list: each read by itself, then all together (Zaheer et al. 2017, deep sets)."""
 
-    frames: int = 2
+    frames: Count = 2
     """How many frames' objects the list has, as many of each."""
-    relative_to: int = 2
+    relative_to: CountOrZero = 2
     """The class of which there is one object, to which the others are told how they lie, as the player; 0 for none."""
-    widths: tuple[int, ...] = (64, 64)
+    widths: tuple[Size, ...] = (64, 64)
     """Widths of the layers that read each object."""
-    features: int = 256
+    features: Size = 256
     """Width of the two layers that read all of them."""
 
     def __post_init__(self) -> None:
-        if min((self.frames, self.features, *self.widths)) < 1 or not self.widths or self.relative_to < 0:
-            raise ValueError(f"frames, widths and features must be at least 1, relative_to not negative: {self}.")
+        check_ranges(self)
+        if not self.widths:
+            raise ValueError("widths must have at least one width.")
 
     def build(self, observation_space: gymnasium.Space) -> "ListEncoder":
         from torch import nn
@@ -254,12 +267,15 @@ class ObjectsEncoderConfig:
 
     weights: str = ""
     """The folder of scripts/train_module.py, trained with --task.size as large as the agent's frames."""
-    objects: int = 48
+    objects: Size = 48
     """How many of the surest objects the agent gets to know of."""
-    surer_than: float = 0.3
+    surer_than: FractionBelowOne = 0.3
     """How sure the detector has to be of them, from 0 to 1."""
     reader: ListEncoderConfig = field(default_factory=ListEncoderConfig)
     """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def detector(self, height: int, width: int) -> Any:
         """The trained module, with `classes` and `found(images)`, for frames of this size."""
@@ -272,10 +288,8 @@ class ObjectsEncoderConfig:
         from perception.objects import ListEncoder, ObjectList
 
         channels, height, width = image_shape(observation_space, smallest=36)
-        if not self.reader.frames <= channels or self.objects < 1 or not 0 <= self.surer_than < 1:
-            raise ValueError(
-                f"reader.frames must be 1 to {channels}, objects at least 1, surer_than in [0, 1): {self}."
-            )
+        if self.reader.frames > channels:
+            raise ValueError(f"reader.frames must be 1 to {channels}, not {self.reader.frames}.")
         detector = self.detector(height, width)
         if self.reader.relative_to > detector.classes:
             raise ValueError(f"reader.relative_to must be one of the detector's {detector.classes} classes, or 0.")
@@ -288,9 +302,9 @@ class ObjectsEncoderConfig:
 class ComponentsEncoderConfig(ObjectsEncoderConfig):
     """The things in the newest frames, by connected components, as a list; it needs no weights."""
 
-    contrast: int = 12
+    contrast: Annotated[int, Range(0, 255)] = 12
     """Greys by which a thing differs from the background."""
-    gap: int = 1
+    gap: CountOrZero = 1
     """Pixels: pieces that are nearer to each other are one thing; an agent's frames are small."""
     reader: ListEncoderConfig = field(default_factory=lambda: ListEncoderConfig(relative_to=0))
     """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
@@ -339,8 +353,11 @@ class ClassifierEncoderConfig:
 
     weights: str = ""
     """The folder of scripts/train_module.py classifier."""
-    features: int = 512
+    features: Size = 512
     """Width of the dense layer that reads what the network sees."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "ClassifierEncoder":
         from perception.backbones import classifying
@@ -348,8 +365,6 @@ class ClassifierEncoderConfig:
         from perception.weights import take_weights, trained
 
         channels, height, width = image_shape(observation_space, smallest=36)
-        if self.features < 1:
-            raise ValueError(f"features must be at least 1, not {self.features}.")
         settings, weights = trained(self.weights, "classifier")
         seeing = classifying(settings["backbone"], len(weights["fc.bias"]))
         take_weights(seeing, weights, self.weights)
@@ -360,25 +375,28 @@ class ClassifierEncoderConfig:
 class VGG16EncoderConfig:
     """The newest frames as the first blocks of VGG16 see them, which learnt from photographs and stay as they are."""
 
-    blocks: int = 2
+    blocks: Annotated[int, Range(1, 5)] = 2
     """How many of the five blocks see; each halves the image."""
-    frames: int = 2
+    frames: Count = 2
     """How many of the newest frames: two show where things go."""
-    shrink: int = 2
+    shrink: Count = 2
     """By how much frames are made smaller first; it takes four times as long without."""
     pretrained: bool = True
     """Weights that photographs taught, or as they were drawn, to compare with."""
-    channels: int = 64
+    channels: Channels = 64
     """Of the convolution that reads what they see."""
-    features: int = 512
+    features: Size = 512
     """Width of the dense layer after it."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "VGG16Encoder":
         from perception.transfer import Sight, VGG16Encoder, trunk
 
         stacked, height, width = image_shape(observation_space, smallest=36)
-        if not 1 <= self.frames <= stacked or min(self.features, self.channels, self.shrink) < 1:
-            raise ValueError(f"frames must be 1 to {stacked}, shrink, channels and features at least 1: {self}.")
+        if self.frames > stacked:
+            raise ValueError(f"frames must be 1 to {stacked}, not {self.frames}.")
         layers = trunk(self.blocks, self.pretrained)
         rows, columns = height // self.shrink >> self.blocks, width // self.shrink >> self.blocks
         if not rows * columns:
@@ -392,8 +410,11 @@ class UNetEncoderConfig:
 
     weights: str = ""
     """The folder of scripts/train_module.py unet, trained with --task.size as large as the agent's frames."""
-    features: int = 512
+    features: Size = 512
     """Width of the dense layer after the convolutions."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "MasksEncoder":
         from perception.cnn import NatureCNN
@@ -419,8 +440,11 @@ class MaskRCNNEncoderConfig:
 
     weights: str = ""
     """The folder of scripts/train_module.py maskrcnn, trained with --task.size as large as the agent's frames."""
-    features: int = 512
+    features: Size = 512
     """Width of the dense layer after the convolutions."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "MasksEncoder":
         from perception.cnn import NatureCNN
@@ -436,8 +460,3 @@ class MaskRCNNEncoderConfig:
         take_weights(detector, weights, self.weights)
         reader = NatureCNN(NatureCNNConfig(self.features), channels + classes, height, width)
         return MasksEncoder(ClassMasks(detector), reader)
-
-
-def check_widths(*widths: int) -> None:
-    if min(widths) < 1:
-        raise ValueError(f"The layers' widths must all be at least 1, not {widths}.")

@@ -1,7 +1,9 @@
 """Settings of the memories between encoder and heads."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from common.ranges import Range, Size, check_ranges
 
 if TYPE_CHECKING:
     from perception.memory import Recurrent
@@ -13,14 +15,13 @@ class RecurrentConfig:
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
     """What it is made of."""
-    units: int = 128
+    units: Size = 128
     """How many numbers it tells; an LSTM keeps twice as many."""
-    steps: int = 32
+    steps: Annotated[int, Range(2, 2**20)] = 32
     """Env steps over which errors go back; they divide a rollout and a minibatch."""
 
     def __post_init__(self) -> None:
-        if self.units < 1 or self.steps < 2:
-            raise ValueError(f"A memory needs at least 1 unit and 2 steps to go back, not {self.units}, {self.steps}.")
+        check_ranges(self)
 
     @property
     def size(self) -> int:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from common.ranges import Range, check_ranges
 from perception.settings.encoders import MLPConfig
 
 if TYPE_CHECKING:
@@ -41,8 +42,11 @@ class ClassifierTask:
     """Screens of scripts/make_frames.py, of several games."""
     backbone: str = "resnet10t"
     """The network, of timm."""
-    size: int = 84
+    size: Annotated[int, Range(32, 4_096)] = 84
     """Height and width in pixels, as an agent sees them."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -53,8 +57,6 @@ class ClassifierTask:
         from perception.frames import screens_of_games
 
         train, test = screens_of_games(self.data)
-        if self.size < 32:
-            raise ValueError(f"size must be at least 32, not {self.size}.")
         return ClassifierLesson(self, train, test)
 
 
@@ -64,12 +66,15 @@ class UNetTask:
 
     data: str = "runs/frames/SpaceInvaders.npz"
     """Screens of scripts/make_frames.py, with classes."""
-    widths: tuple[int, ...] = (8, 16, 32, 64)
+    widths: tuple[Annotated[int, Range(1, 1_024)], ...] = (8, 16, 32, 64)
     """Channels at each resolution; each halves the image."""
     skips: bool = True
     """Whether the way up sees what the way down saw at its resolution."""
-    size: int = 0
+    size: Annotated[int, Range(0, 4_096)] = 0
     """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -79,8 +84,8 @@ class UNetTask:
         from perception.frames import load_frames
         from perception.unet import UNetLesson
 
-        if len(self.widths) < 2 or min(self.widths) < 1 or self.size < 0:
-            raise ValueError(f"widths must be at least two, of at least 1, and size not negative: {self}.")
+        if len(self.widths) < 2:
+            raise ValueError(f"widths must be at least two, not {self.widths}.")
         train, test = load_frames(Path(self.data))
         if not train.class_names:
             raise ValueError(f"The screens in {self.data} have no classes; only those of Space Invaders alone have.")
@@ -95,8 +100,11 @@ class YOLOTask:
     """Screens of scripts/make_frames.py, with boxes."""
     backbone: str = "resnet10t"
     """The network of timm whose first layers see."""
-    size: int = 0
+    size: Annotated[int, Range(0, 4_096)] = 0
     """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -106,7 +114,7 @@ class YOLOTask:
         from perception.detection import screens_with_boxes
         from perception.yolo import YOLOLesson
 
-        return YOLOLesson(self, *screens_with_boxes(self.data, self.size))
+        return YOLOLesson(self, *screens_with_boxes(self.data))
 
 
 @dataclass(frozen=True)
@@ -117,10 +125,13 @@ class SSDTask:
     """Screens of scripts/make_frames.py, with boxes."""
     backbone: str = "resnet10t"
     """The network of timm whose first maps see."""
-    maps: int = 3
+    maps: Annotated[int, Range(1, 3)] = 3
     """How many maps of different scales, 1 to 3."""
-    size: int = 0
+    size: Annotated[int, Range(0, 4_096)] = 0
     """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -128,11 +139,9 @@ class SSDTask:
 
     def lesson(self) -> "SSDLesson":
         from perception.detection import screens_with_boxes
-        from perception.ssd import SCALES, SSDLesson
+        from perception.ssd import SSDLesson
 
-        if self.maps not in SCALES:
-            raise ValueError(f"maps must be 1 to {max(SCALES)}, not {self.maps}.")
-        return SSDLesson(self, *screens_with_boxes(self.data, self.size))
+        return SSDLesson(self, *screens_with_boxes(self.data))
 
 
 @dataclass(frozen=True)
@@ -143,8 +152,11 @@ class MaskRCNNTask:
     """Screens of scripts/make_frames.py, with boxes and classes."""
     backbone: str = "resnet10t"
     """The network of timm whose first two maps see."""
-    size: int = 0
+    size: Annotated[int, Range(0, 4_096)] = 0
     """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -154,7 +166,7 @@ class MaskRCNNTask:
         from perception.detection import screens_with_boxes
         from perception.maskrcnn import MaskRCNNLesson
 
-        return MaskRCNNLesson(self, *screens_with_boxes(self.data, self.size))
+        return MaskRCNNLesson(self, *screens_with_boxes(self.data))
 
 
 @dataclass(frozen=True)
@@ -163,12 +175,15 @@ class TransferTask:
 
     data: str = "runs/frames/10-games.npz"
     """Screens of scripts/make_frames.py, of several games."""
-    blocks: int = 3
+    blocks: Annotated[int, Range(1, 5)] = 3
     """How many of VGG16's five blocks see."""
-    piece: int = 48
+    piece: Annotated[int, Range(32, 160)] = 48
     """Height and width of a piece in pixels, at a place of chance: whole screens are too easy."""
-    pieces: int = 3_000
+    pieces: Annotated[int, Range(2, 2**20)] = 3_000
     """How many are cut out to learn from, and half as many to test with."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -179,6 +194,4 @@ class TransferTask:
         from perception.transfer import TransferLesson
 
         train, test = screens_of_games(self.data)
-        if not 32 <= self.piece <= 160 or self.pieces < 2:
-            raise ValueError(f"piece must be 32 to 160, and pieces at least 2: {self}.")
         return TransferLesson(self, train, test)

@@ -50,7 +50,7 @@ def test_other_patients_and_other_noise_are_said() -> None:
         ),
         (with_settings(cost_weight=1.0), r"--env.cost-weight 1.0, which means something else than 0.0"),
         (with_settings(structure_seed=2), r"--env.structure-seed 2, which means something else than 1"),
-        (with_settings(noise=-1.0), "noise and cost_weight must not be negative"),
+        (with_settings(noise=-1.0), "noise must be a number from 0 to"),
         (with_settings(noise="much"), "does not say what environment it is of"),
         (with_settings(colour="red"), "has no field colour"),
         (with_settings(type="os.system"), "does not say what environment it is of"),

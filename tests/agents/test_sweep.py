@@ -61,7 +61,7 @@ def test_settings_and_trials_come_back_wherever_the_folder_is_moved(stored):
         (("settings",), [], "is not a dict"),
         (("settings", "reduction"), "two", "is not an instance of int"),
         (("settings", "trials"), 1, "it has 2 trials of 1"),
-        (("settings", "at_a_time"), -3, "--at-a-time must not be negative, but is -3"),
+        (("settings", "at_a_time"), -3, "at-a-time must be a whole number from 0 to 1,048,576, not -3"),
         (("settings", "vary"), ["speed"], "speed cannot be varied"),
         (("settings", "scheduler"), "random", "is not any of"),
         (("settings", "code"), "x", "code"),
@@ -103,13 +103,13 @@ def test_what_is_no_sweep_is_told_in_one_line(tmp_path, text):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (Sweep(trials=-1), "--trials must be at least 1, not -1"),
-        (Sweep(at_a_time=-3), "--at-a-time must not be negative, but is -3"),
-        (Sweep(gpus_per_trial=-1.0), "--gpus-per-trial must not be negative, but is -1.0"),
+        (Sweep(trials=-1), "--trials must be a whole number from 1 to .*, not -1"),
+        (Sweep(at_a_time=-3), "at-a-time must be a whole number from 0 to 1,048,576, not -3"),
+        (Sweep(gpus_per_trial=-1.0), "--gpus-per-trial must be a number from 0 to .*, not -1"),
         (Sweep(gpus_per_trial=1.5), "--gpus-per-trial above 1 must be whole, and is 1.5"),
-        (Sweep(gpus_per_trial=float("nan")), "--gpus-per-trial must not be negative, but is nan"),
-        (Sweep(cpus_per_trial=0.0), "--cpus-per-trial must be a number above 0, not 0.0"),
-        (Sweep(cpus_per_trial=float("inf")), "--cpus-per-trial must be a number above 0, not inf"),
+        (Sweep(gpus_per_trial=float("nan")), "--gpus-per-trial must be a number from 0 to .*, not nan"),
+        (Sweep(cpus_per_trial=0.0), "--cpus-per-trial must be a number above 0 and .*, not 0"),
+        (Sweep(cpus_per_trial=float("inf")), "--cpus-per-trial must be a number above 0 and .*, not inf"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(tmp_path, settings, told):

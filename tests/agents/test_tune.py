@@ -44,8 +44,8 @@ def test_each_choice_is_tried_before_the_sweep_starts():
 @pytest.mark.parametrize(
     ("changes", "settings", "told"),
     [
-        ({}, Sweep(trials=0), "--trials must be at least 1, not 0"),
-        ({}, Sweep(reduction=1), "--reduction must be at least 2, not 1"),
+        ({}, Sweep(trials=0), "--trials must be a whole number from 1 to .*, not 0"),
+        ({}, Sweep(reduction=1), "--reduction must be a whole number from 2 to .*, not 1"),
         ({}, Sweep(vary=("speed",)), "speed cannot be varied; of ppo with asha can: learning_rate"),
         ({"evaluate_every_env_steps": 0}, Sweep(), "--evaluate-every-env-steps must lie between 1 and"),
         ({"num_envs": 1}, Sweep(vary=("minibatch_size",)), "do not divide into minibatches of 128"),

@@ -190,9 +190,15 @@ DAMAGES: dict[str, Damage] = {
     "experiment.json nested deeply": Damage(write("experiment.json", DEEP), refused="experiment.json is damaged"),
     "experiment.json a folder": Damage(replace_by_folder("experiment.json"), refused="not a run folder"),
     "experiment.json gone": Damage(remove("experiment.json"), refused="not a run folder"),
-    "a setting that is true": Damage(setting("num_envs", True), refused="num_envs is true, and must be a number"),
-    "a setting below one": Damage(setting("num_envs", 0), refused="num-envs must be at least 1"),
-    "a seed below zero": Damage(setting("seed", -1), refused="seed must not be negative"),
+    "a setting that is true": Damage(
+        setting("num_envs", True), refused="num_envs must be a whole number from 1 to 1,048,576, not True"
+    ),
+    "a setting below one": Damage(
+        setting("num_envs", 0), refused="num_envs must be a whole number from 1 to 1,048,576, not 0"
+    ),
+    "a seed below zero": Damage(
+        setting("seed", -1), refused="seed must be a whole number from 0 to 4,294,967,295, not -1"
+    ),
     "an owner that is gone": Damage(write("owner.json", '{"host": "here", "pid": 1, "since": "long ago"}')),
     "an owner that is none": Damage(write("owner.json", DEEP)),
     "an experiment that was being written": Damage(write(".writing-experiment.json", "{")),

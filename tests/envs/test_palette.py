@@ -39,5 +39,5 @@ def test_a_vector_of_them_marks_lost_lives_and_gives_each_its_own_greys() -> Non
 
 
 def test_a_negative_shift_is_refused() -> None:
-    with pytest.raises(ValueError, match="palette_shift must not be negative"):
+    with pytest.raises(ValueError, match="palette_shift must be a number from 0 to"):
         AtariConfig(palette_shift=-0.1)

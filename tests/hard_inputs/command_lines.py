@@ -213,7 +213,7 @@ DAMAGED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 """A material, and a command that reads its damaged copy."""
 
 NOT_NUMBERS = ("abc", "", "1,5", "--", "0x", "one", "1e", "½")
-HUGE = ("9223372036854775808", "1" + "0" * 30)
+HUGE = ("1000000000", "10000000000", "9223372036854775808", "1" + "0" * 30)
 NAMES = {
     "--env": ("SpaceInvader", "cartpole", "Pendulum-v7", "antigravity:x", "../../etc", "", "😀", "health/x-v0", "None"),
     "--algo": ("PPO2", "pppo", "", "a3c", "ppo,dqn", "../ppo"),

@@ -110,7 +110,7 @@ def test_vectors_are_read_back_with_their_words(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="size must be a whole number from 1 to 4,096, not 0"):
         EmbeddingsTask(size=0).lesson()
     with pytest.raises(ValueError, match="holds no trained embeddings"):
         word_vectors(str(tmp_path))

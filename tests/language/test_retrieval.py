@@ -89,5 +89,5 @@ def test_weights_are_read_back_frozen(tmp_path: Path) -> None:
     again = trained_projection(str(tmp_path))
     assert torch.equal(again(vectors), module(vectors))
     assert not any(weights.requires_grad for weights in again.parameters())
-    with pytest.raises(ValueError, match="width must be at least 1"):
+    with pytest.raises(ValueError, match="width must be a whole number from 1 to"):
         RetrievalTask(width=0).lesson()

@@ -101,7 +101,7 @@ def test_mistakes_are_told(weights: str) -> None:
         SimilarityRewardConfig(weights).build(Dict({"image": IMAGE, "mission": SENTENCE}), Discrete(7))
     with pytest.raises(ValueError, match="a mission and a caption"):
         SimilarityRewardConfig(weights).build(IMAGE, Discrete(7))
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="threshold must be a number above 0 and below 1, not 1"):
         SimilarityRewardConfig(weights, threshold=1.0)
     with pytest.raises(ValueError, match=r"train_module\.py similarity"):
         SimilarityRewardConfig().build(SPACE, Discrete(7))

@@ -185,7 +185,7 @@ def test_the_nearest_text_is_the_same_one_and_not_merely_a_short_one() -> None:
     ("change", "told"),
     [
         ({"width": 15}, "width must be even"),
-        ({"dropout": 1.0}, "dropout in"),
+        ({"dropout": 1.0}, "dropout must be a number at least 0 and below 1, not 1"),
         ({"pairs": 1_000}, "There are 141 pairs"),
         ({"data": "nowhere"}, r"scripts/make_corpus\.py"),
     ],

@@ -60,5 +60,5 @@ def test_an_agent_sees_cleaned_frames_each_by_itself(name) -> None:
 
 
 def test_noise_must_be_there() -> None:
-    with pytest.raises(ValueError, match="noise must be above 0"):
+    with pytest.raises(ValueError, match="noise must be a number above 0"):
         FilteredEncoderConfig(noise=0.0).build(AGENT_SEES)

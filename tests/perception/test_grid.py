@@ -41,5 +41,5 @@ def test_images_and_vectors_are_no_symbols(space: Box) -> None:
 
 
 def test_widths_must_be_there() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="features must be a whole number from 1 to"):
         GridEncoderConfig(features=0).build(SPACE)

@@ -58,7 +58,7 @@ def test_the_first_step_takes_up_what_was_remembered() -> None:
 
 
 def test_a_memory_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 1 unit and 2 steps"):
+    with pytest.raises(ValueError, match="units must be a whole number from 1 to"):
         RecurrentConfig(units=0)
-    with pytest.raises(ValueError, match="at least 1 unit and 2 steps"):
+    with pytest.raises(ValueError, match="steps must be a whole number from 2 to"):
         RecurrentConfig(steps=1)

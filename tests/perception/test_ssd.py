@@ -62,5 +62,5 @@ def test_one_that_was_trained_on_whole_screens_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("maps", [0, 4])
 def test_so_many_maps_there_are_not(maps: int, data: str) -> None:
-    with pytest.raises(ValueError, match="maps must be 1 to 3"):
+    with pytest.raises(ValueError, match="maps must be a whole number from 1 to 3"):
         SSDTask(data=data, maps=maps).lesson()

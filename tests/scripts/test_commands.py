@@ -141,13 +141,16 @@ def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
         (("--algo.learning-rat", "1"), "Did you mean --algo.learning-rate"),
         (("--precision", "fp16"), "Expected one of ('auto', 'bf16', 'fp32')"),
         (("--algo.minibatch-size", "1"), "A minibatch of one has no deviation"),
-        (("--algo.entropy-coefficient", "nan"), "entropy_coefficient must be at least 0"),
-        (("--seed", "5000000000"), "--seed must be below 4294967296"),
+        (
+            ("--algo.entropy-coefficient", "nan"),
+            "--algo.entropy-coefficient must be a number from 0 to 1,000,000,000, not nan",
+        ),
+        (("--seed", "5000000000"), "--seed must be a whole number from 0 to 4,294,967,295, not 5,000,000,000"),
         (("--encoder", "natur"), "Did you mean nature"),
         (("--env", "CartPole-v1", "--encoder", "nature"), "--encoder mlp reads vectors"),
         (("--env", "CartPole-v1", "--algo.minibatch-size", "100"), "do not divide into minibatches of 100"),
         (("--num-envs", "10", "--num-env-runners", "3"), "do not divide among 3 runner"),
-        (("--total-env-steps", "0"), "--total-env-steps must be at least 1"),
+        (("--total-env-steps", "0"), "--total-env-steps must be a whole number from 1 to"),
         (("--resume", "nowhere"), "nowhere is not a run folder"),
         (("--env",), "--env needs a name after it"),
     ],
@@ -196,8 +199,12 @@ def test_a_mistake_about_a_run_is_one_line(command, arguments, says, cartpole, m
 @pytest.mark.parametrize(
     ("command", "option", "says"),
     [
-        (evaluate_agent, "--episodes", "--episodes must be from 1 to 1,000,000, not 1,000,000,000,000"),
-        (record_agent, "--most-steps", "not 1,000,000,000,000: 9,259,259 hours of film"),
+        (
+            evaluate_agent,
+            "--episodes",
+            "to 1,000,000 (each is played to its end), not 1,000,000,000,000",
+        ),
+        (record_agent, "--most-steps", "to 2,592,000 (which make a day of film), not 1,000,000,000,000"),
     ],
 )
 def test_what_would_take_for_ever_is_refused(command, option, says, cartpole, monkeypatch):

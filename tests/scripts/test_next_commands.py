@@ -92,12 +92,20 @@ def test_the_next_command_of_a_training_of_digits_is_run(name: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("command", "arguments", "told"),
     [
-        (make_captions, ["--seed", "-1"], "--seed must lie in"),
-        (make_captions, ["--near-misses", "-1"], r"--near-misses must lie in \[0, 1000\], not -1"),
-        (make_captions, ["--near-misses", "10000000000"], r"--near-misses must lie in \[0, 1000\]"),
-        (make_captions, ["--most-matches", "0"], r"--most-matches must lie in \[1, 1000\]"),
-        (make_corpus, ["--seed", "-1"], "--seed must lie in"),
-        (make_corpus, ["--missions", "1000000000000"], r"--missions must lie in \[100, 10,000,000\]"),
+        (make_captions, ["--seed", "-1"], "--seed must be a whole number from 0 to 4,294,967,295, not -1"),
+        (make_captions, ["--near-misses", "-1"], "--near-misses must be a whole number from 0 to 1,000, not -1"),
+        (
+            make_captions,
+            ["--near-misses", "10000000000"],
+            "--near-misses must be a whole number from 0 to 1,000, not 10,000,000,000",
+        ),
+        (make_captions, ["--most-matches", "0"], "--most-matches must be a whole number from 1 to 1,000, not 0"),
+        (make_corpus, ["--seed", "-1"], "--seed must be a whole number from 0 to"),
+        (
+            make_corpus,
+            ["--missions", "1000000000000"],
+            r"--missions must be a whole number from 100 to 10,000,000 \(about a gigabyte of text\)",
+        ),
         (evaluate_module, ["new"], "is no module's folder"),
     ],
 )

@@ -54,8 +54,8 @@ def test_a_report_is_one_page_and_its_figures(run: Path, reported: dict[str, Any
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--patients", "1"], "--patients must be 2 to 1,000"),
-        (["--shown", "0"], "--shown must be from 1"),
+        (["--patients", "1"], "--patients must be a whole number from 2 to 1,000, not 1"),
+        (["--shown", "0"], "--shown must be a whole number from 1 to 100"),
         (["--shown", "10000000000"], "100,000,000,000 patients would be treated one by one"),
         (["--also", "RUN"], "have the same seed, 1: they are one training"),
         (["--also", "nowhere"], "nowhere is not a run folder"),

@@ -58,6 +58,7 @@ def test_steps_between_visits_must_be_whole_updates() -> None:
         (DQN(replay_capacity=20, learning_starts_env_steps=8), 8, "at least 24 with 8"),
         (DQN(rollout_length=128), 8, "1,024 env steps .* more than target_update_every_env_steps, 1,000"),
         (DQN(rollout_length=64, batch_size=256), 8, "would draw 32,768 transitions"),
+        (DQN(values="quantile", num_quantiles=10_000, batch_size=256), 8, r"comparisons would take 95\.4 GiB"),
         (DQN(gradient_steps=300), 8, "would draw 19,200 transitions .* --algo.gradient-steps"),
     ],
 )

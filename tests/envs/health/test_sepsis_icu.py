@@ -246,7 +246,7 @@ def test_a_stay_without_end_is_cut_off() -> None:
         ({"noise": 0.1}, "set observed to features"),
         ({"partial": True}, "set observed to features"),
         ({"observed": "features", "show_admissible": True, "missing": 0.1}, "show_admissible off"),
-        ({"cost_weight": -1.0}, "cost_weight must not be negative"),
+        ({"cost_weight": -1.0}, "cost_weight must be a number from 0 to"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(settings: dict, message: str) -> None:

@@ -1,0 +1,1 @@
+"""What agents, environments, perception and language share; this package imports none of them."""
