@@ -104,5 +104,5 @@ def described_environment(path: object, about: dict[str, Any], classes: Mapping[
         require(isinstance(settings, dict), f"its env_settings are {settings!r}")
         return from_json(settings, classes)
     except (LookupError, TypeError, ValueError, TypeCheckError) as damage:
-        reason = " ".join(str(damage).split())
+        reason = " ".join(str(damage).split()).rstrip(".")
         raise InvalidExperiment(f"{path} does not say what environment it is of: {reason}.") from damage

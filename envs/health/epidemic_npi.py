@@ -32,7 +32,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from common.ranges import Fraction, FractionBelowOne, Positive, Range
+from common.ranges import Fraction, FractionBelowOne, Range
 from envs.health.chart import Panel
 from envs.health.seirah import (
     ADMISSIONS,
@@ -96,7 +96,7 @@ class EpidemicConfig(TreatmentConfig):
     """Fraction of the reports that are sent twice."""
     compounded: bool = True
     """Multiplies the weeks of a lockdown, as Colas et al.; else transmission falls as it did in 2020."""
-    step_hours: Positive = 168.0
+    step_hours: Annotated[float, Range(24.0, 672.0, reason="one to 28 days that 364 is a multiple of")] = 168.0
     """Between two decisions; days that 364 is a multiple of."""
 
     def __post_init__(self) -> None:

@@ -35,7 +35,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from common.ranges import NonNegative, Positive, Range
+from common.ranges import NonNegative, Range
 from envs.health import glucose_model as model
 from envs.health.chart import Panel
 from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, read
@@ -73,7 +73,7 @@ class GlucoseConfig(TreatmentConfig):
 
     group: Literal["all", "adult", "adolescent", "child"] = "all"
     """Of the train, held-out and shifted cohorts, whom; the published patient is an adult."""
-    step_hours: Positive = 0.5
+    step_hours: Annotated[float, Range(1 / 12, 4.0, reason="a multiple of five minutes that divides a day")] = 0.5
     """Between two decisions; a multiple of five minutes, between which the sensor reads."""
     days: Annotated[int, Range(1, 14)] = 2
     """Of an episode."""

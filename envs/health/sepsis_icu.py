@@ -26,13 +26,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from common.ranges import Positive
+from common.ranges import Range
 from envs.health.chart import Panel
 from envs.health.tabular import TabularModel, optimal_policy, state_values, transition_sampler, visits
 from envs.health.treatment import Cohort, Outcome, Policy, Simulation, TreatmentConfig, always, by_chance
@@ -95,7 +95,7 @@ class SepsisConfig(TreatmentConfig):
     """What is seen: which of 716 states it is (one-hot), or its 47 mean readings and SOFA."""
     show_admissible: bool = False
     """Adds to the observation whether each action is admissible, 25 zeros and ones."""
-    step_hours: Positive = 4.0
+    step_hours: Annotated[float, Range(4.0, 24.0, reason="a multiple of 4, as the data is")] = 4.0
     """Between two decisions, a multiple of 4; what was decided is done again in between, where it is admissible."""
 
     def __post_init__(self) -> None:

@@ -24,13 +24,13 @@ amiodarone or forgets a dose. The published patient is the median one of table 1
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from common.ranges import Positive
+from common.ranges import Range
 from envs.health.chart import Panel
 from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, certain
 from envs.health.warfarin_protocols import (
@@ -117,7 +117,7 @@ class WarfarinConfig(TreatmentConfig):
     slug: ClassVar[str] = "warfarin-pgx"
     random_return: ClassVar[float | None] = -630.0
 
-    step_hours: Positive = 24.0
+    step_hours: Annotated[float, Range(24.0, 168.0, reason="whole days")] = 24.0
     """The shortest time between two tests; a whole number of days, up to seven."""
     genotypes: Literal["all", "unseen"] = "all"
     """Of the held-out and the shifted cohort, whom: unseen are those with pairs of CYP2C9 and VKORC1 that the train

@@ -21,7 +21,7 @@ from torch import nn
 
 from agents.event_file import EventFile
 from agents.experiment import InvalidExperiment
-from agents.pretrain import lesson_of, pretrain, restore, schedule
+from agents.pretrain import check_memory, lesson_of, pretrain, restore, schedule
 from agents.settings.pretraining import Pretraining
 
 
@@ -163,7 +163,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
         ({"learning_rate": float("nan")}, "--learning-rate must be a number above 0 and at most 1, not nan"),
         ({"weight_decay": -1.0}, "--weight-decay must be a number from 0 to 1,000,000,000, not -1"),
         ({"weight_decay": float("nan")}, "--weight-decay must be a number from 0 to .*, not nan"),
-        ({"batch_size": 10**15}, "--batch-size 1,000,.* takes .* MiB of memory are free"),
+        ({"batch_size": 10**15}, "--batch-size must be a whole number from 1 to 1,048,576, not 1,000,000,000,000,000"),
         ({"seed": -1}, "--seed must be a whole number from 0 to 4,294,967,295, not -1"),
         ({"task": Doubling(refuses=True)}, "There are no numbers"),
     ],
@@ -172,6 +172,11 @@ def test_a_mistake_is_told_before_anything_is_written(changes, told, tmp_path: P
     with pytest.raises(InvalidExperiment, match=told):
         pretrain(training(tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_does_not_fit_into_the_memory_is_refused() -> None:
+    with pytest.raises(InvalidExperiment, match=r"--batch-size 1,000,.* takes .* MiB of memory are free"):
+        check_memory(Doubling().lesson(), 10**15)
 
 
 def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
@@ -184,7 +189,7 @@ def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
 
 def test_numbers_that_are_none_end_it(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"lower --learning-rate"):
-        pretrain(training(tmp_path / "run", learning_rate=1e30, total_steps=100))
+        pretrain(training(tmp_path / "run", learning_rate=1.0, weight_decay=1e9, total_steps=100))
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
