@@ -11,7 +11,6 @@ is neither read nor written, as in the first use of a checkout.
 import json
 import os
 import selectors
-import signal
 import statistics
 import subprocess
 import sys
@@ -92,6 +91,7 @@ def main(settings: Settings) -> None:
     result = {
         "command": f"python benchmarks/startup.py --repetitions {settings.repetitions}",
         "repetitions": settings.repetitions,
+        "load_average": os.getloadavg(),
         "before": commit(settings.before) if settings.before else None,
         "commands": table,
         "made_by": made_by(),
@@ -117,7 +117,7 @@ def ended(command: list[str], folder: Path) -> Measures:
 
 
 def first_word(command: list[str], folder: Path) -> Measures:
-    """Seconds until a command says something; it is interrupted then."""
+    """Seconds until a command says something; it is asked to end then."""
     started = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
@@ -127,7 +127,7 @@ def first_word(command: list[str], folder: Path) -> Measures:
         waiting.register(process.stdout, selectors.EVENT_READ)
         spoke = bool(waiting.select(PATIENCE_SECONDS))
     seconds = time.perf_counter() - started
-    process.send_signal(signal.SIGINT)
+    process.terminate()
     process.communicate(timeout=PATIENCE_SECONDS)
     if not spoke:
         raise RuntimeError(f"{' '.join(command)} said nothing within {PATIENCE_SECONDS:.0f} s.")
