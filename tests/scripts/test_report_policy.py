@@ -54,9 +54,12 @@ def test_a_report_is_one_page_and_its_figures(run: Path, reported: dict[str, Any
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--patients", "1"], "--patients must be a whole number from 2 to 1,000, not 1"),
+        (
+            ["--patients", "1"],
+            r"--patients must be a whole number from 2 to 1,000 \(all are treated side by side\), not 1",
+        ),
         (["--shown", "0"], "--shown must be a whole number from 1 to 100"),
-        (["--shown", "10000000000"], "100,000,000,000 patients would be treated one by one"),
+        (["--shown", "10000000000"], "ten times as many patients, treated one by one.*, not 10,000,000,000"),
         (["--also", "RUN"], "have the same seed, 1: they are one training"),
         (["--also", "nowhere"], "nowhere is not a run folder"),
         (["--checkpoint", "step-7"], "has no checkpoint step-7"),
