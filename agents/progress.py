@@ -87,7 +87,9 @@ def on_terminal(pace: Pace, over: threading.Event) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=Console(stderr=True), transient=True, redirect_stdout=False, auto_refresh=False) as live:
+    # What the block prints to the same terminal goes above the display; a file or a pipe gets it as it is.
+    above = sys.stdout.isatty()
+    with Live(console=Console(stderr=True), transient=True, redirect_stdout=above, auto_refresh=False) as live:
         while not over.wait(REFRESH_SECONDS):
             live.update(Text(str(pace)), refresh=True)
 

@@ -412,5 +412,6 @@ def quiet_tune() -> None:
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is ours
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # a table of its own otherwise
     warnings.filterwarnings("ignore", message="Consider boosting PBT")
-    for name in ("ray.tune", "optuna"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # of trials that fail, `Trials` tells in a line
+    logging.getLogger("optuna").setLevel(logging.ERROR)

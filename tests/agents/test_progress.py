@@ -1,6 +1,11 @@
 """Progress: silent for two seconds, then how far it is and how long it will take, on standard error alone."""
 
+import os
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +77,38 @@ def test_an_error_in_the_block_ends_the_display() -> None:
     with pytest.raises(KeyError):
         fail()
     assert ended == [True]
+
+
+PRINTS = """
+import time
+from agents.progress import progress
+with progress("slow", 4, at_once=True):
+    time.sleep(0.8)
+    print("printed within", flush=True)
+    time.sleep(0.6)
+"""
+
+
+@pytest.mark.parametrize("stdout_is_a_terminal", [True, False])
+def test_on_a_terminal_what_the_block_prints_stands_in_a_line_of_its_own(stdout_is_a_terminal: bool) -> None:
+    ours, terminal = os.openpty()
+    stdout = terminal if stdout_is_a_terminal else subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRINTS],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+        stdout=stdout,
+        stderr=terminal,
+    )
+    piped, _ = process.communicate(timeout=60)
+    os.set_blocking(ours, False)
+    shown = os.read(ours, 100_000).decode()
+    assert "slow: 0 of 4" in shown
+    os.close(terminal)
+    os.close(ours)
+    if stdout_is_a_terminal:
+        assert re.search(r"(^|[\n\rKA])printed within\s*\r\n", shown), (
+            "after what erases the display, and before a new one"
+        )
+    else:
+        assert piped == b"printed within\n"
