@@ -17,7 +17,7 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.progress import progress
 from common.ranges import Range, Seed
-from scripts.cli import main_with_clear_errors, parse_run
+from scripts.cli import main_with_clear_errors, parse_run, require_writable
 
 if TYPE_CHECKING:
     from agents.evaluate import Evaluation
@@ -43,6 +43,7 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
+    require_writable(settings.run / "evaluation.json")
     evaluate_run(settings, experiment)
 
 

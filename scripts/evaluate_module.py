@@ -16,7 +16,7 @@ from agents.experiment import InvalidExperiment, from_json, require
 from agents.interfaces import Task
 from agents.progress import progress
 from agents.settings.pretraining import DESCRIPTION, Pretraining
-from scripts.cli import main_with_clear_errors, parse
+from scripts.cli import main_with_clear_errors, parse, require_writable
 from scripts.recipes.modules import PLUGS
 
 USAGE = """Evaluates a module on held-out data and writes evaluation.json into its folder."""
@@ -32,6 +32,7 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
+    require_writable(settings.module / "evaluation.json")
     evaluate(settings.module, with_data(trained_task(settings.module), settings.data))
 
 

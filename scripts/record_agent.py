@@ -13,7 +13,7 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.progress import progress
 from common.ranges import Range, Seed
-from scripts.cli import main_with_clear_errors, parse_run
+from scripts.cli import main_with_clear_errors, parse_run, require_writable
 
 USAGE = """Films one episode of a trained agent, as videos/<checkpoint>-seed<seed>.webm in its run folder."""
 
@@ -36,6 +36,7 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
+    require_writable(settings.run / "videos" / "film.webm")
     film_run(settings, experiment)
 
 
