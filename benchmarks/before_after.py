@@ -33,7 +33,7 @@ class Settings:
     """Measurements of each side."""
     seconds: float = 25.0
     """Time of each measurement, after its warm-up."""
-    output: Path = ROOT / "benchmarks" / "results" / "before-after.json"
+    output: Path = ROOT / "benchmarks" / "results" / "speed" / "before-after.json"
     """The result."""
 
 

@@ -42,7 +42,7 @@ class Settings:
     """Time before measuring: a run looks every 30 s whether it shares the machine."""
     seconds: float = 45.0
     """Measured time."""
-    output: Path = ROOT / "benchmarks" / "results" / "side-by-side.json"
+    output: Path = ROOT / "benchmarks" / "results" / "speed" / "side-by-side.json"
     """The result."""
 
 
