@@ -8,6 +8,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +28,8 @@ class Settings:
 
     before: Annotated[Path, tyro.conf.Positional]
     """The other checkout."""
-    contender: str = "praxis.py"
-    """The file in benchmarks/contenders that both sides run."""
+    contender: str = "praxis"
+    """A contender of benchmarks/speed.py; each side runs its own checkout's."""
     rounds: int = 5
     """Measurements of each side."""
     seconds: float = 25.0
@@ -58,10 +59,15 @@ def main(settings: Settings) -> None:
 
 
 def env_steps_a_second(checkout: Path, settings: Settings) -> float:
-    contender = checkout / "benchmarks" / "contenders" / settings.contender
-    command = [sys.executable, str(contender), "--seconds", str(settings.seconds)]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])["env_steps_per_second"]
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "speed.json"
+        command = [sys.executable, str(checkout / "benchmarks" / "speed.py"), "--rounds", "1", "--output", str(output)]
+        command += ["--seconds", str(settings.seconds), "--contenders", settings.contender]
+        subprocess.run(command, cwd=checkout, stdout=subprocess.DEVNULL, check=True)
+        measured = json.loads(output.read_text())["rounds"][0][settings.contender]
+    if "error" in measured:
+        raise SystemExit(f"{settings.contender} in {checkout}: {measured['error']}")
+    return measured["env_steps_per_second"]
 
 
 def commit_of(checkout: Path) -> str:

@@ -35,7 +35,7 @@ from agents.evaluate import bootstrap_interval, interquartile_mean
 from agents.metrics import read_progress
 from scripts.recipes import environment_named
 
-CONTENDERS = ROOT / "benchmarks" / "contenders"
+RIVAL = ROOT / "benchmarks" / "contenders" / "sb3_learning.py"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,6 @@ class Case:
 
     env: str
     total_env_steps: int
-    rival: str
     snapshots: int = 5
     episodes: int = 30
     ours: tuple[str, ...] = ()
@@ -64,14 +63,13 @@ CASES = {
     "dqn": Case(
         "SpaceInvaders",
         200_000,
-        "dqn_sb3_learning.py",
         snapshots=20,
         episodes=10,
         ours=("--algo.evaluation-epsilon", "0.05", "--algo.no-checkpoint-replay"),
         theirs=("--epsilon", "0.05"),
     ),
-    "ddpg": Case("HalfCheetah", 100_000, "ddpg_sb3_learning.py", theirs=("--algo", "ddpg")),
-    "td3": Case("HalfCheetah", 100_000, "ddpg_sb3_learning.py", theirs=("--algo", "td3")),
+    "ddpg": Case("HalfCheetah", 100_000),
+    "td3": Case("HalfCheetah", 100_000),
 }
 COLOURS = {"Praxis": "tab:blue", "Stable-Baselines3": "tab:orange"}
 
@@ -98,7 +96,8 @@ def main(
     result: dict[str, Any] = {"command": told, "env": chosen.env, "Praxis": {}, "Stable-Baselines3": {}}
     for seed in seeds:
         result["Praxis"][seed] = ours(runs / f"{chosen.env}-{case}-seed{seed}", case, chosen, seed)
-        result["Stable-Baselines3"][seed] = theirs(runs / f"{chosen.env}-{case}-sb3-seed{seed}.json", chosen, seed)
+        path = runs / f"{chosen.env}-{case}-sb3-seed{seed}.json"
+        result["Stable-Baselines3"][seed] = theirs(path, case, chosen, seed)
     for side in COLOURS:
         result[side] |= summary([np.array(games) for row in result[side].values() for games in row["returns"].values()])
         told_of = ("iqm", "mean", "ci95_of_mean", "networks_alike")
@@ -159,12 +158,12 @@ def snapshots(checkpoints: list[Path], case: Case) -> list[Path]:
     return chosen
 
 
-def theirs(path: Path, case: Case, seed: int) -> dict[str, Any]:
+def theirs(path: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
     if not path.exists():
         length = ["--total-env-steps", str(case.total_env_steps), "--play-at", *map(str, case.play_at)]
         length += ["--episodes", str(case.episodes)]
-        choices = ["--env", case.env, "--seed", str(seed), *case.theirs, "--output", str(path)]
-        subprocess.run([sys.executable, str(CONTENDERS / case.rival), *choices, *length], check=True)
+        choices = ["--env", case.env, "--algo", algo, "--seed", str(seed), *case.theirs, "--output", str(path)]
+        subprocess.run([sys.executable, str(RIVAL), *choices, *length], check=True)
     result = json.loads(path.read_text())
     played = [(int(step), len(games)) for step, games in result["returns"].items()]
     if played != [(step, case.episodes) for step in case.play_at]:

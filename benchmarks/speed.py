@@ -1,6 +1,6 @@
 """How fast agents train, side by side, if not said otherwise on Space Invaders: python benchmarks/speed.py
 
-Each contender is a file in contenders/ and runs alone, in a process of its own, once a round. A
+Each contender is a library with its options, a file in contenders/, and runs alone in its own process once a round. A
 machine's speed drifts, so read the ratios, each taken within one round, before the absolute numbers.
 """
 
@@ -22,6 +22,7 @@ import tyro
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "contenders"
+RLLIB_TUNED = ("--module", "ours", "--num-envs-per-env-runner", "8")
 CONTENDERS = {
     "praxis": ["praxis.py"],
     "praxis-2-runners": ["praxis.py", "--num-env-runners", "2"],
@@ -32,24 +33,24 @@ CONTENDERS = {
     "loop-8x128": ["loop.py", "--num-envs", "8", "--rollout-length", "128"],
     "loop-128-games": ["loop.py", "--num-envs", "128", "--minibatch-size", "1024"],
     "loop-fp32": ["loop.py", "--no-bf16"],
-    "sb3": ["sb3.py", "--vector-environment", "dummy"],
+    "sb3": ["sb3.py"],
     "sb3-subproc": ["sb3.py", "--vector-environment", "subproc"],
-    "rllib-stock": ["rllib.py", "--num-envs-per-env-runner", "1", "--own-module"],
-    "rllib-1-env": ["rllib.py", "--num-envs-per-env-runner", "1"],
-    "rllib-tuned": ["rllib.py"],
-    "rllib-tuned-2-runners": ["rllib.py", "--num-env-runners", "2"],
-    "dqn-praxis": ["dqn_praxis.py"],
-    "dqn-praxis-prioritised": ["dqn_praxis.py", "--prioritised"],
-    "dqn-praxis-rainbow": ["dqn_praxis.py", "--algo", "rainbow"],
-    "dqn-sb3": ["dqn_sb3.py"],
-    "dqn-sb3-32-games": ["dqn_sb3.py", "--num-envs", "32"],
-    "dqn-rllib": ["dqn_rllib.py"],
-    "td3-praxis": ["ddpg_praxis.py", "--algo", "td3"],
-    "td3-praxis-fp32": ["ddpg_praxis.py", "--algo", "td3", "--precision", "fp32"],
-    "td3-sb3": ["ddpg_sb3.py", "--algo", "td3"],
-    "ddpg-praxis": ["ddpg_praxis.py", "--algo", "ddpg"],
-    "ddpg-praxis-fp32": ["ddpg_praxis.py", "--algo", "ddpg", "--precision", "fp32"],
-    "ddpg-sb3": ["ddpg_sb3.py", "--algo", "ddpg"],
+    "rllib-stock": ["rllib.py"],
+    "rllib-1-env": ["rllib.py", "--module", "ours"],
+    "rllib-tuned": ["rllib.py", *RLLIB_TUNED],
+    "rllib-tuned-2-runners": ["rllib.py", *RLLIB_TUNED, "--num-env-runners", "2"],
+    "dqn-praxis": ["praxis.py", "--algo", "dqn"],
+    "dqn-praxis-prioritized": ["praxis.py", "--algo", "dqn-prioritized"],
+    "dqn-praxis-rainbow": ["praxis.py", "--algo", "rainbow"],
+    "dqn-sb3": ["sb3.py", "--algo", "dqn"],
+    "dqn-sb3-32-games": ["sb3.py", "--algo", "dqn", "--num-envs", "32"],
+    "dqn-rllib": ["rllib.py", "--algo", "dqn"],
+    "td3-praxis": ["praxis.py", "--algo", "td3"],
+    "td3-praxis-fp32": ["praxis.py", "--algo", "td3", "--precision", "fp32"],
+    "td3-sb3": ["sb3.py", "--algo", "td3"],
+    "ddpg-praxis": ["praxis.py", "--algo", "ddpg"],
+    "ddpg-praxis-fp32": ["praxis.py", "--algo", "ddpg", "--precision", "fp32"],
+    "ddpg-sb3": ["sb3.py", "--algo", "ddpg"],
 }
 START_UP_SECONDS = 600  # what a contender may take besides its measured seconds
 PACKAGES = ("torch", "ray", "stable-baselines3", "gymnasium", "ale-py", "numpy")

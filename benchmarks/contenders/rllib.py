@@ -1,14 +1,17 @@
-"""RLlib's own PPO on its new API stack, with its own Atari wrapper; float32, its default."""
+"""RLlib's own PPO and DQN on its new API stack, with its own Atari wrapper; float32, its default."""
 
 import logging
 import os
+from typing import Literal
 
 import ale_py
 import gymnasium
 import ray
 import torch
 import tyro
-from measure import count_parameters, measure
+from measure import measure
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.dqn import DQNConfig
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import ValueFunctionAPI
@@ -24,12 +27,26 @@ from torch import Tensor, nn
 NATURE_SETTINGS = DefaultModelConfig(
     conv_filters=[(32, 8, 4, "valid"), (64, 4, 2, "valid"), (64, 3, 1, "valid"), (512, 7, 1, "valid")]
 )
+LEARNING_STARTS = {"ppo": 0, "dqn": 1_100}
+"""Env steps before the warm-up: DQN learns from 1,000 on."""
 
 
 def main(
-    seconds: float = 30.0, num_env_runners: int = 0, num_envs_per_env_runner: int = 8, own_module: bool = False
+    seconds: float = 30.0,
+    algo: Literal["ppo", "dqn"] = "ppo",
+    num_env_runners: int = 0,
+    num_envs_per_env_runner: int = 1,
+    module: Literal["stock", "ours"] = "stock",
 ) -> None:
-    gpu = torch.cuda.is_available()
+    """Measures one algorithm and prints one JSON line.
+
+    Args:
+        seconds: Time of the measurement, after its warm-up.
+        algo: The algorithm.
+        num_env_runners: Processes that sample beside the learner's.
+        num_envs_per_env_runner: Games of each of them, or of the only process.
+        module: RLlib's module by its model settings, or for PPO the one below, which is faster.
+    """
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
         include_dashboard=False,
@@ -38,12 +55,35 @@ def main(
         num_cpus=max(os.cpu_count() or 1, num_env_runners + 1),
     )
     register_env("space_invaders", space_invaders)
-    module = RLModuleSpec(model_config=NATURE_SETTINGS) if own_module else RLModuleSpec(module_class=NatureCNN)
-    config = (
-        PPOConfig()
-        .environment("space_invaders")
+    config = ppo(module) if algo == "ppo" else dqn()
+    algorithm = (
+        config.environment("space_invaders")
         .env_runners(num_env_runners=num_env_runners, num_envs_per_env_runner=num_envs_per_env_runner)
-        .learners(num_learners=0, num_gpus_per_learner=1 if gpu else 0)
+        .learners(num_learners=0, num_gpus_per_learner=1 if torch.cuda.is_available() else 0)
+        .debugging(seed=1, log_level="ERROR")
+        .build_algo()
+    )
+    env_steps = 0
+
+    def iterate() -> int:
+        nonlocal env_steps
+        before = env_steps
+        env_steps = algorithm.train()[ENV_RUNNER_RESULTS][NUM_ENV_STEPS_SAMPLED_LIFETIME]
+        return int(env_steps - before)
+
+    while env_steps <= LEARNING_STARTS[algo]:
+        iterate()
+    network = algorithm.learner_group._learner.module["default_policy"]
+    online = sum(parameter.numel() for name, parameter in network.named_parameters() if "target" not in name)
+    measure(iterate, seconds, online)
+    algorithm.stop()
+    ray.shutdown()
+
+
+def ppo(module: str) -> AlgorithmConfig:
+    spec = RLModuleSpec(module_class=NatureCNN) if module == "ours" else RLModuleSpec(model_config=NATURE_SETTINGS)
+    return (
+        PPOConfig()
         .training(
             train_batch_size_per_learner=1024,
             minibatch_size=256,
@@ -59,22 +99,28 @@ def main(
             grad_clip=0.5,
             grad_clip_by="global_norm",
         )
-        .rl_module(rl_module_spec=module)
-        .debugging(seed=1, log_level="ERROR")
+        .rl_module(rl_module_spec=spec)
     )
-    algorithm = config.build_algo()
-    env_steps = 0
 
-    def iterate() -> int:
-        nonlocal env_steps
-        before = env_steps
-        env_steps = algorithm.train()[ENV_RUNNER_RESULTS][NUM_ENV_STEPS_SAMPLED_LIFETIME]
-        return int(env_steps - before)
 
-    network = algorithm.learner_group._learner.module["default_policy"]
-    measure(iterate, seconds, count_parameters(network))
-    algorithm.stop()
-    ray.shutdown()
+def dqn() -> AlgorithmConfig:
+    """A batch of 32 every 4 env steps."""
+    return (
+        DQNConfig()
+        .training(
+            lr=1e-4,
+            train_batch_size_per_learner=32,
+            training_intensity=8.0,  # 32 steps replayed for every 4 sampled
+            replay_buffer_config={"type": "EpisodeReplayBuffer", "capacity": 50_000},
+            num_steps_sampled_before_learning_starts=1_000,
+            target_network_update_freq=8_000,
+            double_q=False,
+            dueling=False,
+            n_step=1,
+            epsilon=[(0, 1.0), (100_000, 0.01)],
+        )
+        .rl_module(model_config=DefaultModelConfig(conv_filters=NATURE_SETTINGS.conv_filters, head_fcnet_hiddens=[]))
+    )
 
 
 def space_invaders(_settings: dict) -> gymnasium.Env:
