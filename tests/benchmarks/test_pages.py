@@ -1,6 +1,7 @@
 """The pages of the benchmarks name files that exist, and every result file is named on the page of its folder."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 """The target of a Markdown link to a file; web addresses have a colon."""
 PATH = re.compile(r"(?<![\w/.-])(?:agents|benchmarks|cluster|envs|language|perception|scripts|tests)(?:/[\w.-]+)+\.\w+")
 """A file in one of the repository's folders, as a command or a sentence names it."""
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w.-]*[\w]")
+DECLARATION = re.compile(r"(?<![\w.])([a-z]\w*):(?= )")
+"""The name before an annotation."""
+UNDECLARED = {"--help", "--resume", "--no-deps"}
+"""Options that no annotation declares; the last is pip's."""
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -46,3 +52,31 @@ def test_scripts_write_their_results_into_the_folder_of_a_page() -> None:
         folders |= set(re.findall(r'"results" / f?"([^"]+)"', script.read_text()))
     assert len(folders) > 8
     assert folders <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - {"NOTEBOOK"}))
+def test_options_in_commands_are_declared_somewhere(page: str) -> None:
+    options = set(OPTION.findall(PAGES[page].read_text())) - UNDECLARED
+    assert [option for option in options if not names_of_field(option) & declared_names()] == []
+
+
+def test_a_misspelled_option_is_seen() -> None:
+    options = OPTION.findall("`--algo.no-normalize-rewards`, --env.misspelled-option 3 and 9-- or ---")
+    assert options == ["--algo.no-normalize-rewards", "--env.misspelled-option"]
+    assert [bool(names_of_field(option) & declared_names()) for option in options] == [True, False]
+
+
+def names_of_field(option: str) -> set[str]:
+    """The names that a field or parameter may have for an option: the last part, with and without `no-`."""
+    last = option.lstrip("-").split(".")[-1]
+    return {name.replace("-", "_") for name in (last, last.removeprefix("no-"))}
+
+
+@cache
+def declared_names() -> set[str]:
+    """Every annotated field, parameter or variable of the repository's code."""
+    names: set[str] = set()
+    for folder in ("agents", "benchmarks", "envs", "language", "perception", "scripts"):
+        for path in (ROOT / folder).rglob("*.py"):
+            names |= set(DECLARATION.findall(path.read_text()))
+    return names
