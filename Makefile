@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 
-.PHONY: train test check format lock clean
+.PHONY: train test check format docs lock clean
 
 train: .venv/ready
 	$(PYTHON) scripts/train_agent.py --env SpaceInvaders
@@ -20,6 +20,10 @@ check: .venv/ready
 format: .venv/ready
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@echo site/index.html
 
 # Newest versions that pyproject.toml allows; commit the result together with what it changed.
 COMPILE = $(UV) pip compile --universal --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header

@@ -1,4 +1,4 @@
-"""What the site's build adds to MkDocs: links to files of the repository that are no pages."""
+"""What the site's build adds to MkDocs: links to files of the repository, and a check that pages fetch nothing."""
 
 import logging
 import re
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((\.\.?/[^)#\s]+)(#[^)\s]*)?\)")
+FETCHED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=\"?(?:https?:)?//[^\s\">]+")
 log = logging.getLogger("mkdocs.hooks")  # a warning fails a strict build
 
 
@@ -27,3 +28,10 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         return f"`{path}`" if label == str(path) else f"{link[1]} (`{path}`)"
 
     return LINK.sub(shown, markdown)
+
+
+def on_post_page(output: str, *, page: Any, **_: Any) -> str:
+    """Warns where a page would load a file from another server; the site is read without a network, too."""
+    for tag in FETCHED.findall(output):
+        log.warning("%s would fetch %s", page.file.src_uri, tag)
+    return output

@@ -14,6 +14,7 @@ from agents.interfaces import Columns, Parts
 from agents.settings.ppo import PPO
 from agents.settings.search_space import LogUniform, SearchSpace
 from agents.train import train
+from common.ranges import Count, PositiveFraction, Size, Steps
 from envs.probe import ChoiceConfig
 from perception.settings.encoders import MLPConfig
 
@@ -22,13 +23,13 @@ from perception.settings.encoders import MLPConfig
 class A2C(PPO):
     """PPO's settings with defaults for A2C: one gradient step for each rollout, and no clipping of the ratio."""
 
-    rollout_length: int = 16
+    rollout_length: Steps = 16
     """Steps that each environment takes between two updates."""
-    epochs: int = 1
+    epochs: Count = 1
     """Passes over a rollout; after the first gradient step the policy is not the one that acted."""
-    minibatch_size: int = 128
+    minibatch_size: Size = 128
     """Env steps a gradient step: here all of a rollout of eight environments."""
-    learning_rate: float = 3e-3
+    learning_rate: PositiveFraction = 3e-3
     """Adam's step size at the start."""
 
     @property

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from agents.experiment import Experiment
 from agents.settings.ppo import PPO
 from agents.train import train
+from common.ranges import Positive, Size, check_ranges
 from envs.probe import ChoiceConfig
 
 
@@ -20,12 +21,15 @@ from envs.probe import ChoiceConfig
 class FourierConfig:
     """Cosines of random projections of the observation, and a dense layer that learns."""
 
-    cosines: int = 128
+    cosines: Size = 128
     """Random projections; their directions and phases stay as they are."""
-    features: int = 64
+    features: Size = 64
     """Width of the dense layer."""
-    scale: float = 1.0
+    scale: Positive = 1.0
     """Standard deviation of the projections: a larger one makes features that change faster."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "FourierEncoder":
         if not isinstance(observation_space, Box) or len(observation_space.shape) != 1:

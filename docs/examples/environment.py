@@ -14,6 +14,7 @@ from gymnasium.vector import VectorEnv
 from agents.experiment import Experiment
 from agents.settings.ppo import PPO
 from agents.train import train
+from common.ranges import Size, Steps, check_ranges
 from envs.vector import vectorised
 from perception.settings.encoders import MLPConfig
 
@@ -53,10 +54,13 @@ class Corridor(gymnasium.Env):
 class CorridorConfig:
     """A corridor; each field becomes an option of the command line, such as --env.length."""
 
-    length: int = 6
+    length: Size = 6
     """Cells, the first and the last included."""
-    max_episode_steps: int = 20
+    max_episode_steps: Steps = 20
     """Steps after which an episode is truncated."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:

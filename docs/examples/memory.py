@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from agents.experiment import Experiment
 from agents.settings.ppo import PPO
 from agents.train import train
+from common.ranges import Fraction, Size, check_ranges
 from envs.probe import RecallConfig
 from perception.settings.encoders import MLPConfig
 
@@ -19,12 +20,15 @@ from perception.settings.encoders import MLPConfig
 class TraceConfig:
     """Exponentially fading sums of a linear layer's outputs."""
 
-    units: int = 16
+    units: Size = 16
     """Numbers that are remembered."""
-    decay: float = 0.9
+    decay: Fraction = 0.9
     """Share of each that is left one step later."""
-    steps: int = 4
+    steps: Size = 4
     """Env steps over which errors go back; they divide a rollout and a minibatch."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def size(self) -> int:

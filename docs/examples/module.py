@@ -5,6 +5,7 @@ Run it: python -m docs.examples.module
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import gymnasium
 import numpy as np
@@ -14,24 +15,26 @@ from torch import Tensor, nn
 
 from agents.pretrain import pretrain
 from agents.settings.pretraining import Pretraining
+from common.ranges import Range, Size, check_ranges
 
 
 @dataclass(frozen=True)
 class DynamicsTask:
     """Predicts the change of the state in one step from state and action."""
 
-    transitions: int = 4_000
+    transitions: Annotated[int, Range(100, 100_000)] = 4_000
     """Transitions of random play; a quarter of them is held out."""
-    width: int = 64
+    width: Size = 64
     """Width of the hidden layer."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def name(self) -> str:
         return "dynamics"
 
     def lesson(self) -> "DynamicsLesson":
-        if self.transitions < 100:
-            raise ValueError(f"transitions must be at least 100, not {self.transitions}.")
         return DynamicsLesson(self)
 
 

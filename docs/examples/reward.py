@@ -4,7 +4,7 @@ Run it: python -m docs.examples.reward
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from agents.experiment import Experiment
 from agents.settings.ppo import PPO
 from agents.train import train
+from common.ranges import NonNegative, Range, check_ranges
 from docs.examples.environment import CorridorConfig
 from perception.settings.encoders import MLPConfig
 
@@ -24,10 +25,13 @@ from perception.settings.encoders import MLPConfig
 class CountRewardConfig:
     """Adds weight / sqrt(n) to a step whose observation has been seen n times."""
 
-    weight: float = 0.1
+    weight: NonNegative = 0.1
     """The bonus of an observation that is new."""
-    bits: int = 12
+    bits: Annotated[int, Range(1, 20)] = 12
     """Length of the hash: observations with the same hash are counted together."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
         return rewards

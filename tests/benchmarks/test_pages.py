@@ -1,4 +1,4 @@
-"""The pages of the benchmarks name files that exist, and every result file is named on the page of its folder."""
+"""Every result file of the benchmarks is named on the page of its folder, and every page in their README."""
 
 import re
 from functools import cache
@@ -9,26 +9,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 RESULTS = BENCHMARKS / "results"
-DOCUMENTS = [ROOT / "README.md", *sorted(BENCHMARKS.glob("*.md")), *sorted((ROOT / "cluster").glob("*.md"))]
 PAGES = {path.stem: path for path in BENCHMARKS.glob("*.md")}
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 """The target of a Markdown link to a file; web addresses have a colon."""
-PATH = re.compile(r"(?<![\w/.-])(?:agents|benchmarks|cluster|envs|language|perception|scripts|tests)(?:/[\w.-]+)+\.\w+")
-"""A file in one of the repository's folders, as a command or a sentence names it."""
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w.-]*[\w]")
 DECLARATION = re.compile(r"(?<![\w.])([a-z]\w*):(?= )")
 """The name before an annotation."""
 UNDECLARED = {"--help", "--resume", "--no-deps"}
 """Options that no annotation declares; the last is pip's."""
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_file_that_a_document_names_exists(document: Path) -> None:
-    text = document.read_text()
-    linked = [document.parent / target for target in LINK.findall(text)]
-    named = [ROOT / target for target in PATH.findall(text)]
-    missing = [str(path) for path in linked + named if not path.exists()]
-    assert missing == []
 
 
 def test_every_result_file_is_linked_on_the_page_of_its_folder() -> None:

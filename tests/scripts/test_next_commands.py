@@ -5,28 +5,43 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from agents.experiment import InvalidExperiment
 from scripts import evaluate_module, make_captions, make_corpus, train_module
+from scripts.cli import parse_experiment, parse_sweep
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "cluster/README.md", "cluster/kuberay.yaml")
+DOCUMENTS = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "cluster/README.md", "cluster/kuberay.yaml")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
+PARSERS = {"train_agent.py": parse_experiment, "tune_agent.py": parse_sweep}
 COMMAND = re.compile(r"python scripts/(\w+\.py)((?: [^\n#`|&]+)?)")
+
+
+def documented() -> list[str]:
+    """Command lines after `python scripts/` in documents."""
+    return commands_in([path.read_text().replace("\\\n", " ") for path in DOCUMENTS])
 
 
 def recommended() -> list[str]:
     """Command lines after `python scripts/` in documents and in the strings of scripts and agents."""
-    texts = [(ROOT / name).read_text().replace("\\\n", " ") for name in DOCUMENTS]
+    texts = []
     for folder in ("scripts", "agents"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     texts.append(node.value)
+    return sorted({*documented(), *commands_in(texts)})
+
+
+def commands_in(texts: list[str]) -> list[str]:
     found = {match.group(0).removeprefix("python scripts/") for text in texts for match in COMMAND.finditer(text)}
-    return sorted(command.strip().rstrip(".") for command in found)
+    return sorted({command.strip().rstrip(".") for command in found})
 
 
 def next_commands() -> list[tuple[str, list[str]]]:
@@ -70,6 +85,21 @@ def test_options_of_next_commands_exist(script: str, options: dict[str, str]) ->
     text = options.setdefault(script, options_of(script))
     for name, flags in next_commands():
         assert name != script or all(flag in text for flag in flags)
+
+
+@pytest.mark.parametrize("command", documented())
+def test_documented_command_lines_are_accepted(command: str, capsys) -> None:
+    script, *arguments = shlex.split(command.removesuffix(" --help"))
+    if script in PARSERS and "--resume" not in arguments:
+        PARSERS[script](arguments)  # names and values, too
+        return
+    # Runs and modules that documents name are not there: only options are looked up, but those of a run's environment.
+    module = arguments[:1] if script == "train_module.py" else []
+    with pytest.raises(SystemExit):
+        import_module(f"scripts.{script.removesuffix('.py')}").main([*module, "--help"])
+    text = capsys.readouterr().out
+    flags = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    assert [flag for flag in flags if flag not in text and not flag.startswith("--env.")] == []
 
 
 def test_recommended_command_lines_can_be_split_by_a_shell() -> None:
