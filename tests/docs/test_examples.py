@@ -1,6 +1,7 @@
 """Each example of docs/ trains, and does what its page says."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from agents.interfaces import Steps
 from agents.metrics import EVALUATION_RETURN_MEAN, read_progress
 from agents.pretrain import pretrain
 from agents.train import train
-from docs.examples import algorithm, encoder, environment, memory, module, reward
+from docs.examples import act, algorithm, encoder, environment, memory, module, reward
+from perception.settings.encoders import MLPConfig
 
 EXAMPLES = Path(environment.__file__).parent
 
@@ -32,7 +34,7 @@ def learner_state(run_dir):
 def test_no_example_is_left_out_here():
     names = {path.stem for path in EXAMPLES.glob("*.py")}
     assert names == {
-        one.__name__.rpartition(".")[2] for one in (algorithm, encoder, environment, memory, module, reward)
+        one.__name__.rpartition(".")[2] for one in (act, algorithm, encoder, environment, memory, module, reward)
     }
 
 
@@ -60,6 +62,13 @@ class TestTrainings:
 
     def test_a2c_learns_which_action_belongs_to_which_sign(self, tmp_path):
         assert returned(algorithm.experiment(str(tmp_path / "run"))) > 8.0  # of 10; chance earns 2.5
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_trained_agent_is_loaded_and_acts(tmp_path):
+    run = tmp_path / "run"
+    train(replace(encoder.experiment(str(run)), encoder=MLPConfig(), evaluate_every_env_steps=0))
+    assert act.play(run) > 8.0  # of 10; chance earns 2.5
 
 
 def test_a_bonus_falls_with_the_square_root_of_the_count():
