@@ -1,10 +1,9 @@
-"""An algorithm of its own: advantage actor-critic, A2C (Mnih et al. 2016).
+"""A new algorithm: advantage actor-critic, A2C (Mnih et al. 2016).
 
 Run it: python -m docs.examples.algorithm
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import Tensor
 
@@ -46,7 +45,7 @@ class A2C(PPO):
 
 
 def a2c_loss(
-    log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: Any
+    log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: A2C
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The policy gradient with value loss and entropy bonus, and its terms; all inputs are (B,)."""
     policy_loss = -(batch["advantages"] * log_probs).mean()

@@ -1,4 +1,4 @@
-"""An encoder of its own: random Fourier features (Rahimi and Recht 2007).
+"""A new encoder: random Fourier features (Rahimi and Recht 2007).
 
 Run it: python -m docs.examples.encoder
 """

@@ -1,4 +1,4 @@
-"""An environment of its own: a corridor whose right end pays 1.
+"""A new environment: a corridor whose right end pays 1.
 
 Run it: python -m docs.examples.environment
 """

@@ -1,4 +1,4 @@
-"""A memory of its own: sums that fade, of features that learn.
+"""A new memory: fading sums of a linear layer's outputs.
 
 Run it: python -m docs.examples.memory
 """
@@ -18,7 +18,7 @@ from perception.settings.encoders import MLPConfig
 
 @dataclass(frozen=True)
 class TraceConfig:
-    """Exponentially fading sums of a linear layer's outputs."""
+    """Sums that fade exponentially with time."""
 
     units: Size = 16
     """Numbers that are remembered."""

@@ -1,4 +1,4 @@
-"""A module that is trained apart: it predicts the next state of a cart with a pole.
+"""A new module, trained apart from any agent: it predicts the next state of a cart with a pole.
 
 Run it: python -m docs.examples.module
 """

@@ -1,4 +1,4 @@
-"""A reward of its own: a bonus for rare observations, counted by hashes (SimHash; Tang et al. 2017, #Exploration).
+"""A new reward: a bonus for rare observations, counted by hashes (SimHash; Tang et al. 2017, #Exploration).
 
 Run it: python -m docs.examples.reward
 """
@@ -43,7 +43,7 @@ class CountRewardConfig:
 
 
 class CountReward(nn.Module):
-    """Counts observations by the signs of random projections; nothing of it is trained by gradients."""
+    """Counts observations by the signs of random projections; it has no parameters to train."""
 
     learning_rate = 0.0
     counts: Tensor
@@ -66,7 +66,7 @@ class CountReward(nn.Module):
         return self.weight / self.counts[hashes].sqrt()
 
     def loss(self, steps: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        raise NotImplementedError("Without parameters it is never asked for.")
+        raise NotImplementedError("A module without parameters has no loss.")
 
 
 def experiment(run_dir: str = "") -> Experiment:
