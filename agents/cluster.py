@@ -22,6 +22,7 @@ import torch
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
+from ray._private.node import Node
 from ray.util import get_current_placement_group, placement_group, remove_placement_group
 
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
@@ -33,6 +34,10 @@ STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycach
 
 NO_GPU_UNASKED = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """A process that holds no GPU sees none."""
+SERVICES = ("start_api_server", "start_monitor", "start_log_monitor")
+"""Methods of Ray's Node that start processes which a run on one machine does without."""
+NO_IDLE_WORKERS = {"prestart_worker_first_driver": False, "enable_worker_prestart": False}
+"""Workers are started when they are asked for; Ray would start one for each core."""
 RESERVE_SECONDS = 10.0
 WATCH_SECONDS = 0.2
 ANSWER_SECONDS = 10.0
@@ -236,7 +241,7 @@ def start(processes: int) -> Path:
     base = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())
     folder = tempfile.mkdtemp(prefix="ray-", dir=base if len(base) <= MAX_TEMPORARY_PATH else "/tmp")
     try:
-        with keeps_signal_handlers(), on_loopback():
+        with keeps_signal_handlers(), on_loopback(), without_services():
             ray.init(
                 address="local",
                 _temp_dir=f"{folder}/r",  # which Ray opens to everybody; the folder around it stays shut
@@ -247,6 +252,7 @@ def start(processes: int) -> Path:
                 logging_level=logging.ERROR,
                 num_cpus=max(os.cpu_count() or 1, processes + 1),
                 num_gpus=torch.cuda.device_count(),
+                _system_config=NO_IDLE_WORKERS,
             )
     except Exception as failure:  # a busy machine's timeout is an Exception of no kind
         raise ConnectionError(
@@ -264,6 +270,20 @@ def on_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def without_services() -> Iterator[None]:
+    """While Ray starts: leaves out the dashboard's server, the autoscaler's and the logs' monitors. Nothing of a run on
+    one machine asks them, and starting them takes longer than all the rest of Ray."""
+    before = {name: getattr(Node, name) for name in SERVICES}
+    for name in SERVICES:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
 
 
 @contextmanager
