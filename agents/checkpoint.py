@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -20,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from agents.experiment import InvalidExperiment, require
+from common.files import TEMPORARY, read_json, sync_folder, write_durably
 
 FORMAT = "praxis-checkpoint-1"
 ARRAYS, STATE = "arrays.safetensors", "state.json"
-TEMPORARY = ".writing-"
 NAME = re.compile(r"step-(\d{12,18})")
 
 
@@ -195,39 +194,6 @@ def checkpoint_name(env_steps: int) -> str:
 def env_steps_of(name: str) -> int:
     """The env steps in a checkpoint's name."""
     return int(name.removeprefix("step-"))
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Writes beside, flushes to the disk, renames: the path holds the old or the new content."""
-    beside = path.with_name(f"{TEMPORARY}{path.name}.{secrets.token_hex(4)}")  # another process may write it, too
-    try:
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):  # what ended the writing may forbid this as well
-            beside.unlink()
-        raise
-    sync_folder(path.parent)
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises ValueError, in one line, for a file that holds none, OSError where it cannot
-    be read."""
-    try:
-        return json.loads(path.read_bytes())
-    except RecursionError as nesting:
-        raise ValueError("it is nested too deeply") from nesting
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def split_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -10,7 +10,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
-from agents.interfaces import ENVIRONMENT_FAULT, Environment, EnvironmentFailure
+from agents.interfaces import Environment, EnvironmentFailure
+from common.info import ENVIRONMENT_FAULT
 
 
 class CopiedObservations(gymnasium.Wrapper):

@@ -19,8 +19,9 @@ from agents.engine.packing import Packing
 from agents.environments import all_environments, built_vector, faults, says
 from agents.experiment import Experiment, InvalidExperiment, to_json
 from agents.film import FilmWriter, frame_rate, frames_of
-from agents.interfaces import EPISODE_METRICS, IS_SUCCESS, EnvironmentFailure
+from agents.interfaces import EnvironmentFailure
 from agents.progress import Advance, unseen
+from common.info import EPISODE_METRICS, IS_SUCCESS
 
 MOST_ENVS = 16
 FILM_STEPS = 1_500

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from agents.checkpoint import TEMPORARY
 from agents.experiment import InvalidExperiment, require
+from common.files import TEMPORARY
 
 OWNER = "owner.json"
 """The file whose lock says that a process writes into its folder, and whose text says which."""

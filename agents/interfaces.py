@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -22,27 +22,6 @@ if TYPE_CHECKING:
 
 Columns = dict[str, "torch.Tensor"]
 """Named columns of the same rows (B, ...)."""
-
-LEARNING_TERMINATED = "learning_terminated"
-"""Key of a vector environment's `info`, bool (N,): steps that the learner should treat as the
-end of an episode although the game goes on, such as a lost life."""
-
-IS_SUCCESS = "is_success"
-"""Key of an environment's `info`: whether the episode is a success as it stands. The last that is said counts."""
-
-EPISODE_METRICS = "episode_metrics"
-"""Key of an environment's `info` on an episode's last step: numbers by name that say of the whole episode what its
-return does not, such as how much longer than the shortest the way was. What means nothing for it is left out."""
-
-ENVIRONMENT_FAULT = "environment_fault"
-"""Key of an environment's `info`: why it failed and was built again. With an episode's last step it says that this
-step failed and the episode was cut; with another one, that it happened between two episodes."""
-
-
-Policy = Callable[[NDArray, NDArray[np.bool_]], NDArray]
-"""Observations (N, ...) and whether each is an episode's first (N,) -> probabilities of each action (N, A), or the
-actions (N, D) where they are a Box. It may remember what it saw before; of the rows that begin an episode it forgets
-all."""
 
 
 class EnvironmentFailure(OSError):

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 from torch.utils.tensorboard.summary import hparams, text
 
-from agents.checkpoint import is_count, write_durably
+from agents.checkpoint import is_count
 from agents.event_file import EventFile
 from agents.progress import (
     LINE_EVERY_SECONDS,
@@ -31,6 +31,7 @@ from agents.progress import (
     in_lines,
     shown,
 )
+from common.files import write_durably
 
 RETURN_MEAN = "episode/return_mean"
 LENGTH_MEAN = "episode/length_mean"

@@ -15,10 +15,9 @@ import psutil
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from agents.checkpoint import write_durably
 from agents.engine.memory_needed import memory_checked
 from agents.event_file import EventFile
 from agents.experiment import InvalidExperiment, first_line, require, to_json
@@ -26,11 +25,10 @@ from agents.folders import check_disk, exists, is_vacant, new_folder
 from agents.interfaces import Lesson, Task
 from agents.progress import LINE_EVERY_SECONDS, progress
 from agents.provenance import made_by
-from agents.settings.pretraining import DESCRIPTION, Pretraining
+from agents.settings.pretraining import Pretraining
 from agents.signals import stop_requests
-
-FORMAT = "praxis-module-1"
-WEIGHTS = "module.safetensors"
+from common.files import DESCRIPTION, write_durably, write_json
+from common.module_files import FORMAT, WEIGHTS, read_weights
 
 
 @dataclass(frozen=True)
@@ -187,18 +185,14 @@ def describe(result: Pretrained, settings: Pretraining, lesson: Lesson) -> None:
         "settings": to_json(settings),
         **made_by(),
     }
-    write_durably(result.folder / DESCRIPTION, (json.dumps(told, indent=1) + "\n").encode())
+    write_json(result.folder / DESCRIPTION, told)
 
 
 def restore(lesson: Lesson, folder: Path) -> None:
     """Loads the module's weights from its folder. Raises InvalidExperiment where they are missing, of another module or
     not finite."""
     try:
-        weights = load_file(folder / WEIGHTS)
-        for name, values in weights.items():
-            if values.is_floating_point() and not torch.isfinite(values).all():
-                raise ValueError(f"{name} has numbers that are not finite")
-        lesson.module.load_state_dict(weights)
+        lesson.module.load_state_dict(read_weights(folder))
     except Exception as damage:  # a vocabulary among them may raise anything
         raise InvalidExperiment(f"{folder} does not hold this module's weights: {damage}") from damage
 

@@ -1,6 +1,5 @@
 """What a run leaves behind: experiment.json, logs, checkpoints, evaluations, films."""
 
-import json
 import os
 import shlex
 import time
@@ -17,7 +16,6 @@ from agents.checkpoint import (
     remove_leftovers,
     remove_old_checkpoints,
     write_checkpoint,
-    write_durably,
 )
 from agents.contention import Contention
 from agents.engine.algorithm import ColumnarAlgorithm
@@ -27,6 +25,7 @@ from agents.evaluator import Evaluator
 from agents.experiment import Experiment, require
 from agents.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress
 from agents.provenance import made_by
+from common.files import write_durably, write_json
 
 Report = Callable[[int, dict[str, float], Path], None]
 """Told of each evaluation: its env step, its metrics, its checkpoint."""
@@ -50,7 +49,7 @@ class RunFolder:
 
     def open(self, env_steps: int) -> None:
         """Begins to write, after so many env steps."""
-        write_durably(self.path / "experiment.json", json.dumps(described(self.experiment), indent=2).encode())
+        write_json(self.path / "experiment.json", described(self.experiment))
         self.network = build_network(self.experiment)
         self.log = RunLog(self.path, env_steps)
         self.log.experiment(self.experiment.to_json())
@@ -148,7 +147,7 @@ class RunFolder:
             return
         if result.mean > self.best["mean"]:
             self.best = {"checkpoint": judgement.checkpoint, "mean": result.mean}
-            write_durably(self.path / "best.json", json.dumps(self.best).encode())
+            write_json(self.path / "best.json", self.best, indent=None)
         metrics = evaluation_metrics(result)
         self.log.scalars(env_steps, metrics)
         low, high = result.ci95

@@ -92,11 +92,11 @@ def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experi
 
 def write_sweep(folder: Path, settings: Sweep, trials: list[Trial]) -> None:
     """Writes sweep.json, from which `read_sweep` reads the same."""
-    from agents.checkpoint import write_durably
+    from common.files import write_json
 
     described = [asdict(trial) | {"run": trial.run.name} for trial in trials]
     content = {"format": FORMAT, "settings": asdict(settings), "trials": described}
-    write_durably(folder / SWEEP, json.dumps(content, indent=2).encode())
+    write_json(folder / SWEEP, content)
 
 
 def read_sweep(folder: Path, experiment: Experiment) -> tuple[Sweep, list[Trial]]:

@@ -27,7 +27,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.sample import Domain as RayDomain
 
-from agents.checkpoint import TEMPORARY, finished_checkpoints, link_or_copy, read_best, remove_leftovers, write_durably
+from agents.checkpoint import finished_checkpoints, link_or_copy, read_best, remove_leftovers
 from agents.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.engine.network_memory import require_network_memory
 from agents.evaluate import never
@@ -42,6 +42,7 @@ from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace
 from agents.signals import stop_requests
 from agents.sweep import Sweep, Trial, clipped, search_space, with_settings, write_sweep
 from agents.train import is_complete, resume, train
+from common.files import TEMPORARY, write_json
 
 ENV_STEPS = "env_steps"
 MOST_RETRIES = 3
@@ -85,7 +86,7 @@ def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None =
             raise KeyboardInterrupt
         require_room(held(experiment, settings))
         trials = Trials(experiment, settings, folder, earlier or [], stop_requested)
-        write_durably(folder / "experiment.json", json.dumps({"experiment": experiment.to_json()}, indent=2).encode())
+        write_json(folder / "experiment.json", {"experiment": experiment.to_json()})
         trials.write()
         print(f"{settings.trials} trials in {folder}; tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
         for leftover in folder.glob(f"{PRIVATE}*"):
@@ -394,7 +395,7 @@ def take_over(theirs: Path, run: Path) -> None:
         shutil.rmtree(own)
     beside.replace(run / "checkpoints" / origin["checkpoint"])
     best = {"checkpoint": origin["checkpoint"], "mean": origin["mean"]}
-    write_durably(run / "best.json", json.dumps(best).encode())
+    write_json(run / "best.json", best, indent=None)
 
 
 def linked(folder: Path, copy: Path) -> None:

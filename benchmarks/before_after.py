@@ -18,8 +18,8 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.checkpoint import write_durably
 from agents.provenance import made_by
+from common.files import write_json
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def main(settings: Settings) -> None:
         "made_by": made_by(),
     }
     print(f"now/before: median {result['median_ratio']}, from {min(ratios):.3f} to {max(ratios):.3f}")
-    write_durably(settings.output, json.dumps(result, indent=2).encode())
+    write_json(settings.output, result)
 
 
 def env_steps_a_second(checkout: Path, settings: Settings) -> float:

@@ -19,8 +19,9 @@ from variants import agent
 
 from agents.evaluation.clinical import Make
 from agents.evaluation.episodes import play
+from common.policy import Policy
 from envs.health.epidemic_npi import EpidemicConfig, cycle, incidence, intensive_care, threshold
-from envs.health.treatment import Policy, Simulation
+from envs.health.treatment import Simulation
 from scripts.cli import load_experiment
 from scripts.report_policy import treating
 

@@ -6,7 +6,6 @@ disk. What is only unwise (a very large number) or perhaps harmless (a damaged f
 """
 
 import importlib
-import json
 import multiprocessing
 import os
 import sys
@@ -19,8 +18,8 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.checkpoint import write_durably
 from agents.provenance import made_by
+from common.files import write_json
 from tests.hard_inputs.children import Outcome, faults, outcome_of
 from tests.hard_inputs.command_lines import Case, cases
 from tests.hard_inputs.materials import make_materials
@@ -71,7 +70,7 @@ def main(settings: Settings) -> None:
         "failures": sorted(failures),
         "made_by": made_by(),
     }
-    write_durably(settings.output, json.dumps(result, indent=2).encode())
+    write_json(settings.output, result)
 
 
 def import_heavily() -> None:

@@ -4,7 +4,6 @@ Each round trains once for each row of the table, one run alone or two at once, 
 median of env steps a second over the iterations of the measured time.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -19,9 +18,9 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.checkpoint import write_durably
 from agents.metrics import read_progress
 from agents.provenance import made_by
+from common.files import write_json
 
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     "as it is": {},
@@ -66,7 +65,7 @@ def main(settings: Settings) -> None:
         },
         "made_by": made_by(),
     }
-    write_durably(settings.output, json.dumps(result, indent=2).encode())
+    write_json(settings.output, result)
 
 
 def env_steps_a_second(runs: int, variables: dict[str, str], settings: Settings) -> list[float]:

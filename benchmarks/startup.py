@@ -8,7 +8,6 @@ word is whatever comes first on standard output or error; the clock on the wall 
 is neither read nor written, as in the first use of a checkout.
 """
 
-import json
 import os
 import selectors
 import statistics
@@ -85,8 +84,8 @@ def main(settings: Settings) -> None:
         print(f"{line:60} {side:6} {medians}")
 
     # A child's largest memory counts its parent's at its birth, so this process imports torch last.
-    from agents.checkpoint import write_durably
     from agents.provenance import made_by
+    from common.files import write_json
 
     result = {
         "command": f"python benchmarks/startup.py --repetitions {settings.repetitions}",
@@ -96,7 +95,7 @@ def main(settings: Settings) -> None:
         "commands": table,
         "made_by": made_by(),
     }
-    write_durably(settings.output, json.dumps(result, indent=1).encode())
+    write_json(settings.output, result)
 
 
 def command(checkout: Path, line: str) -> list[str]:

@@ -15,6 +15,7 @@ from ale_py import roms
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
+from common.info import LEARNING_TERMINATED
 from common.ranges import CountOrZero, FractionBelowOne, Range, check_ranges
 from envs.names import near_matches, plain
 from envs.palette import ShiftedPalette
@@ -106,7 +107,7 @@ class LostLives(VectorWrapper):
         observations, rewards, terminated, truncated, info = self.env.step(actions)
         lives = info["lives"]
         # After a truncation the counter is the next game's, which may be lower: no life was lost.
-        info["learning_terminated"] = terminated | ((lives < self._lives) & ~truncated)
+        info[LEARNING_TERMINATED] = terminated | ((lives < self._lives) & ~truncated)
         self._lives = np.array(lives)
         return observations, rewards, terminated, truncated, info
 

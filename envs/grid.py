@@ -16,6 +16,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from common.info import IS_SUCCESS
 from envs.names import near_matches, plain
 from envs.vector import vectorised
 
@@ -75,7 +76,7 @@ class Symbols(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
     def step(self, action: Any):
         observation, reward, terminated, truncated, _ = self.env.step(action)
-        return view(observation), float(reward), terminated, truncated, {"is_success": float(reward) > 0}
+        return view(observation), float(reward), terminated, truncated, {IS_SUCCESS: float(reward) > 0}
 
 
 def symbols() -> Box:

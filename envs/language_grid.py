@@ -12,6 +12,8 @@ from gymnasium.spaces import Box, Dict
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from common.info import IS_SUCCESS
+from common.text import to_bytes
 from envs.grid import GridConfig, spellings, symbols, tasks, view
 from envs.missions import NOTHING, in_chinese
 from envs.names import plain
@@ -94,7 +96,7 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
     def step(self, action: Any):
         if self.earned is not None:
-            return self.last, self.earned, True, False, {"is_success": True}
+            return self.last, self.earned, True, False, {IS_SUCCESS: True}
         before = self._situation()
         observation, earned, terminated, truncated, _ = self.env.step(action)
         reward, success = float(earned), float(earned) > 0
@@ -102,8 +104,8 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         self.last = self._observed(observation)
         if self.captions and success:
             self.earned = reward
-            return self.last, 0.0, False, False, {"is_success": False}
-        return self.last, reward, terminated, truncated, {"is_success": success}
+            return self.last, 0.0, False, False, {IS_SUCCESS: False}
+        return self.last, reward, terminated, truncated, {IS_SUCCESS: success}
 
     def render(self) -> Any:
         import cv2  # here, because few commands draw
@@ -115,8 +117,8 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         return np.concatenate([picture, bar])
 
     def _observed(self, observation: Mapping[str, Any]) -> dict[str, NDArray[np.uint8]]:
-        told = {"image": view(observation), "mission": in_bytes(self.mission)}
-        return told | ({"caption": in_bytes(self.caption)} if self.captions else {})
+        told = {"image": view(observation), "mission": to_bytes(self.mission, SENTENCE_BYTES)}
+        return told | ({"caption": to_bytes(self.caption, SENTENCE_BYTES)} if self.captions else {})
 
     def _wording(self) -> np.random.Generator | None:
         return self.unwrapped.np_random if self.language == "free-chinese" else None
@@ -151,12 +153,6 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
 def named(thing: Any) -> str:
     return f"the {thing.color} {thing.type}"
-
-
-def in_bytes(text: str) -> NDArray[np.uint8]:
-    """UTF-8 (128,), zeros after it; what does not fit is left out, whole characters at a time."""
-    fitting = text.encode()[:SENTENCE_BYTES].decode(errors="ignore").encode()
-    return np.frombuffer(fitting.ljust(SENTENCE_BYTES, b"\0"), np.uint8)
 
 
 def task_of(name: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import VectorEnv
 
+from common.info import IS_SUCCESS
 from common.ranges import Range, Steps, check_ranges
 from envs.vector import vectorised
 
@@ -97,7 +98,7 @@ class TargetEnv(gymnasium.Env):
         answer = self.centre + self.half_range * float(self.target[0])
         reward = 1.0 - abs(float(action[0]) - answer) / self.half_range
         observation = self._draw()
-        return observation, reward, self.clock == 10, False, {"is_success": reward > 0.8}
+        return observation, reward, self.clock == 10, False, {IS_SUCCESS: reward > 0.8}
 
     def render(self):
         return np.full((16, 16, 3), int(127 * (1 + self.target[0])), np.uint8)
@@ -161,7 +162,7 @@ class RecallEnv(gymnasium.Env):
         right = over and action == self.sign
         asked = self.clock == self.delay
         observation = np.array([0.0, 0.0, asked], np.float32)
-        return observation, float(right), over, False, {"is_success": right}
+        return observation, float(right), over, False, {IS_SUCCESS: right}
 
     def render(self):
         return np.full((16, 16, 3), 255 * self.sign if self.clock == 0 else 127, np.uint8)

@@ -10,6 +10,8 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from numpy.typing import NDArray
 
+from common.info import ACTION_MASK, EPISODE_METRICS, IS_SUCCESS, LEARNING_TERMINATED
+
 FEW = 32
 """Up to so many numbers, Python asks each faster than numpy asks all."""
 
@@ -190,12 +192,12 @@ def action_mask(name: str, value: Any) -> NDArray[np.int8]:
 
 
 INFO: dict[str, Callable[[str, Any], Any]] = {
-    "is_success": truth,
-    "learning_terminated": truth,
+    IS_SUCCESS: truth,
+    LEARNING_TERMINATED: truth,
     "cost": finite_number,
     "lives": finite_number,
-    "episode_metrics": numbers_by_name,
-    "action_mask": action_mask,
+    EPISODE_METRICS: numbers_by_name,
+    ACTION_MASK: action_mask,
 }
 """The keys of an environment's `info` that are read, and how."""
 

@@ -12,10 +12,9 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.async_vector_env import AsyncState
 
+from common.info import ENVIRONMENT_FAULT
 from envs.returned import reader, reset_result, step_result
 
-FAULT = "environment_fault"
-"""Key of an environment's `info`: why it failed and was built again."""
 LONGEST_STEP_SECONDS = 60.0
 
 
@@ -77,7 +76,7 @@ class Restarting(gymnasium.Wrapper):
             try:
                 return self._reset(seed, options)
             except Exception as failure:
-                fault = {FAULT: in_one_line(failure)}
+                fault = {ENVIRONMENT_FAULT: in_one_line(failure)}
         with suppress(Exception), self.time_limit:
             self.env.close()
         with self.time_limit:
@@ -94,7 +93,7 @@ class Restarting(gymnasium.Wrapper):
             observation, reward, terminated, truncated, info = step_result(result, self.read)
         except Exception as failure:
             self.broken = True
-            return self.last_observation, 0.0, False, True, {FAULT: in_one_line(failure)}
+            return self.last_observation, 0.0, False, True, {ENVIRONMENT_FAULT: in_one_line(failure)}
         self.last_observation = observation
         return observation, reward, terminated, truncated, info
 

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from common.module_files import take_weights
 from language.corpus import Pair, read_pairs
 from language.sentences import MULTILINGUAL_WIDTH, multilingual
 from language.settings.tasks import RetrievalTask
-from language.weights import take_weights, trained
+from language.weights import trained
 
 SHARPNESS = 20.0
 """What a cosine is multiplied by, to begin with, before the softmax over all candidates of a batch."""

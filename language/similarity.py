@@ -10,12 +10,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from common.module_files import take_weights
+from common.text import to_bytes
 from language.corpus import read_rows
 from language.sentences import MINILM_WIDTH, minilm
 from language.settings.encoders import ReaderConfig
 from language.settings.tasks import SimilarityTask
-from language.text import different, texts, to_bytes
-from language.weights import take_weights, trained
+from language.text import different, texts
+from language.weights import trained
 
 BYTES = 128
 

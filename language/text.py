@@ -8,14 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def to_bytes(text: str, length: int) -> NDArray[np.uint8]:
-    """The text as UTF-8 (length,); what does not fit is left out, whole characters at a time."""
-    fitting = text.encode()[:length].decode(errors="ignore").encode()
-    row = np.zeros(length, np.uint8)
-    row[: len(fitting)] = np.frombuffer(fitting, np.uint8)
-    return row
-
-
 def from_bytes(row: NDArray[np.uint8] | Tensor) -> str:
     """The text of a row of bytes (L,), up to its first zero. Raises UnicodeDecodeError where it is no UTF-8."""
     return bytes(row.tolist()).split(b"\0", 1)[0].decode()

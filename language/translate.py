@@ -12,11 +12,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from common.module_files import take_weights
+from common.precision import has_fast_bf16
 from language.corpus import SPLITS, Language, Pair, Split, read_pairs
 from language.settings.tasks import TranslationTask
 from language.tokens import END, PADDING, START, Tokens, padded, trained_tokens
 from language.translation_memory import nearest
-from language.weights import take_weights, trained
+from language.weights import trained
 
 BLEU_TOKENIZERS: dict[Language, str] = {"en": "13a", "zh": "zh"}
 """sacrebleu's signature is nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0, or with tok:zh."""
@@ -88,12 +90,7 @@ class Translator(nn.Module):
 
 def low_precision(device: torch.device) -> AbstractContextManager:
     """bfloat16 where the processor or GPU is made for it."""
-    fast = (
-        torch.cuda.is_bf16_supported(including_emulation=False)
-        if device.type == "cuda"
-        else torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device.type))
 
 
 @torch.no_grad()

@@ -16,9 +16,10 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.conf import PositionalRequiredArgs
 
-from agents.checkpoint import chosen_checkpoint, read_json
+from agents.checkpoint import chosen_checkpoint
 from agents.experiment import Experiment, InvalidExperiment, dashed, require
 from agents.sweep import Sweep, Trial, read_sweep
+from common.files import read_json
 from common.ranges import OutOfRange, check_ranges
 from scripts import recipes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from math import isfinite
@@ -14,11 +13,11 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import write_durably
 from agents.experiment import require
-from agents.interfaces import Policy
 from agents.origin import MAY_DIFFER, described_environment, differences
 from agents.progress import progress
+from common.files import write_json
+from common.policy import Policy
 from common.ranges import PositiveFraction, Range, Seed
 from envs.health.treatment import TreatmentConfig
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, require_writable
@@ -90,10 +89,7 @@ def estimate(settings: Settings, path: Path) -> None:
         )
     logged = {"file": settings.episodes_file, **about}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(
-        path,
-        (json.dumps({"policy": settings.policy, "log": logged} | told.to_json(), indent=1) + "\n").encode(),
-    )
+    write_json(path, {"policy": settings.policy, "log": logged} | told.to_json())
     for note in judged.notes:
         print(note)
     print(report(settings.policy, about, told))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import write_durably
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.progress import progress
+from common.files import write_json
 from common.ranges import Range, Seed
 from scripts.cli import main_with_clear_errors, parse_run, require_writable
 
@@ -65,7 +64,7 @@ def evaluate_run(settings: Settings, experiment: Experiment) -> None:
             advance=advance,
         )
     path = settings.run / "evaluation.json"
-    write_durably(path, json.dumps(result.to_json(), indent=2).encode())
+    write_json(path, result.to_json())
     print(report(result))
     print(f"written to {path}")
 

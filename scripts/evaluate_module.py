@@ -11,11 +11,11 @@ from typeguard import TypeCheckError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, from_json, require
 from agents.interfaces import Task
 from agents.progress import progress
-from agents.settings.pretraining import DESCRIPTION, Pretraining
+from agents.settings.pretraining import Pretraining
+from common.files import DESCRIPTION, write_json
 from scripts.cli import main_with_clear_errors, parse, require_writable
 from scripts.recipes.modules import PLUGS
 
@@ -48,7 +48,7 @@ def evaluate(folder: Path, task: Task) -> None:
         metrics = held_out(lesson)
         baseline = lesson.baseline
     evaluation = {"data": getattr(task, "data", ""), "held_out": metrics, "baseline": baseline}
-    write_durably(folder / "evaluation.json", (json.dumps(evaluation, indent=1) + "\n").encode())
+    write_json(folder / "evaluation.json", evaluation)
     for name, value in metrics.items():
         print(f"{name} {value:.3f} (baseline {baseline[name]:.3f})" if name in baseline else f"{name} {value:.3f}")
 

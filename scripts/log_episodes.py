@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from gymnasium.spaces import Discrete
 
 from agents.experiment import require, to_json
-from agents.interfaces import Environment, Policy
+from agents.interfaces import Environment
 from agents.progress import progress
+from common.policy import Policy
 from common.ranges import Fraction, Seed, Steps
 from envs.health.treatment import TreatmentConfig
 from scripts.cli import (

@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from agents.checkpoint import write_durably
 from agents.experiment import require
 from agents.progress import progress
+from common.files import write_durably
 from common.ranges import Count, CountOrZero, Range, Seed
 from envs.missions import COLOURS, KINDS, captions, fulfils, missions
 from scripts.cli import main_with_clear_errors, parse, require_writable

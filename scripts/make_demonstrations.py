@@ -6,15 +6,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.info import IS_SUCCESS
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from safetensors.numpy import save
 
-from agents.checkpoint import write_durably
 from agents.experiment import InvalidExperiment, require, to_json
 from agents.interfaces import Environment
 from agents.progress import Advance, progress, unseen
+from common.files import write_durably, write_json
 from common.ranges import Seed, Steps
 from envs.grid import GridConfig, bot_of
 from envs.language_grid import LanguageGridConfig
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"env": config.name, "env_settings": to_json(config)}
     write_durably(path, save(columns, {"praxis": json.dumps(about)}))
-    write_durably(path.with_suffix(".json"), (json.dumps(told, indent=1) + "\n").encode())
+    write_json(path.with_suffix(".json"), told)
     print(f"{path}: {told['episodes']} episodes, {told['steps']:,} steps, mean return {told['mean_return']:.3f}")
 
 
@@ -87,7 +89,7 @@ def played_by_bot(
             observation, reward, terminated, truncated, info = env.step(done[-1])
             earned.append(float(reward))
             over = terminated or truncated
-        if info["is_success"]:
+        if info[IS_SUCCESS]:
             lengths.append(len(done) - begun)
         else:
             del seen[begun:], done[begun:], earned[begun:]

@@ -16,15 +16,16 @@ from gymnasium.spaces import Discrete
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import write_durably
 from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
 from agents.origin import differences
 from agents.progress import Advance, progress
+from common.files import write_durably, write_json
+from common.policy import Policy
 from common.ranges import Range
 from envs.health import TREATMENTS
-from envs.health.treatment import Cohort, Policy, Simulation, TreatmentConfig, always
+from envs.health.treatment import Cohort, Simulation, TreatmentConfig, always
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run, require_writable
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
         kind: [{name: value for name, value in one.items() if name != "chart"} for one in ones]
         for kind, ones in charts.items()
     }
-    write_durably(settings.run / "report.json", json.dumps(told, indent=2).encode())
+    write_json(settings.run / "report.json", told)
     write_durably(settings.run / "report.html", page(told, charts).encode())
     print(f"{verdict(told)}\n{NOT_FOR_CLINICAL_USE}\nwritten to {settings.run / 'report.html'} and report.json")
 

@@ -16,7 +16,8 @@ from agents.engine.cuda_graph import CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames
 from agents.environments import all_environments, built_vector, faults
-from agents.interfaces import LEARNING_TERMINATED, Columns, Environment, EnvironmentFailure, Rollout
+from agents.interfaces import Columns, Environment, EnvironmentFailure, Rollout
+from common.info import LEARNING_TERMINATED
 
 MOST_FAILURES_IN_A_ROW = 3
 

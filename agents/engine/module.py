@@ -1,7 +1,6 @@
 """The actor-critic network: an encoder, a policy head and a value head."""
 
 from contextlib import AbstractContextManager
-from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -14,6 +13,7 @@ from agents.engine.actions import ActionScaling
 from agents.engine.distributions import DiagonalGaussian, distribution_for
 from agents.engine.normaliser import RunningMoments
 from agents.engine.packing import Packing, build_encoder
+from common.precision import has_fast_bf16
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -142,10 +142,3 @@ def head(features: int, outputs: int, gain: float) -> nn.Linear:
 def use_bf16(precision: Precision, pays: bool, device_type: str) -> bool:
     """Whether a network's large layers run in bfloat16: on request, or where it pays on a device made for it."""
     return precision == "bf16" or (precision == "auto" and pays and has_fast_bf16(device_type))
-
-
-@cache
-def has_fast_bf16(device_type: str) -> bool:
-    if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

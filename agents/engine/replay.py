@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from agents.checkpoint import UNREADABLE, is_count, link_or_copy, load_state, save_state, sha256, write_durably
+from agents.checkpoint import UNREADABLE, is_count, link_or_copy, load_state, save_state, sha256
 from agents.engine.sum_tree import SumTree
 from agents.interfaces import Experience
+from common.files import write_durably
 
 SEGMENT_BYTES = 64 * 2**20
 SMALLEST_PRIORITY = 1e-6  # an error of 0 is drawn again some day

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from agents.evaluate import batch_of_one
 from agents.evaluation.episodes import Episodes, drawn
-from agents.interfaces import Environment, Policy
+from agents.interfaces import Environment
 from agents.progress import Advance, unseen
+from common.policy import Policy
 
 Make = Callable[[Any], Policy]
 """A policy for an environment, or for a vector of them."""

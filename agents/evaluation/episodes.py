@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from agents.environments import all_environments, built_vector, faults, numbers_of, says
 from agents.evaluation.values import require_memory
-from agents.interfaces import EPISODE_METRICS, Environment, EnvironmentFailure, Policy
+from agents.interfaces import Environment, EnvironmentFailure
 from agents.progress import Advance, unseen
+from common.info import EPISODE_METRICS
+from common.policy import Policy
 
 COLUMNS = ("observations", "actions", "rewards", "costs", "probabilities", "alive")
 """What there is of each step."""

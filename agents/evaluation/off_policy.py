@@ -22,7 +22,7 @@ from agents.evaluation.uncertainty import (
     refusal,
     weight_histogram,
 )
-from agents.interfaces import Policy
+from common.policy import Policy
 
 LOGGED = "logged"
 """The behaviour policy's probabilities are those of the log."""

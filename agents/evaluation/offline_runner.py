@@ -19,7 +19,7 @@ from agents.evaluation.episodes import Episodes
 from agents.evaluation.log_file import read_rows, require_spaces
 from agents.evaluation.off_policy import LOGGED, OffPolicyEvaluation, evaluate_off_policy, probabilities_of
 from agents.evaluation.policies import trained_policy
-from agents.interfaces import Policy
+from common.policy import Policy
 
 
 def evaluated_off_policy(config: AlgorithmConfig, log: Path, every_iterations: int = 1) -> AlgorithmConfig:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agents.engine.packing import Packing
 from agents.evaluate import device_of
-from agents.interfaces import Policy
+from common.policy import Policy
 
 
 def trained_policy(network: Any, *, seed: int = 0, deterministic: bool = False) -> Policy:

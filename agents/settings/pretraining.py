@@ -6,7 +6,6 @@ from agents.experiment import InvalidExperiment
 from agents.interfaces import Task
 from common.ranges import NonNegative, PositiveFraction, Seed, Size, Steps, check_ranges
 
-DESCRIPTION = "module.json"
 """The file of a module's folder that has its settings and its scores."""
 
 

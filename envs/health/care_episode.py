@@ -27,6 +27,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.policy import Policy
 from common.ranges import Count, Range, Seed
 from envs.health.care_structure import (
     ADVERSE,
@@ -45,17 +46,7 @@ from envs.health.care_structure import (
     structure,
 )
 from envs.health.chart import Panel
-from envs.health.treatment import (
-    COHORT_SEEDS,
-    Cohort,
-    Outcome,
-    Policy,
-    Simulation,
-    TreatmentConfig,
-    always,
-    by_chance,
-    certain,
-)
+from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Simulation, TreatmentConfig, always, by_chance, certain
 
 SCORE = 100 / REMISSION
 """What the authors' rewards are multiplied by."""

@@ -32,6 +32,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.policy import Policy
 from common.ranges import Fraction, FractionBelowOne, Range
 from envs.health.chart import Panel
 from envs.health.seirah import (
@@ -49,7 +50,7 @@ from envs.health.seirah import (
     rates,
     regions,
 )
-from envs.health.treatment import Outcome, Policy, Simulation, TreatmentConfig, always, by_chance, certain, read
+from envs.health.treatment import Outcome, Simulation, TreatmentConfig, always, by_chance, certain, read
 
 
 class Level(NamedTuple):

@@ -35,10 +35,11 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from common.policy import Policy
 from common.ranges import NonNegative, Range
 from envs.health import glucose_model as model
 from envs.health.chart import Panel
-from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, read
+from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Simulation, TreatmentConfig, by_chance, read
 
 MOST_BASAL, MOST_BOLUS = 4.0, 2.0
 """Times what was prescribed."""

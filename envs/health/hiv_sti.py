@@ -18,19 +18,10 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.policy import Policy
 from common.ranges import Range
 from envs.health.chart import Panel
-from envs.health.treatment import (
-    Cohort,
-    Outcome,
-    Policy,
-    Simulation,
-    TreatmentConfig,
-    always,
-    by_chance,
-    certain,
-    population,
-)
+from envs.health.treatment import Cohort, Outcome, Simulation, TreatmentConfig, always, by_chance, certain, population
 
 PUBLISHED = {
     "lambda1": 1e4,  # T1 made, cells/(ml day)

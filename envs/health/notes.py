@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from common.text import to_bytes
+
 if TYPE_CHECKING:
     from envs.health.treatment import TreatmentConfig
 
@@ -40,8 +42,4 @@ def noted(names: tuple[str, ...], readings: NDArray, mean: NDArray, deviation: N
 
 def in_bytes(texts: list[str]) -> NDArray[np.uint8]:
     """UTF-8 (N, NOTE_BYTES), zeros after it; what does not fit is left out."""
-    rows = np.zeros((len(texts), NOTE_BYTES), np.uint8)
-    for row, text in zip(rows, texts, strict=True):
-        fitting = text.encode()[:NOTE_BYTES].decode(errors="ignore").encode()
-        row[: len(fitting)] = np.frombuffer(fitting, np.uint8)
-    return rows
+    return np.stack([to_bytes(text, NOTE_BYTES) for text in texts])

@@ -32,10 +32,11 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.policy import Policy
 from common.ranges import Range
 from envs.health.chart import Panel
 from envs.health.tabular import TabularModel, optimal_policy, state_values, transition_sampler, visits
-from envs.health.treatment import Cohort, Outcome, Policy, Simulation, TreatmentConfig, always, by_chance
+from envs.health.treatment import Cohort, Outcome, Simulation, TreatmentConfig, always, by_chance
 
 Observed = Literal["state", "features"]
 

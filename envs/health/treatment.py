@@ -10,14 +10,13 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from common.info import ACTION_MASK, EPISODE_METRICS
+from common.policy import Policy
 from common.ranges import Count, FractionBelowOne, NonNegative, check_ranges
 from envs.health.chart import Panel, beside, drawn
 from envs.health.notes import NOTE_BYTES, in_bytes, noted, usual
 
 Cohort = Literal["published", "train", "held-out", "shifted"]
-Policy = Callable[[NDArray, NDArray[np.bool_]], NDArray]
-"""Observations (N, ...) and whether each is an episode's first (N,) -> probabilities of each action (N, A), or doses
-(N, D) where actions are a Box. It may remember what it saw before; of the rows that begin an episode it forgets all."""
 
 COHORT_SEEDS: dict[str, int] = {"train": 1, "held-out": 2, "shifted": 3}
 """Patients of different cohorts are drawn apart."""
@@ -262,7 +261,7 @@ class Patients(VectorEnv):
             for name, values in self.ward.metrics().items():
                 told |= {name: values, f"_{name}": over & ~np.isnan(values)}
             info |= {"final_obs": self.ward.observations(), "_final_obs": over, "_final_info": over}
-            info["final_info"] = {"episode_metrics": told, "_episode_metrics": over}
+            info["final_info"] = {EPISODE_METRICS: told, f"_{EPISODE_METRICS}": over}
             self.ward.admit(np.flatnonzero(over), self.np_random)
         return (
             self.ward.observations(),
@@ -274,7 +273,7 @@ class Patients(VectorEnv):
 
     def _masks(self) -> dict[str, Any]:
         allowed = self.ward.simulation.allowed()
-        return {} if allowed is None else {"action_mask": allowed, "_action_mask": np.ones(self.num_envs, np.bool_)}
+        return {} if allowed is None else {ACTION_MASK: allowed, f"_{ACTION_MASK}": np.ones(self.num_envs, np.bool_)}
 
 
 class Patient(gymnasium.Env):
@@ -306,7 +305,7 @@ class Patient(gymnasium.Env):
         terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
         if terminated or truncated:
             metrics = ((name, float(values[0])) for name, values in self.ward.metrics().items())
-            info["episode_metrics"] = {name: value for name, value in metrics if not np.isnan(value)}
+            info[EPISODE_METRICS] = {name: value for name, value in metrics if not np.isnan(value)}
         return self.ward.observations()[0], float(outcome.rewards[0]), terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8]:  # pyright: ignore
@@ -315,7 +314,7 @@ class Patient(gymnasium.Env):
 
     def _mask(self) -> dict[str, Any]:
         allowed = self.ward.simulation.allowed()
-        return {} if allowed is None else {"action_mask": allowed[0].astype(np.int8)}
+        return {} if allowed is None else {ACTION_MASK: allowed[0].astype(np.int8)}
 
 
 def read(names: tuple[str, ...], observations: NDArray) -> dict[str, NDArray]:

@@ -24,13 +24,13 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.policy import Policy
 from common.ranges import Range
 from envs.health import scans
 from envs.health.chart import Panel
 from envs.health.treatment import (
     COHORT_SEEDS,
     Outcome,
-    Policy,
     Simulation,
     TreatmentConfig,
     always,

@@ -30,9 +30,10 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from common.policy import Policy
 from common.ranges import Range
 from envs.health.chart import Panel
-from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Policy, Simulation, TreatmentConfig, by_chance, certain
+from envs.health.treatment import COHORT_SEEDS, Cohort, Outcome, Simulation, TreatmentConfig, by_chance, certain
 from envs.health.warfarin_protocols import (
     DOSES,
     HOLD,

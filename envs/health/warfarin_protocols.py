@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.health.treatment import Policy, Simulation, certain, read
+from common.policy import Policy
+from envs.health.treatment import Simulation, certain, read
 
 DOSES = np.arange(31) / 2
 """mg a day."""

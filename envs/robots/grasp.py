@@ -21,6 +21,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from common.info import IS_SUCCESS
 from common.ranges import PositiveFraction, Range, check_ranges
 from envs.robots.simulation import pybullet_client, quiet
 from envs.vector import vectorised
@@ -150,7 +151,7 @@ class KukaGrasp(gymnasium.Env):
         self.hand[:] = *TRAY, START, 0.0
         self._place_arm()
         self._clock = 0
-        return self._observation(), {"is_success": False}
+        return self._observation(), {IS_SUCCESS: False}
 
     def step(self, action: Any):
         potential = self._potential()
@@ -164,7 +165,7 @@ class KukaGrasp(gymnasium.Env):
         if self.config.shaped:
             reward += self.config.discount * (0.0 if grasps else self._potential()) - potential
         truncated = not grasps and self._clock >= self.config.max_episode_steps
-        return self._observation(), reward, grasps, truncated, {"is_success": success}
+        return self._observation(), reward, grasps, truncated, {IS_SUCCESS: success}
 
     def render(self) -> NDArray[np.uint8]:
         """The whole arm and the tray, (240, 320, 3)."""

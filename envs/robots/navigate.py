@@ -22,6 +22,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from common.info import EPISODE_METRICS, IS_SUCCESS
 from common.ranges import Range, check_ranges
 from envs.robots import maps
 from envs.robots.maps import ARENA, SHAPES, Map, Shape
@@ -146,7 +147,7 @@ class NavigateEnv(gymnasium.Env):
         truncated = not ended and self.clock >= self.config.max_episode_steps
         info = self._info(success)
         if success:
-            info["episode_metrics"] = {"path_over_shortest": self.driven / max(self._shortest, GOAL_RADIUS)}
+            info[EPISODE_METRICS] = {"path_over_shortest": self.driven / max(self._shortest, GOAL_RADIUS)}
         return self._observation(), reward, ended, truncated, info
 
     def _drive(self) -> bool:
@@ -208,7 +209,7 @@ class NavigateEnv(gymnasium.Env):
         return np.ascontiguousarray(image.transpose(2, 0, 1))
 
     def _info(self, success: bool) -> dict[str, Any]:
-        return {"is_success": success, "path_length": self.driven, "shortest_path": self._shortest}
+        return {IS_SUCCESS: success, "path_length": self.driven, "shortest_path": self._shortest}
 
     def render(self) -> NDArray[np.uint8]:
         """The arena from above, (FILM_SIZE, FILM_SIZE, 3): goal green, shortest path white, way driven orange."""

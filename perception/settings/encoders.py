@@ -320,7 +320,8 @@ class YOLOEncoderConfig(ObjectsEncoderConfig):
     """The objects of the newest frames, by a YOLO that was trained before and stays as it is, as a list."""
 
     def detector(self, height: int, width: int) -> "YOLO":
-        from perception.weights import check_size, take_weights, trained
+        from common.module_files import take_weights
+        from perception.weights import check_size, trained
         from perception.yolo import YOLO
 
         settings, weights = trained(self.weights, "yolo")
@@ -335,8 +336,9 @@ class SSDEncoderConfig(ObjectsEncoderConfig):
     """The objects of the newest frames, by an SSD that was trained before and stays as it is, as a list."""
 
     def detector(self, height: int, width: int) -> "SSD":
+        from common.module_files import take_weights
         from perception.ssd import RATIOS, SSD
-        from perception.weights import check_size, take_weights, trained
+        from perception.weights import check_size, trained
 
         settings, weights = trained(self.weights, "ssd")
         check_size(settings, self.weights, height, width)
@@ -360,9 +362,10 @@ class ClassifierEncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "ClassifierEncoder":
+        from common.module_files import take_weights
         from perception.backbones import classifying
         from perception.classifier import ClassifierEncoder
-        from perception.weights import take_weights, trained
+        from perception.weights import trained
 
         channels, height, width = image_shape(observation_space, smallest=36)
         settings, weights = trained(self.weights, "classifier")
@@ -417,10 +420,11 @@ class UNetEncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "MasksEncoder":
+        from common.module_files import take_weights
         from perception.cnn import NatureCNN
         from perception.masks import MasksEncoder
         from perception.unet import Masks, UNet
-        from perception.weights import check_size, take_weights, trained
+        from perception.weights import check_size, trained
 
         channels, height, width = image_shape(observation_space, smallest=36)
         settings, weights = trained(self.weights, "unet")
@@ -447,10 +451,11 @@ class MaskRCNNEncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "MasksEncoder":
+        from common.module_files import take_weights
         from perception.cnn import NatureCNN
         from perception.maskrcnn import ClassMasks, MaskRCNN
         from perception.masks import MasksEncoder
-        from perception.weights import check_size, take_weights, trained
+        from perception.weights import check_size, trained
 
         channels, height, width = image_shape(observation_space, smallest=36)
         settings, weights = trained(self.weights, "maskrcnn")

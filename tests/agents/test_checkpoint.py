@@ -24,8 +24,8 @@ from agents.checkpoint import (
     remove_old_checkpoints,
     save_state,
     write_checkpoint,
-    write_durably,
 )
+from common.files import write_durably
 
 dtypes = st.sampled_from([np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_])
 any_array = dtypes.flatmap(lambda dtype: arrays(dtype, array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)))

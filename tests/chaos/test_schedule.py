@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from agents.checkpoint import TEMPORARY, finished_checkpoints, load_state
+from agents.checkpoint import finished_checkpoints, load_state
 from agents.evaluate import evaluate, load_network
 from agents.metrics import read_progress
+from common.files import TEMPORARY
 from envs.probe import ChoiceEnv, TargetEnv
 from scripts.cli import load_experiment
 from tests.commands import Command

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from common.text import to_bytes
 from envs.grid import bot_of
-from envs.language_grid import LanguageGridConfig, in_bytes, names, task_of
+from envs.language_grid import SENTENCE_BYTES, LanguageGridConfig, names, task_of
 from envs.missions import fulfils, in_chinese
 
 
@@ -73,10 +74,10 @@ def test_the_last_caption_and_no_other_tells_of_the_success(task: str) -> None:
 
 
 def test_bytes_hold_whole_characters() -> None:
-    row = in_bytes("球" * 100)
+    row = to_bytes("球" * 100, SENTENCE_BYTES)
     assert row.shape == (128,)
     assert text(row) == "球" * 42
-    assert text(in_bytes("go")) == "go"
+    assert text(to_bytes("go", SENTENCE_BYTES)) == "go"
 
 
 def test_many_at_once_are_as_one() -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from common.info import ENVIRONMENT_FAULT
 from envs.returned import INFO
-from envs.vector import FAULT, vectorised
+from envs.vector import vectorised
 from tests.envs.odd_environments import SPACES, Habits, OddConfig, OddEnv, habits, numbered, with_habits
 
 NUM_ENVS = 2
@@ -62,7 +63,7 @@ def test_a_vector_shows_the_steps_that_happened(odd: Habits, steps: int) -> None
             said = info["final_info"] if over and "final_info" in info else {} if over else info
             there = bool(said.get("_is_success", np.zeros(NUM_ENVS))[n])
             assert (bool(said["is_success"][n]) if there else None) == true.success
-            assert FAULT not in info
+            assert ENVIRONMENT_FAULT not in info
             if over:
                 assert_same(info["final_obs"][n], true.observation)
                 true = next(happened)
@@ -155,7 +156,7 @@ def test_what_an_environment_may_not_return_is_a_fault_that_is_told_in_one_line(
     vector.reset(seed=1)
     *_, truncated, info = vector.step(np.zeros(1, int))
     assert truncated[0]
-    fault = info["final_info"][FAULT][0]
+    fault = info["final_info"][ENVIRONMENT_FAULT][0]
     assert re.search(reason, fault)
     assert "\n" not in fault
 

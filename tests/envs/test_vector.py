@@ -10,8 +10,9 @@ import gymnasium
 import numpy as np
 import pytest
 
+from common.info import ENVIRONMENT_FAULT
 from envs.probe import CountingEnv, FlawedEnv
-from envs.vector import FAULT, Restarting, vectorised
+from envs.vector import Restarting, vectorised
 
 
 def flawed(flaw: str, fails_at: int = 3, length: int = 10) -> Restarting:
@@ -33,7 +34,7 @@ def test_a_step_that_fails_cuts_the_episode_and_the_next_one_is_a_new_environmen
     before, seen = env.env, [env.step(0)[0].tolist() for _ in range(2)]
     observation, reward, terminated, truncated, info = env.step(0)
     assert observation.tolist() == seen[-1] == [0.0, 2.0]
-    assert (reward, terminated, truncated, info) == (0.0, False, True, {FAULT: reason})
+    assert (reward, terminated, truncated, info) == (0.0, False, True, {ENVIRONMENT_FAULT: reason})
     env.reset()
     assert env.env is not before
     assert env.step(0)[4] == {}
@@ -64,9 +65,9 @@ def test_neighbours_go_on() -> None:
     assert rewards.tolist() == [0.0, 3.0]
     assert observations[1].tolist() == [0.0, 3.0]
     assert info["final_obs"][0].tolist() == [0.0, 2.0]
-    assert info["final_info"][FAULT][0] == "RuntimeError: the flaw"
+    assert info["final_info"][ENVIRONMENT_FAULT][0] == "RuntimeError: the flaw"
     observations, rewards, _, truncated, info = env.step(np.zeros(2, int))
-    assert (rewards.tolist(), truncated.any(), FAULT in info) == ([1.0, 4.0], False, False)
+    assert (rewards.tolist(), truncated.any(), ENVIRONMENT_FAULT in info) == ([1.0, 4.0], False, False)
 
 
 class UnwillingEnv(CountingEnv):
@@ -92,7 +93,7 @@ def test_a_reset_that_fails_is_tried_with_a_new_environment_and_told_of() -> Non
     env.reset(seed=1)
     observation, info = env.reset()
     assert observation.tolist() == [0.0, 0.0]
-    assert info == {FAULT: "OSError: no such scene"}
+    assert info == {ENVIRONMENT_FAULT: "OSError: no such scene"}
     assert env.step(0)[4] == {}
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from agents.engine.adam import Adam
+from common.text import to_bytes
 from language.encoders import KINDS, Reader, SelfAttention, numbered, places
 from language.settings.encoders import ReaderConfig
-from language.text import to_bytes
 
 ALL = pytest.mark.parametrize("kind", KINDS)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
+from common.text import to_bytes
 from language.settings.encoders import NoteEncoderConfig, ReaderConfig
-from language.text import to_bytes
 
 SPACE = Box(0, 255, (64,), np.uint8)
 

@@ -11,10 +11,11 @@ from gymnasium.spaces import Box, Dict, Discrete
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from common.text import to_bytes
 from language.settings.rewards import SimilarityRewardConfig
 from language.similarity import Similarity
 from language.similarity_reward import SimilarityReward
-from language.text import from_bytes, to_bytes
+from language.text import from_bytes
 
 SENTENCE = Box(0, 255, (128,), np.uint8)
 IMAGE = Box(0, 255, (3, 7, 7), np.uint8)

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from language.text import different, from_bytes, texts, to_bytes
+from common.text import to_bytes
+from language.text import different, from_bytes, texts
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 

@@ -13,8 +13,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from agents.checkpoint import chosen_checkpoint
 from agents.evaluate import evaluate, load_network
 from agents.experiment import Experiment
-from agents.interfaces import Environment, Policy
+from agents.interfaces import Environment
 from agents.train import train
+from common.policy import Policy
 from envs.probe import TargetConfig
 from perception.settings.encoders import MLPConfig
 from scripts.recipes import recipe_named

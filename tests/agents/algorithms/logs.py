@@ -9,7 +9,8 @@ from gymnasium.spaces import Discrete
 
 from agents.evaluation.episodes import play
 from agents.evaluation.log_file import write_log
-from agents.interfaces import Environment, Policy
+from agents.interfaces import Environment
+from common.policy import Policy
 
 
 def logged(environment: Environment, make: Callable[[Any], Policy], path: Path, episodes: int) -> tuple[str, float]:
