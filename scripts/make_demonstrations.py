@@ -6,8 +6,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.info import IS_SUCCESS
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
@@ -17,6 +15,7 @@ from agents.experiment import InvalidExperiment, require, to_json
 from agents.interfaces import Environment
 from agents.progress import Advance, progress, unseen
 from common.files import write_durably, write_json
+from common.info import IS_SUCCESS
 from common.ranges import Seed, Steps
 from envs.grid import GridConfig, bot_of
 from envs.language_grid import LanguageGridConfig

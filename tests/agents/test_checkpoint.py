@@ -264,7 +264,7 @@ def test_a_failing_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pyt
         raise OSError("No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("agents.checkpoint.os.fsync", full)
+        broken.setattr("common.files.os.fsync", full)
         with pytest.raises(OSError, match="No space"):
             write_durably(path, b"new, and longer")
     assert path.read_bytes() == b"old"

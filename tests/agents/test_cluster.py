@@ -52,7 +52,8 @@ def test_a_learner_holds_a_gpu_where_there_is_one_unless_told_otherwise(gpus):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_a_cluster_that_is_not_there_is_told_in_one_line_and_soon(address):
+def test_a_cluster_that_is_not_there_is_told_in_one_line_and_soon(address, monkeypatch):
+    monkeypatch.setattr("agents.cluster.ANSWER_SECONDS", 1.0)
     with pytest.raises(InvalidExperiment, match=f"No Ray cluster answers at {address}") as end:
         join(address)
     assert "\n" not in str(end.value)

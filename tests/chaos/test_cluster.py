@@ -11,7 +11,7 @@ from agents.metrics import read_progress
 from tests.commands import Command, children_named
 
 LENGTH = ("--total-env-steps", "12000", "--checkpoint-every-env-steps", "2000", "--evaluate-every-env-steps", "0")
-PROCESSES = ("--num-env-runners", "2", "--num-learners", "1", "--resources.patience-seconds", "15")
+PROCESSES = ("--num-env-runners", "2", "--num-learners", "1", "--resources.patience-seconds", "5")
 LEARNER = "_WrappedExecutable"
 """What RLlib names a learner's process."""
 
