@@ -1,5 +1,5 @@
 """Runs that are killed on a schedule (early, in the middle of a checkpoint, late) lose nothing that a checkpoint had,
-and learn what they would have learnt."""
+and learn what they would have learnt. benchmarks/chaos.py kills more often, and other algorithms."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,28 +13,21 @@ from agents.checkpoint import finished_checkpoints, load_state
 from agents.evaluate import evaluate, load_network
 from agents.metrics import read_progress
 from common.files import TEMPORARY
-from envs.probe import ChoiceEnv, TargetEnv
 from scripts.cli import load_experiment
 from tests.commands import Command
 
 OFTEN = ("--checkpoint-every-env-steps", "500", "--evaluate-every-env-steps", "0")
 PPO = ("--algo.rollout-length", "8", "--algo.minibatch-size", "64", "--algo.discount", "0", "--algo.epochs", "4")
 DQN = ("--algo.learning-rate", "1e-3", "--algo.epsilon-decay-env-steps", "2000", "--algo.discount", "0.9")
-DDPG = ("--algo.learning-starts-env-steps", "500", "--algo.discount", "0.5", "--algo.hidden-sizes", "64", "64")
-FAST = ("--algo.no-compile-losses",)  # compiling takes longer than these runs
 RUNS = {
     "ppo": ("--env", "probe-choice", "--algo", "ppo", "--total-env-steps", "15000", *PPO),
     "dqn": ("--env", "probe-choice", "--algo", "dqn", "--total-env-steps", "8000", *DQN),
-    "ddpg": ("--env", "probe-target", "--algo", "ddpg", "--total-env-steps", "4000", *DDPG, *FAST),
 }
 
 
 def right_rewards(observations: NDArray, actions: NDArray) -> NDArray:
-    """What the probes give for these actions: each row tells by itself whether it is what was lived."""
-    if observations.shape[1:] == ChoiceEnv.observation_space.shape:
-        return (observations.argmax(1) == actions).astype(np.float32)
-    assert observations.shape[1:] == TargetEnv.observation_space.shape
-    return 1.0 - np.abs(actions - observations)[:, 0]
+    """What the probe gives for these actions: each row tells by itself whether it is what was lived."""
+    return (observations.argmax(1) == actions).astype(np.float32)
 
 
 def frames_of(replay: Path) -> NDArray:
@@ -102,4 +95,4 @@ def test_kills_cost_nothing_that_a_checkpoint_had(name: str, tmp_path: Path) -> 
     experiment = load_experiment(run)
     network = load_network(experiment, newest)
     result = evaluate(experiment, network, episodes=20, seed=7, deterministic=True, checkpoint=newest.name)
-    assert result.mean > 9.0  # of 10; random policies' are 2.5 and 3.3
+    assert result.mean > 9.0  # of 10; a random policy's is 2.5

@@ -1,4 +1,4 @@
-"""DQN and its classic sets learn: in seconds, to a return that luck does not reach."""
+"""DQN and its classic sets learn: in seconds, to a return that luck does not reach. benchmarks/learning.md has CartPole."""
 
 from dataclasses import replace
 
@@ -20,11 +20,6 @@ def played(experiment, run_dir):
     checkpoint = chosen_checkpoint(run_dir, "latest")
     network = load_network(experiment, checkpoint)
     return evaluate(experiment, network, episodes=20, seed=7, deterministic=True, checkpoint=checkpoint.name)
-
-
-def test_cartpole_is_balanced(tmp_path):
-    experiment = recipe_named("dqn")(environment_named("CartPole-v1"))
-    assert played(experiment, tmp_path / "run").mean >= 475  # gymnasium's own bar; a random policy's return is 22
 
 
 @pytest.mark.parametrize("name", ["dqn", "double-dqn", "rainbow", "qr-dqn"])
