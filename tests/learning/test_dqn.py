@@ -1,4 +1,6 @@
-"""DQN and its classic sets learn: in seconds, to a return that luck does not reach. benchmarks/learning.md has CartPole."""
+"""DQN and its classic sets learn: in seconds, to a return that luck does not reach.
+
+benchmarks/learning.md has more."""
 
 from dataclasses import replace
 
