@@ -32,6 +32,15 @@ def image_shape(space: gymnasium.Space, smallest: int, reals: bool = False) -> t
     )
 
 
+def is_image(space: gymnasium.Space) -> bool:
+    """Whether observations are images of bytes that the convolutional encoders read."""
+    try:
+        image_shape(space, SMALLEST_IMAGE)
+    except ValueError:
+        return False
+    return True
+
+
 def has_range(space: Box) -> bool:
     """Whether real numbers have the same two finite bounds everywhere."""
     low, high = space.low.min(), space.high.max()

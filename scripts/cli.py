@@ -2,6 +2,7 @@
 
 import codecs
 import difflib
+import errno
 import io
 import os
 import re
@@ -273,7 +274,8 @@ def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
         raise SystemExit(1) from None
     except (FloatingPointError, OSError) as end:
         print(f"error: {getattr(end, 'cause', end)}", file=sys.stderr)
-        raise SystemExit(1) from None
+        name_is_too_long = isinstance(end, OSError) and end.errno == errno.ENAMETOOLONG  # only a user gives such a name
+        raise SystemExit(2 if name_is_too_long else 1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 
 from common.ranges import Count, CountOrZero, FractionBelowOne, Positive, Range, Size, SizeOrZero, check_ranges
-from perception.spaces import MOST_SYMBOLS, SMALLEST_IMAGE, image_shape, shows_symbols
+from perception.spaces import MOST_SYMBOLS, SMALLEST_IMAGE, image_shape, is_image, shows_symbols
 
 if TYPE_CHECKING:
     from perception.classifier import ClassifierEncoder
@@ -54,6 +54,8 @@ class MLPConfig:
             raise ValueError(
                 "An MLP reads vectors, and one part of these observations is an image; use --encoder parts."
             )
+        if is_image(observation_space):
+            raise ValueError("An MLP reads vectors, and these observations are images; use --encoder nature.")
         return MLP(self, sum(sizes))
 
 

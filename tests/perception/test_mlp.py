@@ -90,3 +90,9 @@ def test_orthogonal_rows_have_the_gain_as_length(layer: nn.Linear | nn.Conv2d) -
     torch.testing.assert_close(weight @ weight.T, 9.0 * torch.eye(len(weight)), rtol=1e-4, atol=1e-4)
     assert layer.bias is not None
     assert not layer.bias.any()
+
+
+def test_images_are_refused_and_small_grids_are_not() -> None:
+    with pytest.raises(ValueError, match="these observations are images; use --encoder nature"):
+        MLPConfig().build(Box(0, 255, (4, 84, 84), np.uint8))
+    assert MLPConfig().build(Box(0, 255, (3, 7, 7), np.uint8)).output_dim == 64
