@@ -1,5 +1,6 @@
 """Whether other programs hold this machine's cores while a run trains."""
 
+import os
 import time
 from contextlib import suppress
 
@@ -35,9 +36,11 @@ class Contention:
 
 
 def contended(others: float, cores: int) -> str:
+    has_one_thread = os.environ.get("OMP_NUM_THREADS") == "1"
+    advice = "Wait for the others." if has_one_thread else "Start it with OMP_NUM_THREADS=1, or wait for the others."
     return (
         f"other programs use {others:.1f} of {cores} cores, which slows this run by more than their share: its threads "
-        "wait for each other. Start it with OMP_NUM_THREADS=1 in front, or wait for the others."
+        f"wait for each other. {advice}"
     )
 
 

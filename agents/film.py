@@ -147,7 +147,7 @@ def frames_of(env: gymnasium.Env) -> list[NDArray[np.uint8]]:
     Raises InvalidExperiment, in one line, where there is nothing that can be shown."""
     try:
         rendered = env.render()
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         told = " ".join(f"{type(failure).__name__} {failure}".split())
         raise InvalidExperiment(f"The environment cannot be filmed: its render() failed with {told}.") from failure
     if rendered is None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -174,10 +175,12 @@ def take(path: Path) -> int:
     """The descriptor of an owner file that this process has locked; see `owned`."""
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            # A link could lead to any file of the user's, which the record would overwrite.
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as refusal:
             raise InvalidExperiment(f"{path.parent} cannot be written to: {refusal.strerror}.") from refusal
         try:
+            require(stat.S_ISREG(os.fstat(descriptor).st_mode), f"{path} is not a plain file; remove it.")
             lock(descriptor, path)
         except BaseException:
             os.close(descriptor)

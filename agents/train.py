@@ -127,6 +127,12 @@ def passed_over(path: Path, checkpoint: Path | None) -> list[str]:
     Raises InvalidExperiment where the run has checkpoints, but no complete one."""
     incomplete = incomplete_checkpoints(path / "checkpoints")
     names = ", ".join(folder.name for folder in incomplete)
+    folders = sorted((path / "checkpoints").glob("step-*"))
+    others = ", ".join(folder.name for folder in folders if folder not in incomplete)
+    require(
+        checkpoint is not None or not others,
+        f"{path / 'checkpoints'} holds {others}, which no checkpoint is named; a name is step- and twelve digits.",
+    )
     require(
         checkpoint is not None or not incomplete,
         f"{path} has no complete checkpoint: state.json is missing in {names}. Without "

@@ -73,7 +73,8 @@ def made(name: str, max_episode_steps: int | None) -> gymnasium.Env:
             if "render_mode" not in str(refusal):
                 raise
             env = gymnasium.make(name, **options)
-    except Exception as failure:
+        env.metadata = env.metadata or {}  # of the class or None; a vector writes into it
+    except (Exception, SystemExit) as failure:
         raise ValueError(f"The environment '{name}' cannot be made here: {in_one_line(failure)}") from failure
     taken = inspect.signature(env.unwrapped.reset).parameters
     if not ({"seed", "options"} <= taken.keys() or any(p.kind is p.VAR_KEYWORD for p in taken.values())):

@@ -180,6 +180,8 @@ def numbers_by_name(name: str, values: Any) -> dict[str, float]:
     """The values as floats, without those that are None or nan, which mean nothing for this episode."""
     if not isinstance(values, Mapping):
         raise ValueError(f"its {name} must be numbers by name, not {described(values)}")
+    if not all(isinstance(key, str) for key in values):
+        raise ValueError(f"its {name} must have names that are text, not {described(values)}")
     meant = {key: value for key, value in values.items() if value is not None and value == value}
     return {key: finite_number(f"{name} {key}", value) for key, value in meant.items()}
 

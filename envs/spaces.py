@@ -291,8 +291,8 @@ def range_of(space: gymnasium.Space) -> tuple[NDArray, NDArray]:
     if isinstance(space, MultiBinary):
         return np.zeros(space.shape, np.int64), np.full(space.shape, 2)
     if isinstance(space, Box) and np.issubdtype(space.dtype, np.integer):
-        low = space.low.astype(np.int64)
-        return low, space.high.astype(np.int64) - low + 1
+        low = space.low.astype(object)  # Python's integers: the number of options may not fit into 64 bits
+        return low, space.high.astype(object) - low + 1
     raise ValueError(
         f"Agents cannot choose {brief(space)}, or not beside other choices: actions must all be choices among "
         "few, or all be real numbers; wrap the environment."

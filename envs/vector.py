@@ -91,7 +91,7 @@ class Restarting(gymnasium.Wrapper):
             with self.time_limit:
                 result = self.env.step(action)
             observation, reward, terminated, truncated, info = step_result(result, self.read)
-        except Exception as failure:
+        except (Exception, SystemExit) as failure:  # an environment must not end the run by sys.exit either
             self.broken = True
             return self.last_observation, 0.0, False, True, {ENVIRONMENT_FAULT: in_one_line(failure)}
         self.last_observation = observation

@@ -59,7 +59,25 @@ def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
         run_dir is None or Path(experiment.run_dir) == run_dir,
         "--resume goes on in its own folder; leave out --run-dir.",
     )
+    if run_dir is not None:
+        require_same_task(load_experiment(run_dir), experiment)
     return experiment, run_dir
+
+
+def require_same_task(saved: Experiment, resumed: Experiment) -> None:
+    """Raises InvalidExperiment where a run would go on with another environment, reward or first network."""
+    require(
+        resumed.env.name == saved.env.name,
+        f"--resume goes on with its own environment, {saved.env.name}, not {resumed.env.name}.",
+    )
+    require(
+        type(resumed.reward) is type(saved.reward),
+        "--resume goes on with its own --reward; leave that out, or begin a new run.",
+    )
+    require(
+        resumed.begin_from == saved.begin_from,
+        "--resume goes on with its own network; leave out --begin-from.",
+    )
 
 
 def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, list[Trial] | None]:

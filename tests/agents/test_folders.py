@@ -295,3 +295,20 @@ def test_a_file_is_no_run_folder_nor_a_parent_of_one(tmp_path: Path) -> None:
     with pytest.raises(InvalidExperiment, match="is a file"):
         check_new_folder(file / "runs" / "new")
     assert file.read_text() == "precious"
+
+
+def test_an_owner_file_that_leads_elsewhere_is_refused_and_what_it_leads_to_is_not_touched(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / OWNER).symlink_to(precious)
+    with pytest.raises(InvalidExperiment, match="cannot be written to"), owned(run):
+        pass
+    assert precious.read_text() == "mine"
+
+
+def test_an_owner_file_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / OWNER)
+    with pytest.raises(InvalidExperiment, match="is not a plain file"), owned(tmp_path):
+        pass

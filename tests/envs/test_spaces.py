@@ -156,3 +156,8 @@ def test_a_converted_environment_shows_what_happened(odd: Any) -> None:
 def test_an_environment_that_agents_understand_is_left_as_it_is() -> None:
     env = gymnasium.make("CartPole-v1")
     assert standard(env) is env
+
+
+def test_more_integers_than_64_bits_count_are_refused() -> None:
+    with pytest.raises(ValueError, match="18,446,744,073,709,551,616 combinations"):
+        standard_action(Box(0, 2**64 - 1, (1,), np.uint64))

@@ -146,3 +146,14 @@ def test_an_interrupt_stops_whoever_steps_and_not_the_environments() -> None:
         observations, *_ = env.step(np.zeros((2, 1), np.float32))
     assert observations.shape == (2, 3)
     env.close()
+
+
+def test_an_environment_that_exits_is_built_again() -> None:
+    class Exits(CountingEnv):
+        def step(self, action: Any) -> Any:
+            raise SystemExit(0)
+
+    vector = vectorised(Exits, 1)
+    vector.reset(seed=1)
+    *_, info = vector.step(np.zeros(1, np.int64))
+    assert "SystemExit" in str(info)

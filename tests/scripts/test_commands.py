@@ -246,3 +246,21 @@ def test_a_reader_who_leaves_early_is_no_error(tmp_path):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("--env.id", "CartPole-v0"), "its own environment, CartPole-v1, not CartPole-v0"),
+        (("--reward", "rnd"), "its own --reward"),
+        (("--begin-from", "run"), "its own network"),
+    ],
+)
+def test_a_run_goes_on_with_its_own_task(change, says, cartpole):
+    assert says in refused("--resume", "run", "--total-env-steps", "1024", *change, folder=cartpole)
+
+
+def test_checkpoints_by_other_names_are_not_passed_over(cartpole, tmp_path):
+    shutil.copytree(cartpole / "run", tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "step-000000000512").rename(tmp_path / "run" / "checkpoints" / "step-512")
+    assert "holds step-512" in refused("--resume", "run", "--total-env-steps", "1024", folder=tmp_path)
