@@ -150,5 +150,5 @@ class TimeLimit:
         raise TimeoutError(f"it took longer than {self.seconds:g} s")
 
 
-def in_one_line(failure: Exception) -> str:
+def in_one_line(failure: BaseException) -> str:
     return " ".join(f"{type(failure).__name__}: {failure}".split())
