@@ -153,7 +153,7 @@ def test_an_environment_that_exits_is_built_again() -> None:
         def step(self, action: Any) -> Any:
             raise SystemExit(0)
 
-    vector = vectorised(Exits, 1)
+    vector = vectorised(lambda: Exits(5), 1)
     vector.reset(seed=1)
     *_, info = vector.step(np.zeros(1, np.int64))
     assert "SystemExit" in str(info)
