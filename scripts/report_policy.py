@@ -16,6 +16,7 @@ from gymnasium.spaces import Discrete
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agents.checkpoint import env_steps_of
 from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
@@ -84,7 +85,9 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
         from agents.evaluation.episodes import play
         from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
 
-    trained = [agent_of(run, settings, experiment) for run in (settings.run, *settings.also)]
+    agents = [agent_of(run, settings, experiment) for run in (settings.run, *settings.also)]
+    trained = [make for make, _ in agents]
+    checkpoints = [checkpoint for _, checkpoint in agents]
     require_different_trainings((settings.run, *settings.also))
     agent = experiment.algo.name
     judged = replace(treatment, cohort=settings.cohort, cost_weight=0.0)
@@ -109,7 +112,7 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
         "about": NOT_FOR_CLINICAL_USE,
         "env": treatment.name,
         "runs": [run.name for run in (settings.run, *settings.also)],
-        "checkpoint": settings.checkpoint,
+        "checkpoint": ", ".join(checkpoint.name for checkpoint in checkpoints),
         "agent": agent,
         "usual_care": treatment.usual_care,
         "cohort": settings.cohort,
@@ -121,7 +124,7 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
             condition: {name: summary([episodes.returns() for episodes in trained]) for name, trained in played.items()}
             for condition, played in under.items()
         },
-        "card": model_card(settings, experiment, treatment),
+        "card": model_card(settings, experiment, treatment, env_steps_of(checkpoints[0].name)),
     }
     if isinstance(simulation.action_space, Discrete):
         with progress("estimating by what others were logged to do"):
@@ -152,8 +155,8 @@ def require_different_trainings(runs: Sequence[Path]) -> None:
         seen[seed] = run
 
 
-def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
-    """What a training came to."""
+def agent_of(run: Path, settings: Settings, experiment: Experiment) -> tuple[Make, Path]:
+    """The policy that a training came to, and the checkpoint that it is read from."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     from agents.evaluate import load_chosen
     from agents.evaluation.policies import trained_policy
@@ -163,8 +166,8 @@ def agent_of(run: Path, settings: Settings, experiment: Experiment) -> Make:
         replace(own, seed=experiment.seed, run_dir=experiment.run_dir, env=experiment.env) == experiment,
         f"{run} is another experiment than {settings.run}, not the same with another seed.",
     )
-    network, _ = load_chosen(own, run, settings.checkpoint)
-    return lambda env: trained_policy(network, deterministic=settings.deterministic)
+    network, checkpoint = load_chosen(own, run, settings.checkpoint)
+    return lambda env: trained_policy(network, deterministic=settings.deterministic), checkpoint
 
 
 def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episodes, str]:
@@ -253,12 +256,15 @@ def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, T
     return told
 
 
-def model_card(settings: Settings, experiment: Experiment, treatment: TreatmentConfig) -> dict[str, str]:
+def model_card(
+    settings: Settings, experiment: Experiment, treatment: TreatmentConfig, env_steps: int
+) -> dict[str, str]:
+    """What a reader must know of the policy, by heading; `env_steps` is what its checkpoint was trained for."""
     described = json.loads((settings.run / "experiment.json").read_text())
     module = inspect.getmodule(type(treatment))
     return {
         "use": f"Research on methods. {NOT_FOR_CLINICAL_USE}",
-        "policy": f"{experiment.algo.name} by Praxis, {experiment.total_env_steps:,} env steps, seed {experiment.seed}",
+        "policy": f"{experiment.algo.name} by Praxis, {env_steps:,} env steps, seed {experiment.seed}",
         "trained on": f"{treatment.name}, cohort {treatment.cohort}",
         "judged on": f"cohort {settings.cohort}, {settings.patients} patients",
         "trainings": f"{1 + len(settings.also)}"

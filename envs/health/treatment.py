@@ -102,6 +102,10 @@ class Simulation(Protocol):
         ...
 
 
+OBSERVATION_SETTINGS = ("partial", "noise", "missing", "history", "notes")
+"""Settings of what is seen. Actions at random do not look, so that their mean return is the same with any of these."""
+
+
 @dataclass(frozen=True)
 class TreatmentConfig:
     """What every treatment can be made harder by. An own field `step_hours` says how often is decided."""
@@ -140,7 +144,8 @@ class TreatmentConfig:
 
     @property
     def reference_scores(self) -> dict[str, float]:
-        return {} if self.random_return is None or self.cost_weight else {"random": self.random_return}
+        as_measured = replace(type(self)(), **{name: getattr(self, name) for name in OBSERVATION_SETTINGS})
+        return {} if self.random_return is None or self != as_measured else {"random": self.random_return}
 
     @property
     def frame_stack(self) -> int:

@@ -43,6 +43,8 @@ def test_a_report_is_one_page_and_its_figures(run: Path, reported: dict[str, Any
     assert off_policy["episodes"] == 40
     assert off_policy["refusal"], "40 patients bear no estimate"
     assert off_policy["played"] == told["policies"]["ppo"]["return"]["mean"]
+    assert told["checkpoint"] == "step-000000000512"
+    assert "512 env steps, seed 1" in told["card"]["policy"]
     html = (run / "report.html").read_text()
     assert "Not to be believed. The effective sample size" in html
     assert "Not for clinical use" in html

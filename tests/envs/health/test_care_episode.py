@@ -283,3 +283,10 @@ def test_what_was_asked_for_is_left_as_it_was() -> None:
     for _ in range(VISITS):
         env.step(actions)
     np.testing.assert_array_equal(actions, np.arange(64) % TREATMENTS)
+
+
+def test_the_return_of_random_actions_is_given_for_the_task_that_it_was_measured_on() -> None:
+    assert CareEpisodeConfig(noise=0.2, partial=True).reference_scores == {"random": 1.7}
+    assert CareEpisodeConfig(structure_seed=99).reference_scores == {}
+    assert CareEpisodeConfig(cohort="held-out").reference_scores == {}
+    assert CareEpisodeConfig(cost_weight=0.1).reference_scores == {}
