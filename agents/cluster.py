@@ -256,7 +256,8 @@ def start(processes: int) -> Path:
             )
     except Exception as failure:  # a busy machine's timeout is an Exception of no kind
         raise ConnectionError(
-            f"Ray did not start on this machine: {first_line(failure)} The logs of Ray's processes are in {folder}."
+            f"Ray did not start on this machine: {first_line(failure)} Where other programs hold the cores, try again "
+            f"when they have ended. The logs of Ray's processes are in {folder}."
         ) from failure
     return Path(folder)
 

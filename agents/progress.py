@@ -44,6 +44,8 @@ class Pace:
             parts.insert(0, f"{self.done:,} of {self.total:,}")
             if self.done:
                 parts.append(f"about {duration(passed / self.done * max(0, self.total - self.done))} left")
+        elif self.done:
+            parts.insert(0, f"{self.done:,} done")
         return f"{self.what}: {', '.join(parts)}"
 
 

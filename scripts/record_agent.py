@@ -48,7 +48,7 @@ def film_run(settings: Settings, experiment: Experiment) -> None:
 
     network, checkpoint = load_chosen(experiment, settings.run, settings.checkpoint)
     path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.webm"
-    with progress("filming", settings.most_steps) as advance:
+    with progress("filming env steps") as advance:
         recorded = record(
             experiment,
             network,

@@ -112,3 +112,10 @@ def test_on_a_terminal_what_the_block_prints_stands_in_a_line_of_its_own(stdout_
         )
     else:
         assert piped == b"printed within\n"
+
+
+def test_without_a_total_what_is_done_is_counted_and_nothing_is_estimated() -> None:
+    clock = iter([0.0, 12.0])
+    pace = Pace("filming env steps", clock=lambda: next(clock))
+    pace.advance(79)
+    assert str(pace) == "filming env steps: 79 done, 0:00:12 so far"
