@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 
@@ -29,13 +29,13 @@ SERVER.set_forkserver_preload(["tests.commands", "agents.train", "agents.tune", 
 class Command:
     """A script that runs in a process and session of its own, with a part of subprocess.Popen's interface."""
 
-    def __init__(self, script: str, *arguments: str, folder: Path, environment: Mapping[str, str] = {}) -> None:
+    def __init__(self, script: str, *arguments: str, folder: Path) -> None:
         self.args = (script, *arguments)
         self.output = tempfile.TemporaryDirectory()
         self.out_path = Path(self.output.name, "out")
         self.errors_path = Path(self.output.name, "errors")
         paths = (self.out_path, self.errors_path)
-        self.process = SERVER.Process(target=run_script, args=(self.args, folder, paths, environment), daemon=True)
+        self.process = SERVER.Process(target=run_script, args=(self.args, folder, paths), daemon=True)
         self.process.start()
         self.pid: int = self.process.pid or 0
 
@@ -90,14 +90,11 @@ def run(script: str, *arguments: str, folder: Path) -> CompletedProcess:
     return CompletedProcess(command.args, code, command.out, command.errors)
 
 
-def run_script(
-    command: tuple[str, ...], folder: Path, outputs: tuple[Path, Path], environment: Mapping[str, str]
-) -> None:
+def run_script(command: tuple[str, ...], folder: Path, outputs: tuple[Path, Path]) -> None:
     """Becomes the script, in the process that was forked for it."""
     script, *arguments = command
     os.setsid()
     os.chdir(folder)
-    os.environ.update(environment)
     for stream, path in zip((1, 2), outputs, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
@@ -106,7 +103,7 @@ def run_script(
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     finally:
-        atexit._run_exitfuncs()
+        atexit._run_exitfuncs()  # multiprocessing ends its processes without them
         sys.stdout.flush()
 
 
