@@ -158,7 +158,7 @@ def chosen_checkpoint(run_dir: Path, name: str) -> Path:
     names = [path.name for path in finished]
     if wanted not in names and name == "best" and best_checkpoint(run_dir) != wanted:
         return chosen_checkpoint(run_dir, name)  # another one became the best, and this one was removed
-    require(wanted in names, f"{run_dir} has no checkpoint {wanted}; it has {', '.join(names)}.")
+    require(wanted in names, f"{run_dir} has no checkpoint {wanted}; it has latest, best, {', '.join(names)}.")
     return run_dir / "checkpoints" / wanted
 
 

@@ -230,8 +230,8 @@ def start(processes: int) -> Path:
     """Starts Ray on this machine alone and returns its folder. Its processes may outnumber the cores: they wait for
     each other most of the time.
 
-    Other machines reach none of its ports, and other users none of its files. Raises ConnectionError where it does
-    not start."""
+    Other machines reach none of its ports, and other users none of its files. It is tried twice: on a busy machine a
+    process may answer too late for Ray. Raises ConnectionError where it does not start."""
     # The run itself says which of its processes died; what else Ray prints is in its logs.
     ray_worker.print_to_stdstream = lambda *_, **__: None
     for module in ("utils.actor_manager", "env.env_runner_group"):
@@ -241,25 +241,35 @@ def start(processes: int) -> Path:
     base = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())
     folder = tempfile.mkdtemp(prefix="ray-", dir=base if len(base) <= MAX_TEMPORARY_PATH else "/tmp")
     try:
-        with keeps_signal_handlers(), on_loopback(), without_services():
-            ray.init(
-                address="local",
-                _temp_dir=f"{folder}/r",  # which Ray opens to everybody; the folder around it stays shut
-                # Actors import what this process can import, wherever it was started from.
-                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **NO_GPU_UNASKED}},
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                num_cpus=max(os.cpu_count() or 1, processes + 1),
-                num_gpus=torch.cuda.device_count(),
-                _system_config=NO_IDLE_WORKERS,
-            )
+        init_here(processes, f"{folder}/1")
     except Exception as failure:  # a busy machine's timeout is an Exception of no kind
-        raise ConnectionError(
-            f"Ray did not start on this machine: {first_line(failure)} Where other programs hold the cores, try again "
-            f"when they have ended. The logs of Ray's processes are in {folder}."
-        ) from failure
+        to_stderr(f"Ray did not start ({first_line(failure)}); trying once more.")
+        ray.shutdown()
+        try:
+            init_here(processes, f"{folder}/2")
+        except Exception as again:
+            raise ConnectionError(
+                f"Ray did not start on this machine ({first_line(again)}). Where other programs hold the cores, try "
+                f"again when they have ended. The logs of Ray's processes are in {folder}."
+            ) from again
     return Path(folder)
+
+
+def init_here(processes: int, folder: str) -> None:
+    """Starts Ray's processes, which write into the folder. Ray opens it to everybody; the one around it stays shut."""
+    with keeps_signal_handlers(), on_loopback(), without_services():
+        ray.init(
+            address="local",
+            _temp_dir=folder,
+            # Actors import what this process can import, wherever it was started from.
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **NO_GPU_UNASKED}},
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            num_cpus=max(os.cpu_count() or 1, processes + 1),
+            num_gpus=torch.cuda.device_count(),
+            _system_config=NO_IDLE_WORKERS,
+        )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Environments as agents step them: what they return is copied, what they raise is told, what they say is read."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import Any
 
@@ -20,6 +20,28 @@ class CopiedObservations(gymnasium.Wrapper):
     def step(self, action: Any) -> Any:
         observation, *rest = self.env.step(action)
         return deepcopy(observation), *rest
+
+
+@contextmanager
+def opened(environment: Environment) -> Iterator[Any]:
+    """One environment, built here and closed in the end."""
+    with closing_quietly(environment.build()) as env:
+        yield env
+
+
+@contextmanager
+def closing_quietly(env: Any) -> Iterator[Any]:
+    """The environment, or the vector of them, that is closed in the end by `close`."""
+    try:
+        yield env
+    finally:
+        close(env)
+
+
+def close(env: gymnasium.Env | VectorEnv) -> None:
+    """Closes an environment. What it raises then is passed over: nobody will use it again."""
+    with suppress(Exception):
+        env.close()
 
 
 def built_vector(environment: Environment, num_envs: int) -> VectorEnv:

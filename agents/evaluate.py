@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch import nn
 from agents.checkpoint import chosen_checkpoint, load_state
 from agents.engine.config import build_network
 from agents.engine.packing import Packing
-from agents.environments import all_environments, built_vector, faults, says
+from agents.environments import all_environments, built_vector, close, closing_quietly, faults, says
 from agents.experiment import Experiment, InvalidExperiment, to_json
 from agents.film import FilmWriter, frame_rate, frames_of
 from agents.interfaces import EnvironmentFailure
@@ -216,7 +215,7 @@ def evaluate(
         observations, _ = env.reset(seed=seed)
     while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
         if stop():
-            env.close()
+            close(env)
             raise Stopped
         actions, memory = act(network, observations, memory, generator, deterministic)
         with all_environments():
@@ -247,7 +246,7 @@ def evaluate(
             running[n] = clock[n] = 0
             succeeded[n] = False
             memory[n] = 0.0
-    env.close()
+    close(env)
     flat = np.array([value for env_returns in returns for value in env_returns])
     scores = experiment.env.reference_scores
     return Evaluation(
@@ -308,7 +307,7 @@ def record(
     generator = torch.Generator(device_of(network)).manual_seed(seed)
     memory = network.no_memory(1)
     total = 0.0
-    with closing(env), FilmWriter(path, frame_rate(env), least_width) as writer:
+    with closing_quietly(env), FilmWriter(path, frame_rate(env), least_width) as writer:
         with all_environments():
             observation, _ = env.reset(seed=seed)
         for frame in frames_of(env):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_origin, get_type_hints
 
+from agents.environments import opened
 from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardModel
 from agents.memory import NoMemory
 from agents.rewards import EnvironmentReward
@@ -115,17 +116,16 @@ class Experiment:
         from agents.engine.memory_needed import memory_checked, require_rollout_memory
 
         try:
-            environment = self.env.build()
-            space = environment.observation_space
-            require_rollout_memory(self, space)
-            self.algo.check(environment, self.env.frame_stack, self.num_envs, self.num_learners)
-            if self.memory.size:
-                self.algo.check_memory(self.memory.steps)
-            with memory_checked("the encoder"):
-                encoder = self.encoder.build(space)
-            with memory_checked("the reward model"):
-                reward = self.reward.build(space, environment.action_space)
-            environment.close()
+            with opened(self.env) as environment:
+                space = environment.observation_space
+                require_rollout_memory(self, space)
+                self.algo.check(environment, self.env.frame_stack, self.num_envs, self.num_learners)
+                if self.memory.size:
+                    self.algo.check_memory(self.memory.steps)
+                with memory_checked("the encoder"):
+                    encoder = self.encoder.build(space)
+                with memory_checked("the reward model"):
+                    reward = self.reward.build(space, environment.action_space)
         except ValueError as mistake:
             raise InvalidExperiment(str(mistake)) from mistake
         require(
@@ -136,9 +136,9 @@ class Experiment:
 
     def checkpoint_bytes(self) -> int:
         """What checkpoints may hold on the disk at a time, besides networks."""
-        environment = self.env.build()
-        environment.close()
-        return self.algo.checkpoint_bytes(environment.observation_space, self.env.frame_stack, self.total_env_steps)
+        with opened(self.env) as environment:
+            space = environment.observation_space
+        return self.algo.checkpoint_bytes(space, self.env.frame_stack, self.total_env_steps)
 
     def to_json(self) -> dict[str, Any]:
         return to_json(self)

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,6 +24,8 @@ OWNER = "owner.json"
 """The file whose lock says that a process writes into its folder, and whose text says which."""
 FREE_DISK_BYTES = 200 * 2**20
 NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/", re.IGNORECASE)
+"""How an address begins, with the second slash that Path takes away."""
 SETTLING_SECONDS = 0.5
 
 _held: set[int] = set()
@@ -108,7 +111,11 @@ def first_free(path: Path) -> Path:
 
 
 def check_new_folder(folder: Path, checkpoint_bytes: int = 0) -> None:
-    """Raises InvalidExperiment for a folder that holds something or is another process's, or has no room to write."""
+    """Raises InvalidExperiment for a folder that holds something or is another process's, or has no room to write, and
+    for what a shell or a store would have to read as a path first."""
+    text = str(folder)
+    require(not text.startswith("~"), f"{text} begins with ~, which only a shell reads as your home; write it out.")
+    require(not ADDRESS.match(text), f"{text} is an address; runs are written to folders of this machine.")
     owner = owner_of(folder)
     require(owner is None, f"{folder} is written to by {owner}; choose another --run-dir.")
     require(not exists(folder) or is_vacant(folder), occupied(folder))

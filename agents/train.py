@@ -15,6 +15,7 @@ from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, r
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import check_environment
 from agents.engine.network_memory import require_network_memory
+from agents.environments import close
 from agents.evaluate import load_chosen, load_network
 from agents.experiment import Experiment, InvalidExperiment, first_line, next_command, require
 from agents.folders import check_disk, check_new_folder, new_folder, owned
@@ -225,7 +226,7 @@ def why_no_runner(experiment: Experiment) -> str:
 
 
 def build_environments(experiment: Experiment) -> None:
-    experiment.env.build_vector(experiment.num_envs // max(1, experiment.num_env_runners)).close()
+    close(experiment.env.build_vector(experiment.num_envs // max(1, experiment.num_env_runners)))
 
 
 def last_line(failure: BaseException) -> str:

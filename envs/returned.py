@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from common.info import ACTION_MASK, EPISODE_METRICS, IS_SUCCESS, LEARNING_TERMINATED
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Networks read float32; a larger number would be infinite there."""
 FEW = 32
 """Up to so many numbers, Python asks each faster than numpy asks all."""
 
@@ -64,23 +66,33 @@ def array_reader(space: gymnasium.Space) -> Reader:
     real, finite = dtype.kind == "f", few_finite if math.prod(shape) <= FEW else all_finite
 
     def read(observation: Any) -> NDArray:
+        if isinstance(observation, np.ma.MaskedArray) and observation.mask.any():
+            raise ValueError("its observation has masked numbers; put numbers in their places")
         array = np.asarray(observation)
         if array.shape != shape:
             raise ValueError(f"its observation has the shape {array.shape}, and its space has {shape}")
         array = array.copy() if array.dtype == dtype else converted(array, dtype)
         if real and not finite(array):
-            raise FloatingPointError("its observation was not finite")
+            raise FloatingPointError(f"its observation had {unusable(array)}")
         return array
 
     return read
 
 
 def few_finite(array: NDArray) -> bool:
-    return all(map(math.isfinite, array.ravel().tolist()))
+    """Whether every number is finite as float32, in which networks read it."""
+    return all(map(LARGEST.__ge__, map(abs, array.ravel().tolist())))
 
 
 def all_finite(array: NDArray) -> bool:
-    return bool(np.isfinite(array).all())
+    """As `few_finite`, for arrays of many numbers."""
+    return float(np.abs(array).max(initial=0.0)) <= LARGEST
+
+
+def unusable(array: NDArray) -> str:
+    """The first number that is not finite as float32."""
+    number = next(number for number in array.ravel().tolist() if not abs(number) <= LARGEST)
+    return f"{number:g}, which float32 cannot hold" if math.isfinite(number) else f"{number}, which is not finite"
 
 
 def bounded_reader(space: gymnasium.Space) -> Reader:
@@ -161,9 +173,10 @@ def finite_number(name: str, value: Any) -> float:
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise ValueError(f"its {name} must be a number, not {described(value)}")
         value = array.reshape(())[()]
-    if not math.isfinite(value):
+    number = float(value)
+    if not abs(number) <= LARGEST:
         raise FloatingPointError(f"its {name} was {value}")
-    return float(value)
+    return number
 
 
 def truth(name: str, value: Any) -> bool:

@@ -18,7 +18,9 @@ import tyro
 from tyro.conf import PositionalRequiredArgs
 
 from agents.checkpoint import chosen_checkpoint
+from agents.environments import opened
 from agents.experiment import Experiment, InvalidExperiment, dashed, require
+from agents.folders import check_new_folder
 from agents.sweep import Sweep, Trial, read_sweep
 from common.files import read_json
 from common.ranges import OutOfRange, check_ranges
@@ -61,6 +63,8 @@ def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
     )
     if run_dir is not None:
         require_same_task(load_experiment(run_dir), experiment)
+    elif experiment.run_dir:
+        check_new_folder(Path(experiment.run_dir))  # train does so too; here it is told before torch is imported
     return experiment, run_dir
 
 
@@ -92,6 +96,8 @@ def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, list[Trial] | 
         settings, trials = read_sweep(Path(choices["resume"]), experiment)
         return experiment, settings, trials
     chosen = parse(SweepSettings, rest, with_names(TUNE_USAGE), SweepSettings(Sweep(), experiment))
+    if chosen.experiment.run_dir:
+        check_new_folder(Path(chosen.experiment.run_dir))
     return chosen.experiment, chosen.sweep, None
 
 
@@ -213,8 +219,8 @@ def parse_run(settings: type[Settings], arguments: list[str], usage: str) -> tup
     given: Any = parse(settings, arguments, usage, default)
     experiment = replace(load_experiment(given.run), env=given.env)
     chosen_checkpoint(given.run, given.checkpoint)  # raises for a name that there is not, before torch is imported
-    with mistakes_are_the_users():
-        given.env.build().close()
+    with mistakes_are_the_users(), opened(given.env):
+        pass  # it can be built
     return given, experiment
 
 

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gymnasium.spaces import Discrete
 
+from agents.environments import opened
 from agents.experiment import require, to_json
 from agents.interfaces import Environment
 from agents.progress import progress
@@ -111,10 +112,8 @@ def export(episodes: Episodes, settings: Settings, about: str) -> None:
     # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.evaluation.minari_dataset import write_minari
 
-    env = settings.env.build()
-    with mistakes_are_the_users():
+    with opened(settings.env) as env, mistakes_are_the_users():
         write_minari(episodes, settings.minari, env.observation_space, env.action_space, about)
-    env.close()
 
 
 def baseline(settings: Settings) -> Any:
@@ -143,10 +142,8 @@ def trained(run: Path, settings: Settings) -> Any:
 
 def require_discrete_actions(environment: Environment) -> None:
     """Raises InvalidExperiment where actions are doses, none of which can be taken by chance with a probability."""
-    with mistakes_are_the_users():
-        env = environment.build()
-    space = env.action_space
-    env.close()
+    with mistakes_are_the_users(), opened(environment) as env:
+        space = env.action_space
     require(isinstance(space, Discrete), "--epsilon is for discrete actions; these are doses.")
 
 

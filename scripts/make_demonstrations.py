@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from safetensors.numpy import save
 
+from agents.environments import opened
 from agents.experiment import InvalidExperiment, require, to_json
 from agents.interfaces import Environment
 from agents.progress import Advance, progress, unseen
@@ -63,9 +64,8 @@ def check_memory(config: Environment, episodes: int) -> None:
     from agents.engine.packing import Packing
     from agents.evaluation.values import require_memory
 
-    env = config.build()
-    packing = Packing(env.observation_space)
-    env.close()
+    with opened(config) as env:
+        packing = Packing(env.observation_space)
     require_memory(episodes * math.prod(packing.shape) * packing.dtype.itemsize, f"{episodes:,} episodes")
 
 

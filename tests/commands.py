@@ -4,6 +4,7 @@ They are forked from a process that has imported torch and Ray once, which takes
 test_next_commands.py start Python anew, as a terminal does."""
 
 import atexit
+import faulthandler
 import io
 import multiprocessing
 import os
@@ -55,6 +56,12 @@ class Command:
     def poll(self) -> int | None:
         return self.process.exitcode
 
+    def where(self) -> str:
+        """Everything printed so far, and where each thread is: for an assertion about a process that does not end."""
+        os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(1.0)
+        return self.log
+
     def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Waits for the exit code. Kills the session and raises TimeoutExpired where none comes."""
         self.process.join(timeout)
@@ -78,8 +85,9 @@ class Command:
         while not condition():
             assert self.poll() is None, self.log
             if time.monotonic() > deadline:
+                where = self.where()
                 self.kill()
-                raise AssertionError(self.log)
+                raise AssertionError(where)
             time.sleep(pause)
 
 
@@ -99,6 +107,7 @@ def run_script(command: tuple[str, ...], folder: Path, outputs: tuple[Path, Path
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", line_buffering=True)
+    faulthandler.register(signal.SIGUSR1)
     sys.argv = [str(ROOT / "scripts" / script), *arguments]
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")

@@ -9,6 +9,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from agents.cluster import cluster_address, env_runner_bundle, learner_bundle
+from agents.environments import opened
 from agents.experiment import Experiment
 
 ENVIRONMENT_NAME = "praxis"
@@ -107,15 +108,13 @@ def build_network(experiment: Experiment) -> Any:
 def new_network(experiment: Experiment) -> Any:
     """The experiment's network with fresh weights, on torch's current device."""
     quiet_ray()
-    environment = experiment.env.build()
-    network = experiment.algo.parts.module(
-        observation_space=environment.observation_space,
-        action_space=environment.action_space,
-        inference_only=True,
-        model_config=model_config(experiment),
-    )
-    environment.close()
-    return network
+    with opened(experiment.env) as environment:
+        return experiment.algo.parts.module(
+            observation_space=environment.observation_space,
+            action_space=environment.action_space,
+            inference_only=True,
+            model_config=model_config(experiment),
+        )
 
 
 def model_config(experiment: Experiment) -> dict[str, Any]:

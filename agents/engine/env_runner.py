@@ -1,6 +1,5 @@
 """Samples experience: one batched forward pass and one vector step at a time, into columns."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -15,7 +14,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from agents.engine.cuda_graph import CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames
-from agents.environments import all_environments, built_vector, faults
+from agents.environments import all_environments, built_vector, close, faults
 from agents.interfaces import Columns, Environment, EnvironmentFailure, Rollout
 from common.info import LEARNING_TERMINATED
 
@@ -56,8 +55,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
 
     def make_env(self) -> None:
         if self.env is not None:
-            with suppress(Exception):  # it may have failed in any way
-                self.env.close()
+            close(self.env)
         if not self.worker_index and self.config.num_gpus_per_learner and torch.cuda.is_available():
             self._device = torch.device("cuda")  # RLlib lets a runner in the learner's process have no GPU
         settings = self.config.env_config
@@ -356,8 +354,7 @@ def check_environment(environment: Environment) -> None:
     except Exception:  # it may have failed by chance
         pass
     finally:
-        with suppress(Exception):
-            vector.close()
+        close(vector)
 
 
 def learning_terminated(info: dict[str, Any]) -> NDArray[np.bool_] | bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.learner import ColumnarLearner
 from agents.engine.normaliser import RunningMoments
+from agents.environments import opened
 from agents.interfaces import Columns, Experience, Logged
 
 ROWS_AT_ONCE = 65_536
@@ -26,9 +27,8 @@ class OfflineAlgorithm(ColumnarAlgorithm):
     def setup(self, config: Any) -> None:
         super().setup(config)
         settings = config.learner_config_dict["algorithm"]
-        environment = config.env_config["environment"].build()
-        self.log = settings.read_log(environment.observation_space, environment.action_space)
-        environment.close()
+        with opened(config.env_config["environment"]) as environment:
+            self.log = settings.read_log(environment.observation_space, environment.action_space)
         if settings.normalize_observations:
             moments = moments_of(self.log.observations)
             self.each_learner(lambda learner: learner.bare_network.normaliser.load_state_dict(moments))

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import numpy.typing as npt
 import torch
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
@@ -25,15 +26,15 @@ class Packing:
         self.parts: dict[str, Box] = {}
         self.slices: dict[str, slice] = {}
         if not isinstance(space, Dict):
-            self.shape, self.dtype = tuple(space.shape or ()), np.dtype(space.dtype or np.float32)
+            self.shape, self.dtype = tuple(space.shape or ()), native(space.dtype or np.float32)
             self.sees_images = len(self.shape) == 3
             return
         for name, part in space.spaces.items():
             if not isinstance(part, Box):
                 raise ValueError(f"The parts of an observation must each be a Box; '{name}' is {part}.")
             self.parts[name] = part
-        dtypes = {part.dtype for part in self.parts.values()}
-        self.dtype = np.dtype(dtypes.pop() if len(dtypes) == 1 else np.uint8)
+        dtypes = {native(part.dtype) for part in self.parts.values()}
+        self.dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.uint8)
         start = 0
         for name, part in self.parts.items():
             size = math.prod(part.shape) * part.dtype.itemsize // self.dtype.itemsize
@@ -50,7 +51,7 @@ class Packing:
             return as_dtype(observations, self.shape, self.dtype)
         columns = []
         for name, part in self.parts.items():
-            column = np.ascontiguousarray(as_dtype(observations[name], part.shape, part.dtype))
+            column = np.ascontiguousarray(as_dtype(observations[name], part.shape, native(part.dtype)))
             columns.append(column.reshape(len(column), -1).view(self.dtype))
         return np.concatenate(columns, 1)
 
@@ -69,7 +70,10 @@ class Packing:
         """The columns of one part (B, columns) -> (B, *part)."""
         part = self.parts[name]
         if packed.dtype == torch.uint8:
-            packed = packed.contiguous().view(torch.from_numpy(np.empty(0, part.dtype)).dtype)
+            # Not `contiguous`: for a single row that is the row itself, which may begin or end within a number.
+            packed = packed.clone(memory_format=torch.contiguous_format).view(
+                torch.from_numpy(np.empty(0, native(part.dtype))).dtype
+            )
         return packed.reshape(len(packed), *part.shape)
 
 
@@ -86,6 +90,11 @@ def require_exact(space: gymnasium.Space, advice: str) -> None:
 def largest(space: Box) -> int:
     """The largest magnitude that a Box of integers allows."""
     return max(-int(space.low.min(initial=0)), int(space.high.max(initial=0)))
+
+
+def native(dtype: npt.DTypeLike) -> np.dtype:
+    """The dtype in this machine's byte order, which is the only one that torch reads."""
+    return np.dtype(dtype).newbyteorder("=")
 
 
 def as_dtype(observations: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
+from agents.environments import close
 from agents.evaluate import batch_of_one
 from agents.evaluation.episodes import Episodes, drawn
 from agents.interfaces import Environment
@@ -120,7 +121,7 @@ def _followed(environment: Environment, agent: Make, usual: Make, seed: int) -> 
         if terminated or truncated:
             break
     _, png = cv2.imencode(".png", env.render()[..., ::-1])
-    env.close()
+    close(env)
     return {
         "seed": seed,
         "return": total,

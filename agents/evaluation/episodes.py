@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from agents.environments import all_environments, built_vector, faults, numbers_of, says
+from agents.environments import all_environments, built_vector, closing_quietly, faults, numbers_of, opened, says
 from agents.evaluation.values import require_memory
 from agents.interfaces import Environment, EnvironmentFailure
 from agents.progress import Advance, unseen
@@ -97,7 +96,7 @@ def play(
     left = episodes
     number_cut = 0
     while left:
-        with closing(built_vector(environment, min(MOST_AT_ONCE, left))) as env:
+        with closing_quietly(built_vector(environment, min(MOST_AT_ONCE, left))) as env:
             played, cut = _played(env, make(env), random, advance)
         number_cut += len(cut)
         if number_cut > episodes:
@@ -134,9 +133,8 @@ def check_memory(environment: Environment, episodes: int) -> None:
     """Raises ValueError where so many episodes, of a step each at least, would not fit the memory."""
     from agents.engine.packing import Packing  # torch, which a command's help does without
 
-    env = environment.build()
-    packing = Packing(env.observation_space)
-    env.close()
+    with opened(environment) as env:
+        packing = Packing(env.observation_space)
     of_an_observation = math.prod(packing.shape) * packing.dtype.itemsize
     require_memory(episodes * of_an_observation, f"{episodes:,} episodes")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from agents.environments import opened
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.ddpg import DDPG
@@ -52,10 +53,9 @@ def twin_delayed(environment: Environment) -> Experiment:
 def experiment(
     environment: Environment, name: str, num_critics: int = 1, policy_delay: int = 1, target_noise: float = 0.0
 ) -> Experiment:
-    env = environment.build()
-    space = env.observation_space
-    env.close()
-    goals = has_goals(space) and env.has_wrapper_attr("compute_reward")
+    with opened(environment) as env:
+        space = env.observation_space
+        goals = has_goals(space) and env.has_wrapper_attr("compute_reward")
     navigates = isinstance(environment, NavigateConfig)
     walks = isinstance(environment, LocomotionConfig)
     simulated = isinstance(environment, PandaConfig | KukaGraspConfig)

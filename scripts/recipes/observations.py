@@ -3,6 +3,7 @@
 import gymnasium
 from gymnasium.spaces import Box, Dict
 
+from agents.environments import opened
 from agents.interfaces import Encoder, Environment
 from envs import atari
 from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig, PartsConfig
@@ -16,9 +17,8 @@ def observation_space(environment: Environment) -> gymnasium.Space:
     """The observation space of an environment, which is built to know it. All of Atari's games have the same."""
     if isinstance(environment, atari.AtariConfig):
         return atari.OBSERVATION_SPACE
-    env = environment.build()
-    env.close()
-    return env.observation_space
+    with opened(environment) as env:
+        return env.observation_space
 
 
 def sees_images(space: gymnasium.Space) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 from gymnasium.spaces import Box
 
+from agents.environments import opened
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.rewards import EnvironmentReward
@@ -40,10 +41,9 @@ def recipe(environment: Environment) -> Experiment:
         return treatments.recipe(environment)
     if isinstance(environment, AtariConfig):
         return atari(environment)  # its spaces are known: loading the game would take a quarter of a second
-    env = environment.build()
-    space = env.observation_space
-    continuous = isinstance(env.action_space, Box)
-    env.close()
+    with opened(environment) as env:
+        space = env.observation_space
+        continuous = isinstance(env.action_space, Box)
     if sees_images(space):
         base = grasping(environment) if continuous else games(environment)
         return replace(base, encoder=encoder_for(space, MLPConfig()))

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import ray
 
+from agents import cluster
 from agents.cluster import Bundle, can_reserve, join, remote_bundles, require_room, with_room
 from agents.experiment import Experiment, InvalidExperiment, Resources
 from agents.settings.ppo import PPO
@@ -148,3 +149,29 @@ def test_what_is_no_address_is_refused_in_one_line(address):
         join(address)
     assert len(str(refusal.value)) < 250
     assert "\n" not in str(refusal.value)
+
+
+def test_ray_is_started_once_more_where_a_process_answers_too_late(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tries: list[str] = []
+
+    def init_here(processes: int, folder: str) -> None:
+        tries.append(folder)
+        if len(tries) == 1:
+            raise TimeoutError("the first try's timeout")
+
+    monkeypatch.setattr(cluster, "init_here", init_here)
+    folder = cluster.start(2)
+    assert [Path(each).parent for each in tries] == [folder, folder]
+    assert tries[0] != tries[1]
+    assert "(the first try's timeout); trying once more." in capfd.readouterr().err
+
+
+def test_ray_that_does_not_start_twice_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init_here(processes: int, folder: str) -> None:
+        raise TimeoutError("nobody answers")
+
+    monkeypatch.setattr(cluster, "init_here", init_here)
+    with pytest.raises(ConnectionError, match=r"Ray did not start on this machine \(nobody answers\).* logs .* are in"):
+        cluster.start(2)

@@ -233,6 +233,20 @@ def test_a_name_that_no_folder_can_have_is_refused(name: str, tmp_path: Path) ->
     assert len(str(refusal.value)) < 200
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("~/run", "begins with ~"),
+        ("s3://bucket/run", "is an address"),
+        ("gs://run", "is an address"),
+        ("http://host/run", "is an address"),
+    ],
+)
+def test_what_is_no_path_of_this_machine_is_refused(name: str, reason: str) -> None:
+    with pytest.raises(InvalidExperiment, match=reason):
+        check_new_folder(Path(name))
+
+
 def free_disk(monkeypatch: pytest.MonkeyPatch, free: int) -> list[Path]:
     asked: list[Path] = []
 

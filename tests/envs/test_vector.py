@@ -24,7 +24,7 @@ def flawed(flaw: str, fails_at: int = 3, length: int = 10) -> Restarting:
     [
         ("raises", "RuntimeError: the flaw"),
         ("hangs", "TimeoutError: it took longer than 0.2 s"),
-        ("observation", "FloatingPointError: its observation was not finite"),
+        ("observation", "FloatingPointError: its observation had nan, which is not finite"),
         ("reward", "FloatingPointError: its reward was nan"),
     ],
 )

@@ -216,7 +216,7 @@ def test_what_would_take_for_ever_is_refused(command, option, says, cartpole, mo
 @pytest.mark.parametrize("script", ["evaluate_agent.py", "record_agent.py"])
 def test_a_checkpoint_that_is_not_there_is_told_of_with_those_that_are(script, cartpole):
     line = refused("run", "--checkpoint", "step-7", folder=cartpole, script=script)
-    assert "has no checkpoint step-7; it has step-000000000512" in line
+    assert "has no checkpoint step-7; it has latest, best, step-000000000512" in line
 
 
 def test_a_damaged_checkpoint_is_refused(cartpole, tmp_path):

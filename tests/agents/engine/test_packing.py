@@ -46,6 +46,24 @@ def test_what_was_packed_comes_back_to_the_bit(space: Dict, numbers: int) -> Non
     np.testing.assert_array_equal(one, packed[2])
 
 
+def test_a_single_row_is_unpacked_wherever_its_parts_begin() -> None:
+    space = Dict({"a": Box(0, 255, (3,), np.uint8), "b": Box(-9, 9, (2,), np.float32)})
+    packing = Packing(space)
+    packed = packing.pack({"a": np.array([[1, 2, 3]], np.uint8), "b": np.array([[1.5, -2.0]], np.float32)})
+    assert packing.unpack(torch.from_numpy(packed))["b"].tolist() == [[1.5, -2.0]]
+
+
+def test_numbers_in_the_other_byte_order_are_read_by_torch() -> None:
+    space = Dict({"a": Box(-9, 9, (2,), ">f4"), "b": Box(0, 9, (1,), ">i2")})
+    packing = Packing(space)
+    parts = {"a": np.array([[1.5, -2.0]], ">f4"), "b": np.array([[7]], ">i2")}
+    unpacked = packing.unpack(torch.from_numpy(packing.pack(parts)))
+    assert unpacked["a"].tolist() == [[1.5, -2.0]]
+    assert unpacked["b"].tolist() == [[7]]
+    one = Packing(space["a"])
+    assert torch.from_numpy(one.pack(parts["a"])).tolist() == [[1.5, -2.0]]
+
+
 def test_normalised_numbers_are_unpacked_as_they_are() -> None:
     unpacked = Packing(VECTORS).unpack(torch.arange(6.0)[None] / 2)
     assert unpacked["b"].tolist() == [[[1.0, 1.5], [2.0, 2.5]]]
