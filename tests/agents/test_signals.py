@@ -18,9 +18,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture(autouse=True)
 def handlers_come_back() -> Iterator[None]:
+    """Begins as in a terminal: under nohup, SIGHUP would be ignored, by the processes that a test starts, too."""
+    at_first = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = {each: signal.getsignal(each) for each in SIGNALS}
     yield
     assert {each: signal.getsignal(each) for each in SIGNALS} == before
+    signal.signal(signal.SIGHUP, at_first)
 
 
 def dead_terminal() -> None:

@@ -1,10 +1,12 @@
 """A cluster of several machines, played by this one: a run is spread over it and outlives the death of a machine."""
 
+import multiprocessing
 import re
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import psutil
 import pytest
-from ray.cluster_utils import Cluster
 
 from agents.checkpoint import finished_checkpoints, load_state
 from agents.metrics import read_progress
@@ -16,29 +18,50 @@ LEARNER = "_WrappedExecutable"
 """What RLlib names a learner's process."""
 
 
-@pytest.fixture
-def cluster():
-    """A head without cores and two machines with two each."""
+def play_cluster(pipe: Connection) -> None:
+    """A head without cores and two machines with two each; sends the address and the process ids of the machines'
+    raylets, and ends the cluster when it is answered."""
+    from ray.cluster_utils import Cluster
+
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    yield cluster, [cluster.add_node(num_cpus=2) for _ in range(2)]
+    machines = [cluster.add_node(num_cpus=2) for _ in range(2)]
+    pipe.send((cluster.address, [machine.all_processes["raylet"][0].process.pid for machine in machines]))
+    pipe.recv()
     cluster.shutdown()
 
 
-def holds(machine, *names: str) -> bool:
+@pytest.fixture
+def cluster():
+    """The address and the machines' raylets, of a cluster in a process of its own; other tests' Ray runs in this one."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=play_cluster, args=(there,))
+    process.start()
+    yield here.recv()
+    here.send("over")
+    process.join()
+
+
+def kill_machine(raylet: int) -> None:
+    """Kills all of a machine's processes at once."""
+    process = psutil.Process(raylet)
+    for each in (process, *process.children(recursive=True)):
+        each.kill()
+
+
+def holds(raylet: int, *names: str) -> bool:
     """Whether one of these workers is on a machine."""
-    raylet = machine.all_processes["raylet"][0].process.pid
     return any(children_named(name, raylet) for name in names)
 
 
 def test_a_run_outlives_a_machine_that_dies(cluster, tmp_path: Path) -> None:
-    cluster, machines = cluster
+    address, machines = cluster
     run = tmp_path / "run"
-    where = ("--address", cluster.address, "--run-dir", str(run))
+    where = ("--address", address, "--run-dir", str(run))
     training = Command("train_agent.py", "--env", "CartPole-v1", *PROCESSES, *LENGTH, *where, folder=tmp_path)
     training.wait_until(lambda: len(finished_checkpoints(run / "checkpoints")) >= 2)
     assert all(holds(machine, "EnvRunner", LEARNER) for machine in machines)
     with_learner = next(machine for machine in machines if holds(machine, LEARNER))
-    cluster.remove_node(with_learner, allow_graceful=False)
+    kill_machine(with_learner)
     training.finish()
 
     told = training.log
