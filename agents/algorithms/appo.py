@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.algorithms.ppo import PPOLearner, errors_of_values, sums_of_later
+from agents.algorithms.ppo import Credit, PPOLearner, errors_of_values, sums_of_later
 from agents.engine.learner import take
 from agents.interfaces import Rollout
 from agents.settings.appo import APPO
@@ -29,15 +29,20 @@ def v_trace(rollout: Rollout, rewards: NDArray, weights: NDArray, settings: APPO
 
 
 class APPOLearner(PPOLearner):
-    def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> tuple[Rollout, NDArray, NDArray]:
+    settings: APPO  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> Credit:
         log_probs, values = self.judged(rollout, observations, self.to_device(rollout.actions))
         weights = np.exp(log_probs - rollout.log_probs)
-        self.weights_mean, self.weights_cut = float(weights.mean()), float((weights > self.settings.most_weight).mean())
         following = np.concatenate([values[1:], rollout.next_values[-1:]])
         # Of the observations that truncated episodes and the rollout end in there is only what the old critic said.
         next_values = np.where(rollout.truncated, rollout.next_values, following)
         rollout = replace(rollout, log_probs=log_probs, values=values, next_values=next_values)
-        return rollout, *v_trace(rollout, rewards, weights, self.settings)
+        metrics = {
+            "importance_weight_mean": float(weights.mean()),
+            "importance_weights_cut": float((weights > self.settings.most_weight).mean()),
+        }
+        return Credit(rollout, *v_trace(rollout, rewards, weights, self.settings), metrics)
 
     @torch.no_grad()
     def judged(self, rollout: Rollout, observations: Tensor, actions: Tensor) -> tuple[NDArray, NDArray]:
@@ -53,7 +58,3 @@ class APPOLearner(PPOLearner):
             told.append(torch.stack([log_probs, values]).float().view(2, length, -1))
         log_probs, values = torch.cat(told, 2).cpu().numpy()
         return log_probs, values
-
-    def after_update(self, experience: Rollout) -> dict[str, float]:
-        importance = {"importance_weight_mean": self.weights_mean, "importance_weights_cut": self.weights_cut}
-        return super().after_update(experience) | importance

@@ -5,33 +5,37 @@ import torch
 from torch import Tensor
 
 from agents.algorithms.value_distributions import Expectation
+from agents.engine.learner import Loss
 from agents.engine.offline import OfflineLearner
 from agents.interfaces import Columns
 from agents.settings.cql import CQL
 
 
 class CQLLearner(OfflineLearner):
-    def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
+    settings: CQL
+
+    def loss(self, minibatch: Columns) -> Loss:
         outputs, after = self.network(minibatch["observations"]), minibatch["next_observations"]
         with torch.no_grad():
-            following = self.target(after)
-            judged = self.bare_network(after) if self.settings.double else following
-        return cql_loss(outputs, following, judged, minibatch, self.settings)
+            target_q = self.target.network(after)
+            choosing_q = self.bare_network(after) if self.settings.double else target_q
+        return Loss(*cql_loss(outputs, target_q, choosing_q, minibatch, self.settings))
 
 
 def cql_loss(
-    outputs: Tensor, following: Tensor, judged: Tensor, batch: Columns, settings: CQL
+    outputs: Tensor, target_q: Tensor, choosing_q: Tensor, batch: Columns, settings: CQL
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Kumar et al. 2020, equation 4: DQN's loss, and alpha times the distance of the soft maximum over all actions from
-    the logged ones; each (B, A, 1): values of the observations, of those that followed by the target network, and by
-    the one that chooses among them."""
-    values, everything = Expectation(), torch.arange(len(outputs), device=outputs.device)
-    best = following[everything, values.mean(judged).argmax(-1)]
-    chosen = outputs[everything, batch["actions"]]
+    the logged ones. Each (B, A, 1): the values `outputs` of the observations, and those of the observations that
+    followed, by the target network and by the network that chooses the action."""
+    values = Expectation()
+    rows = torch.arange(len(outputs), device=outputs.device)
+    best = target_q[rows, values.mean(choosing_q).argmax(-1)]
+    chosen = outputs[rows, batch["actions"]]
     losses, errors = values.loss(chosen, batch["rewards"], batch["discounts"], best)
     q_values = values.mean(outputs)
     excess = (q_values.logsumexp(-1) - values.mean(chosen)).mean()
-    terms = {
+    metrics = {
         "td_loss": losses.mean(),
         "td_error": errors.abs().mean(),
         "conservative_loss": excess,
@@ -39,4 +43,5 @@ def cql_loss(
         "q_logged": chosen.mean(),
         "agreement": (q_values.argmax(-1) == batch["actions"]).float().mean(),
     }
-    return losses.mean() + settings.alpha * excess, {name: term.detach() for name, term in terms.items()}
+    loss = losses.mean() + settings.alpha * excess
+    return loss, {name: value.detach() for name, value in metrics.items()}

@@ -2,16 +2,17 @@
 twin critics, a policy that is delayed, targets that are smoothed."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from agents.engine.adam import Adam, averaged
 from agents.engine.compiling import compiled
+from agents.engine.learner import TD_ERRORS
 from agents.engine.module import use_bf16
 from agents.engine.off_policy import OffPolicyLearner
-from agents.engine.replay import Frames, Transitions
+from agents.engine.replay import Transitions
 from agents.interfaces import Columns
 from agents.settings.ddpg import DDPG
 
@@ -31,15 +32,25 @@ def critic_loss(values: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tenso
     return (weights * errors**2).mean(1).sum(), errors.detach().abs().mean(0)
 
 
+class CriticGradients(NamedTuple):
+    """What a step of the critics needs and says."""
+
+    gradients: Gradients
+    """Of the critics' loss, by the critics' parameters and the encoder's."""
+    metrics: dict[str, Tensor]
+    td_errors: Tensor
+    """Absolute errors (B,)."""
+
+
 class DDPGLearner(OffPolicyLearner):
+    settings: DDPG
+
     def build(self) -> None:
         super().build()
         network = self.bare_network
         self.actor_parameters = list(network.actor.parameters())
         learns = (parameter for parameter in network.encoder.parameters() if parameter.requires_grad)
         self.critic_parameters = [*learns, *network.critics.parameters()]
-        self.network_parameters = list(network.parameters())
-        self.target_parameters = list(self.target.parameters())
         self.critic_steps = 0
         self.policy_loss = torch.zeros((), device=self._device)
         if self.settings.compile_losses:
@@ -57,54 +68,49 @@ class DDPGLearner(OffPolicyLearner):
         return columns
 
     def targets(self, minibatch: Columns) -> Tensor:
-        """What the critics should say (B,): rewards, and the least that the target critics think of what follows."""
+        """What the critics should say (B,): rewards, and the lowest of the target critics' values of what follows."""
+        target = self.target.network
         with torch.no_grad():
-            features = self.target.features(minibatch["next_observations"])
-            actions = self.target.actions(features)
+            features = target.features(minibatch["next_observations"])
+            actions = target.actions(features)
             if "target_noise" in minibatch:
                 actions = (actions + minibatch["target_noise"]).clamp(-1, 1)
-            following = self.target.values(features, actions).amin(0)
+            following = target.values(features, actions).amin(0)
         return minibatch["rewards"] + minibatch["discounts"] * following
 
-    def critic_gradients(self, minibatch: Columns) -> tuple[Gradients, dict[str, Tensor], Tensor]:
-        """Of the critics' loss; its terms, and the absolute errors (B,)."""
+    def critic_gradients(self, minibatch: Columns) -> CriticGradients:
         features = self.bare_network.features(minibatch["observations"])
         values = self.bare_network.values(features, minibatch["actions"])
         loss, errors = critic_loss(values, self.targets(minibatch), minibatch["weights"])
-        terms = {"loss": loss.detach(), "q_mean": values.detach().mean(), "td_error": errors.mean()}
-        return torch.autograd.grad(loss, self.critic_parameters), terms, errors
+        metrics = {"loss": loss.detach(), "q_mean": values.detach().mean(), "td_error": errors.mean()}
+        return CriticGradients(torch.autograd.grad(loss, self.critic_parameters), metrics, errors)
 
     def policy_gradients(self, observations: Tensor) -> tuple[Gradients, Tensor]:
-        """Of how little the first critic thinks of the policy's actions; and that."""
+        """Gradients of the actor's loss -Q1(s, pi(s)), and the loss."""
         with torch.no_grad():
             features = self.bare_network.features(observations)
         loss = -self.bare_network.first_value(features, self.bare_network.actions(features)).mean()
         return torch.autograd.grad(loss, self.actor_parameters), loss.detach()
 
-    def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:
-        """A step of the critics, then, of some, one of the actor, which asks the critics that have just learnt."""
-        gradients, terms, errors = self.critic_gradients(minibatch)
-        self._descend(self.critic_parameters, gradients, optimizer)
+    def _step(self, minibatch: Columns, optimizer: Adam) -> Columns:
+        """A step of the critics and, after every `policy_delay` of them, one of the actor by the critics' new
+        weights."""
+        critics = self.critic_gradients(minibatch)
+        self._descend(self.critic_parameters, critics.gradients, optimizer)
         self.critic_steps += 1
         if self.critic_steps % self.settings.policy_delay == 0:
             gradients, self.policy_loss = self.policy_gradients(minibatch["observations"])
             self._descend(self.actor_parameters, gradients, optimizer)
-            self._move_target()
-        return terms | {"policy_loss": self.policy_loss, "errors": errors}
+            self.target.move(self.settings.target_rate)
+        return critics.metrics | {"policy_loss": self.policy_loss, TD_ERRORS: critics.td_errors}
 
     def _descend(self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: Adam) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""
         optimizer.descend(parameters, averaged(gradients))
 
-    @torch.no_grad()
-    def _move_target(self) -> None:
-        rate = self.settings.target_rate
-        torch._foreach_lerp_(self.target_parameters, self.network_parameters, rate)  # pyright: ignore[reportPrivateImportUsage]
-
-    def after_update(self, experience: Frames) -> dict[str, float]:
-        exploration = self.settings.exploration_at(self.env_steps, 1, 1)[0]
-        noise = {"noise": float(exploration)} if math.isfinite(exploration) else {}
-        return super().after_update(experience) | noise
+    def exploration_metrics(self) -> dict[str, float]:
+        noise = self.settings.exploration_at(self.env_steps, 1, 1)[0]
+        return {"noise": float(noise)} if math.isfinite(noise) else {}
 
     def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
         state = super().get_state(components, not_components=not_components, **kwargs)

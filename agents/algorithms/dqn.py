@@ -3,44 +3,46 @@
 Dabney et al. 2018), noisy nets (Fortunato et al. 2018), all together (Hessel et al. 2018, Rainbow)."""
 
 import torch
-from torch import Tensor
 
+from agents.engine.learner import Loss
 from agents.engine.off_policy import OffPolicyLearner
-from agents.engine.replay import Frames, Transitions
+from agents.engine.replay import Transitions
 from agents.interfaces import Columns
+from agents.settings.dqn import DQN
 
 
 class DQNLearner(OffPolicyLearner):
+    settings: DQN
     capturable = True
 
     def columns(self, transitions: Transitions) -> Columns:
         """What the loss asks for; the target network is asked once a visit, about all batches."""
         period = self.settings.target_update_every_env_steps
         if self.env_steps // period != self.env_steps_before // period:
-            self.target.load_state_dict(self.bare_network.state_dict())
+            self.target.copy_weights()
         columns = super().columns(transitions)
         after = columns["next_observations"] if self.settings.double else columns.pop("next_observations")
         with torch.no_grad():
-            self.target.draw_noise(self.noise)
-            columns["following"] = self.target(after)
+            self.target.network.draw_noise(self.noise)
+            columns["target_q"] = self.target.network(after)
         return columns
 
-    def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
-        network, values = self.bare_network, self.bare_network.values
+    def loss(self, minibatch: Columns) -> Loss:
+        network = self.bare_network
+        values = network.values
         network.draw_noise(self.noise)
-        everything = torch.arange(len(minibatch["actions"]), device=self._device)
-        outputs = self.network(minibatch["observations"])[everything, minibatch["actions"]]
+        rows = torch.arange(len(minibatch["actions"]), device=self._device)
+        outputs = self.network(minibatch["observations"])[rows, minibatch["actions"]]
         with torch.no_grad():
-            following = minibatch["following"]
-            judged = network(minibatch["next_observations"]) if self.settings.double else following
-            following = following[everything, values.mean(judged).argmax(-1)]
+            target_q = minibatch["target_q"]
+            choosing_q = network(minibatch["next_observations"]) if self.settings.double else target_q
+            following = target_q[rows, values.mean(choosing_q).argmax(-1)]
         losses, errors = values.loss(outputs, minibatch["rewards"], minibatch["discounts"], following)
         errors = errors.detach()
-        terms = {"q_mean": values.mean(outputs.detach()).mean(), "td_error": errors.abs().mean(), "errors": errors}
-        return (minibatch["weights"] * losses).mean(), terms
+        metrics = {"q_mean": values.mean(outputs.detach()).mean(), "td_error": errors.abs().mean()}
+        return Loss((minibatch["weights"] * losses).mean(), metrics, errors)
 
-    def after_update(self, experience: Frames) -> dict[str, float]:
-        runners = max(1, self.config.num_env_runners)
-        num_envs = experience.num_envs * max(1, self.config.num_learners)
-        epsilon = self.settings.exploration_at(self.env_steps, num_envs, runners)
-        return super().after_update(experience) | {"epsilon": float(epsilon.mean())}
+    def exploration_metrics(self) -> dict[str, float]:
+        runners = self.config.runner_count
+        epsilon = self.settings.exploration_at(self.env_steps, self.config.experiment.num_envs, runners)
+        return {"epsilon": float(epsilon.mean())}

@@ -1,8 +1,8 @@
 """Proximal policy optimisation (Schulman et al. 2017), with the details that make it work
 (Huang et al. 2022, The 37 Implementation Details of PPO)."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.engine.learner import ColumnarLearner
+from agents.engine.learner import ColumnarLearner, Loss, StepResult
 from agents.engine.normaliser import RunningMoments
 from agents.interfaces import Columns, Rollout
 from agents.settings.ppo import PPO
@@ -45,7 +45,7 @@ def sums_of_later(errors: NDArray, keeps: NDArray) -> NDArray:
 def ppo_loss(
     log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: PPO, progress: float | Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The clipped surrogate objective with value loss and entropy bonus, and its terms.
+    """The clipped surrogate objective with value loss and entropy bonus, and its parts as metrics.
 
     `batch` has `log_probs`, `values`, `advantages` and `returns` of the policy that acted; all (B,).
     `progress` is the share of the run that is done, from 0 to 1; a tensor () where a CUDA graph reads it.
@@ -67,14 +67,14 @@ def ppo_loss(
     entropy = entropies.mean()
     loss = policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient_at(progress) * entropy
     with torch.no_grad():
-        terms = {
+        metrics = {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
             "entropy": entropy,
             "kl": (ratio - 1 - log_ratio).mean(),  # Schulman 2020, the low-variance estimator k3
             "clip_fraction": ((ratio - 1).abs() > clip).float().mean(),
         }
-    return loss, {name: term.detach() for name, term in terms.items()}
+    return loss, {name: value.detach() for name, value in metrics.items()}
 
 
 def sequences(shape: tuple[int, ...], steps: int) -> Tensor:
@@ -84,92 +84,108 @@ def sequences(shape: tuple[int, ...], steps: int) -> Tensor:
     return torch.arange(length * num_envs).view(-1, steps, num_envs).transpose(1, 2).reshape(-1, steps)
 
 
+@dataclass(frozen=True)
+class Credit:
+    """How good each step of a rollout turned out to be, all (T, N)."""
+
+    rollout: Rollout
+    """The rollout as the policy before the update sees it."""
+    advantages: NDArray
+    returns: NDArray
+    """What the critic should have said."""
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A rollout, ready to be learnt from."""
+
+    columns: Columns
+    """By name, (T * N, ...)."""
+    raw_observations: Tensor
+    """Before they are prepared, (T * N, ...)."""
+    metrics: dict[str, float]
+
+
 class PPOLearner(ColumnarLearner):
+    settings: PPO
     capturable = True
 
     def build(self) -> None:
         super().build()
         self.return_moments = RunningMoments(()).to(self._device)
+        self.saved["return_moments"] = self.return_moments
         self.discounted_returns = np.zeros(0, np.float32)
-        self.memory_steps: int = self.config.learner_config_dict["memory_steps"]
+        self.memory_steps = self.config.experiment.memory.steps
 
-    def minibatches(self, experience: Rollout, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
-        columns = self.prepare(experience)
-        in_order = sequences(experience.rewards.shape, self.memory_steps).to(self._device)
-        for _epoch in range(self.settings.epochs):
-            seen = len(terms)
-            yield from self.shuffled(columns, in_order)
-            if self.moved_too_far(terms[seen:]):
+    def learn(self, experience: Rollout) -> dict[str, float]:
+        batch = self.prepare(experience)
+        in_sequences = sequences(experience.rewards.shape, self.memory_steps).to(self._device)
+        steps: list[StepResult] = []
+        for _ in range(self.settings.epochs):
+            minibatches = self.shuffled(batch.columns, in_sequences)
+            epoch = [self.gradient_step(minibatch) for minibatch in minibatches]
+            steps += epoch
+            if self.kl_exceeded(epoch):
                 break
-
-    def prepare(self, rollout: Rollout) -> Columns:
-        """A rollout as flat columns (T * N, ...), with what to learn from: advantages and returns."""
-        observations, actions = self.to_device(rollout.observations), self.to_device(rollout.actions)
         if self.settings.normalize_observations:
-            self.observed = observations
-        rewards = self.rewards(rollout.rewards, observations, actions, rollout)
+            # Only now, so that the ratio starts at 1: the policy that learnt is the one that acted.
+            self.bare_network.normaliser.update(batch.raw_observations)
+        return self.means(steps) | batch.metrics | {"clip": self.settings.clip_at(self.progress)}
+
+    def prepare(self, rollout: Rollout) -> Batch:
+        """A rollout as columns, with what to learn from: advantages and returns."""
+        raw_observations = self.to_device(rollout.observations)
+        actions = self.to_device(rollout.actions)
+        rewards = self.rewards(rollout.rewards, raw_observations, actions, rollout)
         if self.settings.normalize_rewards:
             rewards = self._normalized(rewards, rollout)
         with torch.no_grad():
-            observations = self.bare_network.prepare(observations)
-        rollout, advantages, returns = self.credit(rollout, rewards, observations)
-        self.explained_variance = explained_variance(rollout.values, returns)
+            observations = self.bare_network.prepare(raw_observations)
+        credit = self.credit(rollout, rewards, observations)
         columns = {
-            "log_probs": rollout.log_probs,
-            "values": rollout.values,
-            "advantages": advantages,
-            "returns": returns,
-            "memories": rollout.memories,
-            "first": rollout.first,
+            "log_probs": credit.rollout.log_probs,
+            "values": credit.rollout.values,
+            "advantages": credit.advantages,
+            "returns": credit.returns,
+            "memories": credit.rollout.memories,
+            "first": credit.rollout.first,
         }
-        return {"observations": observations, "actions": actions} | {k: self.to_device(v) for k, v in columns.items()}
+        explained = explained_variance(credit.rollout.values, credit.returns)
+        return Batch(
+            {"observations": observations, "actions": actions} | {k: self.to_device(v) for k, v in columns.items()},
+            raw_observations,
+            credit.metrics | {"explained_variance": explained},
+        )
 
-    def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> tuple[Rollout, NDArray, NDArray]:
-        """The rollout as the policy before this update sees it, its advantages and returns (T, N); `observations` are
-        prepared, (T * N, ...)."""
-        return rollout, *advantages_and_returns(rollout, rewards, self.settings)
+    def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> Credit:
+        """Advantages and returns for rewards (T, N); `observations` are prepared, (T * N, ...)."""
+        return Credit(rollout, *advantages_and_returns(rollout, rewards, self.settings), metrics={})
 
-    def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, minibatch: Columns) -> Loss:
         before = minibatch["memories"][: len(minibatch["first"]) // self.memory_steps]
         parameters, values, _ = self.network(minibatch["observations"], before, minibatch["first"])
         distribution = self.bare_network.distribution
-        return ppo_loss(
-            distribution.log_prob(parameters, minibatch["actions"]),
-            values,
-            distribution.entropy(parameters),
-            minibatch,
-            self.settings,
-            self.progress_of_loss,
+        return Loss(
+            *ppo_loss(
+                distribution.log_prob(parameters, minibatch["actions"]),
+                values,
+                distribution.entropy(parameters),
+                minibatch,
+                self.settings,
+                self.progress_of_loss,
+            )
         )
 
-    def moved_too_far(self, terms: list[dict[str, Tensor]]) -> bool:
-        """Whether the policy left the trust region in an epoch, by its minibatches' terms."""
+    def kl_exceeded(self, epoch: Sequence[StepResult]) -> bool:
+        """Whether the policy left the trust region in an epoch."""
         if self.settings.target_kl <= 0:
             return False
-        kl = torch.stack([row["kl"] for row in terms]).mean()
+        kl = torch.stack([step.metrics["kl"] for step in epoch]).mean()
         if dist.is_initialized():  # all learners stop, or none: DDP waits for the missing one
             dist.all_reduce(kl)
             kl /= dist.get_world_size()
         return bool(kl > self.settings.target_kl)
-
-    def after_update(self, experience: Rollout) -> dict[str, float]:
-        # Only now, so that the ratio starts at 1: the policy that learnt is the one that acted.
-        if self.settings.normalize_observations:
-            self.bare_network.normaliser.update(self.observed)
-        return {"explained_variance": self.explained_variance, "clip": self.settings.clip_at(self.progress)}
-
-    def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
-        state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component("return_moments", components, not_components):
-            moments = self.return_moments.state_dict()
-            state["return_moments"] = {name: value.cpu().numpy().copy() for name, value in moments.items()}
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)
-        if "return_moments" in state:
-            moments = {name: torch.as_tensor(value) for name, value in state["return_moments"].items()}
-            self.return_moments.load_state_dict(moments)
 
     def _normalized(self, rewards: NDArray, rollout: Rollout) -> NDArray:
         """Rewards over the deviation of the discounted return (Huang et al. 2022, continuous detail 4)."""

@@ -21,6 +21,7 @@ from ray.rllib.utils.metrics import (
 )
 
 from agents.checkpoint import checkpoint_name, is_count, load_state, save_state
+from agents.engine.config import ColumnarConfig
 from agents.engine.env_runner import Sample
 from agents.engine.recent_episodes import RecentEpisodes
 from agents.engine.rounding import RoundingCheck
@@ -33,11 +34,12 @@ FAULTS_COUNT_ENV_STEPS = 10_000
 class ColumnarAlgorithm(Algorithm):
     """RLlib's Algorithm with columns instead of episodes; an algorithm may add to its training step."""
 
-    config: Any
+    config: ColumnarConfig
     env_runner_group: Any
     learner_group: Any
 
     def setup(self, config: Any) -> None:
+        self.settings: Any = config.experiment.algo
         self.env_steps = 0
         self.episodes = 0
         self.faults: list[str] = []
@@ -48,7 +50,7 @@ class ColumnarAlgorithm(Algorithm):
         self.learner_metrics: dict[str, float] = {}
         self.seconds: dict[str, float] = defaultdict(float)
         self.last_checkpoint: Path | None = None
-        self.recent_episodes = RecentEpisodes(config.num_envs_per_env_runner * max(1, config.num_env_runners))
+        self.recent_episodes = RecentEpisodes(config.experiment.num_envs)
         self.losses: list[str] = []
         """What of the checkpoint that it went on from could not be read, a line each."""
         self.notes: list[str] = []
@@ -70,7 +72,8 @@ class ColumnarAlgorithm(Algorithm):
         Raises EnvironmentFailure where a runner's environments fail again and again."""
         started = perf_counter()
         samples: list[Sample] = []
-        wanted, collected = self.config.num_envs_per_env_runner * max(1, self.config.num_env_runners), 0
+        wanted = self.config.experiment.num_envs
+        collected = 0
         while collected < wanted:
             arrived = self._sample_all_runners(self.env_steps + collected) or self._wait_for_runners()
             for failure in filter(None, (sample.failure for sample in arrived)):
@@ -92,7 +95,7 @@ class ColumnarAlgorithm(Algorithm):
         started = perf_counter()
         timesteps = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps}
         # RLlib passes on what it is given; it need not be one of its own batches.
-        shards: list[Any] = experience.split(max(1, self.config.num_learners))
+        shards: list[Any] = experience.split(self.config.learner_count)
         data = TrainingData(batch=shards[0]) if self.learner_group.is_local else TrainingData(batches=shards)
         results = self.learner_group.update(training_data=data, timesteps=timesteps)
         self.learner_metrics = results[0]
@@ -205,7 +208,7 @@ class ColumnarAlgorithm(Algorithm):
 
     def _count_episodes(self, sample: Sample) -> None:
         self.episodes += len(sample.episode_returns)
-        first = max(0, sample.runner - 1) * self.config.num_envs_per_env_runner  # runner 0 is the only one
+        first = max(0, sample.runner - 1) * self.config.envs_per_runner  # runner 0 is the only one
         ended = zip(sample.episode_environments, sample.episode_returns, sample.episode_lengths, strict=True)
         for environment, episode_return, length in ended:
             self.recent_episodes.add(first + environment, episode_return, length)

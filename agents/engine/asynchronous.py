@@ -80,7 +80,7 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
         while self._arrived:
             sample = self._arrived.popleft()
             lag = self.updates - sample.policy_version
-            if sample.failure or lag <= self.config.learner_config_dict["algorithm"].max_policy_lag:
+            if sample.failure or lag <= self.settings.max_policy_lag:
                 self.lags.append(lag)
                 return [self._after_what_was_kept(sample)]
             self.thrown_away += 1

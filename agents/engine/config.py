@@ -2,7 +2,7 @@
 
 import logging
 import os
-from typing import Any
+from typing import Any, cast
 
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -16,13 +16,31 @@ ENVIRONMENT_NAME = "praxis"
 
 
 class ColumnarConfig(AlgorithmConfig):
-    """AlgorithmConfig for algorithms that bring their own learner class."""
+    """What RLlib hands to every process of a run: its own settings, and the experiment that they were made from."""
+
+    experiment: Experiment
+    threads_per_runner: int
+    threads_per_learner: int
+
+    @property
+    def runner_count(self) -> int:
+        """How many sample: RLlib counts none where the run's own process does."""
+        return self.num_env_runners or 1
+
+    @property
+    def learner_count(self) -> int:
+        """How many learn: RLlib counts none where the run's own process does."""
+        return self.num_learners or 1
+
+    @property
+    def envs_per_runner(self) -> int:
+        return self.experiment.num_envs // self.runner_count
 
     def get_default_learner_class(self) -> type:
-        return self.learner_config_dict["algorithm"].parts.learner
+        return self.experiment.algo.parts.learner
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        return RLModuleSpec(module_class=self.learner_config_dict["algorithm"].parts.module)
+        return RLModuleSpec(module_class=self.experiment.algo.parts.module)
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
@@ -38,45 +56,30 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
     runner, learner = env_runner_bundle(experiment), learner_bundle(experiment)
     config = (
         ColumnarConfig(algo_class=parts.algorithm)
-        .environment(
-            ENVIRONMENT_NAME,
-            env_config={
-                "environment": experiment.env,
-                "rollout_length": algorithm.rollout_length,
-                "memory_size": experiment.memory.size,
-                "threads_per_runner": threads(experiment, experiment.resources.env_runner_cpus, runners, learners),
-            },
-            disable_env_checking=True,
-        )
+        .environment(ENVIRONMENT_NAME, disable_env_checking=True)
         .env_runners(
             env_runner_cls=parts.runner,
             num_env_runners=runners,
             num_envs_per_env_runner=experiment.num_envs // max(1, runners),
-            num_cpus_per_env_runner=share(runner.cpus),
+            num_cpus_per_env_runner=cast(int, runner.cpus),  # RLlib takes shares, too
             num_gpus_per_env_runner=runner.gpus,
             rollout_fragment_length=algorithm.rollout_length,
             sample_timeout_s=None,
         )
         .learners(
             num_learners=learners,
-            num_cpus_per_learner=share(learner.cpus),
+            num_cpus_per_learner=cast(int, learner.cpus),
             num_gpus_per_learner=learner.gpus if learners else min(learner.gpus, torch.cuda.device_count()),
         )
-        .training(
-            train_batch_size_per_learner=experiment.num_envs * algorithm.rollout_length // max(1, learners),
-            learner_config_dict={
-                "algorithm": algorithm,
-                "reward": experiment.reward,
-                "memory_steps": experiment.memory.steps,
-                "total_env_steps": experiment.total_env_steps,
-                "threads_per_learner": threads(experiment, experiment.resources.learner_cpus, learners, 0),
-            },
-        )
+        .training(train_batch_size_per_learner=experiment.num_envs * algorithm.rollout_length // max(1, learners))
         .rl_module(rl_module_spec=RLModuleSpec(module_class=parts.module, model_config=model_config(experiment)))
         .debugging(seed=experiment.seed, log_level="ERROR")
         .fault_tolerance(restart_failed_env_runners=True)
         .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=0)
     )
+    config.experiment = experiment
+    config.threads_per_runner = threads(experiment, experiment.resources.env_runner_cpus, runners, learners)
+    config.threads_per_learner = threads(experiment, experiment.resources.learner_cpus, learners, 0)
     config._dont_auto_sync_env_runner_states = True
     return config
 
@@ -87,11 +90,6 @@ def threads(experiment: Experiment, cpus: float | None, processes: int, beside: 
     if cpus is not None:
         return max(1, round(cpus))
     return 1 if cluster_address(experiment) else max(1, ((os.cpu_count() or 1) - beside) // max(1, processes))
-
-
-def share(cpus: float) -> Any:
-    """RLlib's annotation says int; it takes shares."""
-    return cpus
 
 
 def quiet_ray() -> None:

@@ -1,6 +1,6 @@
 """Samples experience: one batched forward pass and one vector step at a time, into columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +11,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
+from agents.engine.config import ColumnarConfig
 from agents.engine.cuda_graph import CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames
@@ -25,16 +26,24 @@ MOST_FAILURES_IN_A_ROW = 3
 class Sample:
     """What one runner brings home: experience, the episodes that ended in it, and where time went."""
 
-    experience: Any  # the runner's kind of Experience
-    runner: int  # its index among the runners
-    episode_returns: list[float]  # whole episodes, unclipped
-    episode_lengths: list[int]  # env steps
-    episode_environments: list[int]  # which of the runner's environments each was in
-    faults: list[str]  # why environments failed and were built again
-    failure: str  # why there is no experience, if there is none
-    environment_seconds: float
-    inference_seconds: float
-    policy_version: int  # the runner's, by whose weights it acted
+    experience: Any
+    """The runner's kind of Experience."""
+    runner: int
+    """Its index among the runners."""
+    episode_returns: list[float] = field(default_factory=list)
+    """Of whole episodes, unclipped."""
+    episode_lengths: list[int] = field(default_factory=list)
+    """In env steps."""
+    episode_environments: list[int] = field(default_factory=list)
+    """In which of the runner's environments each episode was."""
+    faults: list[str] = field(default_factory=list)
+    """Why environments failed and were built again."""
+    failure: str = ""
+    """Why there is no experience, if there is none."""
+    environment_seconds: float = 0.0
+    inference_seconds: float = 0.0
+    policy_version: int = -1
+    """Of the weights that acted."""
 
 
 class ColumnarEnvRunner(SingleAgentEnvRunner):
@@ -43,7 +52,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
     What stays RLlib's: construction, the actor's life, weight synchronisation.
     """
 
-    config: Any
+    config: ColumnarConfig
     env: Any
     module: Any
 
@@ -58,13 +67,13 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             close(self.env)
         if not self.worker_index and self.config.num_gpus_per_learner and torch.cuda.is_available():
             self._device = torch.device("cuda")  # RLlib lets a runner in the learner's process have no GPU
-        settings = self.config.env_config
-        self.env = built_vector(settings["environment"], self.config.num_envs_per_env_runner)
+        experiment = self.config.experiment
+        self.env = built_vector(experiment.env, self.config.envs_per_runner)
         if self.worker_index:
-            torch.set_num_threads(settings["threads_per_runner"])
+            torch.set_num_threads(self.config.threads_per_runner)
         self.packing = Packing(self.env.single_observation_space)
         self.num_envs = self.env.num_envs
-        self._columns = self._allocate(settings["rollout_length"])
+        self._columns = self._allocate(experiment.algo.rollout_length)
         self._generator = torch.Generator(self._device)
         self._needs_initial_reset = True
 
@@ -107,7 +116,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
                 self._faults.append(reason)
         # What a runner raises would not arrive: RLlib would start it again.
         told = f"All environments failed {MOST_FAILURES_IN_A_ROW} times in a row; the last time: {reason}."
-        return Sample(self._columns, self.worker_index, [], [], [], [], told, 0.0, 0.0, self.policy_version)
+        return Sample(self._columns, self.worker_index, failure=told, policy_version=self.policy_version)
 
     def _sample(self, env_steps: int) -> Sample:
         """Raises EnvironmentFailure where not one environment failed, which it could be told of, but the vector."""
@@ -151,14 +160,13 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         return Sample(
             columns,
             self.worker_index,
-            episode_returns,
-            episode_lengths,
-            episode_environments,
-            met,
-            "",
-            environment_seconds,
-            inference_seconds,
-            self.policy_version,
+            episode_returns=episode_returns,
+            episode_lengths=episode_lengths,
+            episode_environments=episode_environments,
+            faults=met,
+            environment_seconds=environment_seconds,
+            inference_seconds=inference_seconds,
+            policy_version=self.policy_version,
         )
 
     def _reset(self, env_steps: int) -> None:
@@ -259,7 +267,7 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
     def _allocate(self, length: int) -> Rollout:
         steps = (length, self.num_envs)
         own: dict[str, Any] = {name: np.zeros(steps, np.float32) for name in ("log_probs", "values", "next_values")}
-        own["memories"] = np.zeros((*steps, self.config.env_config["memory_size"]), np.float32)
+        own["memories"] = np.zeros((*steps, self.config.experiment.memory.size), np.float32)
         shared = self._shared_columns(length)
         if self._device.type == "cuda":
             shared["observations"] = pinned(shared["observations"])
@@ -280,8 +288,8 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
     def act(self, t: int, env_steps: int) -> NDArray:
         columns = self._columns
         if t == 0:
-            settings = self.config.learner_config_dict["algorithm"]
-            runners = max(1, self.config.num_env_runners)
+            settings: Any = self.config.experiment.algo
+            runners = self.config.runner_count
             first = max(0, self.worker_index - 1) * self.num_envs
             everywhere = settings.exploration_at(env_steps, runners * self.num_envs, runners)
             self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(self._device)
@@ -304,7 +312,7 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
             self._columns.finals[t, n] = np.array(final[-1] if self._stacks else final)
 
     def _allocate(self, length: int) -> Frames:
-        self._stacks = self.config.env_config["environment"].frame_stack > 1
+        self._stacks = self.config.experiment.env.frame_stack > 1
         shared = self._shared_columns(length)
         if self._stacks:
             shared["observations"] = np.zeros_like(shared["observations"][:, :, -1])
@@ -321,9 +329,9 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
         self._noise = torch.where(torch.from_numpy(self._columns.first[t, :, None]).to(self._device), 0.0, self._noise)
 
     def explore(self, prepared: torch.Tensor, exploration: torch.Tensor) -> torch.Tensor:
-        correlation = self.config.learner_config_dict["algorithm"].noise_correlation
+        settings: Any = self.config.experiment.algo
         draw = torch.empty_like(self._noise).normal_(generator=self._generator)
-        self._noise = correlation * self._noise + draw
+        self._noise = settings.noise_correlation * self._noise + draw
         return self.module.explore(prepared, exploration, self._noise, self._generator)
 
     def _allocate(self, length: int) -> Frames:

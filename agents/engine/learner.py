@@ -1,9 +1,10 @@
 """Learns from columns: mixed precision, a fused optimiser, one host synchronisation an update."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,32 +16,64 @@ from torch import Tensor, nn
 
 from agents.engine.adam import Adam
 from agents.engine.allocator import keep_freed_memory
+from agents.engine.config import ColumnarConfig
 from agents.engine.cuda_graph import CUDAGraph
 from agents.engine.packing import Packing
 from agents.engine.reward_model import LearntReward
 from agents.interfaces import Columns, Experience
 
+TD_ERRORS = "td_errors"
+"""The column of a gradient step's results by which a replay sets priorities."""
+
+
+class Loss(NamedTuple):
+    """What a gradient step lowers, and what is reported of it, detached."""
+
+    value: Tensor
+    metrics: dict[str, Tensor]
+    """Scalars by name."""
+    td_errors: Tensor | None = None
+    """Each row's temporal-difference error (B,), where the algorithm has one."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a gradient step reports, on the device."""
+
+    metrics: dict[str, Tensor]
+    """Scalars by name."""
+    td_errors: Tensor | None = None
+    """(B,), where the loss has them."""
+
+
+class Stateful(Protocol):
+    """What a learner saves beside its network, as arrays and plain values."""
+
+    def get_state(self) -> Any: ...
+
+    def set_state(self, state: Any) -> None: ...
+
 
 class ColumnarLearner(TorchLearner):
-    """RLlib's learner with its update loop replaced; an algorithm adds two methods.
+    """RLlib's learner with its update replaced. An algorithm adds `learn`, which takes its gradient steps one after the
+    other, each by `gradient_step`, and the `loss` of one; where several losses take turns, `_step` takes its place.
 
-    `minibatches(experience, terms)` gives the columns (B, ...) of each gradient step, on the device.
-    `loss(minibatch)` gives the loss and its terms, detached scalars by metric name; where several losses take turns,
-    `_step` takes its place. Where `capturable` says that it depends on nothing but the minibatch, the weights,
-    `progress_of_loss` and `draws_from`, a GPU takes a gradient step as one CUDA graph, if the network is `capturable`.
+    Where `capturable` says that the loss depends on nothing but the minibatch, the weights, `progress_of_loss` and
+    `draws_from`, a GPU takes a gradient step as one CUDA graph, if the network is `capturable`.
     """
 
     capturable = False
     draws_from: tuple[torch.Generator, ...] = ()
-    """Where a gradient step's chance comes from."""
-    step: Callable[[Columns], dict[str, Tensor]] | None
+    """The random generators of a gradient step."""
 
-    config: Any
+    config: ColumnarConfig
+    settings: Any
+    """The algorithm's settings, of which each learner has its own class."""
     _module: Any
     _params: Any
     progress: float
     """The share of the run that was done before this update."""
-    progress_of_loss: Any = 0.0
+    progress_of_loss: float | Tensor = 0.0
     """The same for the loss: a tensor () where a graph reads it, which is then changed in its place."""
 
     def build(self) -> None:
@@ -48,65 +81,75 @@ class ColumnarLearner(TorchLearner):
         # What comes by the object store cannot be written to, and nobody does.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         super().build()
-        self.settings = self.config.learner_config_dict["algorithm"]
-        self.reward_of = self.config.learner_config_dict["reward"]
-        self.total_env_steps: int = self.config.learner_config_dict["total_env_steps"]
+        experiment = self.config.experiment
+        self.settings = experiment.algo
+        self.extrinsic_reward = experiment.reward
         self.generator = torch.Generator()
-        spaces = self.bare_network.observation_space, self.bare_network.action_space
-        model = self.reward_of.build(*spaces)
-        self.reward_model = LearntReward(model, Packing(spaces[0]), self._device, self.generator) if model else None
-        self.step = None
-        if self.config.num_learners > 0 and not torch.cuda.is_available():
-            torch.set_num_threads(self.config.learner_config_dict["threads_per_learner"])
+        self.saved: dict[str, Stateful] = {}
+        """What is saved beside the network and the optimiser, by its name in a checkpoint."""
+        observation_space = self.bare_network.observation_space
+        model = experiment.reward.build(observation_space, self.bare_network.action_space)
+        self.reward_model = (
+            LearntReward(model, Packing(observation_space), self._device, self.generator) if model else None
+        )
+        if self.reward_model is not None:
+            self.saved["reward_model"] = self.reward_model
+        self._launch: Callable[[Columns], Columns] | None = None
+        if self.config.num_learners and not torch.cuda.is_available():
+            torch.set_num_threads(self.config.threads_per_learner)
 
-    def minibatches(self, experience: Any, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
-        """`terms` has those of every gradient step of this update so far."""
+    def learn(self, experience: Any) -> dict[str, float]:
+        """All gradient steps for some new experience; gives metrics of the update, means over its steps among them."""
         raise NotImplementedError
 
-    def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, minibatch: Columns) -> Loss:
+        """The loss of a minibatch's columns (B, ...)."""
         raise NotImplementedError
 
     def compute_loss_for_module(self, **_: Any) -> Tensor:
         """Asked for by RLlib's own update, which this class replaces."""
         raise NotImplementedError
 
-    def after_update(self, experience: Any) -> dict[str, float]:
-        """Called after the gradient steps; gives metrics of the update as a whole."""
-        return {}
-
     def update(self, *, training_data, timesteps: dict[str, Any], **_: Any) -> dict[str, float]:
-        """All gradient steps for some new experience; returns the terms' means by metric name.
+        """Learns from some new experience; gives metrics by name.
 
         Raises FloatingPointError when the loss stopped being a finite number.
         """
         experience: Experience = training_data.batch
         self._weights_seq_no += 1
         self.env_steps = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
-        self.env_steps_before = self.env_steps - experience.env_steps() * max(1, self.config.num_learners)
-        self.progress = min(1.0, self.env_steps_before / self.total_env_steps)
-        self.step = self.step or self._new_step()
+        self.env_steps_before = self.env_steps - experience.env_steps() * self.config.learner_count
+        learning_rate = self._begin_update()
+        metrics = self.learn(experience)
+        if not np.isfinite(metrics.get("loss", 0.0)):
+            raise FloatingPointError(
+                f"The loss became {metrics['loss']} after {self.env_steps:,} env steps; "
+                "lower the learning rate, or use --precision fp32."
+            )
+        rewards = self.reward_model.metrics() if self.reward_model is not None else {}
+        return metrics | rewards | {"learning_rate": learning_rate}
+
+    def _begin_update(self) -> float:
+        """Sets the progress, the random generator and the learning rate of an update, and returns the latter."""
+        self.progress = min(1.0, self.env_steps_before / self.config.experiment.total_env_steps)
+        self._launch = self._launch or self._new_step()
         if isinstance(self.progress_of_loss, Tensor):
             self.progress_of_loss.fill_(self.progress)
         else:
             self.progress_of_loss = self.progress
-        # By the step that it is, not by what was drawn before, so that a resumed run draws the same.
+        # Seeded by the env steps, not by what was drawn before, so that a resumed run draws the same.
         entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
         self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         optimizer: Any = self.get_optimizer()
         learning_rate = self.settings.learning_rate_at(self.progress)
         optimizer.set_learning_rate(learning_rate)
-        terms: list[dict[str, Tensor]] = []
-        for minibatch in self.minibatches(experience, terms):
-            terms.append(self.step(minibatch))
-        means = self._means(terms) if terms else {}
-        if terms and self.reward_model is not None:
-            means |= self.reward_model.metrics()
-        if not np.isfinite(means.get("loss", 0.0)):
-            raise FloatingPointError(
-                f"The loss became {means['loss']} after {self.env_steps:,} env steps; "
-                "lower the learning rate, or use --precision fp32."
-            )
-        return means | self.after_update(experience) | {"learning_rate": learning_rate}
+        return learning_rate
+
+    def gradient_step(self, minibatch: Columns) -> StepResult:
+        """One step of the optimiser along the gradient of a minibatch's loss."""
+        assert self._launch is not None
+        metrics = self._launch(minibatch)
+        return StepResult(metrics, metrics.pop(TD_ERRORS, None))
 
     def rewards(
         self, rewards: np.ndarray, observations: Tensor, actions: Tensor, experience: Experience | None = None
@@ -116,7 +159,7 @@ class ColumnarLearner(TorchLearner):
         (T * B, ...), of which it is shown what the environment got.
 
         `experience` is where they come from, if its rows are in the order in which they were lived."""
-        own = self.reward_of.of_environment(rewards)
+        own = self.extrinsic_reward.of_environment(rewards)
         if self.reward_model is None:
             return own
         repeated = torch.zeros(len(actions), dtype=torch.bool, device=self._device)
@@ -130,19 +173,21 @@ class ColumnarLearner(TorchLearner):
 
     def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
         state = super().get_state(components, not_components=not_components, **kwargs)
-        if self.reward_model is not None and self._check_component("reward_model", components, not_components):
-            state["reward_model"] = self.reward_model.get_state()
+        for name, part in self.saved.items():
+            if self._check_component(name, components, not_components):
+                state[name] = part.get_state()
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
-        self.step = None  # a graph reads the optimiser's state where it was
-        if self.reward_model is not None and "reward_model" in state:
-            self.reward_model.set_state(state["reward_model"])
+        self._launch = None  # a graph reads the optimiser's state where it was
+        for name, part in self.saved.items():
+            if name in state:
+                part.set_state(state[name])
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         parameters: Any = self.get_parameters(self._module[module_id])
-        settings = self.config.learner_config_dict["algorithm"]
+        settings: Any = self.config.experiment.algo
         optimizer = Adam(parameters, settings.learning_rate, settings.adam_epsilon)
         self.register_optimizer(module_id=module_id, optimizer=optimizer, params=parameters)
 
@@ -170,32 +215,42 @@ class ColumnarLearner(TorchLearner):
             rows = sequences[order[start : start + size]].T.flatten()
             yield {name: take(column, rows) for name, column in columns.items()}
 
-    def _new_step(self) -> Callable[[Columns], dict[str, Tensor]]:
+    def means(self, steps: Sequence[StepResult]) -> dict[str, float]:
+        """The mean of each metric over the gradient steps (and learners), with one copy to the host."""
+        if not steps:
+            return {}
+        table = torch.stack([torch.stack([m.float() for m in step.metrics.values()]) for step in steps]).mean(0)
+        if dist.is_initialized():
+            dist.all_reduce(table)
+            table /= dist.get_world_size()
+        return dict(zip(steps[0].metrics, table.tolist(), strict=True))
+
+    def _new_step(self) -> Callable[[Columns], Columns]:
         """A gradient step, as a graph where it can be one."""
         optimizer: Any = self.get_optimizer()
         step = partial(self._step, optimizer=optimizer)
-        on_one_gpu = self._device.type == "cuda" and self.config.num_learners <= 1
+        on_one_gpu = self._device.type == "cuda" and self.config.learner_count == 1
         if not (on_one_gpu and self.capturable and self.bare_network.capturable):
             return step
         self.progress_of_loss = torch.zeros((), device=self._device)
         return CUDAGraph(step, *self.draws_from)
 
-    def _step(self, minibatch: Columns, optimizer: Adam) -> dict[str, Tensor]:
-        loss, terms = self.loss(minibatch)
+    def _step(self, minibatch: Columns, optimizer: Adam) -> Columns:
+        """Metrics by name, and TD_ERRORS where there are any: columns, as a graph has no other results."""
+        loss = self.loss(minibatch)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.value.backward()
         parameters = [parameter for parameter in self._params.values() if parameter.grad is not None]
         norm = nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm)
         optimizer.descend(parameters, [parameter.grad for parameter in parameters])
-        return terms | {"loss": loss.detach(), "gradient_norm": norm}
+        errors = {} if loss.td_errors is None else {TD_ERRORS: loss.td_errors}
+        return loss.metrics | {"loss": loss.value.detach(), "gradient_norm": norm} | errors
 
-    def _means(self, terms: list[dict[str, Tensor]]) -> dict[str, float]:
-        """Mean of each term over the minibatches (and learners), with one copy to the host."""
-        table = torch.stack([torch.stack([t.float() for t in row.values()]) for row in terms]).mean(0)
-        if dist.is_initialized():
-            dist.all_reduce(table)
-            table /= dist.get_world_size()
-        return dict(zip(terms[0], table.tolist(), strict=True))
+
+def in_order(columns: Columns, size: int) -> Iterator[Columns]:
+    """Minibatches of so many rows each, one after the other."""
+    for start in range(0, len(next(iter(columns.values()))), size):
+        yield {name: column[start : start + size] for name, column in columns.items()}
 
 
 def take(column: Tensor, rows: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Running mean and variance, kept as buffers so that they are saved and synchronised as weights are."""
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -38,6 +39,12 @@ class RunningMoments(nn.Module):
         moments = torch.stack([mean + batch[0], variance, torch.full_like(mean, len(batch))])
         for mean, variance, size in everybodys(moments):
             self._merge(mean, variance, size.flatten()[0])
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        return {name: value.cpu().numpy().copy() for name, value in self.state_dict().items()}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        self.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
 
     def _merge(self, mean: Tensor, variance: Tensor, size: Tensor) -> None:
         """Adds the moments (*shape) of so many further numbers."""

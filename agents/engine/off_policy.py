@@ -1,27 +1,24 @@
-"""What algorithms that learn from replayed experience share: settings, the learner's visits to the replay, reports."""
+"""What algorithms that learn from a replay share: the learner's visits to it, checkpoints, reports."""
 
-import copy
 import math
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
-from torch import Tensor
 
 from agents.checkpoint import STATE, Damaged
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.env_runner import action_dtype
-from agents.engine.hindsight import hindsight
-from agents.engine.learner import ColumnarLearner
+from agents.engine.hindsight import Hindsight, hindsight
+from agents.engine.learner import ColumnarLearner, in_order
 from agents.engine.packing import Packing
 from agents.engine.replay import Frames, Replay, Transitions
+from agents.engine.target_network import TargetNetwork
 from agents.interfaces import Columns
 
 REPORT_EVERY_ENV_STEPS = 1_000
@@ -36,37 +33,35 @@ def frame_bytes(observation_space: gymnasium.Space, frame_stack: int) -> int:
 class OffPolicyLearner(ColumnarLearner):
     """Keeps the replay and the target network; with several learners, each the replay of its own environments.
 
-    An algorithm adds its gradient step, whose term `errors` (B,) says by what priorities are set."""
+    An algorithm adds its loss, whose `td_errors` (B,) set the priorities."""
 
     def build(self) -> None:
         super().build()
-        self.target = copy.deepcopy(self.bare_network).requires_grad_(False)
+        self.target = TargetNetwork(self.bare_network)
+        self.saved["target"] = self.target
         self.noise = torch.Generator(self._device)
         self.draws_from = (self.noise,)
-        settings = self.settings
-        environment = self.config.env_config["environment"]
         self.replay = self.empty_replay()
-        self.hindsight = (
-            hindsight(environment.build(), settings.hindsight, settings.hindsight_share)
-            if settings.hindsight != "none"
-            else None
-        )
+        self.hindsight: Hindsight | None = None
+        if self.settings.hindsight != "none":
+            environment = self.config.experiment.env.build()  # which gives the rewards of other goals
+            self.hindsight = hindsight(environment, self.settings.hindsight, self.settings.hindsight_share)
         self.thread = ThreadPoolExecutor(1)
         self.ahead: Future[Transitions | None] | None = None
 
     def empty_replay(self) -> Replay:
         settings = self.settings
         network = self.bare_network
-        learners, runners = max(1, self.config.num_learners), max(1, self.config.num_env_runners)
+        learners = self.config.learner_count
         packing = Packing(network.observation_space)
         return Replay(
             settings.replay_capacity // learners,
-            self.config.num_envs_per_env_runner * runners // learners,
+            self.config.experiment.num_envs // learners,
             packing.shape,
             packing.dtype,
             network.action_space.shape,
             action_dtype(network.action_space),
-            stack=self.config.env_config["environment"].frame_stack,
+            stack=self.config.experiment.env.frame_stack,
             n_step=settings.n_step,
             discount=settings.discount,
             priority_exponent=settings.priority_exponent,
@@ -89,32 +84,32 @@ class OffPolicyLearner(ColumnarLearner):
                 "weights": torch.as_tensor(transitions.weights).to(device, non_blocking=True),
             }
 
-    def minibatches(self, experience: Frames, terms: list[dict[str, Tensor]]) -> Iterator[Columns]:
-        """What is learnt from was there before `experience`, so that it could be drawn while that was sampled."""
-        size = self.settings.batch_size
+    def learn(self, experience: Frames) -> dict[str, float]:
+        """Gradient steps on transitions that were in the replay before `experience`, so that they could be drawn while
+        that was sampled; then `experience` is added."""
         updates = self.settings.updates_after(self.env_steps - self.env_steps_before)
         transitions = self.ahead.result() if self.ahead else self.draw(self.env_steps_before, updates)
+        steps = []
         if transitions is not None:
             self.noise.manual_seed(self.generator.initial_seed())
             columns = self.columns(transitions)
-            errors = []
-            for start in range(0, len(transitions.rows), size):
-                yield {name: column[start : start + size] for name, column in columns.items()}
-                errors.append(terms[-1].pop("errors"))
-            self.replay.prioritize(transitions.rows, torch.cat(errors).cpu().numpy())
+            steps = [self.gradient_step(minibatch) for minibatch in in_order(columns, self.settings.batch_size)]
+            errors = torch.cat([step.td_errors for step in steps if step.td_errors is not None])
+            self.replay.prioritize(transitions.rows, errors.cpu().numpy())
         self.replay.add(experience)
         self.ahead = self.thread.submit(self.draw, self.env_steps, updates)
+        return self.means(steps) | self.replay_metrics() | self.exploration_metrics()
 
     def draw(self, env_steps: int, batches: int) -> Transitions | None:
         """All batches of a visit at once: as many reads of memory as for one.
 
         None before learning starts. It only reads, and follows from what the replay holds and `env_steps`."""
         settings = self.settings
-        held = len(self.replay) * max(1, self.config.num_learners)
+        held = len(self.replay) * self.config.learner_count
         if not self.replay.ready or held < settings.learning_starts_env_steps:
             return None
         random = np.random.default_rng([self.config.seed or 0, self._learner_index, env_steps])
-        done = min(1.0, env_steps / self.total_env_steps)
+        done = min(1.0, env_steps / self.config.experiment.total_env_steps)
         exponent = settings.importance_exponent + done * (1 - settings.importance_exponent)
         drawn = self.replay.draw(batches * settings.batch_size, random, exponent, batches)
         return drawn if self.hindsight is None else self.hindsight.relabel(self.replay, drawn, random)
@@ -124,26 +119,19 @@ class OffPolicyLearner(ColumnarLearner):
         weighed = self.settings.discount ** np.arange(len(rewards), dtype=np.float32)[:, None] * rewards
         return weighed.sum(0, dtype=np.float32)
 
-    def after_update(self, experience: Frames) -> dict[str, float]:
+    def exploration_metrics(self) -> dict[str, float]:
+        """How much the env runners explore now."""
+        return {}
+
+    def replay_metrics(self) -> dict[str, float]:
         metrics = {"replay_fill": len(self.replay) / len(self.replay.rewards)}
         priorities = self.replay.priorities
         if priorities is not None and len(self.replay):
             metrics |= {"priority_mean": priorities.total / len(self.replay), "priority_max": self.replay.max_priority}
         return metrics
 
-    def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
-        state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component("target", components, not_components):
-            state["target"] = self.target.get_state()
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)
-        if "target" in state:
-            self.target.set_state(state["target"])
-
     def save_replay(self, folder: Path, previous: Path | None) -> None:
-        limit = self.settings.checkpoint_replay_limit_gb * 1e9 / max(1, self.config.num_learners)
+        limit = self.settings.checkpoint_replay_limit_gb * 1e9 / self.config.learner_count
         self.replay.save(self._own(folder), self._own(previous) if previous else None, limit)
 
     def load_replay(self, folder: Path) -> list[str]:
@@ -173,7 +161,7 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
     def training_step(self) -> None:
         """Many rounds of some steps and some updates, reported as one."""
         reported, before = [], self.env_steps
-        stop = min(before + REPORT_EVERY_ENV_STEPS, self.config.learner_config_dict["total_env_steps"])
+        stop = min(before + REPORT_EVERY_ENV_STEPS, self.config.experiment.total_env_steps)
         while self.env_steps < stop:
             super().training_step()
             reported.append(self.learner_metrics)
@@ -183,18 +171,18 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         super().save_checkpoint(checkpoint_dir)
-        if self.config.learner_config_dict["algorithm"].checkpoint_replay:
+        if self.settings.checkpoint_replay:
             folder, previous = Path(checkpoint_dir).absolute(), self.last_checkpoint
             self.each_learner(lambda learner: learner.save_replay(folder, previous))
-            if len(saved_replays(folder)) < max(1, self.config.num_learners):
+            if len(saved_replays(folder)) < self.config.learner_count:
                 raise OSError(f"Not every learner's replay arrived in {folder}: all machines must share that folder.")
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         super().load_checkpoint(checkpoint_dir)
-        if not self.config.learner_config_dict["algorithm"].checkpoint_replay:
+        if not self.settings.checkpoint_replay:
             return
         folder = Path(checkpoint_dir).absolute()
-        saved, learners = len(list(folder.glob("replay-*"))), max(1, self.config.num_learners)
+        saved, learners = len(list(folder.glob("replay-*"))), self.config.learner_count
         if not saved:
             self.losses = [f"{folder} has no replay: env steps are collected anew before it learns"]
             return

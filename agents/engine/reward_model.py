@@ -31,6 +31,7 @@ class LearntReward:
         learns = bool(self.parameters)
         self.optimizer = Adam(self.parameters, self.module.learning_rate, ADAM_EPSILON) if learns else None
         self.terms: list[dict[str, Tensor]] = []
+        self.rewards_mean: float | None = None
 
     def steps(self, observations: Tensor, actions: Tensor, repeated: Tensor) -> Steps:
         """Of packed observations (B, ...) and actions (B, ...)."""
@@ -62,8 +63,8 @@ class LearntReward:
                 buffer /= dist.get_world_size()
 
     def metrics(self) -> dict[str, float]:
-        """Of the latest update."""
-        told = {"mean": self.rewards_mean}
+        """Of the latest rewards and what was learnt from their steps; nothing before the first."""
+        told = {} if self.rewards_mean is None else {"mean": self.rewards_mean}
         if self.terms:
             table = torch.stack([torch.stack(list(row.values())) for row in self.terms]).float().mean(0)
             told |= dict(zip(self.terms[0], table.tolist(), strict=True))

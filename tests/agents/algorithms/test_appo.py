@@ -86,7 +86,8 @@ def test_the_learner_asks_its_own_policy_and_critic_but_for_what_it_cannot_see()
             unwrapped=lambda: CalledNetwork(),
         )
     }
-    now, advantages, returns = learner.credit(rollout, rollout.rewards, numbers)
+    credit = learner.credit(rollout, rollout.rewards, numbers)
+    now = credit.rollout
     assert now.values.tolist() == [[0, 1], [2, 3], [4, 5]]
     assert now.next_values.tolist() == [
         [2, 3],
@@ -95,9 +96,9 @@ def test_the_learner_asks_its_own_policy_and_critic_but_for_what_it_cannot_see()
     ]  # the old ones at borders
     np.testing.assert_allclose(now.log_probs, np.log(0.5))
     errors = 1 + now.next_values - now.values
-    np.testing.assert_allclose(advantages, 0.5 * errors)  # half as likely as under the policy that acted
-    np.testing.assert_allclose(returns, advantages + now.values)
-    assert learner.weights_mean == pytest.approx(0.5)
+    np.testing.assert_allclose(credit.advantages, 0.5 * errors)  # half as likely as under the policy that acted
+    np.testing.assert_allclose(credit.returns, credit.advantages + now.values)
+    assert credit.metrics["importance_weight_mean"] == pytest.approx(0.5)
 
 
 def test_with_a_memory_it_judges_as_the_policy_that_acted_where_nothing_was_learnt_since(

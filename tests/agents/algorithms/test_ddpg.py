@@ -115,7 +115,7 @@ def changed(before: list[torch.Tensor], module: nn.Module) -> bool:
 
 def test_targets_by_hand() -> None:
     learner, batch = learner_of(num_critics=2), minibatch()
-    target = learner.target
+    target = learner.target.network
     with torch.no_grad():
         actions = torch.tanh(target.actor(batch["next_observations"]))
         both = torch.cat([batch["next_observations"], actions], 1)
@@ -126,8 +126,8 @@ def test_targets_by_hand() -> None:
 def test_the_targets_actions_are_smoothed_within_the_box() -> None:
     learner, batch = learner_of(), minibatch()
     with torch.no_grad():
-        actions = (torch.tanh(learner.target.actor(batch["next_observations"])) + 5).clamp(-1, 1)
-        values = learner.target.critics[0](torch.cat([batch["next_observations"], actions], 1))[:, 0]
+        actions = (torch.tanh(learner.target.network.actor(batch["next_observations"])) + 5).clamp(-1, 1)
+        values = learner.target.network.critics[0](torch.cat([batch["next_observations"], actions], 1))[:, 0]
     smoothed = learner.targets(batch | {"target_noise": torch.full((8, 1), 5.0)})
     torch.testing.assert_close(smoothed, 1 + 0.9 * values)
 
@@ -143,7 +143,7 @@ def test_a_compiled_step_is_the_same_step_and_each_learners_own() -> None:
     for _ in range(4):
         terms = [learner._step(batch, learner.get_optimizer()) for learner in (plain, compiled)]
     torch.testing.assert_close(*terms, rtol=1e-4, atol=1e-5)
-    for a, b in zip(plain.network_parameters, compiled.network_parameters, strict=True):
+    for a, b in zip(plain.target.online_parameters, compiled.target.online_parameters, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
     assert not changed(before, neighbour.bare_network)
     assert not impossible.is_set()
@@ -153,7 +153,7 @@ def test_the_first_step_of_both_networks_is_adams_along_their_own_losses() -> No
     """Adam's first step is the learning rate along the gradient's sign, so signs and the polyak average say all."""
     learner, batch = learner_of(), minibatch()
     network = learner.bare_network
-    actor, critics, target = snapshot(network.actor), snapshot(network.critics), snapshot(learner.target)
+    actor, critics, target = snapshot(network.actor), snapshot(network.critics), snapshot(learner.target.network)
     targets = learner.targets(batch)
     values = network.critics[0](torch.cat([batch["observations"], batch["actions"]], 1))[:, 0]
     expected = torch.autograd.grad(((values - targets) ** 2).mean(), list(network.critics.parameters()))
@@ -176,7 +176,7 @@ def test_the_first_step_of_both_networks_is_adams_along_their_own_losses() -> No
     with torch.no_grad():
         for parameter, after in zip(network.actor.parameters(), now, strict=True):
             parameter.copy_(after)
-    for before, after, online in zip(target, learner.target.parameters(), network.parameters(), strict=True):
+    for before, after, online in zip(target, learner.target.network.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(after, before + 0.005 * (online - before))
 
 
@@ -190,7 +190,7 @@ def test_an_encoder_learns_from_the_critics_alone_and_the_actor_sees_by_what_it_
     assert changed(encoder, network.encoder)
     assert (network.features(batch["observations"]) != seen).any()
     for before, after, online in zip(
-        encoder, learner.target.encoder.parameters(), network.encoder.parameters(), strict=True
+        encoder, learner.target.network.encoder.parameters(), network.encoder.parameters(), strict=True
     ):
         torch.testing.assert_close(after, before + 0.005 * (online - before))
     # The actor's step, taken again by hand: from where it stood, along what the features say after the critics' step.
@@ -224,11 +224,11 @@ def test_a_delayed_policy_and_the_targets_wait_for_the_critics() -> None:
     learner, batch = learner_of(policy_delay=2, num_critics=2), minibatch()
     network = learner.bare_network
     for number in range(1, 5):
-        actor, critics, target = snapshot(network.actor), snapshot(network.critics), snapshot(learner.target)
+        actor, critics, target = snapshot(network.actor), snapshot(network.critics), snapshot(learner.target.network)
         learner._step(batch, learner.get_optimizer())
         assert changed(critics, network.critics)
         assert changed(actor, network.actor) == (number % 2 == 0)
-        assert changed(target, learner.target) == (number % 2 == 0)
+        assert changed(target, learner.target.network) == (number % 2 == 0)
 
 
 def test_the_state_goes_on_with_the_delay_and_the_target() -> None:
@@ -238,7 +238,7 @@ def test_the_state_goes_on_with_the_delay_and_the_target() -> None:
     twin.set_state(learner.get_state())
     for one in (learner, twin):
         one._step(batch, one.get_optimizer())
-    for a, b in zip(learner.target.parameters(), twin.target.parameters(), strict=True):
+    for a, b in zip(learner.target.network.parameters(), twin.target.network.parameters(), strict=True):
         torch.testing.assert_close(a, b)
     for a, b in zip(learner.bare_network.parameters(), twin.bare_network.parameters(), strict=True):
         torch.testing.assert_close(a, b)

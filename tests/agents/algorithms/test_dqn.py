@@ -10,6 +10,7 @@ import torch
 from gymnasium.spaces import Box
 
 from agents.engine.config import rllib_config
+from agents.engine.learner import StepResult
 from agents.engine.off_policy import means
 from agents.engine.replay import Frames
 from agents.settings.dqn import DQN
@@ -133,12 +134,16 @@ def some_experience(start: int) -> Frames:
 
 def visit(learner: Any, number: int) -> tuple[int, list[dict[str, Any]]]:
     """The learner's minibatches of visit `number`, each 16 env steps, and a gradient step for each."""
-    learner.env_steps, learner.env_steps_before, learner.progress = 16 * number, 16 * (number - 1), 0.0
-    terms: list[dict[str, Any]] = []
+    learner.env_steps, learner.env_steps_before = 16 * number, 16 * (number - 1)
+    learner._begin_update()
     seen = []
-    for minibatch in learner.minibatches(some_experience(4 * (number - 1)), terms):
+
+    def gradient_step(minibatch: dict[str, Any]) -> StepResult:
         seen.append(minibatch)
-        terms.append(learner._step(minibatch, learner.get_optimizer()))
+        return type(learner).gradient_step(learner, minibatch)
+
+    learner.gradient_step = gradient_step
+    learner.learn(some_experience(4 * (number - 1)))
     return len(seen), seen
 
 
@@ -146,9 +151,9 @@ def test_learning_starts_late_updates_come_often_and_the_target_follows_seldom()
     learner = learner_of()
     counts, changed = [], []
     for number in range(1, 8):
-        before = {name: value.clone() for name, value in learner.target.state_dict().items()}
+        before = {name: value.clone() for name, value in learner.target.network.state_dict().items()}
         counts.append(visit(learner, number)[0])
-        after = learner.target.state_dict()
+        after = learner.target.network.state_dict()
         changed.append(any(not torch.equal(before[name], after[name]) for name in before))
     # 16 env steps a visit are 4 updates, once 32 are there before it. The target is copied at 48 env steps, when it is
     # the same, and at 96.
@@ -163,8 +168,7 @@ def test_errors_return_to_the_rows_that_they_are_of() -> None:
     learned_from, told = learner.loss, []
 
     def loss(minibatch: Any) -> Any:
-        value, terms = learned_from(minibatch)
-        return value, terms | {"errors": minibatch["observations"][:, 0]}  # the step's number instead of its error
+        return learned_from(minibatch)._replace(td_errors=minibatch["observations"][:, 0])  # the step's number
 
     learner.loss = loss
     learner.replay.prioritize = lambda rows, errors: told.append((rows, errors))
@@ -179,12 +183,11 @@ def test_double_learning_lets_the_online_network_choose() -> None:
     for number in (1, 2):
         visit(learner, number)
     columns = learner.columns(learner.draw(32, 1))
-    following = columns["following"].squeeze(-1)
+    target_q = columns["target_q"].squeeze(-1)
     chosen = learner.bare_network.q_values(columns["next_observations"]).argmax(-1)
-    target = columns["rewards"] + columns["discounts"] * following[torch.arange(8), chosen]
+    target = columns["rewards"] + columns["discounts"] * target_q[torch.arange(8), chosen]
     said = learner.bare_network.q_values(columns["observations"])[torch.arange(8), columns["actions"]]
-    _, terms = learner.loss(columns)
-    torch.testing.assert_close(terms["errors"], target - said)
+    torch.testing.assert_close(learner.loss(columns).td_errors, target - said)
 
 
 def test_n_step_rewards_are_discounted_and_summed() -> None:

@@ -13,10 +13,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from safetensors.numpy import save_file
 
 from agents.engine.config import build_network, rllib_config
+from agents.engine.learner import StepResult
 from agents.evaluate import act, batch_of_one, evaluate, load_network, record
 from agents.evaluation.policies import trained_policy
 from agents.experiment import InvalidExperiment
-from agents.interfaces import Logged
+from agents.interfaces import Columns, Logged
 from scripts.recipes import recipe_named
 from tests.agents.tiny_runs import tiny
 
@@ -145,9 +146,16 @@ def test_what_was_demonstrated_is_learnt_in_the_policys_units(name: str, tmp_pat
     env = experiment.env.build()
     spaces = {"default_policy": (env.observation_space, env.action_space)}
     learner = rllib_config(experiment).build_learner(spaces=spaces)
-    learner.env_steps = learner.env_steps_before = 0
     drawn = experiment.algo.read_log(env.observation_space, env.action_space).draw(0, 4, 0)
-    for minibatch in learner.minibatches(drawn, []):
+    learnt_from: list[Columns] = []
+
+    def gradient_step(minibatch: Columns) -> StepResult:
+        learnt_from.append(minibatch)
+        return StepResult({"loss": torch.zeros(())})
+
+    learner.gradient_step = gradient_step
+    learner.learn(drawn)
+    for minibatch in learnt_from:
         # 75 is a quarter of the way from 50 to 150, and 150 is its end.
         assert minibatch["actions"].unique(dim=0).tolist() == [[-0.5, 1.0]]
 
@@ -177,7 +185,7 @@ def test_a_reward_model_sees_what_the_environment_got(tmp_path: Path) -> None:
     learner = rllib_config(replace(experiment, reward=Judged())).build_learner(spaces=spaces)
     drawn = experiment.algo.read_log(env.observation_space, env.action_space).draw(0, 4, 0)
     assert isinstance(drawn, Logged)
-    next(learner.minibatches(drawn, []))
+    learner.columns(drawn)
     assert seen[0].unique(dim=0).tolist() == [[75.0, 150.0]]
 
 

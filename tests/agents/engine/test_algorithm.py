@@ -19,7 +19,7 @@ def sample(runner: int, num_envs: int = 2) -> Sample:
 def algorithm(runners: int, rounds: list[list[int]]) -> Any:
     """One that is asked for nothing but samples; `rounds` are the runners that answer each call."""
     made = ColumnarAlgorithm.__new__(ColumnarAlgorithm)
-    made.config = SimpleNamespace(num_envs_per_env_runner=2, num_env_runners=runners)
+    made.config = SimpleNamespace(experiment=SimpleNamespace(num_envs=2 * runners))
     made.env_steps, made._order, made.seconds, answers = (
         0,
         [],

@@ -40,10 +40,8 @@ class Runners:
 
 def algorithm(polls: list[list[Sample]], updates: int, max_policy_lag: int = 2) -> Any:
     made = AsynchronousAlgorithm.__new__(AsynchronousAlgorithm)
-    settings = SimpleNamespace(max_policy_lag=max_policy_lag)
-    made.config = SimpleNamespace(
-        num_envs_per_env_runner=2, num_env_runners=2, learner_config_dict={"algorithm": settings}
-    )
+    made.settings = SimpleNamespace(max_policy_lag=max_policy_lag)
+    made.config = SimpleNamespace(experiment=SimpleNamespace(num_envs=4))
     made.env_steps, made.updates, made.thrown_away, made.lags = 0, updates, 0, []
     made._order, made._arrived, made._weights, made._missed = [], deque(), object(), set()
     made.counted = []

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from agents.demonstrations import Log
+from agents.engine.learner import StepResult, in_order
 from agents.engine.offline import OfflineLearner, moments_of
-from agents.interfaces import Logged
+from agents.engine.target_network import TargetNetwork
+from agents.interfaces import Columns, Logged
 from agents.rewards import EnvironmentReward
 from agents.settings.cql import CQL
 from agents.settings.iql import IQL
@@ -35,20 +37,20 @@ def experience() -> Logged:
 def learner() -> Any:
     made: Any = OfflineLearner.__new__(OfflineLearner)
     made.settings = CQL(minibatch_size=4, target_rate=0.25, discount=0.5)
-    made.reward_of, made.reward_model, made._device = EnvironmentReward(clip_to_sign=True), None, "cpu"
+    made.extrinsic_reward, made.reward_model, made._device = EnvironmentReward(clip_to_sign=True), None, "cpu"
     network = SimpleNamespace(
         prepare=lambda observations: observations / 2,
         to_policy=lambda actions: actions,
         unwrapped=lambda: network,
     )
     made._module = {"default_policy": network}
-    made.network_parameters, made.target_parameters = [nn.Parameter(torch.ones(2))], [torch.zeros(2)]
+    made.target = TargetNetwork(nn.Linear(1, 1))
     return made
 
 
 def test_steps_are_learnt_from_in_the_order_in_which_they_come() -> None:
     made = learner()
-    first, second = made.minibatches(experience(), [])
+    first, second = in_order(made.columns(experience()), 4)
     assert first["observations"].flatten().tolist() == [0.0, 0.5, 1.0, 1.5]
     assert first["next_observations"].flatten().tolist() == [5.0, 5.5, 6.0, 6.5]
     assert first["rewards"].tolist() == [0, 1, 1, 1], "as the agent is rewarded"
@@ -59,11 +61,19 @@ def test_steps_are_learnt_from_in_the_order_in_which_they_come() -> None:
 
 def test_the_target_moves_at_each_gradient_step() -> None:
     made = learner()
-    moved = []
-    for _ in made.minibatches(experience(), []):
-        moved.append(made.target_parameters[0].tolist())
-    assert moved == [[0.0, 0.0], [0.25, 0.25]]
-    assert made.target_parameters[0].tolist() == [0.4375, 0.4375]
+    online, target = made.target.online, made.target.network
+    for module, value in ((online, 1.0), (target, 0.0)):
+        nn.init.constant_(module.weight, value)
+    seen = []
+
+    def gradient_step(minibatch: Columns) -> StepResult:
+        seen.append(target.weight.item())
+        return StepResult({"loss": torch.zeros(())})
+
+    made.gradient_step = gradient_step
+    made.learn(experience())
+    assert seen == [0.0, 0.25]
+    assert target.weight.item() == 0.4375
 
 
 def test_moments_are_those_of_the_whole_log(monkeypatch: pytest.MonkeyPatch) -> None:
