@@ -26,6 +26,7 @@ from common.files import write_json
 
 IN_ONE_PROCESS = ("--num-env-runners", "0", "--num-learners", "0", "--evaluate-every-env-steps", "0")
 LOG = "log.parquet"
+LOGGED = ("--env", "care-episode", "--epsilon", "0.2", "--episodes", "300", "--output", LOG)
 TRAININGS: dict[str, tuple[str, ...]] = {
     "ppo, vectors": ("--env", "CartPole-v1", "--algo", "ppo", "--total-env-steps", "4096"),
     "ppo, images": ("--env", "SpaceInvaders", "--algo", "ppo", "--num-envs", "4", "--total-env-steps", "2048"),

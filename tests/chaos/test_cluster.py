@@ -32,7 +32,7 @@ def play_cluster(pipe: Connection) -> None:
 
 @pytest.fixture
 def cluster():
-    """The address and the machines' raylets, of a cluster in a process of its own; other tests' Ray runs in this one."""
+    """The address of a cluster and its machines' raylets; it has a process of its own, as other tests use Ray here."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=play_cluster, args=(there,))
     process.start()
