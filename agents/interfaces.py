@@ -294,7 +294,10 @@ class Parts:
 
 @runtime_checkable
 class Algorithm(Protocol):
-    """A frozen dataclass of an algorithm's settings; its file imports neither torch nor Ray."""
+    """A frozen dataclass of an algorithm's settings; its file imports neither torch nor Ray.
+
+    Here is what the engine asks of every algorithm. What an algorithm's own learner asks besides, it knows from the
+    settings' class."""
 
     @classmethod
     def __subclasshook__(cls, candidate: type, /) -> bool:
@@ -317,6 +320,18 @@ class Algorithm(Protocol):
     def rollout_length(self) -> int:
         """Steps that each environment takes between two updates."""
         ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step size at the start."""
+        ...
+
+    def learning_rate_at(self, progress: float) -> float:
+        """Adam's step size when a share of the run is done, from 0 to 1."""
+        ...
+
+    @property
+    def adam_epsilon(self) -> float: ...
 
     @property
     def judges_single_steps(self) -> bool:

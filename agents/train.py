@@ -20,7 +20,7 @@ from agents.evaluate import load_chosen, load_network
 from agents.experiment import Experiment, InvalidExperiment, first_line, next_command, require
 from agents.folders import check_disk, check_new_folder, new_folder, owned
 from agents.interfaces import EnvironmentFailure
-from agents.metrics import Display, episode_metrics, memory_metrics, speed_metrics
+from agents.metrics import episode_metrics, memory_metrics, speed_metrics
 from agents.origin import check_origins
 from agents.progress import to_stderr
 from agents.ray_output import without_ray_lines
@@ -152,44 +152,53 @@ def bytes_of(checkpoint: Path | None) -> int:
 
 
 def run(folder: RunFolder, checkpoint: Path | None, stop_requested: Callable[[], bool]) -> None:
+    """Trains from the checkpoint until the run has all its env steps or is asked to stop. Where a process dies, it goes
+    on from the newest checkpoint."""
     if stop_requested():  # while Ray was started
         raise KeyboardInterrupt
     experiment = settled(folder.experiment)
     to_stderr(f"building {experiment.num_envs:,} environments")
     algorithm = built(experiment, checkpoint)
-    missed = checkpoint is not None and folder.lacks_evaluation(algorithm.env_steps)
+    evaluate_first = checkpoint is not None and folder.lacks_evaluation(algorithm.env_steps)
     folder.open(algorithm.env_steps)
     folder.say_losses(algorithm)
-    too_many_faults = ""
     try:
         while True:
             try:
-                if missed:
-                    missed = False
-                    folder.evaluate(algorithm, stop_requested)
-                while algorithm.env_steps < experiment.total_env_steps and not stop_requested():
-                    advance(folder, algorithm, stop_requested)
-                    too_many_faults = tell_faults(algorithm, experiment.most_environment_faults, folder.screen)
-                    if too_many_faults:
-                        break
-                folder.save_if_new(algorithm)
-                folder.await_evaluation(stop_requested)
+                train_to_the_end(folder, algorithm, stop_requested, evaluate_first)
                 break
-            except (EnvironmentFailure, OSError):  # also a terminal that is gone
-                folder.save_if_new(algorithm)
-                raise
             except RayError as death:
                 algorithm = recovered(folder, experiment, algorithm, death)
+                evaluate_first = False
     finally:
         folder.close()
         algorithm.stop()
-    if too_many_faults:
-        raise EnvironmentFailure(f"{too_many_faults} Saved at {algorithm.env_steps:,} env steps.")
     if algorithm.env_steps >= experiment.total_env_steps:
         print(f"Done: {folder.path}. Next: {next_command('evaluate_agent.py', folder.path)}")
     else:
         print(f"Stopped and saved at {algorithm.env_steps:,} env steps. Go on with:")
         print(f"  {next_command('train_agent.py', '--resume', folder.path)}")
+
+
+def train_to_the_end(
+    folder: RunFolder, algorithm: ColumnarAlgorithm, stop_requested: Callable[[], bool], evaluate_first: bool
+) -> None:
+    """Iterations, until the run has all its env steps or is asked to stop; then it is saved.
+
+    Raises EnvironmentFailure, after saving, where environments fail too often, and whatever a process that died
+    raises."""
+    total = folder.experiment.total_env_steps
+    try:
+        if evaluate_first:
+            folder.evaluate(algorithm, stop_requested)
+        while algorithm.env_steps < total and not stop_requested():
+            advance(folder, algorithm, stop_requested)
+            tell_faults(algorithm, folder)
+    except (EnvironmentFailure, OSError):  # an OSError also where the terminal is gone
+        folder.save_if_new(algorithm)
+        raise
+    folder.save_if_new(algorithm)
+    folder.await_evaluation(stop_requested)
 
 
 def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
@@ -288,20 +297,20 @@ def advance(folder: RunFolder, algorithm: ColumnarAlgorithm, stop: Callable[[], 
         folder.save(algorithm)
 
 
-def tell_faults(algorithm: ColumnarAlgorithm, most: int, screen: Display) -> str:
-    """Tells of environments that failed; returns why the run should stop, if it should."""
+def tell_faults(algorithm: ColumnarAlgorithm, folder: RunFolder) -> None:
+    """Tells of environments that failed. Raises EnvironmentFailure where these are more than the run bears."""
     if not algorithm.faults:
-        return ""
+        return
     count, reason = len(algorithm.faults), algorithm.faults[-1]
     algorithm.faults.clear()
-    screen.say(f"{count} environment(s) failed and were built again; the last one: {reason}")
+    folder.screen.say(f"{count} environment(s) failed and were built again; the last one: {reason}")
     recently = algorithm.recent_faults()
-    if recently <= most:
-        return ""
-    return (
-        f"{recently} environments failed within {FAULTS_COUNT_ENV_STEPS:,} env steps, more than the {most} of "
-        f"--most-environment-faults; the last one: {reason}."
-    )
+    most = folder.experiment.most_environment_faults
+    if recently > most:
+        raise EnvironmentFailure(
+            f"{recently} environments failed within {FAULTS_COUNT_ENV_STEPS:,} env steps, more than the {most} of "
+            f"--most-environment-faults; the last one: {reason}. Saved at {algorithm.env_steps:,} env steps."
+        )
 
 
 def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: float) -> dict[str, float]:

@@ -141,7 +141,7 @@ class ColumnarLearner(TorchLearner):
         entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
         self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         optimizer: Any = self.get_optimizer()
-        learning_rate = self.settings.learning_rate_at(self.progress)
+        learning_rate = self.config.experiment.algo.learning_rate_at(self.progress)
         optimizer.set_learning_rate(learning_rate)
         return learning_rate
 
@@ -187,7 +187,7 @@ class ColumnarLearner(TorchLearner):
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         parameters: Any = self.get_parameters(self._module[module_id])
-        settings: Any = self.config.experiment.algo
+        settings = self.config.experiment.algo
         optimizer = Adam(parameters, settings.learning_rate, settings.adam_epsilon)
         self.register_optimizer(module_id=module_id, optimizer=optimizer, params=parameters)
 
