@@ -9,8 +9,8 @@ from typing import Any, Literal, get_origin, get_type_hints
 
 from agents.environments import opened
 from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardModel
-from agents.memory import NoMemory
-from agents.rewards import EnvironmentReward
+from agents.settings.environment_reward import EnvironmentReward
+from agents.settings.no_memory import NoMemory
 from common.ranges import NonNegative, Seed, Size, SizeOrZero, Steps, StepsOrZero, check_ranges
 
 

@@ -18,7 +18,7 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.provenance import made_by
+from agents.training.provenance import made_by
 from common.files import write_json
 
 

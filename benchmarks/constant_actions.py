@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.evaluate import bootstrap_interval, interquartile_mean
-from envs.atari import AtariConfig
+from agents.evaluation.evaluate import bootstrap_interval, interquartile_mean
+from envs.atari.games import AtariConfig
 
 
 def main(

@@ -14,10 +14,10 @@ sys.path.insert(0, str(ROOT))
 import torch
 import tyro
 
-from agents.cluster import ray_running
 from agents.engine.config import rllib_config
-from agents.engine.module import ActorCritic
 from agents.experiment import Experiment
+from agents.networks.actor_critic import ActorCritic
+from agents.processes.cluster import ray_running
 from benchmarks.speed import surroundings, write
 from scripts import recipes
 

@@ -18,10 +18,10 @@ from speed import surroundings
 from variants import agent
 
 from agents.evaluation.clinical import Make
-from agents.evaluation.episodes import play
+from agents.logged.episodes import play
 from common.policy import Policy
-from envs.health.epidemic_npi import EpidemicConfig, cycle, incidence, intensive_care, threshold
-from envs.health.treatment import Simulation
+from envs.health.core.simulation import Simulation
+from envs.health.epidemic.env import EpidemicConfig, cycle, incidence, intensive_care, threshold
 from scripts.cli import load_experiment
 from scripts.report_policy import treating
 

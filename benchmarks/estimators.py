@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.evaluation.episodes import Episodes, drawn
-from agents.evaluation.off_policy import OffPolicyEvaluation, evaluate_off_policy
+from agents.evaluation.off_policy.estimate import OffPolicyEvaluation, evaluate_off_policy
+from agents.logged.episodes import Episodes, drawn
+from envs.health.core.tabular import expected_return, optimal_policy
 from envs.health.sepsis_icu import DEATH, STATES, sampler, tables
-from envs.health.tabular import expected_return, optimal_policy
 
 SHARES = {"a quarter optimal": 0.25, "half optimal": 0.5, "clinicians": 0.0}
 """Of the best admissible actions in the target policy; the rest is clinicians'."""

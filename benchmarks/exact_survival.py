@@ -16,10 +16,10 @@ import numpy as np
 import tyro
 from speed import surroundings
 
-from agents.evaluate import load_chosen
+from agents.evaluation.evaluate import load_chosen
 from agents.evaluation.policies import trained_policy
+from envs.health.core.tabular import expected_return, optimal_policy, visits
 from envs.health.sepsis_icu import ACTIONS, STATES, SepsisConfig, readings, tables
-from envs.health.tabular import expected_return, optimal_policy, visits
 from scripts.cli import load_experiment
 
 COHORTS = ("published", "train", "held-out", "shifted")

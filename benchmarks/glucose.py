@@ -26,8 +26,8 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from envs.health import glucose_model as model
-from envs.health.glucose_t1d import GlucoseConfig, GlucoseSimulation
+from envs.health.glucose import model
+from envs.health.glucose.env import GlucoseConfig, GlucoseSimulation
 
 COMPARED = ("adult#001", "adolescent#005", "child#008")
 PUBLISHED_DAYS = {"adult#001": 88.1, "adolescent#001": 100.0, "child#001": 73.8}

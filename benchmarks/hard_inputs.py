@@ -18,7 +18,7 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.provenance import made_by
+from agents.training.provenance import made_by
 from common.files import write_json
 from tests.hard_inputs.children import Outcome, faults, outcome_of
 from tests.hard_inputs.command_lines import Case, cases
@@ -75,7 +75,7 @@ def main(settings: Settings) -> None:
 
 def import_heavily() -> None:
     """Imports once what nearly every child needs, so that each has it at its birth."""
-    for name in ("agents.train", "agents.tune"):
+    for name in ("agents.training.train", "agents.training.tune"):
         importlib.import_module(name)
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)

@@ -24,7 +24,7 @@ from matplotlib.ticker import EngFormatter
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.metrics import read_progress
+from agents.monitoring.metrics import read_progress
 
 POINTS = 200
 RANDOM = 148.0  # Mnih et al. 2015, on Space Invaders

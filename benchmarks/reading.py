@@ -18,12 +18,12 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from agents.cluster import ray_running
 from agents.engine.config import rllib_config
+from agents.processes.cluster import ray_running
 from benchmarks.speed import surroundings, write
-from envs.language_grid import in_bytes
-from envs.missions import missions
-from language.encoders import KINDS
+from envs.grids.instructed import in_bytes
+from envs.grids.missions import missions
+from language.readers.word_reader import KINDS
 from language.settings.encoders import ReaderConfig, SentenceReaderConfig
 from perception.settings.encoders import InstructedEncoderConfig
 from scripts import recipes

@@ -18,7 +18,7 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.engine.replay import Frames, Replay
+from agents.replay.buffer import Frames, Replay
 
 NUM_ENVS, STEPS, DRAWN = 8, 125, 256
 

@@ -20,8 +20,8 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.checkpoint import finished_checkpoints
-from agents.provenance import made_by
+from agents.training.checkpoint import finished_checkpoints
+from agents.training.provenance import made_by
 from common.files import write_json
 
 IN_ONE_PROCESS = ("--num-env-runners", "0", "--num-learners", "0", "--evaluate-every-env-steps", "0")

@@ -36,9 +36,10 @@ from scaling_model import (
 )
 from speed import surroundings
 
-from agents.cluster import ray_running
+from agents.algorithms.ppo import sequences
 from agents.engine.config import rllib_config
 from agents.experiment import Experiment
+from agents.processes.cluster import ray_running
 from scripts import recipes
 
 WARM_UP_ITERATIONS = 3
@@ -142,7 +143,8 @@ def counted(env: str) -> Update:
         algorithm: Any = rllib_config(experiment).build_algo()
         algorithm.train()
         learner, experience = algorithm.learner_group._learner, algorithm.sample()
-        minibatch = next(learner.minibatches(experience, []))
+        in_sequences = sequences(experience.rewards.shape, learner.memory_steps)
+        minibatch = next(learner.shuffled(learner.prepare(experience).columns, in_sequences))
         with counting() as work:
             learner._step(minibatch, learner.get_optimizer())
         parameters = sum(parameter.numel() for parameter in learner.bare_network.parameters())

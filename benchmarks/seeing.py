@@ -22,9 +22,17 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_sample_images
 from speed import surroundings
 
-from perception.components import Components, count_of_size
-from perception.filters import FILTERS, from_wavelets, from_waves, signal_to_noise, to_bytes, to_wavelets, to_waves
-from perception.frames import Frames, load_frames, resized
+from perception.classical.components import Components, count_of_size
+from perception.classical.filters import (
+    FILTERS,
+    from_wavelets,
+    from_waves,
+    signal_to_noise,
+    to_bytes,
+    to_wavelets,
+    to_waves,
+)
+from perception.vision.frames import Frames, load_frames, resized
 
 NOISE = 25.0
 FIELD = slice(22, 185)  # rows where aliens are, above the player

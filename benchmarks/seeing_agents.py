@@ -20,10 +20,10 @@ import tyro
 from speed import surroundings
 from torch import Tensor, nn
 
-from agents.evaluate import evaluate, load_chosen
+from agents.evaluation.evaluate import evaluate, load_chosen
 from agents.experiment import Experiment
-from envs.atari import AtariConfig
-from perception.filters import Filtered
+from envs.atari.games import AtariConfig
+from perception.classical.filters import Filtered
 from scripts.cli import load_experiment
 
 NOISE = 25.0
@@ -42,7 +42,7 @@ def main(
         runs: A folder of run folders, such as yolo-seed1.
         episodes: Whole games of each, with seeds that no training had.
         noise_of: Encoder of the run that also plays in noise, with and without filters.
-        filters: Which of perception/filters.py; all others take minutes more.
+        filters: Which of perception/classical/filters.py; all others take minutes more.
         output: The returns.
     """
     told: dict[str, Any] = {"command": " ".join(["python benchmarks/seeing_agents.py", *sys.argv[1:]])}

@@ -18,8 +18,8 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.metrics import read_progress
-from agents.provenance import made_by
+from agents.monitoring.metrics import read_progress
+from agents.training.provenance import made_by
 from common.files import write_json
 
 ENVIRONMENTS: dict[str, dict[str, str]] = {

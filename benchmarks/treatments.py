@@ -19,9 +19,9 @@ import tyro
 from speed import surroundings
 
 from agents.evaluation.clinical import compared
-from agents.evaluation.episodes import play
+from agents.logged.episodes import play
 from envs.health import TREATMENTS
-from envs.health.treatment import TreatmentConfig
+from envs.health.core.treatment import TreatmentConfig
 from scripts.report_policy import treating
 
 

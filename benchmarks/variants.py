@@ -17,12 +17,12 @@ sys.path.insert(0, str(ROOT))
 import tyro
 from speed import surroundings
 
-from agents.evaluate import load_chosen
 from agents.evaluation.clinical import Make, compared
-from agents.evaluation.episodes import play
+from agents.evaluation.evaluate import load_chosen
 from agents.evaluation.policies import trained_policy
+from agents.logged.episodes import play
 from envs.health import TREATMENTS
-from envs.health.treatment import Cohort
+from envs.health.core.cohorts import Cohort
 from scripts.cli import load_experiment
 from scripts.report_policy import treating
 

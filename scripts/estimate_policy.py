@@ -14,18 +14,18 @@ import tyro
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import require
-from agents.origin import MAY_DIFFER, described_environment, differences
-from agents.progress import progress
+from agents.monitoring.progress import progress
+from agents.training.origin import MAY_DIFFER, described_environment, differences
 from common.files import write_json
 from common.policy import Policy
 from common.ranges import PositiveFraction, Range, Seed
-from envs.health.treatment import TreatmentConfig
+from envs.health.core.treatment import TreatmentConfig
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import PLUGS, named
 
 if TYPE_CHECKING:
-    from agents.evaluation.episodes import Episodes
-    from agents.evaluation.off_policy import Estimate, OffPolicyEvaluation
+    from agents.evaluation.off_policy.estimate import Estimate, OffPolicyEvaluation
+    from agents.logged.episodes import Episodes
 
 USAGE = """Off-policy evaluation of a trained agent or a baseline, on episodes that another policy was logged in; writes
 JSON beside what it prints."""
@@ -67,8 +67,8 @@ def estimate(settings: Settings, path: Path) -> None:
     """Prints the estimates, and writes them to `path`."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     with progress("loading torch", at_once=True):
-        from agents.evaluation.log_file import read_rows, require_spaces
-        from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
+        from agents.evaluation.off_policy.estimate import evaluate_off_policy, probabilities_of
+        from agents.logged.log_file import read_rows, require_spaces
 
     # What is wrong with the log or the policy is found before anything is said.
     with mistakes_are_the_users():
@@ -109,7 +109,7 @@ class Judged(NamedTuple):
 def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> Judged:
     """The run's agent, or the baseline of the environment that was logged."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.evaluate import load_chosen
+    from agents.evaluation.evaluate import load_chosen
     from agents.evaluation.policies import trained_policy
 
     run = Path(settings.policy)
@@ -139,8 +139,8 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
 
 def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
     # Here, because help and mistakes do without scikit-learn and torch, which take seconds to import.
-    from agents.evaluation.behaviour import suited
-    from agents.evaluation.off_policy import LOGGED
+    from agents.evaluation.off_policy.behaviour import suited
+    from agents.evaluation.off_policy.estimate import LOGGED
 
     if behaviour != "auto":
         return behaviour
@@ -160,7 +160,7 @@ def output_path(settings: Settings) -> Path:
 def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str:
     """A table of all estimators, and what it rests on."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.evaluation.off_policy import HEADLINE
+    from agents.evaluation.off_policy.estimate import HEADLINE
 
     lines = [
         f"{policy} on {about['env']}, from {told.episodes:,} episodes of {about.get('policy', 'an unknown policy')}, "

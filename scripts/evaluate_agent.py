@@ -13,13 +13,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import Experiment
 from agents.interfaces import Environment
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from common.files import write_json
 from common.ranges import Range, Seed
 from scripts.cli import main_with_clear_errors, parse_run, require_writable
 
 if TYPE_CHECKING:
-    from agents.evaluate import Evaluation
+    from agents.evaluation.evaluate import Evaluation
 
 USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
 
@@ -50,7 +50,7 @@ def evaluate_run(settings: Settings, experiment: Experiment) -> None:
     """Plays the episodes; prints the evaluation and writes it into the run's folder."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     with progress("loading torch and Ray", at_once=True):
-        from agents.evaluate import evaluate, load_chosen
+        from agents.evaluation.evaluate import evaluate, load_chosen
 
     network, checkpoint = load_chosen(experiment, settings.run, settings.checkpoint)
     with progress("evaluating", settings.episodes) as advance:

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import InvalidExperiment, from_json, require
 from agents.interfaces import Task
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from agents.settings.pretraining import Pretraining
 from common.files import DESCRIPTION, write_json
 from scripts.cli import main_with_clear_errors, parse, require_writable
@@ -40,7 +40,7 @@ def evaluate(folder: Path, task: Task) -> None:
     """Prints how good the module is, and writes it into its folder."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     with progress("loading torch", at_once=True):
-        from agents.pretrain import held_out, lesson_of, restore
+        from agents.training.pretrain import held_out, lesson_of, restore
 
     lesson = lesson_of(task)
     restore(lesson, folder)

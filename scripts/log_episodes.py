@@ -14,10 +14,10 @@ from gymnasium.spaces import Discrete
 from agents.environments import opened
 from agents.experiment import require, to_json
 from agents.interfaces import Environment
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from common.policy import Policy
 from common.ranges import Fraction, Seed, Steps
-from envs.health.treatment import TreatmentConfig
+from envs.health.core.treatment import TreatmentConfig
 from scripts.cli import (
     load_experiment,
     main_with_clear_errors,
@@ -29,7 +29,7 @@ from scripts.cli import (
 from scripts.recipes import environment_named, named
 
 if TYPE_CHECKING:
-    from agents.evaluation.episodes import Episodes
+    from agents.logged.episodes import Episodes
 
 USAGE = """Plays whole episodes with a baseline or a trained agent, and writes a row a step as Parquet, with the
 probability of every action; for off-policy evaluation (estimate_policy.py) and offline training.
@@ -77,9 +77,9 @@ def main(arguments: list[str]) -> None:
 def log_episodes(settings: Settings, run: Path | None, who: str, path: Path) -> None:
     """Plays the episodes with the run's agent, or with the baseline, and writes them to `path`."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.evaluation.episodes import play
-    from agents.evaluation.log_file import write_log
-    from agents.evaluation.minari_dataset import require_new_dataset
+    from agents.logged.episodes import play
+    from agents.logged.log_file import write_log
+    from agents.logged.minari_dataset import require_new_dataset
 
     if settings.epsilon:
         require_discrete_actions(settings.env)
@@ -110,7 +110,7 @@ def origin(settings: Settings, who: str) -> dict[str, Any]:
 
 def export(episodes: Episodes, settings: Settings, about: str) -> None:
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.evaluation.minari_dataset import write_minari
+    from agents.logged.minari_dataset import write_minari
 
     with opened(settings.env) as env, mistakes_are_the_users():
         write_minari(episodes, settings.minari, env.observation_space, env.action_space, about)
@@ -133,7 +133,7 @@ def baseline(settings: Settings) -> Any:
 def trained(run: Path, settings: Settings) -> Any:
     """Makes the run's agent for a vector of environments."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.evaluate import load_chosen
+    from agents.evaluation.evaluate import load_chosen
     from agents.evaluation.policies import trained_policy
 
     network, _ = load_chosen(load_experiment(run), run, settings.checkpoint)
@@ -150,7 +150,7 @@ def require_discrete_actions(environment: Environment) -> None:
 def soft(policy: Policy, epsilon: float) -> Policy:
     """The policy with a chance of `epsilon` of any action instead."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.evaluation.off_policy import softened
+    from agents.evaluation.off_policy.estimate import softened
 
     return softened(policy, epsilon) if epsilon else policy
 

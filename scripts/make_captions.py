@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from agents.experiment import require
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from common.files import write_durably
 from common.ranges import Count, CountOrZero, Range, Seed
-from envs.missions import COLOURS, KINDS, captions, fulfils, missions
+from envs.grids.missions import COLOURS, KINDS, captions, fulfils, missions
 from scripts.cli import main_with_clear_errors, parse, require_writable
 
 USAGE = """Makes captions with missions that they fulfil or do not, to learn from which ones do.

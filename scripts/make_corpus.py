@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from agents.experiment import InvalidExperiment, require
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from common.files import write_durably
 from common.ranges import Range, Seed
-from envs.missions import CHINESE_PLACES, COLOURS, KINDS, in_chinese, missions
+from envs.grids.missions import CHINESE_PLACES, COLOURS, KINDS, in_chinese, missions
 from scripts.cli import main_with_clear_errors, parse, require_writable
 
 USAGE = """Fetches texts and splits them; trainings then need no network.

@@ -14,12 +14,12 @@ from safetensors.numpy import save
 from agents.environments import opened
 from agents.experiment import InvalidExperiment, require, to_json
 from agents.interfaces import Environment
-from agents.progress import Advance, progress, unseen
+from agents.monitoring.progress import Advance, progress, unseen
 from common.files import write_durably, write_json
 from common.info import IS_SUCCESS
 from common.ranges import Seed, Steps
-from envs.grid import GridConfig, bot_of
-from envs.language_grid import LanguageGridConfig
+from envs.grids.instructed import LanguageGridConfig
+from envs.grids.minigrid import GridConfig, bot_of
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import environment_named
 
@@ -61,8 +61,8 @@ def main(arguments: list[str]) -> None:
 def check_memory(config: Environment, episodes: int) -> None:
     """Raises ValueError where so many episodes, of a step each at least, would not fit the memory."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.engine.packing import Packing
-    from agents.evaluation.values import require_memory
+    from agents.logged.values import require_memory
+    from agents.networks.packing import Packing
 
     with opened(config) as env:
         packing = Packing(env.observation_space)
@@ -74,7 +74,7 @@ def played_by_bot(
 ) -> tuple[dict[str, np.ndarray], dict]:
     """Columns of all steps of the episodes that succeeded, and what there is to say of them."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.engine.packing import Packing
+    from agents.networks.packing import Packing
 
     env = config.build()
     packing = Packing(env.observation_space)

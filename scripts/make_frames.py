@@ -13,14 +13,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from agents.experiment import require
-from agents.progress import Advance, progress
+from agents.monitoring.progress import Advance, progress
 from common.ranges import Range, Steps
-from envs.atari import AtariConfig
+from envs.atari.games import AtariConfig
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import environment_named
 
 if TYPE_CHECKING:
-    from perception.frames import Frames
+    from perception.vision.frames import Frames
 
 USAGE = """Plays Atari games at random and keeps screens: some episodes to train on, others to test on.
 
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
 def save(path: Path, train: Frames, test: Frames) -> None:
     """Writes the screens, and says how many there are."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from perception.frames import save_frames
+    from perception.vision.frames import save_frames
 
     path.parent.mkdir(parents=True, exist_ok=True)
     save_frames(path, train, test)
@@ -81,9 +81,9 @@ def save(path: Path, train: Frames, test: Frames) -> None:
 
 def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance) -> Frames:
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from envs.atari_screens import screens_of
-    from envs.space_invaders import CLASSES, boxes_of, classes_of
-    from perception.frames import Frames
+    from envs.atari.screens import screens_of
+    from envs.atari.space_invaders import CLASSES, boxes_of, classes_of
+    from perception.vision.frames import Frames
 
     played = [screens_of(name, counted(seeds, advance), every) for name in names]
     screens = np.concatenate([one.screens for one in played])

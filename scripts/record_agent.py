@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import Experiment
 from agents.interfaces import Environment
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from common.ranges import Range, Seed
 from scripts.cli import main_with_clear_errors, parse_run, require_writable
 
@@ -44,7 +44,7 @@ def film_run(settings: Settings, experiment: Experiment) -> None:
     """Films the episode into the run's folder."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     with progress("loading torch and Ray", at_once=True):
-        from agents.evaluate import load_chosen, record
+        from agents.evaluation.evaluate import load_chosen, record
 
     network, checkpoint = load_chosen(experiment, settings.run, settings.checkpoint)
     path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.webm"

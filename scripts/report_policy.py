@@ -16,22 +16,25 @@ from gymnasium.spaces import Discrete
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents.checkpoint import env_steps_of
 from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
-from agents.origin import differences
-from agents.progress import Advance, progress
+from agents.monitoring.progress import Advance, progress
+from agents.training.checkpoint import env_steps_of
+from agents.training.origin import differences
 from common.files import write_durably, write_json
 from common.policy import Policy
 from common.ranges import Range
 from envs.health import TREATMENTS
-from envs.health.treatment import Cohort, Simulation, TreatmentConfig, always
+from envs.health.core.cohorts import Cohort
+from envs.health.core.policies import always
+from envs.health.core.simulation import Simulation
+from envs.health.core.treatment import TreatmentConfig
 from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run, require_writable
 
 if TYPE_CHECKING:
     from agents.evaluation.clinical import Make
-    from agents.evaluation.episodes import Episodes
+    from agents.logged.episodes import Episodes
 
 USAGE = """Reports what a trained policy does for patients, beside what clinicians, chance and no treatment do:
 report.html, one page that needs nothing else, and report.json, in the run's folder."""
@@ -82,8 +85,8 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     with progress("loading torch and Ray", at_once=True):
         from agents.evaluation.clinical import compared, doses, summary, trajectories
-        from agents.evaluation.episodes import play
-        from agents.evaluation.off_policy import evaluate_off_policy, probabilities_of
+        from agents.evaluation.off_policy.estimate import evaluate_off_policy, probabilities_of
+        from agents.logged.episodes import play
 
     agents = [agent_of(run, settings, experiment) for run in (settings.run, *settings.also)]
     trained = [make for make, _ in agents]
@@ -158,7 +161,7 @@ def require_different_trainings(runs: Sequence[Path]) -> None:
 def agent_of(run: Path, settings: Settings, experiment: Experiment) -> tuple[Make, Path]:
     """The policy that a training came to, and the checkpoint that it is read from."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
-    from agents.evaluate import load_chosen
+    from agents.evaluation.evaluate import load_chosen
     from agents.evaluation.policies import trained_policy
 
     own = load_experiment(run)
@@ -175,7 +178,7 @@ def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episode
 
     Raises InvalidExperiment for a log by which this treatment cannot be judged."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.evaluation.log_file import read_rows, require_spaces
+    from agents.logged.log_file import read_rows, require_spaces
 
     env = treatment.build()
     require(isinstance(env.action_space, Discrete), f"--log is for discrete actions; {treatment.name} has doses.")
@@ -193,8 +196,8 @@ def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episode
 def logged(settings: Settings, treatment: TreatmentConfig, usual: Make) -> tuple[Episodes, str]:
     """Episodes of usual care with some chance in it, and whose they are."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.evaluation.episodes import play
-    from agents.evaluation.off_policy import softened
+    from agents.evaluation.off_policy.estimate import softened
+    from agents.logged.episodes import play
 
     log = play(treatment, lambda env: softened(usual(env), BY_CHANCE), settings.patients, SEED + 1)
     return log, f"{len(log):,} episodes of {treatment.usual_care}, with one action in five by chance"
@@ -215,7 +218,7 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
 
     What looks good only because it never changes must be known."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
-    from agents.evaluation.episodes import play
+    from agents.logged.episodes import play
 
     simulation = treatment.simulation(1)
     actions = getattr(simulation.action_space, "n", 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import Experiment
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from scripts.cli import main_with_clear_errors, parse_experiment
 
 
@@ -19,7 +19,7 @@ def run(experiment: Experiment, run_dir: Path | None) -> None:
     """Trains from the beginning, or goes on in the folder of a run."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     with progress("loading torch and Ray", at_once=True):
-        from agents.train import resume, train
+        from agents.training.train import resume, train
 
     if run_dir is None:
         train(experiment)

@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import next_command, require
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from agents.settings.pretraining import Pretraining
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 from scripts.recipes import named
@@ -36,7 +36,7 @@ def train(settings: Pretraining) -> None:
     """Trains the module, and prints how good it is."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     with progress("loading torch", at_once=True):
-        from agents.pretrain import pretrain
+        from agents.training.pretrain import pretrain
 
     result = pretrain(settings)
     print(f"On held-out data, after {result.step:,} steps:")

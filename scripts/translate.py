@@ -11,7 +11,7 @@ import tyro
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import InvalidExperiment, require
-from agents.progress import progress
+from agents.monitoring.progress import progress
 from common.ranges import Range
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
 def print_translations(settings: Settings) -> None:
     # Here, because help and mistakes do without torch, which takes seconds to import.
     with progress("loading torch", at_once=True):
-        from language.translate import trained_translator, translate
+        from language.translation.model import trained_translator, translate
 
     with mistakes_are_the_users():
         module, told = trained_translator(settings.module)

@@ -6,8 +6,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.experiment import Experiment, next_command
-from agents.progress import progress
-from agents.sweep import Sweep, Trial
+from agents.monitoring.progress import progress
+from agents.training.sweep import Sweep, Trial
 from scripts.cli import main_with_clear_errors, parse_sweep
 
 
@@ -19,7 +19,7 @@ def run_sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | No
     """Runs the trials that are left, and prints what they came to."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     with progress("loading torch and Ray", at_once=True):
-        from agents.tune import sweep
+        from agents.training.tune import sweep
 
     trials = sweep(experiment, settings, earlier)
     if not trials:

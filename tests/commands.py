@@ -24,7 +24,9 @@ PATIENCE_SECONDS = 300.0
 """A machine may be several times slower than the one that the tests were written on."""
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.commands", "agents.train", "agents.tune", "agents.film", "scripts.train_agent"])
+SERVER.set_forkserver_preload(
+    ["tests.commands", "agents.training.train", "agents.training.tune", "agents.evaluation.film", "scripts.train_agent"]
+)
 
 
 class Command:

@@ -16,11 +16,11 @@ def ray_here():
     GPU on every machine."""
     import ray  # here, because tests of environments do without it
 
-    from agents.cluster import start
+    from agents.processes.cluster import start
 
     with pytest.MonkeyPatch.context() as machine:
-        machine.setattr("agents.cluster.os.cpu_count", lambda: 2)
-        machine.setattr("agents.cluster.torch.cuda.device_count", lambda: 0)
+        machine.setattr("agents.processes.cluster.os.cpu_count", lambda: 2)
+        machine.setattr("agents.processes.cluster.torch.cuda.device_count", lambda: 0)
         folder = start(processes=7)
     yield
     ray.shutdown()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.algorithms.ppo import Credit, PPOLearner, errors_of_values, sums_of_later
+from agents.data import Rollout
 from agents.engine.learner import take
-from agents.interfaces import Rollout
 from agents.settings.appo import APPO
 
 ROWS_AT_A_TIME = 1_024

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from agents.algorithms.ppo import sequences
+from agents.data import Columns, Demonstrated
 from agents.engine.learner import ColumnarLearner, Loss
-from agents.interfaces import Columns, Demonstrated
 from agents.settings.bc import BC
 
 

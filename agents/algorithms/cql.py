@@ -4,10 +4,10 @@ what nobody did."""
 import torch
 from torch import Tensor
 
-from agents.algorithms.value_distributions import Expectation
+from agents.data import Columns
 from agents.engine.learner import Loss
 from agents.engine.offline import OfflineLearner
-from agents.interfaces import Columns
+from agents.networks.value_distributions import Expectation
 from agents.settings.cql import CQL
 
 

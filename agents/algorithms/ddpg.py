@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agents.engine.adam import Adam, averaged
-from agents.engine.compiling import compiled
+from agents.acceleration.adam import Adam, averaged
+from agents.acceleration.compiling import compiled
+from agents.data import Columns
 from agents.engine.learner import TD_ERRORS
-from agents.engine.module import use_bf16
 from agents.engine.off_policy import OffPolicyLearner
-from agents.engine.replay import Transitions
-from agents.interfaces import Columns
+from agents.networks.actor_critic import use_bf16
+from agents.replay.buffer import Transitions
 from agents.settings.ddpg import DDPG
 
 Gradients = tuple[Tensor, ...]

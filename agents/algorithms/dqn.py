@@ -4,10 +4,10 @@ Dabney et al. 2018), noisy nets (Fortunato et al. 2018), all together (Hessel et
 
 import torch
 
+from agents.data import Columns
 from agents.engine.learner import Loss
 from agents.engine.off_policy import OffPolicyLearner
-from agents.engine.replay import Transitions
-from agents.interfaces import Columns
+from agents.replay.buffer import Transitions
 from agents.settings.dqn import DQN
 
 

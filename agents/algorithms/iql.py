@@ -4,9 +4,9 @@ each the more, the better it was. No action is asked about that the log has not.
 import torch
 from torch import Tensor
 
+from agents.data import Columns
 from agents.engine.learner import Loss
 from agents.engine.offline import OfflineLearner
-from agents.interfaces import Columns
 from agents.settings.iql import IQL
 
 

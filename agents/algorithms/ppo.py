@@ -10,9 +10,9 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.data import Columns, Rollout
 from agents.engine.learner import ColumnarLearner, Loss, StepResult
-from agents.engine.normaliser import RunningMoments
-from agents.interfaces import Columns, Rollout
+from agents.networks.running_moments import RunningMoments
 from agents.settings.ppo import PPO
 
 

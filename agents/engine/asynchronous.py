@@ -11,9 +11,9 @@ import numpy as np
 import ray
 import torch
 
+from agents.data import Experience
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.env_runner import ColumnarEnvRunner, Sample
-from agents.interfaces import Experience
 
 POLL_SECONDS = 0.005
 SAMPLING = "sample"

@@ -8,9 +8,9 @@ import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from agents.cluster import cluster_address, env_runner_bundle, learner_bundle
 from agents.environments import opened
 from agents.experiment import Experiment
+from agents.processes.cluster import cluster_address, env_runner_bundle, learner_bundle
 
 ENVIRONMENT_NAME = "praxis"
 

@@ -11,12 +11,13 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
+from agents.acceleration.cuda_graph import CUDAGraph
+from agents.data import Columns, Rollout
 from agents.engine.config import ColumnarConfig
-from agents.engine.cuda_graph import CUDAGraph
-from agents.engine.packing import Packing
-from agents.engine.replay import Frames
 from agents.environments import all_environments, built_vector, close, faults
-from agents.interfaces import Columns, Environment, EnvironmentFailure, Rollout
+from agents.interfaces import Environment, EnvironmentFailure
+from agents.networks.packing import Packing
+from agents.replay.buffer import Frames
 from common.info import LEARNING_TERMINATED
 
 MOST_FAILURES_IN_A_ROW = 3

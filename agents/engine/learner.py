@@ -14,13 +14,13 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor, nn
 
-from agents.engine.adam import Adam
-from agents.engine.allocator import keep_freed_memory
+from agents.acceleration.adam import Adam
+from agents.acceleration.allocator import keep_freed_memory
+from agents.acceleration.cuda_graph import CUDAGraph
+from agents.data import Columns, Experience
 from agents.engine.config import ColumnarConfig
-from agents.engine.cuda_graph import CUDAGraph
-from agents.engine.packing import Packing
 from agents.engine.reward_model import LearntReward
-from agents.interfaces import Columns, Experience
+from agents.networks.packing import Packing
 
 TD_ERRORS = "td_errors"
 """The column of a gradient step's results by which a replay sets priorities."""

@@ -9,9 +9,9 @@ import gymnasium
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from agents.engine.packing import Packing
-from agents.evaluation.values import free_memory, require_memory
 from agents.experiment import Experiment
+from agents.logged.values import free_memory, require_memory
+from agents.networks.packing import Packing
 
 OTHER_COLUMNS_BYTES = 32
 """Action, reward, value, log-probability and flags of an env step, at least."""

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.data import Columns, Experience, Logged
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.learner import ColumnarLearner, in_order
-from agents.engine.normaliser import RunningMoments
-from agents.engine.target_network import TargetNetwork
 from agents.environments import opened
-from agents.interfaces import Columns, Experience, Logged
+from agents.networks.running_moments import RunningMoments
+from agents.networks.target_network import TargetNetwork
 
 ROWS_AT_ONCE = 65_536
 

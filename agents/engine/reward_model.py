@@ -10,9 +10,9 @@ from ray.rllib.utils.numpy import convert_to_numpy
 from ray.rllib.utils.torch_utils import convert_to_torch_tensor
 from torch import Tensor, nn
 
-from agents.engine.adam import Adam, averaged
-from agents.engine.packing import Packing
-from agents.interfaces import Steps
+from agents.acceleration.adam import Adam, averaged
+from agents.data import Steps
+from agents.networks.packing import Packing
 
 ROWS_AT_A_TIME = 1_024
 MINIBATCH_SIZE = 256

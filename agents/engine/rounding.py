@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.engine.packing import Packing
+from agents.networks.packing import Packing
 
 OBSERVATIONS = 1_000
 """So many are looked at, the first of a run."""

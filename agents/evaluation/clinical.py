@@ -9,10 +9,10 @@ from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from agents.environments import close
-from agents.evaluate import batch_of_one
-from agents.evaluation.episodes import Episodes, drawn
+from agents.evaluation.evaluate import batch_of_one
 from agents.interfaces import Environment
-from agents.progress import Advance, unseen
+from agents.logged.episodes import Episodes, drawn
+from agents.monitoring.progress import Advance, unseen
 from common.policy import Policy
 
 Make = Callable[[Any], Policy]

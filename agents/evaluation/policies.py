@@ -7,8 +7,8 @@ import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from agents.engine.packing import Packing
-from agents.evaluate import device_of
+from agents.evaluation.evaluate import device_of
+from agents.networks.packing import Packing
 from common.policy import Policy
 
 

@@ -10,7 +10,7 @@ from agents.settings.search_space import Choice, LogUniform, SearchSpace
 from common.ranges import Fraction, Positive, PositiveFraction, Size, Steps, check_ranges
 
 if TYPE_CHECKING:
-    from agents.demonstrations import Demonstrations
+    from agents.logged.demonstrations import Demonstrations
 
 
 SEARCH_SPACE: SearchSpace = {
@@ -63,13 +63,13 @@ class BC:
     def parts(self) -> Parts:
         from agents.algorithms.bc import CloningLearner
         from agents.engine.env_runner import OnPolicyEnvRunner
-        from agents.engine.module import ActorCritic
         from agents.engine.offline import OfflineAlgorithm
+        from agents.networks.actor_critic import ActorCritic
 
         return Parts(algorithm=OfflineAlgorithm, runner=OnPolicyEnvRunner, learner=CloningLearner, module=ActorCritic)
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
-        from agents.engine.distributions import distribution_for
+        from agents.networks.distributions import distribution_for
 
         distribution_for(environment.action_space)
         self.read_log(environment.observation_space, environment.action_space)
@@ -82,7 +82,7 @@ class BC:
             )
 
     def read_log(self, observations: gymnasium.Space, actions: gymnasium.Space) -> "Demonstrations":
-        from agents.demonstrations import Demonstrations
+        from agents.logged.demonstrations import Demonstrations
 
         return Demonstrations.read(
             self.demonstrations, observations, actions, self.discount, self.rollout_length, self.normalize_rewards

@@ -40,7 +40,7 @@ class CQL(Offline):
         from agents.algorithms.cql import CQLLearner
         from agents.engine.env_runner import OffPolicyEnvRunner
         from agents.engine.offline import OfflineAlgorithm
-        from agents.engine.q_network import QNetwork
+        from agents.networks.q_network import QNetwork
 
         return Parts(algorithm=OfflineAlgorithm, runner=OffPolicyEnvRunner, learner=CQLLearner, module=QNetwork)
 
@@ -51,7 +51,7 @@ class CQL(Offline):
         self.check_log(environment, num_envs, num_learners)
 
     def module_config(self) -> dict[str, Any]:
-        from agents.algorithms.value_distributions import Expectation
+        from agents.networks.value_distributions import Expectation
 
         own = {"stream_width": 0, "noisy": False, "evaluation_epsilon": 0.0, "values": Expectation()}
         return own | {"normalize_observations": self.normalize_observations}

@@ -65,9 +65,9 @@ class DDPG(OffPolicy):
     @property
     def parts(self) -> Parts:
         from agents.algorithms.ddpg import DDPGLearner
-        from agents.engine.deterministic_actor_critic import DeterministicActorCritic
         from agents.engine.env_runner import ActionNoiseEnvRunner
         from agents.engine.off_policy import OffPolicyAlgorithm
+        from agents.networks.deterministic_actor_critic import DeterministicActorCritic
 
         return Parts(
             algorithm=OffPolicyAlgorithm,
@@ -77,7 +77,7 @@ class DDPG(OffPolicy):
         )
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
-        from agents.engine.actions import bounds_that_count
+        from agents.networks.action_scaling import bounds_that_count
 
         space = environment.action_space
         vector = isinstance(space, Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)

@@ -14,7 +14,7 @@ from agents.settings.search_space import Choice, LogUniform, SearchSpace, Unifor
 from common.ranges import Fraction, Positive, PositiveFraction, Range, Size, Steps, StepsOrZero
 
 if TYPE_CHECKING:
-    from agents.algorithms.value_distributions import ValueDistribution
+    from agents.networks.value_distributions import ValueDistribution
 
 
 FLOAT32_BYTES = 4
@@ -80,7 +80,7 @@ class DQN(OffPolicy):
         from agents.algorithms.dqn import DQNLearner
         from agents.engine.env_runner import OffPolicyEnvRunner
         from agents.engine.off_policy import OffPolicyAlgorithm
-        from agents.engine.q_network import QNetwork
+        from agents.networks.q_network import QNetwork
 
         return Parts(algorithm=OffPolicyAlgorithm, runner=OffPolicyEnvRunner, learner=DQNLearner, module=QNetwork)
 
@@ -98,7 +98,7 @@ class DQN(OffPolicy):
 
     def check_loss_memory(self) -> None:
         """Raises ValueError where a batch's loss, which compares all atoms or quantiles, does not fit into memory."""
-        from agents.evaluation.values import require_memory
+        from agents.logged.values import require_memory
 
         compared = {"expectation": 1, "categorical": self.num_atoms, "quantile": self.num_quantiles}[self.values]
         what = f"The loss of batches of {self.batch_size:,} transitions with {compared:,} x {compared:,} comparisons"
@@ -114,7 +114,7 @@ class DQN(OffPolicy):
         return own | {"values": self.value_distribution()}
 
     def value_distribution(self) -> "ValueDistribution":
-        from agents.algorithms.value_distributions import Categorical, Expectation, Quantiles, ValueDistribution
+        from agents.networks.value_distributions import Categorical, Expectation, Quantiles, ValueDistribution
 
         kinds: dict[str, ValueDistribution] = {
             "expectation": Expectation(),

@@ -49,12 +49,12 @@ class IQL(Offline):
         from agents.algorithms.iql import IQLLearner
         from agents.engine.env_runner import OnPolicyEnvRunner
         from agents.engine.offline import OfflineAlgorithm
-        from agents.engine.q_actor_critic import QActorCritic
+        from agents.networks.q_actor_critic import QActorCritic
 
         return Parts(algorithm=OfflineAlgorithm, runner=OnPolicyEnvRunner, learner=IQLLearner, module=QActorCritic)
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
-        from agents.engine.distributions import distribution_for
+        from agents.networks.distributions import distribution_for
 
         distribution_for(environment.action_space)
         self.check_log(environment, num_envs, num_learners)

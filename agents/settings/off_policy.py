@@ -72,9 +72,9 @@ class OffPolicy:
         """Raises ValueError, in one line, where experience of this environment could not be remembered or drawn."""
         import psutil
 
-        from agents.engine.hindsight import goal_packing
         from agents.engine.off_policy import frame_bytes
-        from agents.engine.packing import require_exact
+        from agents.networks.packing import require_exact
+        from agents.replay.her import goal_packing
 
         if num_envs * self.rollout_length % self.update_every_env_steps:
             raise ValueError(

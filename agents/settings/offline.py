@@ -8,7 +8,7 @@ import gymnasium
 from common.ranges import Fraction, Positive, PositiveFraction, Size, Steps, check_ranges
 
 if TYPE_CHECKING:
-    from agents.demonstrations import LoggedSteps
+    from agents.logged.demonstrations import LoggedSteps
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Offline:
             )
 
     def read_log(self, observations: gymnasium.Space, actions: gymnasium.Space) -> "LoggedSteps":
-        from agents.demonstrations import Log, LoggedSteps
+        from agents.logged.demonstrations import Log, LoggedSteps
 
         log = Log.read(self.demonstrations, observations, actions)
         unit = log.reward_unit(self.discount) if self.normalize_rewards else 1.0

@@ -86,13 +86,13 @@ class PPO:
         from agents.algorithms.ppo import PPOLearner
         from agents.engine.algorithm import ColumnarAlgorithm
         from agents.engine.env_runner import OnPolicyEnvRunner
-        from agents.engine.module import ActorCritic
+        from agents.networks.actor_critic import ActorCritic
 
         return Parts(algorithm=ColumnarAlgorithm, runner=OnPolicyEnvRunner, learner=PPOLearner, module=ActorCritic)
 
     def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
-        from agents.engine.distributions import distribution_for
-        from agents.engine.packing import Packing, require_exact
+        from agents.networks.distributions import distribution_for
+        from agents.networks.packing import Packing, require_exact
 
         distribution_for(environment.action_space)
         packing = Packing(environment.observation_space)

@@ -1,4 +1,4 @@
-"""What settings are drawn from when `tune_agent.py` looks for better ones; `agents.tune` translates it for Ray Tune."""
+"""What a sweep draws settings from. It is written in our own terms; `agents.training.tune` translates it for Ray Tune."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Praxis: the recipe of an algorithm, as agents/train.py runs it between two evaluations.
+"""Praxis: the recipe of an algorithm, as agents/training/train.py runs it between two evaluations.
 
 PPO, APPO and the DQN family play Space Invaders with all cores; DDPG and TD3 move HalfCheetah on one core.
 """
@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import tyro
 from measure import count_parameters, measure, on_one_core
 
-from agents.cluster import ray_running
 from agents.engine.config import rllib_config
 from agents.experiment import Experiment
+from agents.processes.cluster import ray_running
 from scripts import recipes
 
 

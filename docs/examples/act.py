@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from agents.evaluate import act, batch_of_one, load_chosen
+from agents.evaluation.evaluate import act, batch_of_one, load_chosen
 from scripts.cli import load_experiment
 
 

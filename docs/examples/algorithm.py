@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from agents.algorithms.ppo import PPOLearner
+from agents.data import Columns
+from agents.engine.learner import Loss
 from agents.experiment import Experiment
-from agents.interfaces import Columns, Parts
+from agents.interfaces import Parts
 from agents.settings.ppo import PPO
 from agents.settings.search_space import LogUniform, SearchSpace
-from agents.train import train
+from agents.training.train import train
 from common.ranges import Count, PositiveFraction, Size, Steps
 from envs.probe import ChoiceConfig
 from perception.settings.encoders import MLPConfig
@@ -47,24 +49,26 @@ class A2C(PPO):
 def a2c_loss(
     log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: A2C
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The policy gradient with value loss and entropy bonus, and its terms; all inputs are (B,)."""
+    """The policy gradient with value loss and entropy bonus, and its parts as metrics; all inputs are (B,)."""
     policy_loss = -(batch["advantages"] * log_probs).mean()
     value_loss = 0.5 * ((values - batch["returns"]) ** 2).mean()
     entropy = entropies.mean()
     loss = policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient * entropy
-    terms = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
-    return loss, {name: term.detach() for name, term in terms.items()}
+    metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+    return loss, {name: value.detach() for name, value in metrics.items()}
 
 
 class A2CLearner(PPOLearner):
     """Takes rollouts, advantages, minibatches and the gradient step from PPO's learner; the loss is its own."""
 
-    def loss(self, minibatch: Columns) -> tuple[Tensor, dict[str, Tensor]]:
+    settings: A2C  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def loss(self, minibatch: Columns) -> Loss:
         memory = minibatch["memories"][: len(minibatch["first"]) // self.memory_steps]
         parameters, values, _ = self.network(minibatch["observations"], memory, minibatch["first"])
         distribution = self.bare_network.distribution
         log_probs = distribution.log_prob(parameters, minibatch["actions"])
-        return a2c_loss(log_probs, values, distribution.entropy(parameters), minibatch, self.settings)
+        return Loss(*a2c_loss(log_probs, values, distribution.entropy(parameters), minibatch, self.settings))
 
 
 def experiment(run_dir: str = "") -> Experiment:

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from agents.experiment import Experiment
 from agents.settings.ppo import PPO
-from agents.train import train
+from agents.training.train import train
 from common.ranges import Size, Steps, check_ranges
 from envs.vector import vectorised
 from perception.settings.encoders import MLPConfig

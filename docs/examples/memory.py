@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from agents.experiment import Experiment
 from agents.settings.ppo import PPO
-from agents.train import train
+from agents.training.train import train
 from common.ranges import Fraction, Size, check_ranges
 from envs.probe import RecallConfig
 from perception.settings.encoders import MLPConfig

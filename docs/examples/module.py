@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.pretrain import pretrain
 from agents.settings.pretraining import Pretraining
+from agents.training.pretrain import pretrain
 from common.ranges import Range, Size, check_ranges
 
 

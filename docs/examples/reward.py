@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from agents.experiment import Experiment
 from agents.settings.ppo import PPO
-from agents.train import train
+from agents.training.train import train
 from common.ranges import NonNegative, Range, check_ranges
 from docs.examples.environment import CorridorConfig
 from perception.settings.encoders import MLPConfig

@@ -5,18 +5,18 @@ from typing import Any
 
 import gymnasium
 
-from envs.health.treatment import Patient, Patients, TreatmentConfig
+from envs.health.core.treatment import Patient, Patients, TreatmentConfig
 from envs.names import Imported
 
 TREATMENTS: Imported[type[TreatmentConfig]] = Imported(
     {
         "hiv-sti": "envs.health.hiv_sti:HivConfig",
-        "care-episode": "envs.health.care_episode:CareEpisodeConfig",
+        "care-episode": "envs.health.care.env:CareEpisodeConfig",
         "sepsis-icu": "envs.health.sepsis_icu:SepsisConfig",
-        "epidemic-npi": "envs.health.epidemic_npi:EpidemicConfig",
-        "glucose-t1d": "envs.health.glucose_t1d:GlucoseConfig",
-        "tumor-imaging": "envs.health.tumor_imaging:TumorConfig",
-        "warfarin-pgx": "envs.health.warfarin_pgx:WarfarinConfig",
+        "epidemic-npi": "envs.health.epidemic.env:EpidemicConfig",
+        "glucose-t1d": "envs.health.glucose.env:GlucoseConfig",
+        "tumor-imaging": "envs.health.tumor.env:TumorConfig",
+        "warfarin-pgx": "envs.health.warfarin.env:WarfarinConfig",
     }
 )
 

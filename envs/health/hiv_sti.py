@@ -20,8 +20,12 @@ from numpy.typing import NDArray
 
 from common.policy import Policy
 from common.ranges import Range
-from envs.health.chart import Panel
-from envs.health.treatment import Cohort, Outcome, Simulation, TreatmentConfig, always, by_chance, certain, population
+from envs.health.core.chart import Panel
+from envs.health.core.cohorts import Cohort, population
+from envs.health.core.ode import runge_kutta_step
+from envs.health.core.policies import always, by_time, random_policy
+from envs.health.core.simulation import Outcome, Simulation
+from envs.health.core.treatment import TreatmentConfig
 
 PUBLISHED = {
     "lambda1": 1e4,  # T1 made, cells/(ml day)
@@ -72,7 +76,7 @@ class HivConfig(TreatmentConfig):
 
     def baselines(self) -> dict[str, Callable[[Simulation], Policy]]:
         return {
-            "random": by_chance,
+            "random": random_policy,
             "untreated": always(NONE),
             "standard of care": always(BOTH),
             "2 on, 3 off": cycle(2, 3),
@@ -122,7 +126,7 @@ class HivSimulation:
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
         self.given = INHIBITORS[actions].T
         days = self.step_hours / 24
-        self.state = runge_kutta(self.state, self.given, self.parameters, days)
+        self.state = state_after(self.state, self.given, self.parameters, days)
         self.steps += 1
         self.drug_days += days * (self.given > 0).sum(0)
         virus, effectors = self.state[4], self.state[5]
@@ -146,20 +150,16 @@ class HivSimulation:
         return virus, cells, effectors, self.given[0, 0], self.given[1, 0]
 
 
-def runge_kutta(
+def state_after(
     state: NDArray[np.float64], given: NDArray[np.float64], parameters: dict[str, NDArray[np.float64]], days: float
 ) -> NDArray[np.float64]:
-    """The classic fourth order over so many days, (6, N) -> (6, N); each patient's steps are as long as the fastest of
-    the rates, at which virus infects T2 or is cleared, allows."""
+    """The state (6, N) so many days later. Each patient's steps are as long as the fastest of the rates, at which virus
+    infects T2 or is cleared, allows."""
     left = np.full(state.shape[1], days)
     while left.any():
         fastest = parameters["c"] + (parameters["k1"] + parameters["k2"]) * np.abs(state[4])
         step = np.minimum(left, np.minimum(LONGEST_SUBSTEP_DAYS, 1 / fastest))
-        a = rates(state, given, parameters)
-        b = rates(state + step / 2 * a, given, parameters)
-        c = rates(state + step / 2 * b, given, parameters)
-        d = rates(state + step * c, given, parameters)
-        state = state + step / 6 * (a + 2 * b + 2 * c + d)
+        state = runge_kutta_step(lambda state: rates(state, given, parameters), state, step)
         left = left - step
     return state
 
@@ -192,15 +192,4 @@ def rates(
 
 def cycle(on: int, off: int) -> Callable[[Simulation], Policy]:
     """Both drugs for so many steps, and none for so many."""
-
-    def made(simulation: Simulation) -> Policy:
-        clocks = np.zeros(0, np.int64)
-
-        def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
-            nonlocal clocks
-            clocks = np.where(first, 0, clocks + 1 if len(clocks) == len(first) else 0)
-            return certain(np.where(clocks % (on + off) < on, BOTH, NONE), 4)
-
-        return policy
-
-    return made
+    return by_time(lambda steps, simulation: np.where(steps % (on + off) < on, BOTH, NONE))

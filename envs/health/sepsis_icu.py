@@ -34,9 +34,12 @@ from numpy.typing import NDArray
 
 from common.policy import Policy
 from common.ranges import Range
-from envs.health.chart import Panel
-from envs.health.tabular import TabularModel, optimal_policy, state_values, transition_sampler, visits
-from envs.health.treatment import Cohort, Outcome, Simulation, TreatmentConfig, always, by_chance
+from envs.health.core.chart import Panel
+from envs.health.core.cohorts import Cohort
+from envs.health.core.policies import always, random_policy
+from envs.health.core.simulation import Outcome, Simulation
+from envs.health.core.tabular import TabularModel, optimal_policy, state_values, transition_sampler, visits
+from envs.health.core.treatment import TreatmentConfig
 
 Observed = Literal["state", "features"]
 
@@ -114,7 +117,7 @@ class SepsisConfig(TreatmentConfig):
 
     def baselines(self) -> dict[str, Callable[[Simulation], Policy]]:
         return {
-            "random": by_chance,
+            "random": random_policy,
             "untreated": always(NOTHING),
             "clinicians": clinicians(self.observed, self.show_admissible),
             "oracle": oracle,

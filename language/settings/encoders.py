@@ -10,9 +10,9 @@ from gymnasium.spaces import Box
 from common.ranges import Range, Size, check_ranges
 
 if TYPE_CHECKING:
-    from language.encoders import Reader
-    from language.notes import NoteEncoder
-    from language.sentence_reader import SentenceReader
+    from language.readers.notes import NoteEncoder
+    from language.readers.sentence_reader import SentenceReader
+    from language.readers.word_reader import Reader
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ReaderConfig:
             raise ValueError(f"width must be even, not {self.width}.")
 
     def build(self) -> "Reader":
-        from language.encoders import Reader
+        from language.readers.word_reader import Reader
 
         return Reader(self)
 
@@ -55,7 +55,7 @@ class SentenceReaderConfig:
         check_ranges(self)
 
     def build(self) -> "SentenceReader":
-        from language.sentence_reader import SentenceReader
+        from language.readers.sentence_reader import SentenceReader
 
         return SentenceReader(self)
 
@@ -73,7 +73,7 @@ class NoteEncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "NoteEncoder":
-        from language.notes import NoteEncoder
+        from language.readers.notes import NoteEncoder
 
         text = isinstance(observation_space, Box) and observation_space.dtype == np.uint8
         if not text or len(observation_space.shape or ()) != 1:

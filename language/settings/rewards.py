@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from common.ranges import NonNegative, Range, check_ranges
 
 if TYPE_CHECKING:
-    from language.similarity_reward import SimilarityReward
+    from language.similarity.reward import SimilarityReward
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SimilarityRewardConfig:
         return np.zeros_like(rewards)
 
     def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "SimilarityReward":
-        from language.similarity_reward import SimilarityReward
+        from language.similarity.reward import SimilarityReward
 
         if not isinstance(observation_space, Dict) or not {"caption", "mission"} <= observation_space.keys():
             raise ValueError(

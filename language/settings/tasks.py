@@ -8,11 +8,11 @@ from common.ranges import Count, Fraction, FractionBelowOne, Range, Seed, Size, 
 from language.corpus import Language
 
 if TYPE_CHECKING:
-    from language.embeddings import EmbeddingsLesson
-    from language.multitask import MultiTaskLesson
-    from language.retrieval import RetrievalLesson
-    from language.similarity import SimilarityLesson
-    from language.translate import TranslationLesson
+    from language.similarity.model import SimilarityLesson
+    from language.translation.model import TranslationLesson
+    from language.translation.multitask import MultiTaskLesson
+    from language.vectors.retrieval import RetrievalLesson
+    from language.vectors.word_vectors import EmbeddingsLesson
 
 Width = Annotated[int, Range(1, 4_096)]
 """How many numbers a word, a sentence or a layer has."""
@@ -51,7 +51,7 @@ class TranslationTask:
         return {"help": "translation", "missions": "mission-translation"}[self.texts]
 
     def lesson(self) -> "TranslationLesson":
-        from language.translate import TranslationLesson, network, splits, vocabulary_of
+        from language.translation.model import TranslationLesson, network, splits, vocabulary_of
 
         pairs = splits(self)
         module = network(self, vocabulary_of(pairs["train"], self.vocabulary))
@@ -76,7 +76,7 @@ class DistillationTask(TranslationTask):
         return "distillation"
 
     def lesson(self) -> "TranslationLesson":
-        from language.distill import distillation_lesson
+        from language.translation.distillation import distillation_lesson
 
         return distillation_lesson(self)
 
@@ -96,7 +96,7 @@ class BackTranslationTask(TranslationTask):
         return "back-translation"
 
     def lesson(self) -> "TranslationLesson":
-        from language.backtranslate import back_translation_lesson
+        from language.translation.back_translation import back_translation_lesson
 
         return back_translation_lesson(self)
 
@@ -118,7 +118,7 @@ class MultiTask(TranslationTask):
         return "multitask"
 
     def lesson(self) -> "MultiTaskLesson":
-        from language.multitask import multitask_lesson
+        from language.translation.multitask import multitask_lesson
 
         return multitask_lesson(self)
 
@@ -149,7 +149,7 @@ class EmbeddingsTask:
         return "embeddings"
 
     def lesson(self) -> "EmbeddingsLesson":
-        from language.embeddings import embeddings_lesson
+        from language.vectors.word_vectors import embeddings_lesson
 
         return embeddings_lesson(self)
 
@@ -173,7 +173,7 @@ class SimilarityTask:
         return "similarity"
 
     def lesson(self) -> "SimilarityLesson":
-        from language.similarity import SimilarityLesson, read_captions
+        from language.similarity.model import SimilarityLesson, read_captions
 
         return SimilarityLesson(
             self, *(read_captions(Path(self.data) / f"captions-{p}.tsv") for p in ("train", "test"))
@@ -202,6 +202,6 @@ class RetrievalTask:
         return "retrieval"
 
     def lesson(self) -> "RetrievalLesson":
-        from language.retrieval import retrieval_lesson
+        from language.vectors.retrieval import retrieval_lesson
 
         return retrieval_lesson(self)

@@ -11,20 +11,20 @@ from common.ranges import Count, CountOrZero, FractionBelowOne, Positive, Range,
 from perception.spaces import MOST_SYMBOLS, SMALLEST_IMAGE, image_shape, is_image, shows_symbols
 
 if TYPE_CHECKING:
-    from perception.classifier import ClassifierEncoder
-    from perception.cnn import ImpalaResNet, NatureCNN
-    from perception.components import ComponentsDetector
-    from perception.filters import FilteredEncoder
-    from perception.grid import GridEncoder
-    from perception.instructed import InstructedEncoder
-    from perception.masks import MasksEncoder
-    from perception.mlp import MLP
-    from perception.objects import ListEncoder
-    from perception.parts import Parts
-    from perception.record import RecordEncoder
-    from perception.ssd import SSD
-    from perception.transfer import VGG16Encoder
-    from perception.yolo import YOLO
+    from perception.classical.components import ComponentsDetector
+    from perception.classical.filters import FilteredEncoder
+    from perception.encoders.cnn import ImpalaResNet, NatureCNN
+    from perception.encoders.dict_observations import Parts
+    from perception.encoders.ft_transformer import RecordEncoder
+    from perception.encoders.grid import GridEncoder
+    from perception.encoders.instructed import InstructedEncoder
+    from perception.encoders.masks import MasksEncoder
+    from perception.encoders.mlp import MLP
+    from perception.encoders.objects import ListEncoder
+    from perception.vision.classifier import ClassifierEncoder
+    from perception.vision.ssd import SSD
+    from perception.vision.transfer import VGG16Encoder
+    from perception.vision.yolo import YOLO
 
 Channels = Annotated[int, Range(1, 1_024)]
 """A number of channels of a convolution."""
@@ -44,7 +44,7 @@ class MLPConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "MLP":
-        from perception.mlp import MLP
+        from perception.encoders.mlp import MLP
 
         parts = observation_space.spaces.values() if isinstance(observation_space, Dict) else [observation_space]
         sizes = [int(np.prod(part.shape or (0,))) if isinstance(part, Box) else 0 for part in parts]
@@ -70,7 +70,7 @@ class NatureCNNConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "NatureCNN":
-        from perception.cnn import NatureCNN, pixels
+        from perception.encoders.cnn import NatureCNN, pixels
 
         channels, height, width = image_shape(observation_space, SMALLEST_IMAGE, reals=True)
         return NatureCNN(self, channels, height, width, pixels(observation_space))
@@ -89,7 +89,7 @@ class ImpalaResNetConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "ImpalaResNet":
-        from perception.cnn import ImpalaResNet, pixels
+        from perception.encoders.cnn import ImpalaResNet, pixels
 
         channels, height, width = image_shape(observation_space, 2 ** len(self.channels), reals=True)
         return ImpalaResNet(self, channels, height, width, pixels(observation_space))
@@ -107,7 +107,7 @@ class PartsConfig:
     """Reads each vector; without hidden layers they are taken as they are."""
 
     def build(self, observation_space: gymnasium.Space) -> "Parts":
-        from perception.parts import Parts
+        from perception.encoders.dict_observations import Parts
 
         if not isinstance(observation_space, Dict):
             raise ValueError(f"This encoder reads observations of several parts, not {observation_space}.")
@@ -134,7 +134,7 @@ class GridEncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "GridEncoder":
-        from perception.grid import GridEncoder
+        from perception.encoders.grid import GridEncoder
 
         if not (isinstance(observation_space, Box) and shows_symbols(observation_space)):
             raise ValueError(
@@ -173,7 +173,7 @@ class InstructedEncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "InstructedEncoder":
-        from perception.instructed import HEADS, InstructedEncoder
+        from perception.encoders.instructed import HEADS, InstructedEncoder
 
         if self.channels % HEADS:
             raise ValueError(f"channels must be a multiple of {HEADS}, not {self.channels}.")
@@ -201,7 +201,7 @@ class RecordEncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "RecordEncoder":
-        from perception.record import RecordEncoder
+        from perception.encoders.ft_transformer import RecordEncoder
 
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, not {self.width} and {self.heads}.")
@@ -225,7 +225,7 @@ class FilteredEncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "FilteredEncoder":
-        from perception.filters import FilteredEncoder
+        from perception.classical.filters import FilteredEncoder
 
         channels, _, _ = image_shape(observation_space, smallest=36)
         return FilteredEncoder(self, NatureCNNConfig(self.features).build(observation_space), channels)
@@ -252,7 +252,7 @@ class ListEncoderConfig:
     def build(self, observation_space: gymnasium.Space) -> "ListEncoder":
         from torch import nn
 
-        from perception.objects import ListEncoder
+        from perception.encoders.objects import ListEncoder
 
         shape = observation_space.shape or ()
         if len(shape) != 2 or shape[0] % self.frames or shape[1] - 5 < max(1, self.relative_to):
@@ -286,8 +286,8 @@ class ObjectsEncoderConfig:
     def build(self, observation_space: gymnasium.Space) -> "ListEncoder":
         from torch import nn
 
-        from perception.frozen import Frozen
-        from perception.objects import ListEncoder, ObjectList
+        from perception.encoders.frozen import Frozen
+        from perception.encoders.objects import ListEncoder, ObjectList
 
         channels, height, width = image_shape(observation_space, smallest=36)
         if self.reader.frames > channels:
@@ -312,7 +312,7 @@ class ComponentsEncoderConfig(ObjectsEncoderConfig):
     """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
 
     def detector(self, height: int, width: int) -> "ComponentsDetector":
-        from perception.components import Components, ComponentsDetector
+        from perception.classical.components import Components, ComponentsDetector
 
         return ComponentsDetector(Components(self.contrast, self.gap))
 
@@ -323,8 +323,8 @@ class YOLOEncoderConfig(ObjectsEncoderConfig):
 
     def detector(self, height: int, width: int) -> "YOLO":
         from common.module_files import take_weights
+        from perception.vision.yolo import YOLO
         from perception.weights import check_size, trained
-        from perception.yolo import YOLO
 
         settings, weights = trained(self.weights, "yolo")
         check_size(settings, self.weights, height, width)
@@ -339,7 +339,7 @@ class SSDEncoderConfig(ObjectsEncoderConfig):
 
     def detector(self, height: int, width: int) -> "SSD":
         from common.module_files import take_weights
-        from perception.ssd import RATIOS, SSD
+        from perception.vision.ssd import RATIOS, SSD
         from perception.weights import check_size, trained
 
         settings, weights = trained(self.weights, "ssd")
@@ -365,8 +365,8 @@ class ClassifierEncoderConfig:
 
     def build(self, observation_space: gymnasium.Space) -> "ClassifierEncoder":
         from common.module_files import take_weights
-        from perception.backbones import classifying
-        from perception.classifier import ClassifierEncoder
+        from perception.vision.backbones import classifying
+        from perception.vision.classifier import ClassifierEncoder
         from perception.weights import trained
 
         channels, height, width = image_shape(observation_space, smallest=36)
@@ -397,7 +397,7 @@ class VGG16EncoderConfig:
         check_ranges(self)
 
     def build(self, observation_space: gymnasium.Space) -> "VGG16Encoder":
-        from perception.transfer import Sight, VGG16Encoder, trunk
+        from perception.vision.transfer import Sight, VGG16Encoder, trunk
 
         stacked, height, width = image_shape(observation_space, smallest=36)
         if self.frames > stacked:
@@ -423,9 +423,9 @@ class UNetEncoderConfig:
 
     def build(self, observation_space: gymnasium.Space) -> "MasksEncoder":
         from common.module_files import take_weights
-        from perception.cnn import NatureCNN
-        from perception.masks import MasksEncoder
-        from perception.unet import Masks, UNet
+        from perception.encoders.cnn import NatureCNN
+        from perception.encoders.masks import MasksEncoder
+        from perception.vision.unet import Masks, UNet
         from perception.weights import check_size, trained
 
         channels, height, width = image_shape(observation_space, smallest=36)
@@ -454,9 +454,9 @@ class MaskRCNNEncoderConfig:
 
     def build(self, observation_space: gymnasium.Space) -> "MasksEncoder":
         from common.module_files import take_weights
-        from perception.cnn import NatureCNN
-        from perception.maskrcnn import ClassMasks, MaskRCNN
-        from perception.masks import MasksEncoder
+        from perception.encoders.cnn import NatureCNN
+        from perception.encoders.masks import MasksEncoder
+        from perception.vision.maskrcnn import ClassMasks, MaskRCNN
         from perception.weights import check_size, trained
 
         channels, height, width = image_shape(observation_space, smallest=36)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from common.ranges import Range, Size, check_ranges
 
 if TYPE_CHECKING:
-    from perception.memory import Recurrent
+    from perception.encoders.recurrent import Recurrent
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,6 @@ class RecurrentConfig:
         return 2 * self.units if self.cell == "lstm" else self.units
 
     def build(self, features: int) -> "Recurrent":
-        from perception.memory import Recurrent
+        from perception.encoders.recurrent import Recurrent
 
         return Recurrent(self, features)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from common.ranges import NonNegative, PositiveFraction, Range, check_ranges
 
 if TYPE_CHECKING:
-    from perception.gan_reward import DiscriminatorReward
-    from perception.novelty_reward import NoveltyReward
+    from perception.rewards.gail import DiscriminatorReward
+    from perception.rewards.rnd import NoveltyReward
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class NoveltyRewardConfig:
         return rewards * np.float32(self.environment_weight)
 
     def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "NoveltyReward":
-        from perception.novelty_reward import NoveltyReward
+        from perception.rewards.rnd import NoveltyReward
 
         return NoveltyReward(self, observation_space)
 
@@ -66,7 +66,7 @@ class DiscriminatorRewardConfig:
         return rewards * np.float32(self.environment_weight)
 
     def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "DiscriminatorReward":
-        from perception.gan_reward import DiscriminatorReward, demonstrations
+        from perception.rewards.gail import DiscriminatorReward, demonstrations
 
         demonstrated = demonstrations(self.demonstrations, observation_space, action_space)
         return DiscriminatorReward(self, observation_space, action_space, demonstrated)

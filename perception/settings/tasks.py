@@ -8,13 +8,13 @@ from common.ranges import Range, check_ranges
 from perception.settings.encoders import MLPConfig
 
 if TYPE_CHECKING:
-    from perception.classifier import ClassifierLesson
-    from perception.digits import DigitsLesson
-    from perception.maskrcnn import MaskRCNNLesson
-    from perception.ssd import SSDLesson
-    from perception.transfer import TransferLesson
-    from perception.unet import UNetLesson
-    from perception.yolo import YOLOLesson
+    from perception.vision.classifier import ClassifierLesson
+    from perception.vision.digits import DigitsLesson
+    from perception.vision.maskrcnn import MaskRCNNLesson
+    from perception.vision.ssd import SSDLesson
+    from perception.vision.transfer import TransferLesson
+    from perception.vision.unet import UNetLesson
+    from perception.vision.yolo import YOLOLesson
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class DigitsTask:
         return "digits"
 
     def lesson(self) -> "DigitsLesson":
-        from perception.digits import DigitsLesson
+        from perception.vision.digits import DigitsLesson
 
         return DigitsLesson(self.layers)
 
@@ -53,8 +53,8 @@ class ClassifierTask:
         return "classifier"
 
     def lesson(self) -> "ClassifierLesson":
-        from perception.classifier import ClassifierLesson
-        from perception.frames import screens_of_games
+        from perception.vision.classifier import ClassifierLesson
+        from perception.vision.frames import screens_of_games
 
         train, test = screens_of_games(self.data)
         return ClassifierLesson(self, train, test)
@@ -81,8 +81,8 @@ class UNetTask:
         return "unet"
 
     def lesson(self) -> "UNetLesson":
-        from perception.frames import load_frames
-        from perception.unet import UNetLesson
+        from perception.vision.frames import load_frames
+        from perception.vision.unet import UNetLesson
 
         if len(self.widths) < 2:
             raise ValueError(f"widths must be at least two, not {self.widths}.")
@@ -111,8 +111,8 @@ class YOLOTask:
         return "yolo"
 
     def lesson(self) -> "YOLOLesson":
-        from perception.detection import screens_with_boxes
-        from perception.yolo import YOLOLesson
+        from perception.vision.detection import screens_with_boxes
+        from perception.vision.yolo import YOLOLesson
 
         return YOLOLesson(self, *screens_with_boxes(self.data))
 
@@ -138,8 +138,8 @@ class SSDTask:
         return "ssd"
 
     def lesson(self) -> "SSDLesson":
-        from perception.detection import screens_with_boxes
-        from perception.ssd import SSDLesson
+        from perception.vision.detection import screens_with_boxes
+        from perception.vision.ssd import SSDLesson
 
         return SSDLesson(self, *screens_with_boxes(self.data))
 
@@ -163,8 +163,8 @@ class MaskRCNNTask:
         return "maskrcnn"
 
     def lesson(self) -> "MaskRCNNLesson":
-        from perception.detection import screens_with_boxes
-        from perception.maskrcnn import MaskRCNNLesson
+        from perception.vision.detection import screens_with_boxes
+        from perception.vision.maskrcnn import MaskRCNNLesson
 
         return MaskRCNNLesson(self, *screens_with_boxes(self.data))
 
@@ -190,8 +190,8 @@ class TransferTask:
         return "transfer"
 
     def lesson(self) -> "TransferLesson":
-        from perception.frames import screens_of_games
-        from perception.transfer import TransferLesson
+        from perception.vision.frames import screens_of_games
+        from perception.vision.transfer import TransferLesson
 
         train, test = screens_of_games(self.data)
         return TransferLesson(self, train, test)

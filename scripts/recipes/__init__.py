@@ -7,13 +7,17 @@ from typing import TypeVar
 
 from agents.experiment import Experiment
 from agents.interfaces import Encoder, Environment, Memory, RewardModel
-from agents.memory import NoMemory
-from envs import atari, classic, grid, language_grid
-from envs.atari import AtariConfig
+from agents.settings.no_memory import NoMemory
+from envs import classic
+from envs.atari import games as atari
+from envs.atari.games import AtariConfig
+from envs.atari.objects import SpaceInvadersObjectsConfig
 from envs.classic import ClassicConfig
-from envs.grid import GridConfig
+from envs.grids import instructed as language_grid
+from envs.grids import minigrid as grid
+from envs.grids.instructed import LanguageGridConfig
+from envs.grids.minigrid import GridConfig
 from envs.health import TREATMENTS
-from envs.language_grid import LanguageGridConfig
 from envs.names import Imported, near_matches, plain
 from envs.probe import ChoiceConfig, CountingConfig, RecallConfig, TargetConfig
 from envs.robots import locomotion, panda
@@ -21,7 +25,6 @@ from envs.robots.grasp import KukaGraspConfig
 from envs.robots.locomotion import LocomotionConfig
 from envs.robots.navigate import NavigateConfig
 from envs.robots.panda import PandaConfig
-from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from perception.settings.memory import RecurrentConfig
 
 Entry = TypeVar("Entry")
@@ -66,7 +69,7 @@ MEMORIES: dict[str, Callable[[], Memory]] = {
 }
 REWARDS: Imported[type[RewardModel]] = Imported(
     {
-        "environment": "agents.rewards:EnvironmentReward",
+        "environment": "agents.settings.environment_reward:EnvironmentReward",
         "rnd": "perception.settings.rewards:NoveltyRewardConfig",
         "gail": "perception.settings.rewards:DiscriminatorRewardConfig",
         "similarity": "language.settings.rewards:SimilarityRewardConfig",
@@ -91,11 +94,11 @@ PLUGS: Imported[type] = Imported(
     {
         place.partition(":")[2]: place
         for place in (
-            "envs.atari:AtariConfig",
-            "envs.space_invaders_objects:SpaceInvadersObjectsConfig",
+            "envs.atari.games:AtariConfig",
+            "envs.atari.objects:SpaceInvadersObjectsConfig",
             "envs.classic:ClassicConfig",
-            "envs.grid:GridConfig",
-            "envs.language_grid:LanguageGridConfig",
+            "envs.grids.minigrid:GridConfig",
+            "envs.grids.instructed:LanguageGridConfig",
             "envs.robots.locomotion:LocomotionConfig",
             "envs.robots.panda:PandaConfig",
             "envs.robots.grasp:KukaGraspConfig",
@@ -112,7 +115,7 @@ PLUGS: Imported[type] = Imported(
             "agents.settings.cql:CQL",
             "agents.settings.iql:IQL",
             "agents.experiment:Resources",
-            "agents.memory:NoMemory",
+            "agents.settings.no_memory:NoMemory",
             "perception.settings.memory:RecurrentConfig",
             "perception.settings.encoders:InstructedEncoderConfig",
             "language.settings.encoders:ReaderConfig",

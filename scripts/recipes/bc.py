@@ -6,7 +6,7 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.bc import BC
 from agents.settings.ppo import PPO
-from envs.health.treatment import TreatmentConfig
+from envs.health.core.treatment import TreatmentConfig
 from scripts.recipes import ppo
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from agents.experiment import Experiment
 from agents.interfaces import Environment
-from agents.rewards import EnvironmentReward
 from agents.settings.dqn import DQN
-from envs.atari import AtariConfig
-from envs.grid import GridConfig
-from envs.language_grid import LanguageGridConfig
-from envs.space_invaders_objects import SpaceInvadersObjectsConfig
+from agents.settings.environment_reward import EnvironmentReward
+from envs.atari.games import AtariConfig
+from envs.atari.objects import SpaceInvadersObjectsConfig
+from envs.grids.instructed import LanguageGridConfig
+from envs.grids.minigrid import GridConfig
 from perception.settings.encoders import ListEncoderConfig, MLPConfig, NatureCNNConfig
 from scripts.recipes import observations, ppo
 from scripts.recipes.observations import encoder_for, observation_space

@@ -5,7 +5,7 @@ from gymnasium.spaces import Box, Dict
 
 from agents.environments import opened
 from agents.interfaces import Encoder, Environment
-from envs import atari
+from envs.atari import games as atari
 from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig, PartsConfig
 from perception.spaces import SMALLEST_IMAGE
 

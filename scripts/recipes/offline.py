@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from agents.experiment import Experiment
 from agents.interfaces import Algorithm, Environment
-from agents.memory import NoMemory
 from agents.settings.cql import CQL
 from agents.settings.iql import IQL
+from agents.settings.no_memory import NoMemory
 from agents.settings.ppo import PPO
-from envs.health.treatment import TreatmentConfig
+from envs.health.core.treatment import TreatmentConfig
 from perception.settings.encoders import MLPConfig
 from scripts.recipes import ppo
 from scripts.recipes.bc import shown

@@ -7,15 +7,15 @@ from gymnasium.spaces import Box
 from agents.environments import opened
 from agents.experiment import Experiment
 from agents.interfaces import Environment
-from agents.rewards import EnvironmentReward
 from agents.settings.appo import APPO
+from agents.settings.environment_reward import EnvironmentReward
 from agents.settings.ppo import PPO
-from envs.atari import AtariConfig
-from envs.grid import GridConfig
-from envs.health.treatment import TreatmentConfig
-from envs.language_grid import LanguageGridConfig
+from envs.atari.games import AtariConfig
+from envs.atari.objects import SpaceInvadersObjectsConfig
+from envs.grids.instructed import LanguageGridConfig
+from envs.grids.minigrid import GridConfig
+from envs.health.core.treatment import TreatmentConfig
 from envs.robots.grasp import KukaGraspConfig
-from envs.space_invaders_objects import SpaceInvadersObjectsConfig
 from language.settings.encoders import ReaderConfig
 from perception.settings.encoders import (
     GridEncoderConfig,

@@ -5,10 +5,10 @@ from dataclasses import replace
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.ppo import PPO
-from envs.health.care_episode import CareEpisodeConfig
-from envs.health.glucose_t1d import GlucoseConfig
+from envs.health.care.env import CareEpisodeConfig
+from envs.health.glucose.env import GlucoseConfig
 from envs.health.sepsis_icu import SepsisConfig
-from envs.health.tumor_imaging import TumorConfig
+from envs.health.tumor.env import TumorConfig
 from perception.settings.encoders import MLPConfig, NatureCNNConfig
 from perception.settings.memory import RecurrentConfig
 

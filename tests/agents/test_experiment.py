@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.experiment import Experiment, InvalidExperiment, Resources
-from agents.memory import NoMemory
-from agents.rewards import EnvironmentReward
 from agents.settings.dqn import DQN
+from agents.settings.environment_reward import EnvironmentReward
+from agents.settings.no_memory import NoMemory
 from agents.settings.ppo import PPO
-from envs.atari import AtariConfig
+from envs.atari.games import AtariConfig
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
 from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig

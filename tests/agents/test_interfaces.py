@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.interfaces import Experience
+from agents.data import Experience
 
 
 @given(

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 
-from envs import atari
+from envs.atari import games as atari
 from envs.classic import ClassicConfig, ids
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.atari import OBSERVATION_SPACE, AtariConfig
+from envs.atari.games import OBSERVATION_SPACE, AtariConfig
 
 
 def test_without_a_move_it_is_the_game_as_it_is() -> None:

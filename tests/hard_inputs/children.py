@@ -24,12 +24,12 @@ WORK_BEGINS = 99
 """The exit code of a child that came as far as its work."""
 
 WORK = {
-    "train_agent": ("agents.train.ray_running",),
-    "tune_agent": ("agents.tune.ray_running",),
-    "train_module": ("agents.pretrain.EventFile",),
+    "train_agent": ("agents.training.train.ray_running",),
+    "tune_agent": ("agents.training.tune.ray_running",),
+    "train_module": ("agents.training.pretrain.EventFile",),
     "make_corpus": ("scripts.make_corpus.fetch",),
-    "report_policy": ("agents.evaluation.off_policy.evaluate_off_policy",),
-    "estimate_policy": ("agents.evaluation.off_policy.evaluate_off_policy",),
+    "report_policy": ("agents.evaluation.off_policy.estimate.evaluate_off_policy",),
+    "estimate_policy": ("agents.evaluation.off_policy.estimate.evaluate_off_policy",),
 }
 """Where a command's work begins that is too long to be done: what is right as far as here would have been accepted."""
 

@@ -3,8 +3,8 @@
 from itertools import product
 from pathlib import Path
 
-from agents.pretrain import pretrain
 from agents.settings.pretraining import Pretraining
+from agents.training.pretrain import pretrain
 from language.settings.tasks import TranslationTask
 
 VERBS = {"go to": "去", "pick up": "拿", "open": "开"}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from language.similarity import Similarity, trained_similarity
+from language.similarity.model import Similarity, trained_similarity
 from tests.damaged_modules import DESCRIPTIONS, TEXTS, WEIGHTS, change, damage_weights
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from agents.checkpoint import chosen_checkpoint
-from agents.evaluate import evaluate, load_network
+from agents.evaluation.evaluate import evaluate, load_network
 from agents.settings.ppo import PPO
-from agents.train import train
+from agents.training.checkpoint import chosen_checkpoint
+from agents.training.train import train
 from envs.probe import TargetConfig
 from perception.settings.memory import RecurrentConfig
 from scripts.recipes import environment_named, recipe_named

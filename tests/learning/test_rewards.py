@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from agents.checkpoint import chosen_checkpoint
-from agents.evaluate import evaluate, load_network
-from agents.train import train
+from agents.evaluation.evaluate import evaluate, load_network
+from agents.training.checkpoint import chosen_checkpoint
+from agents.training.train import train
 from perception.settings.rewards import DiscriminatorRewardConfig
 from scripts.recipes import environment_named, recipe_named
 

@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 from safetensors.torch import save_file
 
 from perception.settings.encoders import UNetEncoderConfig
-from perception.unet import UNet
+from perception.vision.unet import UNet
 from tests.damaged_modules import DESCRIPTIONS, TEXTS, WEIGHTS, change, damage_weights
 
 

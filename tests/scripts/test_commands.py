@@ -14,7 +14,7 @@ import cv2
 import pytest
 
 from agents.experiment import InvalidExperiment
-from agents.metrics import read_progress
+from agents.monitoring.metrics import read_progress
 from scripts import evaluate_agent, record_agent
 from tests.commands import ROOT, Command, run
 

@@ -9,7 +9,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Space
 
 from agents.experiment import InvalidExperiment
-from agents.rewards import EnvironmentReward
+from agents.settings.environment_reward import EnvironmentReward
 from envs.classic import ClassicConfig
 from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig, PartsConfig
 from scripts.recipes import recipe_named

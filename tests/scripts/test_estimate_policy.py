@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from agents.evaluation.estimators import ESTIMATORS
-from agents.evaluation.log_file import read_log
+from agents.evaluation.off_policy.estimators import ESTIMATORS
 from agents.experiment import InvalidExperiment
+from agents.logged.log_file import read_log
 from scripts.estimate_policy import main as estimate
 from scripts.log_episodes import main as log_episodes
 from scripts.train_agent import main as train

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.missions import fulfils
+from envs.grids.missions import fulfils
 from scripts.make_captions import COMBINATION, main, orders
 
 

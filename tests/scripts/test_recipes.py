@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from agents.experiment import Experiment, InvalidExperiment
-from agents.rewards import EnvironmentReward
+from agents.settings.environment_reward import EnvironmentReward
 from agents.settings.ppo import PPO
-from envs import atari
-from envs.atari import AtariConfig
+from envs.atari import games as atari
+from envs.atari.games import AtariConfig
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
 from perception.settings.encoders import ImpalaResNetConfig, ListEncoderConfig, MLPConfig, NatureCNNConfig

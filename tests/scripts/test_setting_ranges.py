@@ -10,7 +10,7 @@ import pytest
 
 from agents.experiment import Experiment, InvalidExperiment
 from agents.settings.ppo import PPO
-from agents.sweep import Sweep
+from agents.training.sweep import Sweep
 from common.ranges import allowed_numbers, check_ranges
 from envs.probe import CountingConfig, FlawedConfig
 from language.settings.encoders import ReaderConfig

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from agents.evaluation.episodes import play
-from agents.evaluation.log_file import write_log
 from agents.interfaces import Environment
+from agents.logged.episodes import play
+from agents.logged.log_file import write_log
 from common.policy import Policy
 
 

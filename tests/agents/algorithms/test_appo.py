@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from agents.algorithms import appo
 from agents.algorithms.appo import APPOLearner, v_trace
 from agents.algorithms.ppo import advantages_and_returns
-from agents.interfaces import Rollout
+from agents.data import Rollout
 from agents.settings.appo import APPO
 from envs.probe import CountingConfig
 from perception.settings.memory import RecurrentConfig

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from agents.algorithms.bc import cloning_loss
-from agents.engine.distributions import distribution_for
+from agents.networks.distributions import distribution_for
 from agents.settings.bc import BC
-from agents.tune import ray_domain
+from agents.training.tune import ray_domain
 from envs.probe import ChoiceConfig
 
 

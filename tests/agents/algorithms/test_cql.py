@@ -9,7 +9,7 @@ import torch
 
 from agents.algorithms.cql import cql_loss
 from agents.settings.cql import CQL
-from agents.tune import ray_domain
+from agents.training.tune import ray_domain
 from envs.probe import TargetConfig
 
 OUTPUTS = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 4.0]])[..., None]

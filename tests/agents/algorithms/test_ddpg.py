@@ -10,12 +10,12 @@ import torch
 from gymnasium.spaces import Box
 from torch import nn
 
+from agents.acceleration.compiling import impossible
 from agents.algorithms.ddpg import critic_loss, smoothing_noise
-from agents.engine.compiling import impossible
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import ActionNoiseEnvRunner
-from agents.engine.replay import Transitions
 from agents.experiment import Experiment
+from agents.replay.buffer import Transitions
 from agents.settings.ddpg import DDPG
 from envs.classic import ClassicConfig
 from envs.probe import ChoiceConfig, TargetConfig

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box
 from agents.engine.config import rllib_config
 from agents.engine.learner import StepResult
 from agents.engine.off_policy import means
-from agents.engine.replay import Frames
+from agents.replay.buffer import Frames
 from agents.settings.dqn import DQN
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig

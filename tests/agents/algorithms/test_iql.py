@@ -9,7 +9,7 @@ import torch
 
 from agents.algorithms.iql import iql_loss
 from agents.settings.iql import IQL
-from agents.tune import ray_domain
+from agents.training.tune import ray_domain
 
 LOG_PROBS = torch.tensor([-1.0, -2.0])
 VALUES = torch.tensor([1.0, 3.0])

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from agents.algorithms.ppo import PPOLearner, advantages_and_returns, explained_variance, ppo_loss
-from agents.engine.normaliser import RunningMoments
-from agents.interfaces import Rollout
+from agents.data import Rollout
+from agents.networks.running_moments import RunningMoments
 from agents.settings.ppo import PPO
 from envs.probe import CountingConfig
 

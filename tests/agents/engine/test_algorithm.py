@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.data import Experience
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.env_runner import Sample
-from agents.interfaces import Experience
 
 
 def sample(runner: int, num_envs: int = 2) -> Sample:

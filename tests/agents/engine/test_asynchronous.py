@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.data import Experience
 from agents.engine.asynchronous import AsynchronousAlgorithm, leave_cores_to, sample_with
 from agents.engine.env_runner import Sample
-from agents.interfaces import EnvironmentFailure, Experience
+from agents.interfaces import EnvironmentFailure
 
 
 def sample(runner: int, version: int) -> Sample:

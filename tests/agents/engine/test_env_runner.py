@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from agents.algorithms.ppo import sequences
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import ActionNoiseEnvRunner, OffPolicyEnvRunner, OnPolicyEnvRunner
-from envs.atari import AtariConfig
+from envs.atari.games import AtariConfig
 from envs.probe import CountingConfig, CountingEnv, FlawedConfig
 from envs.vector import vectorised
 from perception.settings.memory import RecurrentConfig

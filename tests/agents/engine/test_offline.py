@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from agents.demonstrations import Log
+from agents.data import Columns, Logged
 from agents.engine.learner import StepResult, in_order
 from agents.engine.offline import OfflineLearner, moments_of
-from agents.engine.target_network import TargetNetwork
-from agents.interfaces import Columns, Logged
-from agents.rewards import EnvironmentReward
+from agents.logged.demonstrations import Log
+from agents.networks.target_network import TargetNetwork
 from agents.settings.cql import CQL
+from agents.settings.environment_reward import EnvironmentReward
 from agents.settings.iql import IQL
 from envs.probe import ChoiceConfig
 from tests.agents.algorithms.logs import logged_by_chance

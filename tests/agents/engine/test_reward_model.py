@@ -9,11 +9,11 @@ from gymnasium.spaces import Box, Dict
 from torch import nn
 
 from agents.engine.algorithm import ColumnarAlgorithm
-from agents.engine.packing import Packing
 from agents.engine.reward_model import LearntReward
 from agents.experiment import InvalidExperiment
-from agents.metrics import read_progress
-from agents.train import resume, train
+from agents.monitoring.metrics import read_progress
+from agents.networks.packing import Packing
+from agents.training.train import resume, train
 from perception.settings.rewards import NoveltyRewardConfig
 from tests.agents.tiny_runs import assert_same, final_state, losses, stop_after_lines, tiny, tiny_dqn, tiny_td3
 

@@ -6,9 +6,9 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from agents.evaluation.clinical import compared, divergence, doses, interval, summary, trajectories
-from agents.evaluation.episodes import Episodes
-from envs.health.care_episode import CareEpisodeConfig
-from envs.health.treatment import always
+from agents.logged.episodes import Episodes
+from envs.health.care.env import CareEpisodeConfig
+from envs.health.core.policies import always
 
 NAN = float("nan")
 

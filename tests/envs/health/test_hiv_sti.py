@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from agents.evaluation.episodes import play
-from envs.health.hiv_sti import DAYS, INFECTED, INHIBITORS, PUBLISHED, HivConfig, rates, runge_kutta
+from agents.logged.episodes import play
+from envs.health.hiv_sti import DAYS, INFECTED, INHIBITORS, PUBLISHED, HivConfig, rates, state_after
 
 PARAMETERS = {name: np.array([value]) for name, value in PUBLISHED.items()}
 
@@ -15,7 +15,7 @@ def test_the_integrator_agrees_with_one_for_stiff_equations() -> None:
     truth, random = state.copy(), np.random.default_rng(3)
     for _ in range(40):
         given = INHIBITORS[random.integers(4)][:, None]
-        state = runge_kutta(state, given, PARAMETERS, 5.0)
+        state = state_after(state, given, PARAMETERS, 5.0)
 
         def change(_: float, y: np.ndarray, given: np.ndarray = given) -> np.ndarray:
             return rates(y[:, None], given, PARAMETERS)[:, 0]
@@ -27,13 +27,13 @@ def test_the_integrator_agrees_with_one_for_stiff_equations() -> None:
 def test_the_untreated_infection_is_steady() -> None:
     """Adams et al. 2004 give this state to the next cell."""
     state = np.array(INFECTED)[:, None]
-    np.testing.assert_allclose(runge_kutta(state, np.zeros((2, 1)), PARAMETERS, 100.0), state, rtol=0.02)
+    np.testing.assert_allclose(state_after(state, np.zeros((2, 1)), PARAMETERS, 100.0), state, rtol=0.02)
 
 
 def test_the_immune_system_can_hold_the_virus_down_alone() -> None:
     """The state that Adams et al. 2004 call healthy, with a reward of 3.53e8 a step in Ernst et al. 2006."""
     healthy = np.array([967_839.0, 621.0, 76.0, 6.0, 415.0, 353_108.0])[:, None]
-    np.testing.assert_allclose(runge_kutta(healthy, np.zeros((2, 1)), PARAMETERS, 100.0), healthy, rtol=0.03)
+    np.testing.assert_allclose(state_after(healthy, np.zeros((2, 1)), PARAMETERS, 100.0), healthy, rtol=0.03)
 
 
 @pytest.mark.parametrize(

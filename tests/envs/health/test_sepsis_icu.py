@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from agents.evaluation.episodes import Episodes, play
+from agents.logged.episodes import Episodes, play
+from envs.health.core.tabular import expected_return, optimal_policy, visits
 from envs.health.sepsis_icu import (
     BEDSIDE,
     DEATH,
@@ -18,7 +19,6 @@ from envs.health.sepsis_icu import (
     risk,
     tables,
 )
-from envs.health.tabular import expected_return, optimal_policy, visits
 
 CHANCE = np.full((STATES, 25), 1 / 25)
 UNTREATED = np.eye(25)[np.zeros(STATES, np.int64)]

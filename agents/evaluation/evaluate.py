@@ -1,0 +1,370 @@
+"""Whole episodes, true returns, and how sure we are of their mean."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from torch import nn
+
+from agents.engine.config import build_network
+from agents.environments import all_environments, built_vector, close, closing_quietly, faults, says
+from agents.evaluation.film import FilmWriter, frame_rate, frames_of
+from agents.experiment import Experiment, InvalidExperiment, to_json
+from agents.interfaces import EnvironmentFailure
+from agents.monitoring.progress import Advance, unseen
+from agents.networks.packing import Packing
+from agents.training.checkpoint import chosen_checkpoint, load_state
+from common.info import EPISODE_METRICS, IS_SUCCESS
+
+MOST_ENVS = 16
+FILM_STEPS = 1_500
+FILM_WIDTH = 160
+"""Least width, in pixels, of the films of evaluations: encoding takes time from the training."""
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The returns of exactly as many whole episodes as were asked for, and their summary."""
+
+    env: str
+    env_settings: dict[str, Any]
+    algo: str
+    checkpoint: str
+    episodes: int
+    mean: float
+    median: float
+    iqm: float
+    """Mean of the middle half (Agarwal et al. 2021)."""
+    ci95: tuple[float, float]
+    """Bootstrap interval of the mean."""
+    random: float | None
+    human: float | None
+    success_rate: float | None
+    """Share of episodes that are a success: the last thing that an episode's infos say of `is_success` is true. An
+    episode that says nothing of it is none. None where no episode says anything of it."""
+    metrics: dict[str, float]
+    """Means of the environment's own measures, each over the episodes that have it."""
+    deterministic: bool
+    seed: int
+    returns: list[float]
+    lengths: list[int]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Film:
+    """One episode to look at."""
+
+    video: bytes
+    """A WebM file."""
+    gif: bytes
+    """The same, shorter and smaller, for TensorBoard."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a checkpoint plays: its evaluation and a film, or why there is none."""
+
+    env_steps: int
+    checkpoint: str
+    evaluation: Evaluation | None = None
+    no_evaluation: str = ""
+    film: Film | None = None
+    no_film: str = ""
+
+
+class Stopped(Exception):
+    """Somebody asked for the end while episodes were being played."""
+
+
+def never() -> bool:
+    return False
+
+
+def judge(
+    experiment: Experiment,
+    network: Any,
+    env_steps: int,
+    checkpoint: str,
+    stop: Callable[[], bool] = never,
+    advance: Advance = unseen,
+) -> Judgement:
+    """Plays as many episodes as the experiment's evaluations have, and films one; an environment may fail in any way.
+
+    Raises Stopped soon after `stop()` says so."""
+    judgement = Judgement(env_steps, checkpoint)
+    try:
+        evaluation = evaluate(
+            experiment,
+            network,
+            episodes=experiment.evaluation_episodes,
+            seed=experiment.seed + 10_000,
+            deterministic=False,
+            checkpoint=checkpoint,
+            stop=stop,
+            advance=advance,
+        )
+    except EnvironmentFailure as failure:
+        return replace(judgement, no_evaluation=str(failure))
+    judgement = replace(judgement, evaluation=evaluation)
+    try:
+        return replace(judgement, film=film(experiment, network, stop))
+    except Stopped:
+        raise
+    except Exception as failure:  # a film is not worth a training
+        return replace(judgement, no_film=" ".join(str(failure).split()) or type(failure).__name__)
+
+
+def film(experiment: Experiment, network: Any, stop: Callable[[], bool]) -> Film:
+    """The beginning of one episode; its file is written as it is played, so that only what is encoded is in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.webm"
+        recorded = record(
+            experiment,
+            network,
+            path,
+            seed=experiment.seed,
+            deterministic=False,
+            most_steps=FILM_STEPS,
+            least_width=FILM_WIDTH,
+            stop=stop,
+        )
+        return Film(path.read_bytes(), recorded.gif)
+
+
+def load_network(experiment: Experiment, checkpoint: Path) -> Any:
+    """The experiment's network with a checkpoint's weights, without Ray.
+
+    Raises InvalidExperiment for a checkpoint that is damaged, foreign, or of another network."""
+    try:
+        learner = load_state(checkpoint)["learner"]
+        weights = learner[COMPONENT_LEARNER][COMPONENT_RL_MODULE][DEFAULT_MODULE_ID]
+    except ValueError as damage:
+        raise InvalidExperiment(str(damage)) from damage
+    except (KeyError, TypeError) as missing:
+        raise InvalidExperiment(f"{checkpoint} holds no network.") from missing
+    try:
+        network = build_network(experiment)
+    except ValueError as missing:
+        raise InvalidExperiment(str(missing)) from missing
+    try:
+        network.set_state(weights)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as mismatch:
+        raise InvalidExperiment(
+            f"{checkpoint} holds the weights of another network than this experiment's."
+        ) from mismatch
+    return network
+
+
+def load_chosen(experiment: Experiment, run_dir: Path, name: str) -> tuple[Any, Path]:
+    """The network of a run's checkpoint, chosen as by `chosen_checkpoint`, and that checkpoint.
+
+    A training that is under way removes old checkpoints: where the chosen one vanishes before it is read, the choice
+    is made again. Raises InvalidExperiment as `chosen_checkpoint` and `load_network` do."""
+    while True:
+        checkpoint = chosen_checkpoint(run_dir, name)
+        try:
+            return load_network(experiment, checkpoint), checkpoint
+        except InvalidExperiment:
+            if checkpoint.is_dir():
+                raise
+
+
+def evaluate(
+    experiment: Experiment,
+    network: Any,
+    *,
+    episodes: int,
+    seed: int,
+    deterministic: bool,
+    checkpoint: str,
+    stop: Callable[[], bool] = never,
+    advance: Advance = unseen,
+) -> Evaluation:
+    """Plays `episodes` whole episodes, unclipped.
+
+    Each environment plays a fixed share: stopping at the first episodes to end would favour short ones. An episode that
+    is cut because its environment failed does not count. Raises EnvironmentFailure where more are cut than asked for,
+    or all environments fail, and Stopped soon after `stop()` says so.
+    """
+    num_envs = min(episodes, MOST_ENVS)
+    with all_environments():
+        env = built_vector(experiment.env, num_envs)
+    generator = torch.Generator(device_of(network)).manual_seed(seed)
+    shares = np.full(num_envs, episodes // num_envs)
+    shares[: episodes % num_envs] += 1
+    returns: list[list[float]] = [[] for _ in range(num_envs)]
+    lengths: list[list[int]] = [[] for _ in range(num_envs)]
+    successes: list[bool] = []
+    says_success = False  # any episode, so that those that say nothing are failures
+    succeeded = np.zeros(num_envs, np.bool_)
+    measures: dict[str, list[float]] = {}
+    running, clock = np.zeros(num_envs), np.zeros(num_envs, np.int64)
+    faulty = 0
+    memory = network.no_memory(num_envs)
+    with all_environments():
+        observations, _ = env.reset(seed=seed)
+    while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
+        if stop():
+            close(env)
+            raise Stopped
+        actions, memory = act(network, observations, memory, generator, deterministic)
+        with all_environments():
+            observations, rewards, terminated, truncated, info = env.step(actions)
+        running += rewards
+        clock += 1
+        final = info.get("final_info", info)
+        cut = faults(info.get("final_info", {}))
+        over = terminated | truncated
+        for infos, rows in ((info, ~over), (final, over)):  # where an episode is over, `info` is the next one's
+            said = np.flatnonzero(says(infos, IS_SUCCESS, num_envs) & rows)
+            if len(said):
+                says_success = True
+                succeeded[said] = np.asarray(infos[IS_SUCCESS])[said].astype(np.bool_)
+        for n in np.flatnonzero(over):
+            waited_for = len(returns[n]) < shares[n]
+            if waited_for and n in cut:
+                faulty += 1
+                if faulty > episodes:
+                    raise EnvironmentFailure(f"More than {episodes} episodes were cut; the last one: {cut[int(n)]}")
+            elif waited_for:
+                returns[n].append(float(running[n]))
+                advance()
+                lengths[n].append(int(clock[n]))
+                successes.append(bool(succeeded[n]))
+                for measure, value in measured(final.get(EPISODE_METRICS, {}), int(n)).items():
+                    measures.setdefault(measure, []).append(value)
+            running[n] = clock[n] = 0
+            succeeded[n] = False
+            memory[n] = 0.0
+    close(env)
+    flat = np.array([value for env_returns in returns for value in env_returns])
+    scores = experiment.env.reference_scores
+    return Evaluation(
+        env=experiment.env.name,
+        env_settings=to_json(experiment.env),
+        algo=experiment.algo.name,
+        checkpoint=checkpoint,
+        episodes=episodes,
+        mean=float(flat.mean()),
+        median=float(np.median(flat)),
+        iqm=interquartile_mean(flat),
+        ci95=bootstrap_interval(flat, seed),
+        random=scores.get("random"),
+        human=scores.get("human"),
+        success_rate=float(np.mean(successes)) if says_success else None,
+        metrics={measure: float(np.mean(values)) for measure, values in measures.items()},
+        deterministic=deterministic,
+        seed=seed,
+        returns=flat.tolist(),
+        lengths=[length for env_lengths in lengths for length in env_lengths],
+    )
+
+
+def measured(infos: dict[str, NDArray], n: int) -> dict[str, float]:
+    """The measures of environment n in a vector's infos, by name."""
+    names = (name for name in infos if not name.startswith("_"))
+    return {name: float(infos[name][n]) for name in names if says(infos, name, len(infos[name]))[n]}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a film shows."""
+
+    frames: int
+    total_return: float
+    """The rewards until the film ends, added up."""
+    gif: bytes
+
+
+def record(
+    experiment: Experiment,
+    network: Any,
+    path: Path,
+    *,
+    seed: int,
+    deterministic: bool,
+    most_steps: int,
+    least_width: int = 320,
+    stop: Callable[[], bool] = never,
+    advance: Advance = unseen,
+) -> Recorded:
+    """Films one episode, or its first `most_steps` steps, as a WebM video at `path`.
+
+    Raises InvalidExperiment for an environment that cannot be filmed, EnvironmentFailure for one that fails, and
+    Stopped soon after `stop()` says so; then there is no file."""
+    with all_environments():
+        env = experiment.env.build()
+    generator = torch.Generator(device_of(network)).manual_seed(seed)
+    memory = network.no_memory(1)
+    total = 0.0
+    with closing_quietly(env), FilmWriter(path, frame_rate(env), least_width) as writer:
+        with all_environments():
+            observation, _ = env.reset(seed=seed)
+        for frame in frames_of(env):
+            writer.add(frame)
+        for _ in range(most_steps):
+            if stop():
+                raise Stopped
+            [action], memory = act(network, batch_of_one(observation), memory, generator, deterministic)
+            with all_environments():
+                observation, reward, terminated, truncated, _ = env.step(action)
+            total += float(reward)
+            for frame in frames_of(env):
+                writer.add(frame)
+            advance()
+            if terminated or truncated:
+                break
+        if not writer.frames:
+            raise InvalidExperiment("The environment cannot be filmed: its render() gave no frame in a whole episode.")
+    return Recorded(writer.frames, total, writer.gif())
+
+
+@torch.no_grad()
+def act(
+    network: Any,
+    observations: NDArray | dict[str, NDArray],
+    memory: torch.Tensor,
+    generator: torch.Generator,
+    deterministic: bool,
+) -> tuple[NDArray, torch.Tensor]:
+    """Actions (B, ...) that the environment understands, for observations (B, ...) and what is remembered from before
+    them (B, S); and what is remembered then."""
+    packed = Packing(network.observation_space).pack(observations)
+    prepared = network.prepare(torch.from_numpy(packed).to(device_of(network)))
+    actions, memory = network.act(prepared, memory, generator, deterministic)
+    return network.to_environment(actions.cpu().numpy()), memory
+
+
+def batch_of_one(observation: Any) -> NDArray | dict[str, NDArray]:
+    if isinstance(observation, dict):
+        return {name: np.asarray(part)[None] for name, part in observation.items()}
+    return np.asarray(observation)[None]
+
+
+def interquartile_mean(returns: NDArray) -> float:
+    """Mean of what lies between the quartiles, with the border values weighted by their share."""
+    ordered, size = np.sort(returns), len(returns)
+    edges = np.arange(size + 1) / size
+    inside = np.clip(edges[1:], 0.25, 0.75) - np.clip(edges[:-1], 0.25, 0.75)
+    return float((ordered * inside).sum() / inside.sum())
+
+
+def bootstrap_interval(returns: NDArray, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of the mean (Efron 1979)."""
+    draws = np.random.default_rng(seed).integers(len(returns), size=(RESAMPLES, len(returns)))
+    low, high = np.percentile(returns[draws].mean(1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device

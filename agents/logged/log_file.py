@@ -1,0 +1,439 @@
+"""Log files: logged episodes as Parquet, a row a step, written and read.
+
+Columns: `episode`, any whole number that its steps share; `step`, from 0 without a gap; `observation`, a list of
+numbers; `action`, a whole number or a list of doses; `reward`; `cost`; `probabilities`, a list with the behaviour
+policy's probability of each action, empty where they are not known; and, on each episode's last step alone,
+`terminated`, `last_observation` and any `metric:<name>`. Rows may come in any order.
+
+The metadata `praxis` is a JSON object with `observation_shape`, `observation_dtype` and where the episodes come from:
+`env`, `env_settings`, `policy`."""
+
+import json
+import math
+import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+
+from agents.logged.episodes import Episodes
+from agents.logged.values import (
+    require_actions,
+    require_all,
+    require_discrete,
+    require_finite,
+    require_memory,
+    require_observations,
+)
+
+COLUMNS = (
+    "episode",
+    "step",
+    "observation",
+    "action",
+    "reward",
+    "cost",
+    "probabilities",
+    "terminated",
+    "last_observation",
+)
+METRIC = "metric:"
+MOST_OFF_ONE = 1e-4
+"""How far probabilities may be from 1 in sum, by rounding."""
+
+
+@dataclass(frozen=True)
+class LoggedRows:
+    """M steps of E whole episodes, one episode after the other, each from its first step to its last."""
+
+    observations: NDArray
+    """(M, ...), what was seen before each step."""
+    actions: NDArray
+    """(M,) int64, or doses (M, D)."""
+    rewards: NDArray[np.float64]
+    """(M,)."""
+    costs: NDArray[np.float64]
+    """(M,)."""
+    probabilities: NDArray[np.float64]
+    """(M, A), of each action by the behaviour policy; (M, 0) where they are not known, or not discrete."""
+    episodes: NDArray[np.int64]
+    """(M,), which episode each step is of, from 0 to E - 1."""
+    steps: NDArray[np.int64]
+    """(M,), from 0 in each episode."""
+    terminated: NDArray[np.bool_]
+    """(E,), episodes that ended; time cut the others off."""
+    last_observations: NDArray
+    """(E, ...), what was seen after each last step."""
+    metrics: dict[str, NDArray[np.float64]]
+    """Of each whole episode (E,), by name; nan where it means nothing."""
+    numbers: NDArray[np.int64]
+    """(M,), the number of each step's row in the file, from 0."""
+
+    @property
+    def first(self) -> NDArray[np.bool_]:
+        """(M,), the first step of each episode."""
+        return self.steps == 0
+
+    @property
+    def last(self) -> NDArray[np.bool_]:
+        """(M,), the last step of each episode."""
+        return np.roll(self.first, -1)
+
+    def side_by_side(self) -> Episodes:
+        """The episodes as (T, E). Raises ValueError where the zeros after short ones would not fit the memory."""
+        size = (int(self.steps.max()) + 1, len(self.terminated))
+        columns = (self.observations, self.actions, self.rewards, self.costs, self.probabilities)
+        of_a_step = sum(column.nbytes for column in columns) / len(self.steps)
+        require_memory(
+            int(math.prod(size) * of_a_step), f"{size[1]:,} episodes side by side, the longest of {size[0]:,} steps,"
+        )
+
+        def laid_out(column: NDArray) -> NDArray:
+            table = np.zeros((*size, *column.shape[1:]), column.dtype)
+            table[self.steps, self.episodes] = column
+            return table
+
+        return Episodes(
+            *map(laid_out, columns),
+            alive=laid_out(np.ones(len(self.steps), np.bool_)),
+            terminated=self.terminated,
+            last_observations=self.last_observations,
+            metrics=self.metrics,
+        )
+
+
+def one_after_the_other(episodes: Episodes) -> LoggedRows:
+    """The steps of episodes, numbered in this order."""
+    which, steps = np.nonzero(episodes.alive.T)
+    return LoggedRows(
+        observations=episodes.observations[steps, which],
+        actions=episodes.actions[steps, which],
+        rewards=episodes.rewards[steps, which],
+        costs=episodes.costs[steps, which],
+        probabilities=episodes.probabilities[steps, which],
+        episodes=which,
+        steps=steps,
+        terminated=episodes.terminated,
+        last_observations=episodes.last_observations,
+        metrics=episodes.metrics,
+        numbers=np.arange(len(steps)),
+    )
+
+
+def write_log(episodes: Episodes, path: Path, about: dict[str, Any]) -> None:
+    """Writes a log file; `about` says in JSON where the episodes come from.
+
+    Raises ValueError, in one line, for episodes that `read_log` would refuse; nothing is then written."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = one_after_the_other(episodes)
+    require_values(path, rows)
+    described = about | {
+        "observation_shape": rows.observations.shape[1:],
+        "observation_dtype": str(rows.observations.dtype),
+    }
+    length, ends = len(rows.steps), np.flatnonzero(rows.last)
+    columns: dict[str, Any] = {
+        "episode": rows.episodes,
+        "step": rows.steps,
+        "observation": list(rows.observations.reshape(length, -1)),
+        "action": list(rows.actions) if rows.actions.ndim > 1 else rows.actions,
+        "reward": rows.rewards,
+        "cost": rows.costs,
+        "probabilities": list(rows.probabilities),
+        "terminated": at(ends, rows.terminated.tolist(), length),
+        "last_observation": at(ends, list(rows.last_observations.reshape(len(ends), -1)), length),
+    }
+    columns |= {f"{METRIC}{name}": at(ends, values.tolist(), length) for name, values in rows.metrics.items()}
+    table = pa.table(columns).replace_schema_metadata({"praxis": json.dumps(described)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".writing-{path.name}")
+    pq.write_table(table, beside, write_page_checksum=True)
+    beside.replace(path)
+
+
+def at(ends: NDArray[np.int64], values: list[Any], length: int) -> list[Any]:
+    """A column of this length with the values in these rows, and None in the others."""
+    column = [None] * length
+    for row, value in zip(ends, values, strict=True):
+        column[row] = value
+    return column
+
+
+def read_log(path: Path) -> tuple[Episodes, dict[str, Any]]:
+    """The episodes of a log file, in the order of their ids, and what its metadata says of them.
+
+    Raises ValueError, in one line, for any other file: with the column, the row and the value that is wrong."""
+    rows, about = read_rows(path)
+    return rows.side_by_side(), about
+
+
+def read_rows(path: Path) -> tuple[LoggedRows, dict[str, Any]]:
+    """As `read_log`, with the steps one after the other."""
+    about = read_about(path)
+    with unreadable_is_no_log(path):
+        table = opened(path).read()
+    for name in COLUMNS:
+        count = table.column_names.count(name)
+        if count != 1:
+            raise ValueError(f"{path} must have one column '{name}', and has {count}.")
+    if not table.num_rows:
+        raise ValueError(f"{path} has no rows: no step was logged.")
+    shape = observation_shape(path, about)
+    order, episodes, steps = ordered(path, whole(path, table, "episode"), whole(path, table, "step"))
+    last = np.append(episodes[1:] != episodes[:-1], True)
+    numbers_at_ends = order[last]
+
+    def of_steps(name: str, width: int | None = None) -> NDArray:
+        return lists(path, name, table.column(name), np.arange(table.num_rows), width)[order]
+
+    def of_ends(name: str) -> Any:
+        column = table.column(name)
+        require_at_ends(path, name, column, order, last)
+        return column.take(numbers_at_ends)
+
+    width = math.prod(shape)
+    observations = of_steps("observation", width)
+    if str(observations.dtype) != about["observation_dtype"]:
+        raise ValueError(
+            f"{path}: observation is {observations.dtype}, but the metadata says {about['observation_dtype']!r}."
+        )
+    lasts = lists(path, "last_observation", of_ends("last_observation"), numbers_at_ends, width)
+    if lasts.dtype != observations.dtype:
+        raise ValueError(f"{path}: last_observation is {lasts.dtype}, but observation is {observations.dtype}.")
+    doses = is_list(table.column("action").type)
+    metrics = [name for name in table.column_names if name.startswith(METRIC)]
+    rows = LoggedRows(
+        observations=observations.reshape(-1, *shape),
+        actions=of_steps("action") if doses else whole(path, table, "action")[order],
+        rewards=real(path, table, "reward")[order],
+        costs=real(path, table, "cost")[order],
+        probabilities=of_steps("probabilities").astype(np.float64),
+        episodes=episodes,
+        steps=steps,
+        terminated=booleans(path, "terminated", of_ends("terminated")),
+        last_observations=lasts.reshape(-1, *shape),
+        metrics={name.removeprefix(METRIC): metric(path, table, name, order, last) for name in metrics},
+        numbers=order,
+    )
+    require_values(path, rows)
+    return rows, about
+
+
+def require_values(path: object, rows: LoggedRows) -> None:
+    """Raises ValueError, with the column, the row and the value, for what no episode can have."""
+    ends, numbers = rows.numbers[rows.last], rows.numbers
+    require_finite(path, "observation", rows.observations, numbers)
+    require_finite(path, "last_observation", rows.last_observations, ends)
+    require_finite(path, "reward", rows.rewards, numbers)
+    require_finite(path, "cost", rows.costs, numbers)
+    require_finite(path, "action", rows.actions, numbers)
+    for name, values in rows.metrics.items():
+        require_all(~np.isinf(values), path, f"{METRIC}{name}", values, ends, "finite, or NaN where it means nothing")
+    probabilities, number = rows.probabilities, rows.probabilities.shape[1]
+    if not number:
+        return
+    possible = (probabilities >= 0) & (probabilities <= 1)
+    require_all(possible, path, "probabilities", probabilities, numbers, "between 0 and 1")
+    total = probabilities.sum(1)
+    require_all(np.abs(total - 1) <= MOST_OFF_ONE, path, "the sum of probabilities", total, numbers, "1")
+    require_discrete(path, "action", rows.actions, numbers, 0, number)
+    taken = probabilities[np.arange(len(probabilities)), rows.actions]
+    require_all(taken > 0, path, "the probability of the action", taken, numbers, "above 0, for it was taken")
+
+
+def require_spaces(
+    path: object, rows: LoggedRows, observation_space: gymnasium.Space, action_space: gymnasium.Space
+) -> None:
+    """Raises ValueError unless these spaces have all observations and actions of a log, and its probabilities are of as
+    many actions."""
+    ends = rows.numbers[rows.last]
+    require_observations(path, "observation", rows.observations, rows.numbers, observation_space)
+    require_observations(path, "last_observation", rows.last_observations, ends, observation_space)
+    require_actions(path, "action", rows.actions, rows.numbers, action_space)
+    number = rows.probabilities.shape[1]
+    if isinstance(action_space, Discrete) and number not in (0, action_space.n):
+        raise ValueError(f"{path} has probabilities of {number} actions, but there are {action_space.n}.")
+
+
+def ordered(
+    path: Path, ids: NDArray[np.int64], steps: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The rows in the order of episodes and their steps, then the number of each one's episode and its step, (M,) each.
+
+    Raises ValueError where a step is there twice or is missing."""
+    order = np.lexsort((steps, ids))
+    ids, steps = ids[order], steps[order]
+    begins = np.append(True, ids[1:] != ids[:-1])
+    episodes = np.cumsum(begins) - 1
+    expected = np.arange(len(ids)) - np.flatnonzero(begins)[episodes]
+    if (steps == expected).all():
+        return order, episodes, expected
+    wrong = int((steps != expected).argmax())
+    row, step = order[wrong], steps[wrong]
+    if not begins[wrong] and step == steps[wrong - 1]:
+        raise ValueError(
+            f"{path}: step is {step} of episode {ids[wrong]} in row {row} and in row {order[wrong - 1]}; logs that are "
+            "joined must not share ids in their column 'episode'."
+        )
+    raise ValueError(
+        f"{path}: step is {step} in row {row}, where episode {ids[wrong]} must have step {expected[wrong]}; an episode "
+        "is logged from step 0 to its end without a gap."
+    )
+
+
+@contextmanager
+def unreadable_is_no_log(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, ValueError, TypeError, RecursionError, pa.ArrowException) as damage:
+        reason = " ".join(str(damage).split())
+        raise ValueError(f"{path} holds no logged episodes ({reason}); scripts/log_episodes.py makes them.") from damage
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What a log file's metadata says of it. Raises ValueError, in one line, for any other file."""
+    with unreadable_is_no_log(path):
+        described = (opened(path).schema_arrow.metadata or {}).get(b"praxis")
+        if described is None:
+            raise ValueError("its metadata has no 'praxis'")
+        about = json.loads(described, parse_constant=refuse_constant)
+        if not isinstance(about, dict):
+            raise ValueError("its metadata 'praxis' is no JSON object")
+    return about
+
+
+def opened(path: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return pq.ParquetFile(path, page_checksum_verification=True)
+
+
+def refuse_constant(constant: str) -> float:
+    raise ValueError(f"its metadata 'praxis' has the number {constant}")
+
+
+def observation_shape(path: Path, about: dict[str, Any]) -> tuple[int, ...]:
+    shape, dtype = about.get("observation_shape"), about.get("observation_dtype")
+    sizes = shape if isinstance(shape, list) else [None]
+    if not isinstance(dtype, str) or any(type(size) is not int or size < 0 for size in sizes):
+        raise ValueError(
+            f"{path}: the metadata says observation_shape {shape!r} and observation_dtype {dtype!r}; they must be a "
+            "list of whole numbers and a name such as 'float32'."
+        )
+    return tuple(size for size in sizes if size is not None)
+
+
+def is_list(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    return kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)
+
+
+def is_number(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    return kinds.is_integer(kind) or kinds.is_floating(kind)
+
+
+def require_kind(path: Path, name: str, right: bool, kind: Any, wanted: str) -> None:
+    if not right:
+        raise ValueError(f"{path}: {name} must be {wanted}, but the column is {kind}.")
+
+
+def require_no_nulls(path: Path, name: str, column: Any, numbers: NDArray[np.int64]) -> None:
+    if column.null_count:
+        null = column.is_null().to_numpy().argmax()
+        raise ValueError(f"{path}: {name} is null in row {numbers[null]}; every step has one.")
+
+
+def whole(path: Path, table: Any, name: str) -> NDArray[np.int64]:
+    """A column of whole numbers (M,)."""
+    import pyarrow.types as kinds
+
+    column, rows = table.column(name), np.arange(table.num_rows)
+    require_kind(path, name, kinds.is_integer(column.type), column.type, "whole numbers")
+    require_no_nulls(path, name, column, rows)
+    values = column.to_numpy()
+    require_all(values <= np.iinfo(np.int64).max, path, name, values, rows, "below 2^63")
+    return values.astype(np.int64)
+
+
+def real(path: Path, table: Any, name: str) -> NDArray[np.float64]:
+    """A column of numbers (M,)."""
+    column = table.column(name)
+    require_kind(path, name, is_number(column.type), column.type, "numbers")
+    require_no_nulls(path, name, column, np.arange(table.num_rows))
+    return column.to_numpy().astype(np.float64)
+
+
+def booleans(path: Path, name: str, column: Any) -> NDArray[np.bool_]:
+    import pyarrow.types as kinds
+
+    require_kind(path, name, kinds.is_boolean(column.type), column.type, "true or false")
+    return column.to_numpy().astype(np.bool_)
+
+
+def metric(path: Path, table: Any, name: str, order: NDArray[np.int64], last: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What a column says of each episode (E,), nan where it is null."""
+    column = table.column(name)
+    require_kind(path, name, is_number(column.type), column.type, "numbers")
+    require_null_before_ends(path, name, column, order, last)
+    return column.take(order[last]).to_numpy().astype(np.float64)
+
+
+def require_at_ends(path: Path, name: str, column: Any, order: NDArray[np.int64], last: NDArray[np.bool_]) -> None:
+    """Raises ValueError unless a column is there on each episode's last step, and nowhere else."""
+    require_null_before_ends(path, name, column, order, last)
+    missing = column.is_null().to_numpy()[order] & last
+    if missing.any():
+        row = order[missing.argmax()]
+        raise ValueError(f"{path}: {name} is null in row {row}, an episode's last step; the log breaks off there.")
+
+
+def require_null_before_ends(
+    path: Path, name: str, column: Any, order: NDArray[np.int64], last: NDArray[np.bool_]
+) -> None:
+    early = column.is_valid().to_numpy()[order] & ~last
+    if early.any():
+        row = int(order[early.argmax()])
+        value = reprlib.repr(column[row].as_py())
+        raise ValueError(f"{path}: {name} is {value} in row {row}; it must be null but on an episode's last step.")
+
+
+def lists(path: Path, name: str, column: Any, numbers: NDArray[np.int64], width: int | None) -> NDArray:
+    """A column of lists of equal lengths, (M, width). `numbers` (M,) are those of its rows in the file."""
+    require_kind(path, name, is_list(column.type), column.type, "lists of numbers")
+    require_no_nulls(path, name, column, numbers)
+    lengths = np.concatenate([lengths_of(chunk) for chunk in column.chunks])
+    width = int(lengths[0]) if width is None else width
+    require_all(lengths == width, path, f"the length of {name}", lengths, numbers, f"{width}")
+    if not width:
+        return np.zeros((len(numbers), 0))
+    item = column.type.value_type
+    require_kind(path, name, is_number(item) or str(item) == "bool", column.type, "lists of numbers")
+    parts = [chunk.flatten() for chunk in column.chunks]
+    if any(part.null_count for part in parts):
+        nulls = np.concatenate([part.is_null().to_numpy(zero_copy_only=False) for part in parts])
+        raise ValueError(f"{path}: {name} has a null in row {numbers[nulls.argmax() // width]}; all must be numbers.")
+    return np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]).reshape(-1, width)
+
+
+def lengths_of(chunk: Any) -> NDArray[np.int64]:
+    """How many numbers each list has (M,)."""
+    import pyarrow.types as kinds
+
+    if kinds.is_fixed_size_list(chunk.type):
+        return np.full(len(chunk), chunk.type.list_size)
+    return np.diff(chunk.offsets.to_numpy())

@@ -1,0 +1,1 @@
+"""What is told while something runs: progress, metrics, TensorBoard's events, busy cores."""

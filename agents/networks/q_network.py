@@ -1,0 +1,140 @@
+"""The Q network: an encoder and a head that says of every action what it is worth."""
+
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agents.networks.actor_critic import Network, Precision, use_bf16
+from agents.networks.packing import Packing, build_encoder
+from agents.networks.running_moments import RunningMoments
+
+
+class QNetwork(Network):
+    """Observations -> outputs (B, actions, K), of which `values.mean` makes expected returns.
+
+    Call it in two steps, as the actor-critic: `prepare` once an observation, then the module.
+    The encoder and the hidden layers may run in bfloat16; outputs, and all that follows them, are float32.
+
+    `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `stream_width` (0 for a head without
+    streams), `noisy` (layers of the head), `normalize_observations`, `precision`, `evaluation_epsilon`.
+    """
+
+    def setup(self) -> None:
+        config = self.model_config
+        self.values = config["values"]
+        self.evaluation_epsilon: float = config["evaluation_epsilon"]
+        self.precision: Precision = config["precision"]
+        packing = Packing(self.observation_space)
+        self.low_precision_pays = packing.sees_images
+        self.normaliser = RunningMoments(packing.shape) if config["normalize_observations"] else None
+        self.num_actions = int(self.action_space.n)
+        self.action_scaling = None
+        self.encoder = build_encoder(config["encoder"], self.observation_space)
+        layer = NoisyLinear if config["noisy"] else nn.Linear
+        features, outputs = self.encoder.output_dim, self.num_actions * self.values.num_outputs
+        if width := config["stream_width"]:
+            # Two streams (Wang et al. 2016), each with a layer of its own.
+            self.streams = nn.ModuleList(nn.Sequential(layer(features, width), nn.ReLU()) for _ in range(2))
+            self.advantage, self.state_value = layer(width, outputs), layer(width, self.values.num_outputs)
+        else:
+            self.streams, self.advantage, self.state_value = None, layer(features, outputs), None
+
+    @property
+    def capturable(self) -> bool:
+        """Whether its kernels are the same at each call, so that a CUDA graph can hold them."""
+        return getattr(self.encoder, "capturable", False)
+
+    def prepare(self, observations: Tensor) -> Tensor:
+        """What can be done once an observation, without parameters: normalise, cast, lay out."""
+        if self.normaliser is not None:
+            observations = self.normaliser(observations)
+        with self._autocast(observations):
+            return self.encoder.input_layer(observations)
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Prepared observations (B, ...) -> outputs (B, actions, K)."""
+        with self._autocast(prepared):
+            features = self.encoder.torso(prepared)
+            hidden = [features] if self.streams is None else [stream(features) for stream in self.streams]
+        outputs = self.advantage(hidden[0].float()).view(-1, self.num_actions, self.values.num_outputs)
+        if self.state_value is None:
+            return outputs
+        # Advantages over their mean, so that value and advantage are told apart (equation 9).
+        return self.state_value(hidden[1].float())[:, None] + outputs - outputs.mean(1, keepdim=True)
+
+    def q_values(self, prepared: Tensor) -> Tensor:
+        """Prepared observations (B, ...) -> expected returns (B, actions)."""
+        return self.values.mean(self(prepared))
+
+    def no_memory(self, num_envs: int) -> Tensor:
+        """(B, 0), for it remembers nothing."""
+        return torch.zeros(num_envs, 0)
+
+    def act(
+        self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Actions (B,): the best, or now and then any, lest a policy without chance is caught in a loop; and `memory`
+        as it was, for it has none."""
+        epsilon = torch.full(
+            (len(prepared),), 0.0 if deterministic else self.evaluation_epsilon, device=prepared.device
+        )
+        return self.explore(prepared, epsilon, generator), memory
+
+    def probabilities(self, prepared: Tensor, memory: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
+        """Of each action (B, A), by which `act` draws; and `memory` as it was."""
+        epsilon = 0.0 if deterministic else self.evaluation_epsilon
+        best = F.one_hot(self.q_values(prepared).argmax(-1), self.num_actions)
+        return (1 - epsilon) * best + epsilon / self.num_actions, memory
+
+    def explore(self, prepared: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
+        """Actions (B,): any with chance `epsilon` (B,), else the best."""
+        if self.training:
+            self.draw_noise(generator)
+        best = self.q_values(prepared).argmax(-1)
+        chance = torch.rand(len(best), generator=generator, device=best.device)
+        anything = torch.randint(self.num_actions, best.shape, generator=generator, device=best.device)
+        return torch.where(chance < epsilon, anything, best)
+
+    def draw_noise(self, generator: torch.Generator) -> None:
+        """New noise for noisy layers; without them, nothing."""
+        for module in self.modules():
+            if isinstance(module, NoisyLinear):
+                module.draw_noise(generator)
+
+    def _autocast(self, x: Tensor) -> AbstractContextManager:
+        low = use_bf16(self.precision, self.low_precision_pays, x.device.type)
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=low)
+
+
+class NoisyLinear(nn.Module):
+    """A linear layer whose weights carry learnt, factorised Gaussian noise (Fortunato et al. 2018).
+
+    In evaluation mode the noise is left out."""
+
+    input_noise: Tensor
+    output_noise: Tensor
+
+    def __init__(self, inputs: int, outputs: int, deviation: float = 0.5) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(outputs, inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
+        self.weight_deviation = nn.Parameter(torch.full((outputs, inputs), deviation * bound))
+        self.bias_deviation = nn.Parameter(torch.full((outputs,), deviation * bound))
+        self.register_buffer("input_noise", torch.zeros(inputs), persistent=False)
+        self.register_buffer("output_noise", torch.zeros(outputs), persistent=False)
+
+    @torch.no_grad()
+    def draw_noise(self, generator: torch.Generator) -> None:
+        for noise in (self.input_noise, self.output_noise):
+            draw = torch.empty(noise.shape, device=generator.device).normal_(generator=generator)
+            noise.copy_(draw.sign() * draw.abs().sqrt())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return F.linear(x, self.weight, self.bias)
+        noise = torch.outer(self.output_noise, self.input_noise)
+        weight = torch.addcmul(self.weight, self.weight_deviation, noise)
+        return F.linear(x, weight, self.bias + self.bias_deviation * self.output_noise)

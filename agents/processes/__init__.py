@@ -1,0 +1,1 @@
+"""Processes and machines: Ray's cluster, signals, Ray's own output."""

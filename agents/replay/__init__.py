@@ -1,0 +1,1 @@
+"""The replay buffer: a ring of frames, priorities, hindsight goals."""

@@ -1,0 +1,510 @@
+"""Experience replay (Lin 1992; Mnih et al. 2015): a ring of single frames, drawn from as n-step transitions.
+
+An Atari observation is a stack of four frames, three of which the step before has too. The ring keeps
+the newest one alone, a quarter of the bytes, and rebuilds stacks when they are drawn; what an n-step
+return is made of is decided then, too, so that rewards may be relabelled.
+"""
+
+import math
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from agents.data import Experience
+from agents.replay.sum_tree import SumTree
+from agents.training.checkpoint import UNREADABLE, is_count, link_or_copy, load_state, save_state, sha256
+from common.files import write_durably
+
+SEGMENT_BYTES = 64 * 2**20
+SMALLEST_PRIORITY = 1e-6  # an error of 0 is drawn again some day
+COLUMNS = ("actions", "rewards", "terminated", "cut", "final", "begun", "last", "age", "whole", "drawable")
+COUNTERS = ("added", "max_priority")
+SEGMENT = re.compile(r"frames-(\d{12,18})-(\d{12,18})\.safetensors")
+MOST_TRIES = 50
+"""Rounds of uniform drawing, after which what can be drawn is listed."""
+
+
+@dataclass(frozen=True)
+class Frames(Experience):
+    """Experience to remember: of each observation's stack, the newest frame alone (T, N, *frame)."""
+
+    starts: NDArray[np.bool_]  # (T, N), an episode's first, whose stack is zeros but for this frame
+    finals: NDArray[np.object_]  # (T, N), of an episode's last step the frame that it ended in, else None
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """B n-step transitions; `rows` says where in the ring they start."""
+
+    rows: NDArray[np.int64]  # (B,)
+    observations: torch.Tensor  # (B, *observation)
+    actions: NDArray  # (B, ...)
+    rewards: NDArray[np.float32]  # (n, B), each step's own, 0 after the transition's end
+    discounts: NDArray[np.float32]  # (B,), of the value of the observations that followed; 0 after termination
+    next_observations: torch.Tensor  # (B, *observation)
+    weights: NDArray[np.float32]  # (B,), importance of each, the largest 1
+
+
+class Replay:
+    """The latest `capacity` env steps of N environments that advance together.
+
+    Env step t of environment n stands at row (t mod length) * N + n of every column. A row can be
+    drawn once its n successors are there, if its stack is whole and what followed it is known. An episode's
+    last observation is nobody's row, so it is kept apart; where it is missing, windows end before it.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        num_envs: int,
+        observation_shape: tuple[int, ...],
+        observation_dtype: Any,
+        action_shape: tuple[int, ...],
+        action_dtype: Any,
+        *,
+        stack: int,
+        n_step: int,
+        discount: float,
+        priority_exponent: float,
+        memory_map: Path | None = None,
+    ) -> None:
+        """`stack` frames are stacked along the observation's first axis; 1 where none are.
+
+        With `memory_map`, a folder, frames lie in a file there, which may be larger than the memory."""
+        self.num_envs, self.stack, self.n_step, self.discount = num_envs, stack, n_step, discount
+        self.length = capacity // num_envs
+        if self.length < stack + n_step + 1:
+            raise ValueError(
+                f"A replay of {capacity:,} steps is too small for {num_envs} environments: it must hold at least "
+                f"{(stack + n_step + 1) * num_envs:,}."
+            )
+        frame = observation_shape if stack == 1 else observation_shape[1:]
+        rows = self.length * num_envs
+        self.observation_shape = observation_shape
+        self.frames = allocate((rows, *frame), observation_dtype, memory_map)
+        self.actions = np.zeros((rows, *action_shape), action_dtype)
+        self.rewards = np.zeros(rows, np.float32)
+        self.terminated = np.zeros(rows, np.bool_)
+        self.cut = np.zeros(rows, np.bool_)  # the observation that followed is not the next row's
+        self.final = np.zeros(rows, np.bool_)  # it is in `finals`
+        self.finals: dict[int, NDArray] = {}
+        self.begun = np.zeros(rows, np.int64)  # env step at which the episode began
+        self.last = np.full(rows, -1, np.int64)  # last env step of the episode whose successor is known; -1: it goes on
+        self.age = np.zeros(rows, np.uint8)  # frames before this one that are its episode's, up to stack - 1
+        self.whole = np.zeros(rows, np.bool_)  # the stack can be rebuilt
+        self.drawable = np.zeros(rows, np.bool_)
+        self.added = 0  # env steps of each environment, ever
+        self.oldest = 0  # the first of them that is still here
+        self.priorities = SumTree(rows) if priority_exponent > 0 else None
+        self.priority_exponent, self.max_priority = priority_exponent, 1.0
+        self.kind = {
+            "num_envs": num_envs,
+            "steps": self.length,
+            "observation_shape": list(observation_shape),
+            "action_shape": list(action_shape),
+            "n_step": n_step,
+            "prioritised": self.priorities is not None,
+        }
+        self.segment_steps = max(1, min(self.length, SEGMENT_BYTES // self._step_bytes()))
+        self.damaged: set[Path] = set()
+        """Files of frames that could not be loaded, which no save may link to."""
+
+    def __len__(self) -> int:
+        """Env steps that it holds."""
+        return (self.added - self.oldest) * self.num_envs
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self.drawable.any())
+
+    def add(self, experience: Frames) -> None:
+        """Takes in T steps (T, N), in place of the oldest where it is full."""
+        for t in range(len(experience.rewards)):
+            self._add_step(experience, t)
+
+    def draw(
+        self, size: int, random: np.random.Generator, importance_exponent: float = 0.0, batches: int = 1
+    ) -> Transitions:
+        """So many transitions, by priority where there are priorities; there must be some to draw.
+
+        They are `batches` equal ones, one after the other, each from the whole range of priorities."""
+        if self.priorities is None:
+            rows = self._uniform(size, random)
+        else:
+            rows = self.priorities.draw(size, random).reshape(-1, batches).T.ravel()
+        ends, rewards, discounts = self._windows(rows)
+        return Transitions(
+            rows=rows,
+            observations=self._observations(rows),
+            actions=self.actions[rows],
+            rewards=rewards,
+            discounts=discounts,
+            next_observations=self.following(ends),
+            weights=self._weights(rows, importance_exponent),
+        )
+
+    def prioritize(self, rows: NDArray[np.int64], errors: NDArray) -> None:
+        """Gives drawn rows the priority of their absolute errors (Schaul et al. 2016, proportional)."""
+        if self.priorities is not None:
+            errors = np.abs(errors).astype(np.float64) + SMALLEST_PRIORITY
+            self.max_priority = max(self.max_priority, float(errors.max()))
+            # A row that was overwritten since it was drawn cannot be drawn.
+            self.priorities.set(rows, np.where(self.drawable[rows], errors**self.priority_exponent, 0.0))
+
+    def _add_step(self, experience: Frames, t: int) -> None:
+        now, before = self._rows(self.added), self._rows(self.added - 1)
+        first = experience.first[t]
+        # What follows from nothing here and is no start has a past that is unknown.
+        whole = experience.starts[t] if self.stack > 1 else np.ones(self.num_envs, np.bool_)
+        older = np.minimum(self.age[before] + 1, self.stack - 1)
+        if self.added > self.oldest:
+            self.cut[before] = first & ~self.terminated[before]
+            self._end_episodes(before[first & (self.last[before] < 0)], self.added - 2)
+        self.begun[now] = np.where(first, self.added, self.begun[before])
+        self.frames[now] = experience.observations[t]
+        self.age[now] = np.where(first, 0, older)
+        self.whole[now] = np.where(first, whole, self.whole[before] | (older == self.stack - 1))
+        self.actions[now] = experience.actions[t]
+        self.rewards[now] = experience.rewards[t]
+        self.terminated[now] = experience.terminated[t]
+        self._keep_finals(now, experience.finals[t])
+        self._allow(now, False)
+        self.added += 1
+        self.oldest = max(self.oldest, self.added - self.length)
+
+        settled = self.added - 1 - self.n_step
+        if settled >= 0:
+            rows = self._rows(settled)
+            self._allow(rows, self.whole[rows] & (~self.cut[rows] | self.final[rows]))
+        # The next step is written over the oldest, which stacks of the steps after it may reach into.
+        leaving = self.added - self.length + self.stack - 2
+        if leaving >= 0:
+            self._allow(self._rows(leaving), False)
+
+    def _allow(self, rows: NDArray[np.int64], allowed: Any) -> None:
+        """Whether rows can be drawn; if so, at first as if their errors were the largest yet."""
+        self.drawable[rows] = allowed
+        if self.priorities is not None:
+            self.priorities.set(rows, self.drawable[rows] * self.max_priority**self.priority_exponent)
+
+    def _rows(self, step: int) -> NDArray[np.int64]:
+        return (step % self.length) * self.num_envs + np.arange(self.num_envs)
+
+    def _uniform(self, size: int, random: np.random.Generator) -> NDArray[np.int64]:
+        first, count = self.oldest * self.num_envs, len(self)
+        rows = np.empty(size, np.int64)
+        missing = np.arange(size)
+        for _ in range(MOST_TRIES):
+            rows[missing] = (first + random.integers(count, size=len(missing))) % len(self.rewards)
+            missing = missing[~self.drawable[rows[missing]]]
+            if not len(missing):
+                return rows
+        rows[missing] = random.choice(np.flatnonzero(self.drawable), len(missing))
+        return rows
+
+    def _weights(self, rows: NDArray[np.int64], importance_exponent: float) -> NDArray[np.float32]:
+        """Importance weights against the bias of drawing by priority, over their largest."""
+        if self.priorities is None:
+            return np.ones(len(rows), np.float32)
+        priorities = self.priorities.get(rows)
+        return ((priorities / priorities.min()) ** -importance_exponent).astype(np.float32)
+
+    def _windows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Last rows of the n-step transitions from these, their rewards (n, B), and the discount of what follows."""
+        ends, discounts = rows, np.ones(len(rows), np.float32)
+        rewards = np.zeros((self.n_step, len(rows)), np.float32)
+        goes_on = np.ones(len(rows), np.bool_)
+        for i in range(self.n_step):
+            step = self._later(rows, i)
+            goes_on &= ~self.cut[step] | self.final[step]
+            rewards[i] = np.where(goes_on, self.rewards[step], 0.0)
+            ends = np.where(goes_on, step, ends)
+            discounts = np.where(goes_on, discounts * np.float32(self.discount), discounts)
+            discounts[goes_on & self.terminated[step]] = 0.0
+            goes_on &= ~self.terminated[step] & ~self.cut[step]
+        return ends, rewards, discounts
+
+    def following(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """The observations (B, ...) that followed these rows' steps; anything where the step terminated."""
+        following = self._observations(self._later(rows, 1))
+        for i in np.flatnonzero(self.final[rows]):
+            newest = torch.from_numpy(self.finals[int(rows[i])])
+            if self.stack == 1:
+                following[i] = newest
+            else:
+                following[i, :-1], following[i, -1] = self._observations(rows[i : i + 1])[0, 1:], newest
+        return following
+
+    def steps_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The env steps that stand at these rows."""
+        newest = self.added - 1
+        return newest - (newest - rows // self.num_envs) % self.length
+
+    def _keep_finals(self, now: NDArray[np.int64], finals: NDArray[np.object_]) -> None:
+        if self.final[now].any():
+            for row in now:
+                self.finals.pop(int(row), None)
+        self.last[now] = -1
+        self.final[now] = ended = [final is not None for final in finals]
+        for n in np.flatnonzero(ended):
+            self.finals[int(now[n])] = finals[n]
+        self._end_episodes(now[ended], self.added)
+
+    def _end_episodes(self, rows: NDArray[np.int64], last: int) -> None:
+        """Of the episodes whose newest rows these are, `last` is the last step."""
+        for row in rows:
+            steps = np.arange(max(int(self.begun[row]), last - self.length + 1), last + 1)
+            self.last[(steps % self.length) * self.num_envs + row % self.num_envs] = last
+
+    def _later(self, rows: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
+        return (rows + steps * self.num_envs) % len(self.rewards)
+
+    def _observations(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Observations (B, ...) at these rows, their stacks rebuilt, oldest frame first.
+
+        In memory, the frames of a stack are interleaved: that is how convolutions like to read them, and OpenCV
+        does it ten times faster than torch would later."""
+        back = np.arange(self.stack)[::-1, None]
+        frames = np.take(self.frames, (rows - back * self.num_envs) % len(self.rewards), 0)  # (stack, B, *frame)
+        frames[back > self.age[rows]] = 0
+        if self.stack == 1:
+            return torch.from_numpy(frames[0])
+        # Pinned memory reaches a GPU while the processor goes on.
+        shape = (len(rows), *self.frames.shape[1:], self.stack)
+        drawn = torch.empty(shape, dtype=torch.from_numpy(frames).dtype, pin_memory=torch.cuda.is_available())
+        cv2.merge(list(frames.reshape(self.stack, len(rows), -1)), drawn.numpy().reshape(len(rows), -1, self.stack))
+        return drawn.movedim(-1, 1)
+
+    def save(self, folder: Path, previous: Path | None, limit_bytes: float = float("inf")) -> None:
+        """Writes everything into a new `folder`; frames that lie in the `previous` one already are linked to.
+
+        Frames lie in files of about 64 MB that never change, so each save writes only what is new. Beyond
+        `limit_bytes` of frames the oldest steps are left out.
+        """
+        folder.mkdir(parents=True)
+        kept = max(1, int(min(limit_bytes / self._step_bytes(), self.added)))
+        oldest = max(self.oldest, self.added - kept)
+        known = {} if previous is None else known_frames(previous)
+        digests: dict[str, str] = {}
+        for start in range(oldest // self.segment_steps * self.segment_steps, self.added, self.segment_steps):
+            stop = min(start + self.segment_steps, self.added)
+            # One that was complete when it was saved has steps that have been overwritten here since.
+            name = segment_name(start, stop)
+            if previous is not None and name in known and self._linked(previous / name, folder / name):
+                digests[name] = known[name]
+            else:
+                name = segment_name(max(start, oldest), stop)
+                blob = save({"frames": self.frames[self._span(max(start, oldest), stop)]})
+                write_durably(folder / name, blob)
+                digests[name] = sha256(blob)
+        state = {name: getattr(self, name) for name in (*COLUMNS, *COUNTERS)} | {"oldest": oldest, "frames": digests}
+        state["finals"] = {
+            "rows": np.array(list(self.finals), np.int64),
+            "frames": np.array(list(self.finals.values()), self.frames.dtype),
+        }
+        state["kind"] = self.kind
+        state["priorities"] = None if self.priorities is None else self.priorities.leaves
+        save_state(folder, state)
+
+    def _linked(self, source: Path, target: Path) -> bool:
+        """Links to a file of the save before, if that is there and whole; else the frames are written from memory."""
+        if source in self.damaged:
+            return False
+        try:
+            link_or_copy(source, target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            return False
+        return True
+
+    def load(self, folder: Path) -> list[str]:
+        """Takes over what `save` wrote of a replay of the same kind; says, a line each, which frames are lost.
+
+        Steps whose frames are lost are never drawn, nor are those whose stacks or whose following observations reach
+        into them. Raises Damaged where the replay's state cannot be read, ValueError where it is of another kind; the
+        replay is then as it was."""
+        state = load_state(folder)
+        if flaw := flaw_of(self, state):
+            raise ValueError(f"The replay in {folder} has {flaw}.")
+        for name in (*COLUMNS, *COUNTERS, "oldest"):
+            setattr(self, name, state[name])
+        self.finals = dict(zip(state["finals"]["rows"].tolist(), state["finals"]["frames"].copy(), strict=True))
+        lost: list[str] = []
+        found = np.zeros(self.length, np.bool_)
+        for name, digest in state["frames"].items():
+            start, stop = segment_range(name)
+            kept = max(start, self.oldest)
+            try:
+                frames = self._read_segment(folder / name, digest)
+            except UNREADABLE as damage:
+                self.damaged.add(folder / name)
+                steps = (stop - kept) * self.num_envs
+                lost.append(f"{steps:,} env steps of the replay are lost: {folder / name} is damaged ({damage})")
+                continue
+            self.frames[self._span(kept, stop)] = frames[(kept - start) * self.num_envs :]
+            found[np.arange(kept, stop) % self.length] = True
+        if self.priorities is not None:
+            everywhere = np.arange(len(self.rewards))
+            self.priorities.set(everywhere, state["priorities"])
+        self.whole[self._span(self.added - self.length, self.oldest)] = False
+        self._forget_past(self.oldest)
+        for start, stop in runs_of(~found[np.arange(self.oldest, self.added) % self.length]):
+            self._forget(self.oldest + start, self.oldest + stop)
+        self._allow(np.flatnonzero(~self.whole), False)
+        return lost
+
+    def _read_segment(self, path: Path, digest: str) -> NDArray:
+        """The frames (steps x N, *frame) of a file. Raises one of UNREADABLE where it is not what was saved."""
+        start, stop = segment_range(path.name)
+        blob = path.read_bytes()
+        if sha256(blob) != digest:
+            raise ValueError("what it holds is not what was saved")
+        frames = load(blob)["frames"]
+        wanted = ((stop - start) * self.num_envs, *self.frames.shape[1:])
+        if frames.shape != wanted or frames.dtype != self.frames.dtype:
+            raise ValueError(f"it holds {frames.dtype} {frames.shape}, not {self.frames.dtype} {wanted}")
+        return frames
+
+    def _forget(self, start: int, stop: int) -> None:
+        """Never draws what needs the frames of the steps from `start` to before `stop`, which are lost."""
+        goes_on = self.begun[self._rows(start)] < start  # episodes that were under way
+        if start > self.oldest:
+            before = self._rows(start - 1)[goes_on]
+            self.whole[before] = False
+            self.cut[before[~self.terminated[before]]] = True
+            self._end_episodes(before, start - 2)
+        lost = self._span(start, stop)
+        self.whole[lost] = False
+        self.last[lost] = stop - 1
+        if stop < self.added:
+            self._forget_past(stop)
+            self._begin_episodes(stop)
+
+    def _forget_past(self, step: int) -> None:
+        """Stacks of the steps from this one on do not reach back beyond it."""
+        for k in range(min(self.stack - 1, self.added - step)):
+            rows = self._rows(step + k)
+            lost = rows[self.age[rows] > k]
+            self.age[lost] = k
+            self.whole[lost] = False
+
+    def _begin_episodes(self, first: int) -> None:
+        """Episodes that were under way before this step begin with it."""
+        for step in range(first, self.added):
+            rows = self._rows(step)
+            under_way = rows[self.begun[rows] < first]
+            if not len(under_way):
+                break
+            self.begun[under_way] = first
+
+    def _span(self, start: int, stop: int) -> NDArray[np.int64]:
+        """The rows of the steps from `start` to before `stop`, in order."""
+        return np.arange(start * self.num_envs, stop * self.num_envs) % len(self.rewards)
+
+    def _step_bytes(self) -> int:
+        return self.frames[0].nbytes * self.num_envs
+
+
+def allocate(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray:
+    """Zeros, in memory that is only taken as it is written to, or in a file that nobody else sees."""
+    if folder is None:
+        return np.zeros(shape, dtype)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        # A disk that fills up later would end the process without a word.
+        os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize)
+        return np.memmap(file, dtype, "r+", shape=shape)
+
+
+def segment_name(start: int, stop: int) -> str:
+    return f"frames-{start:012d}-{stop:012d}.safetensors"
+
+
+def segment_range(name: str) -> tuple[int, int]:
+    """The first step of a file of frames, and the one after its last. Raises ValueError for another file's name."""
+    found = SEGMENT.fullmatch(name)
+    if not found:
+        raise ValueError(f"{name} is not a file of frames")
+    return int(found[1]), int(found[2])
+
+
+def known_frames(previous: Path) -> dict[str, str]:
+    """The files of frames in a replay that was saved before, with their digests; none where it cannot be read."""
+    try:
+        return load_state(previous)["frames"]
+    except ValueError:
+        return {}
+
+
+def runs_of(chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where runs of True begin, and where they have ended."""
+    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def flaw_of(replay: Replay, state: dict[str, Any]) -> str:
+    """What the state of a saved replay has that this kind of replay cannot have; empty where there is no such thing."""
+    try:
+        return wrong_kind(replay, state) or wrong_shape(replay, state) or wrong_value(replay, state)
+    except (LookupError, TypeError, ValueError, AttributeError) as missing:
+        return f"a state that no run saved ({type(missing).__name__}: {missing})"
+
+
+def wrong_kind(replay: Replay, state: dict[str, Any]) -> str:
+    kind = state["kind"]
+    others = [f"{name} {kind[name]}, not {value}" for name, value in replay.kind.items() if kind[name] != value]
+    return f"been made with {'; '.join(others)}; go on with what it was made with" if others else ""
+
+
+def wrong_shape(replay: Replay, state: dict[str, Any]) -> str:
+    columns = {name: getattr(replay, name) for name in COLUMNS}
+    if replay.priorities is not None:
+        columns["priorities"] = replay.priorities.leaves
+    for name, column in columns.items():
+        found = state[name]
+        if (found.dtype, found.shape) != (column.dtype, column.shape):
+            return f"{name} of {found.dtype} {found.shape}, not of {column.dtype} {column.shape}"
+    return ""
+
+
+def wrong_value(replay: Replay, state: dict[str, Any]) -> str:
+    added, oldest = state["added"], state["oldest"]
+    if not (is_count(added) and is_count(oldest) and added - replay.length <= oldest <= added):
+        return f"the steps from {oldest!r} to {added!r}, of which it can hold {replay.length:,}"
+    largest = float(np.finfo(np.float32).max)
+    ranges = {
+        "rewards": (-largest, largest),
+        "begun": (0, added),
+        "last": (-1, max(added - 1, 0)),
+        "age": (0, replay.stack - 1),
+        "max_priority": (0.0, largest),
+    }
+    if replay.priorities is not None:
+        ranges["priorities"] = (0.0, largest)
+    for name, (low, high) in ranges.items():
+        values = np.asarray(state[name])
+        if not ((values >= low) & (values <= high)).all():
+            return f"{name} outside of {low:,} to {high:,}"
+    finals = state["finals"]
+    if not np.array_equal(np.sort(finals["rows"]), np.flatnonzero(state["final"])):
+        return "final observations of other rows than it says"
+    frame = replay.observation_shape if replay.stack == 1 else replay.observation_shape[1:]
+    if len(finals["rows"]) and finals["frames"].shape != (len(finals["rows"]), *frame):
+        return f"final observations of the shape {finals['frames'].shape[1:]}, not {frame}"
+    borders = sorted(segment_range(name) for name in state["frames"])
+    starts = [start for start, _ in borders]
+    stops = [stop for _, stop in borders]
+    gapless = bool(borders) and starts[0] <= oldest and starts[1:] == stops[:-1] and stops[-1] == added
+    if not gapless and added > oldest:
+        return f"files of frames that do not cover its steps from {oldest:,} to {added:,}"
+    return ""

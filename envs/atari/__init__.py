@@ -1,0 +1,1 @@
+"""Atari games, and Space Invaders as a list of objects."""

@@ -1,0 +1,1 @@
+"""Grid worlds of Minigrid and BabyAI, with missions in words."""

@@ -1,0 +1,1 @@
+"""Episodes of care in a hospital."""

@@ -1,0 +1,1 @@
+"""What treatments share: patients in a vector, baselines, charts, notes."""

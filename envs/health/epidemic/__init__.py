@@ -1,0 +1,1 @@
+"""Measures against an epidemic in a region."""

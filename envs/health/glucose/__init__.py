@@ -1,0 +1,1 @@
+"""Insulin for patients with type 1 diabetes."""

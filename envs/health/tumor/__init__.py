@@ -1,0 +1,1 @@
+"""Chemotherapy of a low-grade glioma, with its scans."""

@@ -1,0 +1,1 @@
+"""Warfarin doses by genotype, and the protocols of clinics."""

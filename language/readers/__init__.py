@@ -1,0 +1,1 @@
+"""Networks that read instructions and notes, as parts of an agent's encoder."""

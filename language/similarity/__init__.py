@@ -1,0 +1,1 @@
+"""How similar two sentences are, and the reward made of it."""

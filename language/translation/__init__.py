@@ -1,0 +1,1 @@
+"""Translation from one language to another, with a Transformer trained here."""

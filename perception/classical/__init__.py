@@ -1,0 +1,1 @@
+"""Image processing without learning: filters and connected components."""

@@ -1,0 +1,1 @@
+"""Networks from observations to features, which agents learn with."""

@@ -1,0 +1,1 @@
+"""Reward models: curiosity, and imitation by a discriminator."""
