@@ -26,8 +26,8 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from agents.checkpoint import finished_checkpoints, load_state
 from agents.monitoring.metrics import read_progress
-from agents.training.checkpoint import finished_checkpoints, load_state
 
 OFTEN = ("--checkpoint-every-env-steps", "1000", "--evaluate-every-env-steps", "0")
 CASES = {

@@ -18,8 +18,8 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.training.provenance import made_by
 from common.files import write_json
+from common.provenance import made_by
 from tests.hard_inputs.children import Outcome, faults, outcome_of
 from tests.hard_inputs.command_lines import Case, cases
 from tests.hard_inputs.materials import make_materials

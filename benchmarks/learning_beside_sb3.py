@@ -30,9 +30,9 @@ sys.path.insert(0, str(ROOT))
 
 from learning import command, curves
 
+from agents.checkpoint import finished_checkpoints
 from agents.evaluation.evaluate import bootstrap_interval, interquartile_mean
 from agents.monitoring.metrics import read_progress
-from agents.training.checkpoint import finished_checkpoints
 from scripts.recipes import environment_named
 
 RIVAL = ROOT / "benchmarks" / "contenders" / "sb3_learning.py"

@@ -20,9 +20,9 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.training.checkpoint import finished_checkpoints
-from agents.training.provenance import made_by
+from agents.checkpoint import finished_checkpoints
 from common.files import write_json
+from common.provenance import made_by
 
 IN_ONE_PROCESS = ("--num-env-runners", "0", "--num-learners", "0", "--evaluate-every-env-steps", "0")
 LOG = "log.parquet"

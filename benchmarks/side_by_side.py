@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agents.monitoring.metrics import read_progress
-from agents.training.provenance import made_by
 from common.files import write_json
+from common.provenance import made_by
 
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     "as it is": {},

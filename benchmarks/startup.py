@@ -84,8 +84,8 @@ def main(settings: Settings) -> None:
         print(f"{line:60} {side:6} {medians}")
 
     # A child's largest memory counts its parent's at its birth, so this process imports torch last.
-    from agents.training.provenance import made_by
     from common.files import write_json
+    from common.provenance import made_by
 
     result = {
         "command": f"python benchmarks/startup.py --repetitions {settings.repetitions}",

@@ -17,9 +17,9 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.conf import PositionalRequiredArgs
 
+from agents.checkpoint import chosen_checkpoint
 from agents.environments import opened
 from agents.experiment import Experiment, InvalidExperiment, dashed, require
-from agents.training.checkpoint import chosen_checkpoint
 from agents.training.folders import check_new_folder
 from agents.training.sweep import Sweep, Trial, read_sweep
 from common.files import read_json

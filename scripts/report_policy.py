@@ -16,11 +16,11 @@ from gymnasium.spaces import Discrete
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agents.checkpoint import env_steps_of
 from agents.evaluation.report import NOT_FOR_CLINICAL_USE, page, verdict
 from agents.experiment import Experiment, require
 from agents.interfaces import Environment
 from agents.monitoring.progress import Advance, progress
-from agents.training.checkpoint import env_steps_of
 from agents.training.origin import differences
 from common.files import write_durably, write_json
 from common.policy import Policy

@@ -20,13 +20,13 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
 )
 
+from agents.checkpoint import checkpoint_name, is_count, load_state, save_state
 from agents.data import Experience
 from agents.engine.config import ColumnarConfig
 from agents.engine.env_runner import Sample
 from agents.engine.recent_episodes import RecentEpisodes
-from agents.engine.rounding import RoundingCheck
 from agents.interfaces import EnvironmentFailure
-from agents.training.checkpoint import checkpoint_name, is_count, load_state, save_state
+from agents.networks.rounding import RoundingCheck
 
 RUNNERS_RETURN_SECONDS = 120.0
 FAULTS_COUNT_ENV_STEPS = 10_000

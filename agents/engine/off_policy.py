@@ -11,6 +11,7 @@ import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
+from agents.checkpoint import STATE, Damaged
 from agents.data import Columns
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.env_runner import action_dtype
@@ -19,7 +20,6 @@ from agents.networks.packing import Packing
 from agents.networks.target_network import TargetNetwork
 from agents.replay.buffer import Frames, Replay, Transitions
 from agents.replay.her import Hindsight, hindsight
-from agents.training.checkpoint import STATE, Damaged
 
 REPORT_EVERY_ENV_STEPS = 1_000
 

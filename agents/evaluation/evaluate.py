@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from torch import nn
 
+from agents.checkpoint import chosen_checkpoint, load_state
 from agents.engine.config import build_network
 from agents.environments import all_environments, built_vector, close, closing_quietly, faults, says
 from agents.evaluation.film import FilmWriter, frame_rate, frames_of
@@ -19,7 +20,6 @@ from agents.experiment import Experiment, InvalidExperiment, to_json
 from agents.interfaces import EnvironmentFailure
 from agents.monitoring.progress import Advance, unseen
 from agents.networks.packing import Packing
-from agents.training.checkpoint import chosen_checkpoint, load_state
 from common.info import EPISODE_METRICS, IS_SUCCESS
 
 MOST_ENVS = 16

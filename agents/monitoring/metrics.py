@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 from torch.utils.tensorboard.summary import hparams, text
 
+from agents.checkpoint import is_count
 from agents.monitoring.event_file import EventFile
 from agents.monitoring.progress import (
     LINE_EVERY_SECONDS,
@@ -30,7 +31,6 @@ from agents.monitoring.progress import (
     in_lines,
     shown,
 )
-from agents.training.checkpoint import is_count
 from common.files import write_durably
 
 RETURN_MEAN = "episode/return_mean"

@@ -27,7 +27,7 @@ from ray.util import get_current_placement_group, placement_group, remove_placem
 
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
 from agents.monitoring.progress import to_stderr
-from agents.training.provenance import REPOSITORY
+from common.provenance import REPOSITORY
 
 STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycache__"]
 """What of the repository the other machines need not have; patterns as git's ignore files have them."""

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from agents.checkpoint import UNREADABLE, is_count, link_or_copy, load_state, save_state, sha256
 from agents.data import Experience
 from agents.replay.sum_tree import SumTree
-from agents.training.checkpoint import UNREADABLE, is_count, link_or_copy, load_state, save_state, sha256
 from common.files import write_durably
 
 SEGMENT_BYTES = 64 * 2**20

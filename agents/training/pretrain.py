@@ -26,9 +26,9 @@ from agents.monitoring.progress import LINE_EVERY_SECONDS, progress
 from agents.processes.signals import stop_requests
 from agents.settings.pretraining import Pretraining
 from agents.training.folders import check_disk, exists, is_vacant, new_folder
-from agents.training.provenance import made_by
 from common.files import DESCRIPTION, write_durably, write_json
 from common.module_files import FORMAT, WEIGHTS, read_weights
+from common.provenance import made_by
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agents.engine.algorithm import ColumnarAlgorithm
-from agents.engine.config import build_network
-from agents.evaluation.beside import Evaluator
-from agents.evaluation.evaluate import Evaluation, Judgement, Stopped, judge
-from agents.experiment import Experiment, require
-from agents.monitoring.contention import Contention
-from agents.monitoring.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress
-from agents.training.checkpoint import (
+from agents.checkpoint import (
     checkpoint_name,
     finished_checkpoints,
     read_best,
@@ -24,8 +17,15 @@ from agents.training.checkpoint import (
     remove_old_checkpoints,
     write_checkpoint,
 )
-from agents.training.provenance import made_by
+from agents.engine.algorithm import ColumnarAlgorithm
+from agents.engine.config import build_network
+from agents.evaluation.beside import Evaluator
+from agents.evaluation.evaluate import Evaluation, Judgement, Stopped, judge
+from agents.experiment import Experiment, require
+from agents.monitoring.contention import Contention
+from agents.monitoring.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress
 from common.files import write_durably, write_json
+from common.provenance import made_by
 
 Report = Callable[[int, dict[str, float], Path], None]
 """Told of each evaluation: its env step, its metrics, its checkpoint."""

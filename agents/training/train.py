@@ -6,18 +6,18 @@ from pathlib import Path
 
 from ray.exceptions import RayError
 
+from agents.checkpoint import env_steps_of, finished_checkpoints, incomplete_checkpoints, remove_leftovers
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, read_run_state
 from agents.engine.env_runner import check_environment
+from agents.engine.network_memory import require_network_memory
 from agents.evaluation.evaluate import load_chosen, load_network
 from agents.experiment import Experiment, InvalidExperiment, first_line, next_command, require
 from agents.interfaces import EnvironmentFailure
 from agents.monitoring.metrics import episode_metrics, memory_metrics, speed_metrics
 from agents.monitoring.progress import to_stderr
-from agents.networks.network_memory import require_network_memory
 from agents.processes.cluster import ray_running, settled
 from agents.processes.ray_output import without_ray_lines
 from agents.processes.signals import stop_requests
-from agents.training.checkpoint import env_steps_of, finished_checkpoints, incomplete_checkpoints, remove_leftovers
 from agents.training.folders import check_disk, check_new_folder, new_folder, owned
 from agents.training.origin import check_origins
 from agents.training.recorder import (

@@ -27,16 +27,16 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.sample import Domain as RayDomain
 
+from agents.checkpoint import finished_checkpoints, link_or_copy, read_best, remove_leftovers
+from agents.engine.network_memory import require_network_memory
 from agents.evaluation.evaluate import never
 from agents.experiment import Experiment, next_command, require
 from agents.monitoring.metrics import EVALUATION_RETURN_MEAN
 from agents.monitoring.progress import Advance, progress, unseen
-from agents.networks.network_memory import require_network_memory
 from agents.processes.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.processes.ray_output import without_ray_lines
 from agents.processes.signals import stop_requests
 from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace, Uniform, UniformInteger
-from agents.training.checkpoint import finished_checkpoints, link_or_copy, read_best, remove_leftovers
 from agents.training.folders import check_new_folder, new_folder, owned
 from agents.training.origin import check_origins
 from agents.training.recorder import default_run_dir

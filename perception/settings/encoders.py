@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from perception.encoders.instructed import InstructedEncoder
     from perception.encoders.masks import MasksEncoder
     from perception.encoders.mlp import MLP
-    from perception.encoders.objects import ListEncoder
     from perception.vision.classifier import ClassifierEncoder
+    from perception.vision.objects import ListEncoder
     from perception.vision.ssd import SSD
     from perception.vision.transfer import VGG16Encoder
     from perception.vision.yolo import YOLO
@@ -252,7 +252,7 @@ class ListEncoderConfig:
     def build(self, observation_space: gymnasium.Space) -> "ListEncoder":
         from torch import nn
 
-        from perception.encoders.objects import ListEncoder
+        from perception.vision.objects import ListEncoder
 
         shape = observation_space.shape or ()
         if len(shape) != 2 or shape[0] % self.frames or shape[1] - 5 < max(1, self.relative_to):
@@ -287,7 +287,7 @@ class ObjectsEncoderConfig:
         from torch import nn
 
         from perception.encoders.frozen import Frozen
-        from perception.encoders.objects import ListEncoder, ObjectList
+        from perception.vision.objects import ListEncoder, ObjectList
 
         channels, height, width = image_shape(observation_space, smallest=36)
         if self.reader.frames > channels:

@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from agents.checkpoint import chosen_checkpoint, load_state
 from agents.monitoring.metrics import read_progress
-from agents.training.checkpoint import chosen_checkpoint, load_state
 from scripts.recipes import recipe_named
 
 GOAL_PARTS = ("observation", "achieved_goal", "desired_goal")

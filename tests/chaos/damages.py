@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agents.checkpoint import ARRAYS, STATE, checkpoint_name, load_state, save_state
 from agents.engine.config import build_network
 from agents.experiment import Experiment
-from agents.training.checkpoint import ARRAYS, STATE, checkpoint_name, load_state, save_state
 from envs.classic import ClassicConfig
 from scripts.recipes import recipe_named
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agents.checkpoint import finished_checkpoints, load_state
 from agents.monitoring.metrics import read_progress
-from agents.training.checkpoint import finished_checkpoints, load_state
 from tests.commands import Command, children_named
 
 LENGTH = ("--total-env-steps", "12000", "--checkpoint-every-env-steps", "2000", "--evaluate-every-env-steps", "0")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.checkpoint import finished_checkpoints, remove_old_checkpoints
 from agents.experiment import InvalidExperiment
 from agents.training import train
-from agents.training.checkpoint import finished_checkpoints, remove_old_checkpoints
 from agents.training.recorder import RunFolder
 from scripts.cli import load_experiment
 from tests.chaos.damages import DAMAGES, NEWEST, Damage, content_of, link, small_run

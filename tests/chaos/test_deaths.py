@@ -6,8 +6,8 @@ import re
 import signal
 from pathlib import Path
 
+from agents.checkpoint import finished_checkpoints, load_state
 from agents.monitoring.metrics import read_progress
-from agents.training.checkpoint import finished_checkpoints, load_state
 from tests.commands import Command, children_named
 
 DQN = ("--env", "CartPole-v1", "--algo", "dqn", "--algo.learning-starts-env-steps", "500")

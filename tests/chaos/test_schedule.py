@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
+from agents.checkpoint import finished_checkpoints, load_state
 from agents.evaluation.evaluate import evaluate, load_network
 from agents.monitoring.metrics import read_progress
-from agents.training.checkpoint import finished_checkpoints, load_state
 from common.files import TEMPORARY
 from scripts.cli import load_experiment
 from tests.commands import Command

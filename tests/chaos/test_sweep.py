@@ -6,7 +6,7 @@ import pickle
 import signal
 from pathlib import Path
 
-from agents.training.checkpoint import finished_checkpoints
+from agents.checkpoint import finished_checkpoints
 from tests.commands import Command, children_named
 
 TRIALS = 4

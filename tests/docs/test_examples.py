@@ -9,9 +9,9 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
+from agents.checkpoint import chosen_checkpoint, load_state
 from agents.data import Steps
 from agents.monitoring.metrics import EVALUATION_RETURN_MEAN, read_progress
-from agents.training.checkpoint import chosen_checkpoint, load_state
 from agents.training.pretrain import pretrain
 from agents.training.train import train
 from docs.examples import act, algorithm, encoder, environment, memory, module, reward

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from agents.checkpoint import chosen_checkpoint
 from agents.evaluation.evaluate import evaluate, load_network
 from agents.experiment import Experiment, InvalidExperiment
 from agents.interfaces import Environment
-from agents.training.checkpoint import chosen_checkpoint
 from agents.training.train import train
 from scripts.recipes import environment_named, memory_named, recipe_named
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from agents.checkpoint import chosen_checkpoint
 from agents.evaluation.evaluate import evaluate, load_network
-from agents.training.checkpoint import chosen_checkpoint
 from agents.training.train import train
 from envs.probe import TargetConfig
 from scripts.recipes import environment_named, recipe_named

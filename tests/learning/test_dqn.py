@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from agents.checkpoint import chosen_checkpoint
 from agents.evaluation.evaluate import evaluate, load_network
 from agents.settings.dqn import DQN
-from agents.training.checkpoint import chosen_checkpoint
 from agents.training.train import train
 from scripts.recipes import environment_named, recipe_named
 

@@ -10,10 +10,10 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from agents.checkpoint import chosen_checkpoint
 from agents.evaluation.evaluate import evaluate, load_network
 from agents.experiment import Experiment
 from agents.interfaces import Environment
-from agents.training.checkpoint import chosen_checkpoint
 from agents.training.train import train
 from common.policy import Policy
 from envs.probe import TargetConfig

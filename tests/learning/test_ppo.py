@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from agents.checkpoint import chosen_checkpoint
 from agents.evaluation.evaluate import evaluate, load_network
 from agents.settings.ppo import PPO
-from agents.training.checkpoint import chosen_checkpoint
 from agents.training.train import train
 from envs.probe import TargetConfig
 from perception.settings.memory import RecurrentConfig

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from agents.checkpoint import chosen_checkpoint
 from agents.evaluation.evaluate import evaluate, load_network
-from agents.training.checkpoint import chosen_checkpoint
 from agents.training.train import train
 from perception.settings.rewards import DiscriminatorRewardConfig
 from scripts.recipes import environment_named, recipe_named

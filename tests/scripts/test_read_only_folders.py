@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from agents.checkpoint import checkpoint_name, save_state
 from agents.experiment import InvalidExperiment
-from agents.training.checkpoint import checkpoint_name, save_state
 from envs.probe import CountingConfig
 from scripts import evaluate_agent, evaluate_module, record_agent
 from scripts.recipes import recipe_named

@@ -1,6 +1,6 @@
 """Non-pharmaceutical interventions against COVID-19 in a region of France (Prague et al. 2020, Colas et al. 2021).
 
-Every week one of four levels is chosen: nothing, distancing, a curfew, or a lockdown. envs/health/epidemic/seirah.py has the
+Every week one of four levels is chosen: nothing, distancing, a curfew, or a lockdown. `seirah.py` has the
 epidemic. Transmission follows in stages, of which one is gained or lost at once and one each further week, as in
 EpidemiOptim (Colas et al. 2021): the fourth is that of a lockdown, distancing and a curfew end in between. EpidemiOptim
 multiplies what Prague et al. estimated for each week of a lockdown; they estimated each against none (a fall by 76 %,

@@ -1,4 +1,4 @@
-"""Insulin for type 1 diabetes: the UVA/Padova simulator (Kovatchev et al. 2008; `glucose_model.py` has its equations).
+"""Insulin for type 1 diabetes: the UVA/Padova simulator (Kovatchev et al. 2008; `model.py` has its equations).
 
 A patient has a pump and a glucose sensor. The pump gives what was prescribed: basal insulin, and a bolus as a meal
 begins, of its carbohydrates / CR + (sensor - 140 mg/dl) / CF, the latter where the sensor reads above 150 (simglucose's

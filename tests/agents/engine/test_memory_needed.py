@@ -11,8 +11,8 @@ from torch import nn
 
 from agents.engine.config import build_network
 from agents.engine.memory_needed import memory_checked, require_rollout_memory
+from agents.engine.network_memory import require_network_memory
 from agents.experiment import Experiment, InvalidExperiment
-from agents.networks.network_memory import require_network_memory
 from agents.settings.ddpg import DDPG
 from agents.settings.dqn import DQN
 from agents.settings.ppo import PPO

@@ -17,8 +17,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+import agents.checkpoint
 import agents.evaluation.evaluate
-import agents.training.checkpoint
+from agents.checkpoint import (
+    ARRAYS,
+    checkpoint_name,
+    chosen_checkpoint,
+    env_steps_of,
+    remove_old_checkpoints,
+    save_state,
+)
 from agents.engine.config import build_network
 from agents.evaluation.evaluate import (
     Evaluation,
@@ -39,14 +47,6 @@ from agents.interfaces import EnvironmentFailure
 from agents.networks.action_scaling import ActionScaling
 from agents.networks.distributions import distribution_for
 from agents.settings.ppo import PPO
-from agents.training.checkpoint import (
-    ARRAYS,
-    checkpoint_name,
-    chosen_checkpoint,
-    env_steps_of,
-    remove_old_checkpoints,
-    save_state,
-)
 from envs.probe import CountingConfig, CountingEnv, FlawedConfig, TargetConfig
 from perception.settings.encoders import MLPConfig
 
@@ -456,7 +456,7 @@ def test_a_named_checkpoint_that_vanishes_is_told_with_those_that_are_there(rota
 
 def test_the_best_checkpoint_may_change_while_it_is_chosen(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bests = iter([checkpoint_name(50), checkpoint_name(200), checkpoint_name(200)])
-    monkeypatch.setattr(agents.training.checkpoint, "read_best", lambda _: {"checkpoint": next(bests)})
+    monkeypatch.setattr(agents.checkpoint, "read_best", lambda _: {"checkpoint": next(bests)})
     assert chosen_checkpoint(run_dir, "best").name == checkpoint_name(200)
 
 

@@ -190,7 +190,7 @@ def test_a_reward_model_sees_what_the_environment_got(tmp_path: Path) -> None:
 
 
 def saved(folder: Path, weights: dict[str, Any]) -> Path:
-    from agents.training.checkpoint import save_state
+    from agents.checkpoint import save_state
 
     save_state(folder, {"learner": {"learner": {"rl_module": {"default_policy": weights}}}})
     return folder

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from agents.checkpoint import load_state, save_state
 from agents.replay import buffer as replay_module
 from agents.replay.buffer import Frames, Replay, segment_range
-from agents.training.checkpoint import load_state, save_state
 from envs.atari.games import AtariConfig
 
 FRAME = (2, 3)

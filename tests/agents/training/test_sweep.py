@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
+from agents.checkpoint import checkpoint_name, save_state
 from agents.experiment import InvalidExperiment
 from agents.monitoring.metrics import EVALUATION_RETURN_MEAN
 from agents.settings.search_space import Choice
 from agents.training import tune
-from agents.training.checkpoint import checkpoint_name, save_state
 from agents.training.sweep import Sweep, Trial, read_sweep, search_space, write_sweep
 from agents.training.tune import Trials, make_known, ray_domain, ray_space, sampler, scheduler, sweep, tuner
 from envs.classic import ClassicConfig

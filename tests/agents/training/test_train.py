@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
+from agents.checkpoint import chosen_checkpoint, load_state, save_state
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.off_policy import OffPolicyAlgorithm
 from agents.experiment import InvalidExperiment
 from agents.interfaces import EnvironmentFailure
 from agents.monitoring.metrics import read_progress
 from agents.settings.appo import APPO
-from agents.training.checkpoint import chosen_checkpoint, load_state, save_state
 from agents.training.recorder import last_env_step, multiple_after
 from agents.training.train import resume, train
 from envs.classic import ClassicConfig

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from agents.checkpoint import checkpoint_name, finished_checkpoints, load_state, read_best, save_state
 from agents.experiment import InvalidExperiment
 from agents.monitoring.metrics import EVALUATION_RETURN_MEAN
 from agents.settings.search_space import Choice
 from agents.training import tune
-from agents.training.checkpoint import checkpoint_name, finished_checkpoints, load_state, read_best, save_state
 from agents.training.folders import owned, owner_of, this_process
 from agents.training.sweep import Sweep, search_space, with_settings
 from agents.training.tune import extremes, ray_domain, sweep, take_over, to_tune_with_checkpoint

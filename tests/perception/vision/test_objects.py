@@ -5,8 +5,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.encoders.objects import NEARNESS, Reader
 from perception.settings.encoders import ListEncoderConfig
+from perception.vision.objects import NEARNESS, Reader
 
 LIST = Box(0.0, 1.0, (2 * 5, 5 + 3), np.float32)
 

@@ -11,8 +11,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents.engine.algorithm import space_of_raw_observations
 from agents.engine.config import build_network
-from agents.engine.rounding import OBSERVATIONS, RoundingCheck
 from agents.networks.packing import Packing
+from agents.networks.rounding import OBSERVATIONS, RoundingCheck
 from agents.training.train import train
 from scripts.recipes import recipe_named
 from tests.agents.tiny_runs import ClockConfig

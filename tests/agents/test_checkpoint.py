@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from agents.training.checkpoint import (
+from agents.checkpoint import (
     ARRAYS,
     FORMAT,
     STATE,
