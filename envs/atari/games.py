@@ -6,7 +6,7 @@ frames a step, no-op starts), Machado et al. 2018 (sticky actions).
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import ale_py
 import gymnasium
@@ -31,6 +31,8 @@ OBSERVATION_SPACE = Box(0, 255, (4, 84, 84), np.uint8)
 @dataclass(frozen=True)
 class AtariConfig:
     """One of the games that ale-py ships, as 84x84 grey frames, four stacked."""
+
+    kind: ClassVar[str] = "atari"
 
     game: str = "SpaceInvaders"
     """The game's plain name, such as SpaceInvaders or MontezumaRevenge."""

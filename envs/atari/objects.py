@@ -1,7 +1,7 @@
 """Space Invaders as a list of what is on its screen, exactly: what an agent could do with whom seeing costs nothing."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import ale_py
 import gymnasium
@@ -26,6 +26,8 @@ class SpaceInvadersObjectsConfig:
 
     A row is one object: 1, its centre x, y, its width and height in shares of the screen, and its class, one of four;
     rows are ordered by class, then from above, then from the left, and zeros follow the last."""
+
+    kind: ClassVar[str] = "atari-objects"
 
     lost_life_terminates: bool = True
     """The learner treats a lost life as the end; evaluation and every logged return are of whole games."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
@@ -32,6 +32,8 @@ class LanguageGridConfig:
     An observation has `image`, what lies in the seven by seven squares before the agent, as numbers uint8 (3, 7, 7):
     kind of thing, colour, state; and `mission`, the instruction in UTF-8, uint8 (128,), zeros after it. The reward is
     1 - 0.9 * steps / limit for success, else 0; time truncates."""
+
+    kind: ClassVar[str] = "instructed-grid"
 
     task: str = "GoToLocal"
     """The id that gymnasium knows, with or without BabyAI- before it and its version after it."""

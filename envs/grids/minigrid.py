@@ -47,6 +47,10 @@ class GridConfig:
         return next(spelling for spelling in spellings(id) if tasks()[plain(spelling)] == id)
 
     @property
+    def kind(self) -> str:
+        return "grid:memory" if "Memory" in self.name else "grid"
+
+    @property
     def reference_scores(self) -> dict[str, float]:
         return {}
 

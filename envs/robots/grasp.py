@@ -63,6 +63,8 @@ class KukaGraspConfig:
     Observations are bytes (channels, size, size), actions (dx, dy, turn) in [-1, 1]: up to 3.5 cm and half a radian a
     step. The eighth step grasps, which ends the episode; the reward is 1 if an object is in the air then, else 0."""
 
+    kind: ClassVar[str] = "grasping"
+
     size: Annotated[int, Range(16, 4_096)] = 64
     """Height and width of the image, in pixels."""
     depth: bool = False

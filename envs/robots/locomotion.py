@@ -1,6 +1,7 @@
 """Robots that walk, run, reach and push on PyBullet (Coumans and Bai 2016): the tasks of pybullet-envs-gymnasium."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import gymnasium
 from gymnasium.vector import VectorEnv
@@ -25,6 +26,8 @@ class LocomotionConfig:
 
     An episode ends when the robot has fallen, if it can; else it is truncated, after 1,000 steps of 1/60 s as a rule.
     """
+
+    kind: ClassVar[str] = "locomotion"
 
     robot: str = "HalfCheetah"
     """The robot's plain name, such as HalfCheetah, Hopper or Ant."""

@@ -1,7 +1,7 @@
 """A Franka Emika Panda arm and its tasks (Gallouedec et al. 2021, panda-gym), each with a goal."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
@@ -22,6 +22,8 @@ class PandaConfig:
 
     An episode is truncated after 50 steps of 1/25 s (Stack: 100), and goes on when the goal is reached: staying there
     is part of the task. `info["is_success"]` says whether it is reached."""
+
+    kind: ClassVar[str] = "arm"
 
     task: str = "Reach"
     """Reach, Push, Slide, PickAndPlace or Stack."""

@@ -6,8 +6,8 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.bc import BC
 from agents.settings.ppo import PPO
-from envs.health.core.treatment import TreatmentConfig
 from scripts.recipes import ppo
+from scripts.recipes.kinds import is_kind
 
 
 def recipe(environment: Environment) -> Experiment:
@@ -33,6 +33,6 @@ def recipe(environment: Environment) -> Experiment:
 
 def shown(environment: Environment) -> str:
     """Where the scripts write what is learnt from: log_episodes.py for treatments, else make_demonstrations.py."""
-    if isinstance(environment, TreatmentConfig):
+    if is_kind(environment, "treatment"):
         return f"runs/logs/{environment.name}-standard-of-care.parquet"
     return f"runs/demonstrations/{environment.name}.safetensors"

@@ -1,17 +1,16 @@
 """DDPG's and TD3's tuned settings by kind of environment, with where the numbers come from."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from agents.environments import opened
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.ddpg import DDPG
-from envs.robots.grasp import KukaGraspConfig
-from envs.robots.locomotion import LocomotionConfig
-from envs.robots.navigate import NavigateConfig
-from envs.robots.panda import PandaConfig
 from envs.spaces import has_goals
 from perception.settings.encoders import MLPConfig
+from scripts.recipes.kinds import KINDS_BY_SPACES, row_for
 from scripts.recipes.observations import encoder_for
 
 # PyBullet's robots: Stable-Baselines3's tuned settings (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv).
@@ -56,29 +55,14 @@ def experiment(
     with opened(environment) as env:
         space = env.observation_space
         goals = has_goals(space) and env.has_wrapper_attr("compute_reward")
-    navigates = isinstance(environment, NavigateConfig)
-    walks = isinstance(environment, LocomotionConfig)
-    simulated = isinstance(environment, PandaConfig | KukaGraspConfig)
-    algo = replace(
-        NAVIGATION if navigates else LOCOMOTION if walks else ROBOTS if simulated else CLASSIC_CONTROL,
-        name=name,
-        num_critics=num_critics,
-        policy_delay=policy_delay,
-        target_noise=target_noise,
-    )
-    chosen = Experiment(
-        env=environment,
-        algo=algo,
-        encoder=encoder_for(space, MLPConfig(hidden_sizes=())),  # actor and critics have layers of their own
-        num_envs=1 if walks else 8 if (simulated or navigates) and not goals else 4,
-    )
+    row = row_for(environment, BY_KIND)
+    algo = replace(row.algo, name=name, num_critics=num_critics, policy_delay=policy_delay, target_noise=target_noise)
+    encoder = encoder_for(space, MLPConfig(hidden_sizes=()))  # actor and critics have layers of their own
     if goals:
-        return replace(chosen, algo=with_goals(algo), total_env_steps=20_000, evaluate_every_env_steps=10_000)
-    if navigates:
-        return replace(chosen, total_env_steps=500_000, evaluation_episodes=50)
-    if walks or simulated:
-        return chosen
-    return replace(chosen, total_env_steps=20_000, evaluate_every_env_steps=10_000, checkpoint_every_env_steps=10_000)
+        chosen = Experiment(env=environment, algo=with_goals(algo), encoder=encoder, num_envs=4)
+        return replace(chosen, total_env_steps=20_000, evaluate_every_env_steps=10_000)
+    chosen = Experiment(env=environment, algo=algo, encoder=encoder, num_envs=row.num_envs)
+    return replace(chosen, **row.lengths)
 
 
 def with_goals(algo: DDPG) -> DDPG:
@@ -91,3 +75,26 @@ def with_goals(algo: DDPG) -> DDPG:
         learning_starts_env_steps=1_000,
         replay_capacity=1_000_000,
     )
+
+
+class Row(NamedTuple):
+    """What suits a kind of environment."""
+
+    algo: DDPG
+    num_envs: int
+    lengths: Mapping[str, int]
+    """Those of an experiment's numbers that are not its defaults."""
+
+
+OTHERS = Row(
+    CLASSIC_CONTROL,
+    num_envs=4,
+    lengths={"total_env_steps": 20_000, "evaluate_every_env_steps": 10_000, "checkpoint_every_env_steps": 10_000},
+)
+BY_KIND: dict[str, Row] = {
+    "locomotion": Row(LOCOMOTION, num_envs=1, lengths={}),
+    "navigation": Row(NAVIGATION, num_envs=8, lengths={"total_env_steps": 500_000, "evaluation_episodes": 50}),
+    "arm": Row(ROBOTS, num_envs=8, lengths={}),
+    "grasping": Row(ROBOTS, num_envs=8, lengths={}),
+    **dict.fromkeys(KINDS_BY_SPACES, OTHERS),
+}

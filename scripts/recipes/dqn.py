@@ -1,17 +1,15 @@
 """DQN's tuned settings by kind of environment and the classic sets of its fields, with where the numbers come from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.dqn import DQN
 from agents.settings.environment_reward import EnvironmentReward
-from envs.atari.games import AtariConfig
-from envs.atari.objects import SpaceInvadersObjectsConfig
-from envs.grids.instructed import LanguageGridConfig
-from envs.grids.minigrid import GridConfig
 from perception.settings.encoders import ListEncoderConfig, MLPConfig, NatureCNNConfig
-from scripts.recipes import observations, ppo
+from scripts.recipes import ppo
+from scripts.recipes.kinds import row_for
 from scripts.recipes.observations import encoder_for, observation_space
 
 
@@ -89,24 +87,38 @@ VECTORS = MLPConfig(hidden_sizes=(256, 256), activation="relu")
 
 
 def settings(environment: Environment) -> DQN:
-    if isinstance(environment, GridConfig | LanguageGridConfig):
-        return GRIDS
-    return ATARI if sees_images(environment) else CLASSIC_CONTROL
+    return row_for(environment, SETTINGS_BY_KIND)
 
 
 def experiment(environment: Environment, algo: DQN) -> Experiment:
-    if isinstance(environment, GridConfig | LanguageGridConfig):
-        return replace(ppo.recipe(environment), algo=algo)
-    objects = isinstance(environment, SpaceInvadersObjectsConfig)
-    encoder = ListEncoderConfig() if objects else encoder_for(observation_space(environment), VECTORS)
-    if sees_images(environment):
-        # The size of another environment's rewards may mean something.
-        reward = EnvironmentReward(clip_to_sign=objects or isinstance(environment, AtariConfig))
-        return Experiment(env=environment, algo=algo, encoder=encoder, reward=reward, num_envs=32)
+    return row_for(environment, BY_KIND)(environment, algo)
+
+
+def grids(environment: Environment, algo: DQN) -> Experiment:
+    """PPO's network and lengths."""
+    return replace(ppo.recipe(environment), algo=algo)
+
+
+def images(environment: Environment, algo: DQN) -> Experiment:
+    encoder = encoder_for(observation_space(environment), VECTORS)
+    return Experiment(env=environment, algo=algo, encoder=encoder, num_envs=32)
+
+
+def atari(environment: Environment, algo: DQN) -> Experiment:
+    """As for other images, with rewards of -1, 0 and 1; other environments' rewards have sizes that may mean
+    something."""
+    return replace(images(environment, algo), reward=EnvironmentReward(clip_to_sign=True))
+
+
+def atari_objects(environment: Environment, algo: DQN) -> Experiment:
+    return replace(atari(environment, algo), encoder=ListEncoderConfig())
+
+
+def vectors(environment: Environment, algo: DQN) -> Experiment:
     return Experiment(
         env=environment,
         algo=algo,
-        encoder=encoder,
+        encoder=encoder_for(observation_space(environment), VECTORS),
         num_envs=8,
         total_env_steps=50_000,
         evaluate_every_env_steps=25_000,
@@ -115,8 +127,27 @@ def experiment(environment: Environment, algo: DQN) -> Experiment:
 
 
 def sees_images(environment: Environment) -> bool:
-    """Or what is in them."""
-    if isinstance(environment, GridConfig | LanguageGridConfig):
-        return False
-    objects = isinstance(environment, SpaceInvadersObjectsConfig)
-    return objects or observations.sees_images(observation_space(environment))
+    """Whether the settings are those for images, or for what is in them."""
+    return settings(environment) == ATARI
+
+
+SETTINGS_BY_KIND: dict[str, DQN] = {
+    "atari": ATARI,
+    "atari-objects": ATARI,
+    "grid": GRIDS,
+    "instructed-grid": GRIDS,
+    "discrete-images": ATARI,
+    "discrete-vectors": CLASSIC_CONTROL,
+    "continuous-images": ATARI,  # refused by the settings' check, which says why
+    "continuous-vectors": CLASSIC_CONTROL,
+}
+BY_KIND: dict[str, Callable[[Environment, DQN], Experiment]] = {
+    "atari": atari,
+    "atari-objects": atari_objects,
+    "grid": grids,
+    "instructed-grid": grids,
+    "discrete-images": images,
+    "discrete-vectors": vectors,
+    "continuous-images": images,
+    "continuous-vectors": vectors,
+}

@@ -8,22 +8,21 @@ from agents.settings.cql import CQL
 from agents.settings.iql import IQL
 from agents.settings.no_memory import NoMemory
 from agents.settings.ppo import PPO
-from envs.health.core.treatment import TreatmentConfig
 from perception.settings.encoders import MLPConfig
 from scripts.recipes import ppo
 from scripts.recipes.bc import shown
+from scripts.recipes.kinds import is_kind
 
 
 def conservative(environment: Environment) -> Experiment:
     """Kumar et al. 2020; on treatments, where what clinicians seldom did may be better, a tenth of their weight."""
-    return experiment(environment, CQL(alpha=0.1) if isinstance(environment, TreatmentConfig) else CQL())
+    return experiment(environment, CQL(alpha=0.1) if is_kind(environment, "treatment") else CQL())
 
 
 def implicit(environment: Environment) -> Experiment:
     """Kostrikov et al. 2021, locomotion: expectile 0.7, inverse temperature 3; on treatments, whose rewards are counted
     in deviations of the return, 10."""
-    treatment = isinstance(environment, TreatmentConfig)
-    return experiment(environment, IQL(inverse_temperature=10.0) if treatment else IQL())
+    return experiment(environment, IQL(inverse_temperature=10.0) if is_kind(environment, "treatment") else IQL())
 
 
 def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
@@ -49,7 +48,7 @@ def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
         evaluation_episodes=50,
         checkpoint_every_env_steps=250_000,
     )
-    return of_treatments(whole) if vectors and isinstance(environment, TreatmentConfig) else whole
+    return of_treatments(whole) if vectors and is_kind(environment, "treatment") else whole
 
 
 def of_treatments(base: Experiment) -> Experiment:

@@ -1,20 +1,13 @@
 """PPO's tuned settings by kind of environment, with where the numbers come from."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 
-from gymnasium.spaces import Box
-
-from agents.environments import opened
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.appo import APPO
 from agents.settings.environment_reward import EnvironmentReward
 from agents.settings.ppo import PPO
-from envs.atari.games import AtariConfig
-from envs.atari.objects import SpaceInvadersObjectsConfig
-from envs.grids.instructed import LanguageGridConfig
-from envs.grids.minigrid import GridConfig
-from envs.health.core.treatment import TreatmentConfig
 from envs.robots.grasp import KukaGraspConfig
 from language.settings.encoders import ReaderConfig
 from perception.settings.encoders import (
@@ -24,31 +17,14 @@ from perception.settings.encoders import (
     MLPConfig,
     NatureCNNConfig,
 )
-from scripts.recipes.observations import encoder_for, has_large_integers, sees_images
+from scripts.recipes import treatments
+from scripts.recipes.kinds import row_for
+from scripts.recipes.observations import encoder_for, has_large_integers, observation_space
 
 
 def recipe(environment: Environment) -> Experiment:
-    """The recipe for an environment: by its observations, then by its actions."""
-    if isinstance(environment, GridConfig):
-        return remembered_grids(environment) if "Memory" in environment.name else grids(environment)
-    if isinstance(environment, LanguageGridConfig):
-        return replace(grids(environment), encoder=InstructedEncoderConfig(ReaderConfig()), num_envs=64)
-    if isinstance(environment, SpaceInvadersObjectsConfig):
-        return replace(atari(environment), encoder=ListEncoderConfig())
-    if isinstance(environment, TreatmentConfig):
-        from scripts.recipes import treatments  # here, because the models of patients take a second to import
-
-        return treatments.recipe(environment)
-    if isinstance(environment, AtariConfig):
-        return atari(environment)  # its spaces are known: loading the game would take a quarter of a second
-    with opened(environment) as env:
-        space = env.observation_space
-        continuous = isinstance(env.action_space, Box)
-    if sees_images(space):
-        base = grasping(environment) if continuous else games(environment)
-        return replace(base, encoder=encoder_for(space, MLPConfig()))
-    base = continuous_control(environment) if continuous else classic_control(environment)
-    return normalised(base) if has_large_integers(space) else base
+    """PPO's recipe for an environment, by its kind."""
+    return row_for(environment, BY_KIND)(environment)
 
 
 def asynchronous(environment: Environment) -> Experiment:
@@ -83,33 +59,40 @@ def atari(environment: Environment) -> Experiment:
     )
 
 
-def games(environment: Environment) -> Experiment:
+def atari_objects(environment: Environment) -> Experiment:
+    """Atari's settings, for a list of what is on the screen."""
+    return replace(atari(environment), encoder=ListEncoderConfig())
+
+
+def images(environment: Environment) -> Experiment:
     """Atari's settings, but for rewards, whose size may mean something here: they are divided by the deviation of the
     return."""
     base = atari(environment)
-    algo = replace(base.algo, normalize_rewards=True)  # pyright: ignore
-    return replace(base, algo=algo, reward=EnvironmentReward())
+    return replace(
+        base,
+        algo=replace(base.algo, normalize_rewards=True),  # pyright: ignore
+        encoder=encoder_for(observation_space(environment), MLPConfig()),
+        reward=EnvironmentReward(),
+    )
 
 
-def normalised(base: Experiment) -> Experiment:
-    """For integers so large that float32 holds them only after their mean is taken off."""
-    return replace(base, algo=replace(base.algo, normalize_observations=True))  # pyright: ignore
-
-
-def grasping(environment: Environment) -> Experiment:
-    """A camera and a hand; ours. An arm is told, while it learns, when it comes nearer to an object."""
-    algo = PPO(rollout_length=32, epochs=4, minibatch_size=128, learning_rate=5e-4, discount=0.95)
-    if isinstance(environment, KukaGraspConfig):
-        environment = replace(environment, shaped=True, discount=algo.discount)
+def continuous_images(environment: Environment) -> Experiment:
+    """A camera and a hand; ours."""
     return Experiment(
         env=environment,
-        algo=algo,
-        encoder=NatureCNNConfig(),
+        algo=PPO(rollout_length=32, epochs=4, minibatch_size=128, learning_rate=5e-4, discount=0.95),
+        encoder=encoder_for(observation_space(environment), MLPConfig()),
         num_envs=32,
         total_env_steps=300_000,
         evaluate_every_env_steps=50_000,
         evaluation_episodes=50,
     )
+
+
+def grasping(environment: KukaGraspConfig) -> Experiment:
+    """As for other images. While it learns, the arm is told when it comes nearer to an object."""
+    base = continuous_images(environment)
+    return replace(base, env=replace(environment, shaped=True, discount=base.algo.discount))  # pyright: ignore
 
 
 def grids(environment: Environment) -> Experiment:
@@ -125,6 +108,11 @@ def grids(environment: Environment) -> Experiment:
     )
 
 
+def instructed_grids(environment: Environment) -> Experiment:
+    """The same rooms with a mission in words, which an LSTM reads; from more environments."""
+    return replace(grids(environment), encoder=InstructedEncoderConfig(ReaderConfig()), num_envs=64)
+
+
 def remembered_grids(environment: Environment) -> Experiment:
     """Ours, for what is shown long before it is asked for: returns reach further back, twice as much is seen before an
     update, and steps stay as long as they were; for --memory lstm --memory.steps 128."""
@@ -133,7 +121,7 @@ def remembered_grids(environment: Environment) -> Experiment:
     return replace(base, algo=algo, num_envs=64, total_env_steps=1_500_000)
 
 
-def classic_control(environment: Environment) -> Experiment:
+def vectors(environment: Environment) -> Experiment:
     """CartPole and its like: small networks, short rollouts, an annealed learning rate."""
     return Experiment(
         env=environment,
@@ -145,6 +133,8 @@ def classic_control(environment: Environment) -> Experiment:
             share_encoder=False,
             gae_lambda=0.9,
             discount=0.98,
+            # Integers so large that float32 holds them only after their mean is taken off.
+            normalize_observations=has_large_integers(observation_space(environment)),
         ),
         encoder=MLPConfig(),
         num_envs=8,
@@ -154,7 +144,7 @@ def classic_control(environment: Environment) -> Experiment:
     )
 
 
-def continuous_control(environment: Environment) -> Experiment:
+def continuous_vectors(environment: Environment) -> Experiment:
     """Huang et al. 2022, nine details for continuous actions: normalised observations and rewards."""
     return Experiment(
         env=environment,
@@ -170,3 +160,23 @@ def continuous_control(environment: Environment) -> Experiment:
         encoder=MLPConfig(),
         num_envs=8,
     )
+
+
+BY_KIND: dict[str, Callable[..., Experiment]] = {
+    "atari": atari,
+    "atari-objects": atari_objects,
+    "grid": grids,
+    "grid:memory": remembered_grids,
+    "instructed-grid": instructed_grids,
+    "grasping": grasping,
+    "treatment": treatments.vectors,
+    "treatment:care-episode": treatments.episodes_of_care,
+    "treatment:sepsis-icu": treatments.states,
+    "treatment:glucose-t1d": treatments.insulin,
+    "treatment:tumor-imaging:scans": treatments.scans,
+    "discrete-images": images,
+    "discrete-vectors": vectors,
+    "continuous-images": continuous_images,
+    "continuous-vectors": continuous_vectors,
+}
+"""The recipe for each kind of environment; the last four are for environments that say none of the kinds above."""

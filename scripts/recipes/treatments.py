@@ -1,33 +1,21 @@
 """PPO's settings for treatments; ours, as nobody has published any for these environments."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.ppo import PPO
-from envs.health.care.env import CareEpisodeConfig
-from envs.health.glucose.env import GlucoseConfig
-from envs.health.sepsis_icu import SepsisConfig
-from envs.health.tumor.env import TumorConfig
 from perception.settings.encoders import MLPConfig, NatureCNNConfig
 from perception.settings.memory import RecurrentConfig
 
-
-def recipe(environment: Environment) -> Experiment:
-    """The recipe for a treatment."""
-    if isinstance(environment, SepsisConfig):
-        return states(environment)
-    if isinstance(environment, TumorConfig) and environment.seen == "scans":
-        return scans(environment)
-    if isinstance(environment, GlucoseConfig):
-        return insulin(environment)
-    base = vectors(environment)
-    if isinstance(environment, CareEpisodeConfig):
-        return replace(base, algo=replace(base.algo, entropy_coefficient=0.01))  # pyright: ignore
-    return base
+if TYPE_CHECKING:  # the models of patients take a second to import
+    from envs.health.glucose.env import GlucoseConfig
+    from envs.health.sepsis_icu import SepsisConfig
+    from envs.health.tumor.env import TumorConfig
 
 
-def states(environment: SepsisConfig) -> Experiment:
+def states(environment: "SepsisConfig") -> Experiment:
     """One state of hundreds, seen as it is: linear policy and value. While it learns it sees which actions are
     admissible and is charged for others, as most are not, and what they come to hides what the others do."""
     return Experiment(
@@ -53,7 +41,7 @@ def states(environment: SepsisConfig) -> Experiment:
     )
 
 
-def insulin(environment: GlucoseConfig) -> Experiment:
+def insulin(environment: "GlucoseConfig") -> Experiment:
     """How a patient responds to insulin shows in the course of a day, so that the agent remembers; the risk is one that
     weighs glucose above and below the range alike."""
     base = vectors(replace(environment, risk="kovatchev"))
@@ -90,7 +78,13 @@ def vectors(environment: Environment) -> Experiment:
     )
 
 
-def scans(environment: TumorConfig) -> Experiment:
+def episodes_of_care(environment: Environment) -> Experiment:
+    """As for other vectors, with a bonus for trying treatments: there are sixteen."""
+    base = vectors(environment)
+    return replace(base, algo=replace(base.algo, entropy_coefficient=0.01))  # pyright: ignore
+
+
+def scans(environment: "TumorConfig") -> Experiment:
     """For what images show in part: one network sees, and remembers, for policy and value. A tumour changes little in
     less than a day. Patients are admitted together, so that a rollout is somewhat longer than an episode, or each
     update would know one part of it alone."""

@@ -62,6 +62,10 @@ class TreatmentConfig:
         return self.slug
 
     @property
+    def kind(self) -> str:
+        return f"treatment:{self.slug}"
+
+    @property
     def reference_scores(self) -> dict[str, float]:
         as_measured = replace(type(self)(), **{name: getattr(self, name) for name in OBSERVATION_SETTINGS})
         return {} if self.random_return is None or self != as_measured else {"random": self.random_return}

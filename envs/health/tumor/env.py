@@ -86,6 +86,10 @@ class TumorConfig(TreatmentConfig):
         if self.seen not in ("scans", "counts"):
             raise ValueError(f"seen must be scans or counts, not {self.seen}.")
 
+    @property
+    def kind(self) -> str:
+        return f"{super().kind}:{self.seen}"
+
     def simulation(self, patients: int) -> Simulation:
         return TumorSimulation(self, patients)
 
