@@ -22,7 +22,8 @@ from agents.experiment import InvalidExperiment, require
 from common.files import TEMPORARY, read_json, sync_folder, write_durably
 
 FORMAT = "praxis-checkpoint-1"
-ARRAYS, STATE = "arrays.safetensors", "state.json"
+ARRAYS = "arrays.safetensors"
+STATE = "state.json"
 NAME = re.compile(r"step-(\d{12,18})")
 
 

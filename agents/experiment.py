@@ -107,7 +107,8 @@ class Experiment:
             f"Learners that are joined cannot share a GPU, and are given {gpus_each} each; give 0 or 1, or take "
             "--num-learners 1.",
         )
-        runners, learners = max(1, self.num_env_runners), max(1, self.num_learners)
+        runners = max(1, self.num_env_runners)
+        learners = max(1, self.num_learners)
         require(
             self.num_envs % runners == 0 and self.num_envs % learners == 0,
             f"{self.num_envs} environments do not divide among {runners} runner(s) and {learners} learner(s); "

@@ -112,7 +112,8 @@ class Run:
         goes_on_from = {"command": lambda: saved, "env runner": lambda: before[-1] if before else 0}.get(
             victim, lambda: self.recovered_from(recoveries)
         )
-        deadline, lost = time.monotonic() + GOES_ON_WITHIN_SECONDS, ""
+        deadline = time.monotonic() + GOES_ON_WITHIN_SECONDS
+        lost = ""
         while self.alive() and not self.is_beyond(goes_on_from()) and not lost:
             if time.monotonic() > deadline:
                 lost = "it did not go on"
@@ -122,7 +123,8 @@ class Run:
         if lost:
             self.note_loss(f"{lost} after the {victim}'s death: {last_line(self.log)}")
             return
-        now, origin = self.steps(), goes_on_from()
+        now = self.steps()
+        origin = goes_on_from()
         if now != sorted(set(now)):
             self.miscounted.append(f"after the {victim}'s death: {now}")
         if victim != "env runner" and origin:
@@ -235,7 +237,8 @@ def besiege(run: Run, chance: random.Random) -> None:
     moment = time.monotonic() + chance.uniform(0.0, MOST_SECONDS_BEFORE)
     while time.monotonic() < moment and run.alive():
         time.sleep(0.01)
-    before, recoveries = run.steps(), len(run.recoveries())
+    before = run.steps()
+    recoveries = len(run.recoveries())
     if run.alive() and run.kill(victim):
         run.check(victim, before, recoveries)
 

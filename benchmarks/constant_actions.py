@@ -54,7 +54,8 @@ def play(config: AtariConfig, action: int, count: int, epsilon: float) -> NDArra
     assert isinstance(actions_there, Discrete)
     random = np.random.default_rng(1_000_000)
     consoles.reset(seed=1_000_000)
-    totals, over = np.zeros(count), np.zeros(count, np.bool_)
+    totals = np.zeros(count)
+    over = np.zeros(count, np.bool_)
     while not over.all():
         anything = random.integers(actions_there.n, size=count)
         _, rewards, terminated, truncated, _ = consoles.step(np.where(random.random(count) < epsilon, anything, action))

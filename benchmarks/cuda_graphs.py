@@ -62,7 +62,9 @@ def measured(experiment: Experiment, iterations: int) -> dict[str, float]:
     algorithm = rllib_config(experiment).build_algo()
     for _ in range(WARM_UP_ITERATIONS):
         algorithm.train()
-    before, env_steps, started = dict(algorithm.seconds), algorithm.env_steps, now()
+    before = dict(algorithm.seconds)
+    env_steps = algorithm.env_steps
+    started = now()
     for _ in range(iterations):
         algorithm.train()
     seconds = now() - started

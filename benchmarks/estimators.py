@@ -45,7 +45,8 @@ def main(
         behaviour: logged, or what the clinicians' policy is fitted by, such as counts.
         output: The figures.
     """
-    clinicians, best = tables().clinicians, optimal_policy(tables().model, allowed=tables().admissible)
+    clinicians = tables().clinicians
+    best = optimal_policy(tables().model, allowed=tables().admissible)
     told: dict[str, Any] = {
         "command": " ".join(["python benchmarks/estimators.py", *sys.argv[1:]]),
         "replications": replications,
@@ -56,7 +57,8 @@ def main(
     }
     for name in targets:
         policy = (1 - SHARES[name]) * clinicians + SHARES[name] * best
-        truth, begun = expected_return(tables().model, policy), time.time()
+        truth = expected_return(tables().model, policy)
+        begun = time.time()
         found = [
             evaluate_off_policy(log, followed_by(policy, log), behaviour=behaviour, resamples=resamples, seed=seed)
             for seed, log in enumerate(logs(clinicians, episodes, replications))
@@ -76,16 +78,21 @@ def simulated(policy: NDArray[np.float64], episodes: int, random: np.random.Gene
     """Patients until death or survival; an observation is the number of the state."""
     start = tables().model.start.cumsum()
     states = np.searchsorted(start, random.random(episodes) * start[-1], side="right")
-    alive, last, columns = states < DEATH, states.copy(), []
+    alive = states < DEATH
+    last = states.copy()
+    columns = []
     while alive.any():
-        rows, before = np.flatnonzero(alive), states.copy()
-        probabilities, actions = np.zeros((episodes, policy.shape[1])), np.zeros(episodes, np.int64)
+        rows = np.flatnonzero(alive)
+        before = states.copy()
+        probabilities = np.zeros((episodes, policy.shape[1]))
+        actions = np.zeros(episodes, np.int64)
         probabilities[rows] = policy[states[rows]]
         actions[rows] = drawn(probabilities[rows], random)
         states[rows] = sampler()(states[rows], actions[rows], random)
         rewards = np.where(alive, states == DEATH + 1, False).astype(np.float64)
         columns.append((np.where(alive, before, 0), actions, rewards, probabilities, alive))
-        last[rows], alive = states[rows], alive & (states < DEATH)
+        last[rows] = states[rows]
+        alive = alive & (states < DEATH)
     seen, actions, rewards, probabilities, lived = (np.stack(column) for column in zip(*columns, strict=True))
     ends = np.ones(episodes, np.bool_)
     return Episodes(

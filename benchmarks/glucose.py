@@ -76,9 +76,11 @@ def bodies() -> dict[str, dict[str, Any]]:
     for name in COMPARED:
         made = ours(name, 1)
         basal = model.prescribed_basal(made.parameters) / 60
-        theirs, glucose = T1DPatient.withName(name), []
+        theirs = T1DPatient.withName(name)
+        glucose = []
         for minute in range(720):
-            carbohydrates, insulin = {60: 60, 420: 30}.get(minute, 0), basal * (not 300 <= minute < 420)
+            carbohydrates = {60: 60, 420: 30}.get(minute, 0)
+            insulin = basal * (not 300 <= minute < 420)
             insulin = insulin + 4.0 * (minute == 60)
             theirs.step(Action(CHO=carbohydrates, insulin=insulin[0]))
             made._live(np.array([float(carbohydrates)]), insulin, basal)
@@ -103,8 +105,11 @@ def day(name: str, seed: int) -> dict[str, Any]:
     """With basal-bolus, by its loop; and by ours with its meals and many draws of our sensor."""
     from simglucose.controller.basal_bolus_ctrller import BBController  # pyright: ignore
 
-    loop, controller = whole_loop(name, seed), BBController()
-    step, meals, started = loop.reset(), {"time": [], "amount": []}, perf_counter()
+    loop = whole_loop(name, seed)
+    controller = BBController()
+    step = loop.reset()
+    meals = {"time": [], "amount": []}
+    started = perf_counter()
     for _ in range(480):
         decided = controller.policy(
             step.observation, step.reward, step.done, sample_time=3.0, patient_name=name, meal=step.info["meal"]
@@ -113,11 +118,14 @@ def day(name: str, seed: int) -> dict[str, Any]:
         meals = loop.scenario.scenario["meal"] if loop.time.day == 1 else meals
         if step.done:
             break
-    seconds, glucose = perf_counter() - started, np.array(loop.BG_hist[1:])
-    simulation, random = ours(name, OURS_AT_ONCE), np.random.default_rng(seed)
+    seconds = perf_counter() - started
+    glucose = np.array(loop.BG_hist[1:])
+    simulation = ours(name, OURS_AT_ONCE)
+    random = np.random.default_rng(seed)
     simulation.meal_amounts[:] = 0
     count = len(meals["time"])
-    simulation.meal_times[:, :count], simulation.meal_amounts[:, :count] = meals["time"], meals["amount"]
+    simulation.meal_times[:, :count] = meals["time"]
+    simulation.meal_amounts[:, :count] = meals["amount"]
     for _ in range(48):
         simulation.treat(np.zeros((OURS_AT_ONCE, 2)), random)
     mine = simulation.metrics()["time_in_range"]
@@ -151,7 +159,8 @@ def speed() -> dict[str, float]:
     from simglucose.controller.base import Action as Dose  # pyright: ignore
     from simglucose.patient.t1dpatient import Action, T1DPatient  # pyright: ignore
 
-    patient, told = T1DPatient.withName("adult#001"), {}
+    patient = T1DPatient.withName("adult#001")
+    told = {}
     started = perf_counter()
     for minute in range(360):
         patient.step(Action(CHO=50 * (minute == 60), insulin=0.02))

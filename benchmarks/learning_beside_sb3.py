@@ -129,7 +129,9 @@ def ours(run: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
     if not lines:
         choices = ["--env", case.env, "--algo", algo, "--seed", str(seed), *case.ours]
         length = ["--total-env-steps", str(case.total_env_steps), "--evaluate-every-env-steps", "0"]
-        every, kept = str(case.snapshot_every), str(2 * case.snapshots)  # one more each time that it is stopped
+        # one more each time that it is stopped
+        every = str(case.snapshot_every)
+        kept = str(2 * case.snapshots)
         checkpoints = ["--checkpoint-every-env-steps", every, "--keep-checkpoints", kept]
         command("train_agent.py", *choices, *length, *checkpoints, "--run-dir", str(run))
     elif lines[-1]["env_steps"] < case.total_env_steps:

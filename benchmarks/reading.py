@@ -76,7 +76,8 @@ def main(
 def sentences_per_second(config: Any) -> float:
     """64 different missions at a time that were never read before, without gradients."""
     rows = torch.stack([torch.from_numpy(in_bytes(mission).copy()) for mission in missions()])
-    reader, seconds = config.build(), []
+    reader = config.build()
+    seconds = []
     with torch.no_grad():
         for part in rows[: 64 * 20].split(64):
             started = time.perf_counter()
@@ -93,7 +94,8 @@ def loop(config: Any, iterations: int) -> dict[str, float]:
         silent, reading = (rllib_config(experiment).build_algo() for experiment in experiments)
         ratios = []
         for number in range(iterations + 1):
-            first, second = seconds_of(silent), seconds_of(reading)
+            first = seconds_of(silent)
+            second = seconds_of(reading)
             if number:  # the first one warms up
                 ratios.append(second / first)
         silent.stop()

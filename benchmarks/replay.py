@@ -20,7 +20,9 @@ sys.path.insert(0, str(ROOT))
 
 from agents.replay.buffer import Frames, Replay
 
-NUM_ENVS, STEPS, DRAWN = 8, 125, 256
+NUM_ENVS = 8
+STEPS = 125
+DRAWN = 256
 
 
 def main(capacity: int = 1_000_000, output: Path = ROOT / "benchmarks" / "results" / "speed" / "replay.json") -> None:
@@ -80,12 +82,15 @@ def measured(capacity: int, priority_exponent: float, folder: Path, mapped: bool
 
 def fill(replay: Replay, env_steps: int, random: np.random.Generator) -> float:
     """Seconds to add so many, in episodes of about 500 steps; making them does not count."""
-    shape, seconds = (STEPS, NUM_ENVS), 0.0
+    shape = (STEPS, NUM_ENVS)
+    seconds = 0.0
     frames = random.integers(0, 256, (*shape, 84, 84), np.uint8)
     for _ in range(env_steps // (STEPS * NUM_ENVS)):
         first = random.random(shape) < 1 / 500
-        terminated, zeros = np.roll(first, -1, 0), np.zeros(shape, np.float32)
-        actions, nothing = np.zeros(shape, np.int64), np.full(shape, None, object)
+        terminated = np.roll(first, -1, 0)
+        zeros = np.zeros(shape, np.float32)
+        actions = np.zeros(shape, np.int64)
+        nothing = np.full(shape, None, object)
         experience = Frames(frames, actions, zeros, terminated, np.zeros_like(first), first, first, nothing)
         started = perf_counter()
         replay.add(experience)

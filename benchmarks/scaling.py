@@ -104,10 +104,13 @@ def measure(env: str, algo: str, runners: int, seconds: float) -> Measured:
         for _ in range(WARM_UP_ITERATIONS):
             algorithm.train()
         algorithm.seconds.clear()
-        steps, cores, started = algorithm.env_steps, core_seconds(), time.perf_counter()
+        steps = algorithm.env_steps
+        cores = core_seconds()
+        started = time.perf_counter()
         while time.perf_counter() - started < seconds:
             algorithm.train()
-        elapsed, thousands = time.perf_counter() - started, (algorithm.env_steps - steps) / 1_000
+        elapsed = time.perf_counter() - started
+        thousands = (algorithm.env_steps - steps) / 1_000
         used = {name: spent - cores.get(name, 0.0) for name, spent in core_seconds().items()}
         weights = sum(np.asarray(weight).nbytes for weight in algorithm.network_state().values())
         sample = len(pickle.dumps(algorithm.sample(), protocol=5)) / (
@@ -142,14 +145,16 @@ def counted(env: str) -> Update:
     with ray_running(experiment):
         algorithm: Any = rllib_config(experiment).build_algo()
         algorithm.train()
-        learner, experience = algorithm.learner_group._learner, algorithm.sample()
+        learner = algorithm.learner_group._learner
+        experience = algorithm.sample()
         in_sequences = sequences(experience.rewards.shape, learner.memory_steps)
         minibatch = next(learner.shuffled(learner.prepare(experience).columns, in_sequences))
         with counting() as work:
             learner._step(minibatch, learner.get_optimizer())
         parameters = sum(parameter.numel() for parameter in learner.bare_network.parameters())
         algorithm.stop()
-    env_steps, settings = experience.env_steps(), experiment.algo
+    env_steps = experience.env_steps()
+    settings = experiment.algo
     return Update(
         env_steps,
         settings.epochs * env_steps // settings.minibatch_size,

@@ -67,7 +67,8 @@ def main(
 
 def counted(train: Frames, test: Frames) -> dict[str, float]:
     """Mean absolute error of the number of aliens, in greys that vary; beside always saying the usual number."""
-    true, usual = aliens_of(test), np.median(aliens_of(train))
+    true = aliens_of(test)
+    usual = np.median(aliens_of(train))
     images = test.greys(np.random.default_rng(0))[:, 0].numpy()
     started = time.perf_counter()
     found = np.array([count_of_size(Components().boxes(image[FIELD]), *ALIEN) for image in images])

@@ -33,8 +33,10 @@ NAME = "benchmarks/Odd-v0"
 ENV_STEPS = 384
 EPISODE = 7
 
-VECTOR, IMAGE = Box(-1, 1, (3,), np.float32), Box(0, 255, (40, 44, 3), np.uint8)
-CHOICE, REAL = Discrete(3), Box(-1, 1, (2,), np.float32)
+VECTOR = Box(-1, 1, (3,), np.float32)
+IMAGE = Box(0, 255, (40, 44, 3), np.uint8)
+CHOICE = Discrete(3)
+REAL = Box(-1, 1, (2,), np.float32)
 GOAL = Box(-1, 1, (2,), np.float64)
 
 OBSERVATIONS: dict[str, Space] = {
@@ -92,7 +94,8 @@ class Odd(gymnasium.Env):
     """Random observations and rewards; refuses actions that its space does not have."""
 
     def __init__(self, seen: Space, taken: Space) -> None:
-        self.observation_space, self.action_space = seen, taken
+        self.observation_space = seen
+        self.action_space = taken
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
@@ -265,7 +268,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="rows whose name has this in it; nothing is written")
     only = parser.parse_args().only
-    results, broken = [], 0
+    results = []
+    broken = 0
     for group, name, builders in rows():
         if only not in name:
             continue

@@ -75,7 +75,8 @@ def speed(config: TreatmentConfig, patients: int, steps: int, times: int) -> dic
         for action in actions:
             env.step(action)
         found.append(patients * steps / (perf_counter() - started))
-    low, high = np.min(found), np.max(found)
+    low = np.min(found)
+    high = np.max(found)
     return {"median": median(found), "lowest": float(low), "highest": float(high), "patients": patients}
 
 

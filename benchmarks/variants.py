@@ -51,7 +51,9 @@ def main(
     trained = [agent(run, deterministic) for run in runs]
     config = load_experiment(runs[0]).env if runs else TREATMENTS[treatment]()
     kind = type(getattr(config, setting))
-    told["cohort"], told["setting"], told["variants"] = cohort, setting, {}
+    told["cohort"] = cohort
+    told["setting"] = setting
+    told["variants"] = {}
     for value in values:
         varied: Any = replace(config, cohort=cohort, cost_weight=0.0, **{setting: kind(value)})  # pyright: ignore
         makes = {name: [treating(made)] for name, made in varied.baselines().items()}

@@ -6,7 +6,10 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-CONTRAST, BRIGHTNESS, COLOUR = 0.3, 20.0, 25.0  # as modules that see are trained with, where the shift is 1
+# as modules that see are trained with, where the shift is 1
+CONTRAST = 0.3
+BRIGHTNESS = 20.0
+COLOUR = 25.0
 SIDE = 84
 
 

@@ -26,7 +26,9 @@ class CountingEnv(gymnasium.Env):
     action_space = Discrete(2)
 
     def __init__(self, length: int) -> None:
-        self.length, self.episode, self.clock = length, -1, 0
+        self.length = length
+        self.episode = -1
+        self.clock = 0
         self.render_mode = "rgb_array"
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -53,7 +55,8 @@ class FlawedEnv(CountingEnv):
 
     def __init__(self, length: int, flaw: str, fails_at: int) -> None:
         super().__init__(length)
-        self.flaw, self.until_flaw = flaw, fails_at
+        self.flaw = flaw
+        self.until_flaw = fails_at
 
     def step(self, action: Any):
         observation, reward, terminated, truncated, info = super().step(action)
@@ -86,7 +89,8 @@ class TargetEnv(gymnasium.Env):
     def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
         self.render_mode = "rgb_array"
         self.action_space = Box(low, high, (1,), np.float32)
-        self.centre, self.half_range = (low + high) / 2, (high - low) / 2
+        self.centre = (low + high) / 2
+        self.half_range = (high - low) / 2
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
@@ -149,7 +153,8 @@ class RecallEnv(gymnasium.Env):
     action_space = Discrete(2)
 
     def __init__(self, delay: int) -> None:
-        self.delay, self.render_mode = delay, "rgb_array"
+        self.delay = delay
+        self.render_mode = "rgb_array"
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)

@@ -62,8 +62,10 @@ def reader(space: gymnasium.Space) -> Reader:
 
 
 def array_reader(space: gymnasium.Space) -> Reader:
-    shape, dtype = tuple(space.shape or ()), np.dtype(space.dtype)
-    real, finite = dtype.kind == "f", few_finite if math.prod(shape) <= FEW else all_finite
+    shape = tuple(space.shape or ())
+    dtype = np.dtype(space.dtype)
+    real = dtype.kind == "f"
+    finite = few_finite if math.prod(shape) <= FEW else all_finite
 
     def read(observation: Any) -> NDArray:
         if isinstance(observation, np.ma.MaskedArray) and observation.mask.any():

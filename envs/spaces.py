@@ -44,8 +44,10 @@ class StandardSpaces(gymnasium.Wrapper):
 
     def __init__(self, env: gymnasium.Env) -> None:
         super().__init__(env)
-        self.observed, self.taken = standard_observation(env.observation_space), standard_action(env.action_space)
-        self.observation_space, self.action_space = self.observed.space, self.taken.space
+        self.observed = standard_observation(env.observation_space)
+        self.taken = standard_action(env.action_space)
+        self.observation_space = self.observed.space
+        self.action_space = self.taken.space
         self.read = reader(env.observation_space)
         if has_goals(env.observation_space) and env.has_wrapper_attr("compute_reward"):
             self.compute_reward = self._compute_reward
@@ -138,7 +140,8 @@ def flat_size(space: Discrete | MultiDiscrete | MultiBinary) -> int:
 def vector(space: Box) -> Conversion:
     """The numbers one after the other; bytes as real numbers from 0 to 1."""
     if space.dtype == np.uint8:
-        unit, largest = Box(0.0, 1.0, (math.prod(space.shape),), np.float32), largest_byte(space)
+        unit = Box(0.0, 1.0, (math.prod(space.shape),), np.float32)
+        largest = largest_byte(space)
         return Conversion(unit, lambda observation: observation.ravel() / largest)
     return Conversion(flatten_space(space), np.ravel)
 
@@ -151,7 +154,8 @@ def shows_image(space: Box) -> bool:
     """Whether a Box is an image, or a stack of images: bytes, or real numbers from 0 to 1 or 255, of enough pixels."""
     if not math.prod(space.shape) or len(space.shape) not in SMALLEST_SIDES:
         return False
-    low, high = float(space.low.flat[0]), float(space.high.flat[0])
+    low = float(space.low.flat[0])
+    high = float(space.high.flat[0])
     uniform = bool((space.low == low).all() and (space.high == high).all())
     reals = np.issubdtype(space.dtype, np.floating) and uniform and (low, high) in ((0.0, 1.0), (0.0, 255.0))
     *_, shorter, _ = sorted(space.shape)
@@ -171,7 +175,8 @@ def image(space: Box) -> Conversion:
             array = np.moveaxis(array, -1, -3)
         return np.ascontiguousarray(array.reshape(-1, *array.shape[-2:]))
 
-    low, high = channels_first(space.low), channels_first(space.high)
+    low = channels_first(space.low)
+    high = channels_first(space.high)
     return Conversion(Box(low, high, dtype=space.dtype.type), channels_first)  # pyright: ignore[reportOptionalMemberAccess]
 
 

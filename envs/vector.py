@@ -62,7 +62,8 @@ class Restarting(gymnasium.Wrapper):
 
     def __init__(self, build: Callable[[], gymnasium.Env], longest_step_seconds: float) -> None:
         super().__init__(build())
-        self.build, self.time_limit = build, TimeLimit(longest_step_seconds)
+        self.build = build
+        self.time_limit = TimeLimit(longest_step_seconds)
         self.read = reader(self.observation_space)
         self.seeds = np.random.default_rng()
         self.broken = False

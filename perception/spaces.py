@@ -43,7 +43,8 @@ def is_image(space: gymnasium.Space) -> bool:
 
 def has_range(space: Box) -> bool:
     """Whether real numbers have the same two finite bounds everywhere."""
-    low, high = space.low.min(), space.high.max()
+    low = space.low.min()
+    high = space.high.max()
     real = np.issubdtype(space.dtype, np.floating) and space.is_bounded() and low < high
     return bool(real and (space.low == low).all() and (space.high == high).all())
 

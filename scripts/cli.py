@@ -238,7 +238,8 @@ def load_experiment(run_dir: Path) -> Experiment:
 
 def take_choices(arguments: list[str], names: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     """Takes `--name value` and `--name=value` out of the arguments, for these names alone."""
-    rest, choices = [], {}
+    rest = []
+    choices = {}
     waiting = iter(arguments)
     for argument in waiting:
         flag, equals, value = argument.partition("=")

@@ -150,7 +150,8 @@ def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
 def output_path(settings: Settings) -> Path:
     if settings.output:
         return Path(settings.output)
-    run, log = Path(settings.policy), Path(settings.episodes_file)
+    run = Path(settings.policy)
+    log = Path(settings.episodes_file)
     if (run / "experiment.json").is_file():
         return run / "off_policy.json"
     policy = settings.policy.replace(" ", "-").replace("/", "-")

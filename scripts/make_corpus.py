@@ -36,13 +36,15 @@ RATED = {
     "news": "nytEditorialSnippets",
     "tweet": "tweets",
 }
-CHINESE, LETTER = re.compile("[\u4e00-\u9fff]"), re.compile("[A-Za-z]")
+CHINESE = re.compile("[\u4e00-\u9fff]")
+LETTER = re.compile("[A-Za-z]")
 PLACES = [place for place in CHINESE_PLACES if place]
 JOINED = (", then ", " and ")
 """Not " after you ": in Chinese, what is done first is said first."""
 PLACED, BY_TEMPLATE = 0.4, 0.2
 """Shares of the missions that say where a thing was, and of those with the template's wording."""
-KIND, COLOUR = re.compile(rf"({'|'.join(KINDS)})$"), re.compile(rf" ({'|'.join(COLOURS)})\b")
+KIND = re.compile(rf"({'|'.join(KINDS)})$")
+COLOUR = re.compile(rf" ({'|'.join(COLOURS)})\b")
 BLOCK = re.compile("p|h[1-6]")
 
 Row = tuple[str, ...]
@@ -96,7 +98,8 @@ def all_missions(settings: Settings) -> dict[str, list[Row]]:
     """As many of each verb, and of two in one sentence. What is to be tested on, such as "open the red door",
     is trained on in no wording, at no place and in no longer sentence; each of its words is, in other missions."""
     random = np.random.default_rng(settings.seed)
-    test, validation = settings.mission_test_share, settings.mission_validation_share
+    test = settings.mission_test_share
+    validation = settings.mission_validation_share
     parts: dict[str, list[list[str]]] = {"train": [], "validation": [], "test": []}
     for own in by_verb():
         order = random.permutation(own)
@@ -114,7 +117,8 @@ def by_verb() -> list[list[str]]:
     """Missions without places, also those that leave open which colour or kind a thing has."""
     verbs: dict[str, set[str]] = {}
     for mission in missions():
-        verb, own = mission.split()[0], {mission}
+        verb = mission.split()[0]
+        own = {mission}
         if verb in ("go", "pick"):
             own |= {KIND.sub("object", one) for one in own}
         if verb != "put":
@@ -224,12 +228,16 @@ class ParagraphReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: dict[str, str] = {}
-        self.name, self.text, self.hidden = "", "", 0
+        self.name = ""
+        self.text = ""
+        self.hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = dict(attrs)
         if BLOCK.fullmatch(tag):
-            self.name, self.text, self.hidden = told.get("id") or "", "", 0
+            self.name = told.get("id") or ""
+            self.text = ""
+            self.hidden = 0
         elif tag == "br":
             self.text += " "
         elif tag == "span" and (self.hidden or told.get("class") == "MAC"):

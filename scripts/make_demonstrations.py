@@ -78,10 +78,16 @@ def played_by_bot(
 
     env = config.build()
     packing = Packing(env.observation_space)
-    seen, done, earned, lengths = [], [], [], []
+    seen = []
+    done = []
+    earned = []
+    lengths = []
     for episode in range(episodes):
         observation, _ = env.reset(seed=seed + episode)
-        bot, over, info, begun = bot_of(env.unwrapped), False, {}, len(done)
+        bot = bot_of(env.unwrapped)
+        over = False
+        info = {}
+        begun = len(done)
         while not over:
             seen.append(np.array(packing.pack_one(observation)))  # the environment may write to its array again
             done.append(bot())

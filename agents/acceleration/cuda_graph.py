@@ -19,7 +19,8 @@ class CUDAGraph:
     `generators` that it draws from; and it must never wait for the GPU."""
 
     def __init__(self, function: Callable[[Columns], Columns], *generators: torch.Generator) -> None:
-        self.function, self.generators = function, generators
+        self.function = function
+        self.generators = generators
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
 
@@ -38,7 +39,8 @@ class CUDAGraph:
 
     def _launch_one_by_one(self, columns: Columns) -> Columns:
         # Not on the stream of everything else, to which autograd would bind the weights; a graph has one of its own.
-        everything_else, own = torch.cuda.current_stream(), torch.cuda.Stream()
+        everything_else = torch.cuda.current_stream()
+        own = torch.cuda.Stream()
         own.wait_stream(everything_else)
         with torch.cuda.stream(own):
             outputs = self.function(columns)

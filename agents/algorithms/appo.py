@@ -49,7 +49,8 @@ class APPOLearner(PPOLearner):
         """What the policy that learns thinks: log-probabilities and values (T, N)."""
         length, num_envs = rollout.rewards.shape
         table = torch.arange(length * num_envs, device=self._device).view(length, num_envs)
-        first, memories = self.to_device(rollout.first), self.to_device(rollout.memories)
+        first = self.to_device(rollout.first)
+        memories = self.to_device(rollout.memories)
         told = []
         for chosen in table.split(max(1, ROWS_AT_A_TIME // length), 1):
             rows = chosen.flatten()

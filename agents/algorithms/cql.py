@@ -15,7 +15,8 @@ class CQLLearner(OfflineLearner):
     settings: CQL
 
     def loss(self, minibatch: Columns) -> Loss:
-        outputs, after = self.network(minibatch["observations"]), minibatch["next_observations"]
+        outputs = self.network(minibatch["observations"])
+        after = minibatch["next_observations"]
         with torch.no_grad():
             target_q = self.target.network(after)
             choosing_q = self.bare_network(after) if self.settings.double else target_q

@@ -14,7 +14,8 @@ class IQLLearner(OfflineLearner):
     settings: IQL
 
     def loss(self, minibatch: Columns) -> Loss:
-        observations, actions = minibatch["observations"], minibatch["actions"]
+        observations = minibatch["observations"]
+        actions = minibatch["actions"]
         parameters, values, _ = self.network(observations)
         with torch.no_grad():
             target_q = self.target.network.q_values(observations, actions).amin(0)

@@ -155,7 +155,8 @@ class ColumnarAlgorithm(Algorithm):
             self.each_learner(lambda learner: learner.set_state(state["learner"]["learner"]))
         except (LookupError, TypeError, AttributeError) as misfit:
             raise ValueError(f"{checkpoint_dir} does not fit this run's learner: {misfit}") from misfit
-        self.env_steps, self.episodes = state["env_steps"], state["episodes"]
+        self.env_steps = state["env_steps"]
+        self.episodes = state["episodes"]
         self.faults_in_all = state["faults_in_all"]
         self._iteration = state["iteration"]
         self.recent_episodes.set_state(state["recent_episodes"])
@@ -187,7 +188,8 @@ class ColumnarAlgorithm(Algorithm):
     def _with_borders(self, samples: list[Sample]) -> list[Any]:
         """Each sample's experience, which follows from what stood at its place last time if that was all that its
         runner did then, and this is all that it did now; else it is set apart."""
-        before, self._order = self._order, [sample.runner for sample in samples]
+        before = self._order
+        self._order = [sample.runner for sample in samples]
         parts = []
         for place, sample in enumerate(samples):
             follows = before[place : place + 1] == [sample.runner]

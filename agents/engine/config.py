@@ -52,8 +52,10 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
     quiet_ray()
     algorithm = experiment.algo
     parts = algorithm.parts
-    runners, learners = experiment.num_env_runners, experiment.num_learners
-    runner, learner = env_runner_bundle(experiment), learner_bundle(experiment)
+    runners = experiment.num_env_runners
+    learners = experiment.num_learners
+    runner = env_runner_bundle(experiment)
+    learner = learner_bundle(experiment)
     config = (
         ColumnarConfig(algo_class=parts.algorithm)
         .environment(ENVIRONMENT_NAME, disable_env_checking=True)

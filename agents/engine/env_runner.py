@@ -147,7 +147,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             self.after_step(t, over, info)
             self._returns += rewards
             self._lengths += 1
-            between, cut = faults(info), faults(info.get("final_info", {}))
+            between = faults(info)
+            cut = faults(info.get("final_info", {}))
             self._faults += [*between.values(), *cut.values()]
             for n in np.flatnonzero(over):
                 if n not in cut:
@@ -157,7 +158,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
                 self._returns[n] = self._lengths[n] = 0
         self.after_rollout()
         inference_seconds = perf_counter() - started - environment_seconds
-        met, self._faults = self._faults, []
+        met = self._faults
+        self._faults = []
         return Sample(
             columns,
             self.worker_index,
@@ -201,7 +203,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         raise NotImplementedError
 
     def _shared_columns(self, length: int) -> dict[str, Any]:
-        observation, action = self.packing, self.env.single_action_space
+        observation = self.packing
+        action = self.env.single_action_space
         steps = (length, self.num_envs)
         return {
             "observations": np.zeros((*steps, *observation.shape), observation.dtype),
@@ -222,8 +225,10 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         if self.module.memory_size:
             columns.memories[t] = self._memory.cpu().numpy()
         decided = self._decide({"observations": self._there(columns.observations[t]), "memory": self._memory})
-        self._memory, packed = decided["memory"], decided["packed"].cpu().numpy()
-        columns.log_probs[t], columns.values[t] = packed[:, 0], packed[:, 1]
+        self._memory = decided["memory"]
+        packed = decided["packed"].cpu().numpy()
+        columns.log_probs[t] = packed[:, 0]
+        columns.values[t] = packed[:, 1]
         columns.actions[t] = packed[:, 2:].reshape(columns.actions[t].shape)
         return self.module.to_environment(columns.actions[t])
 

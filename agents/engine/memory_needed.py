@@ -26,7 +26,8 @@ def require_rollout_memory(experiment: Experiment, space: gymnasium.Space) -> No
     On a cluster, whose machines have memories of their own, nothing is checked."""
     packing = Packing(space)
     step_bytes = math.prod(packing.shape) * packing.dtype.itemsize + OTHER_COLUMNS_BYTES
-    num_envs, length = experiment.num_envs, experiment.algo.rollout_length
+    num_envs = experiment.num_envs
+    length = experiment.algo.rollout_length
     steps = num_envs * length
     if not experiment.address:
         what = f"A rollout of {steps:,} env steps (--num-envs {num_envs:,} x --algo.rollout-length {length:,})"

@@ -70,7 +70,8 @@ class OffPolicyLearner(ColumnarLearner):
 
     def columns(self, transitions: Transitions) -> Columns:
         """What the loss asks for of a visit's transitions, on the device."""
-        prepare, device = self.bare_network.prepare, self._device
+        prepare = self.bare_network.prepare
+        device = self._device
         observations = transitions.observations.to(device, non_blocking=True)
         actions = torch.as_tensor(transitions.actions).to(device, non_blocking=True)
         rewards = self.discounted(self.rewards(transitions.rewards, observations, actions))
@@ -160,7 +161,8 @@ class OffPolicyLearner(ColumnarLearner):
 class OffPolicyAlgorithm(ColumnarAlgorithm):
     def training_step(self) -> None:
         """Many rounds of some steps and some updates, reported as one."""
-        reported, before = [], self.env_steps
+        reported = []
+        before = self.env_steps
         stop = min(before + REPORT_EVERY_ENV_STEPS, self.config.experiment.total_env_steps)
         while self.env_steps < stop:
             super().training_step()
@@ -172,7 +174,8 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         super().save_checkpoint(checkpoint_dir)
         if self.settings.checkpoint_replay:
-            folder, previous = Path(checkpoint_dir).absolute(), self.last_checkpoint
+            folder = Path(checkpoint_dir).absolute()
+            previous = self.last_checkpoint
             self.each_learner(lambda learner: learner.save_replay(folder, previous))
             if len(saved_replays(folder)) < self.config.learner_count:
                 raise OSError(f"Not every learner's replay arrived in {folder}: all machines must share that folder.")
@@ -182,7 +185,8 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
         if not self.settings.checkpoint_replay:
             return
         folder = Path(checkpoint_dir).absolute()
-        saved, learners = len(list(folder.glob("replay-*"))), self.config.learner_count
+        saved = len(list(folder.glob("replay-*")))
+        learners = self.config.learner_count
         if not saved:
             self.losses = [f"{folder} has no replay: env steps are collected anew before it learns"]
             return

@@ -23,7 +23,10 @@ class LearntReward:
     """A RewardModule with its optimiser; with several learners they learn along their mean gradient."""
 
     def __init__(self, module: Any, packing: Packing, device: torch.device, generator: torch.Generator) -> None:
-        self.module, self.packing, self.device, self.generator = module.to(device), packing, device, generator
+        self.module = module.to(device)
+        self.packing = packing
+        self.device = device
+        self.generator = generator
         if dist.is_initialized():
             for value in self.module.state_dict().values():
                 dist.broadcast(value, 0)

@@ -22,7 +22,8 @@ class Player:
 
     def __init__(self, experiment: Experiment) -> None:
         torch.set_num_threads(max(1, round(evaluator_bundle(experiment).cpus)))
-        self.experiment, self.network = experiment, build_network(experiment)
+        self.experiment = experiment
+        self.network = build_network(experiment)
 
     def judge(self, weights: dict[str, NDArray], env_steps: int, checkpoint: str) -> Judgement:
         self.network.set_state(weights)
@@ -67,12 +68,15 @@ class Evaluator:
             judgement = ray.get(self.under_way)
         except RayError as death:
             raise self._lost(f"its process died: {type(death).__name__}") from death
-        self.under_way, self.checkpoint = None, ""
+        self.under_way = None
+        self.checkpoint = ""
         return judgement
 
     def _lost(self, reason: str) -> ConnectionError:
         ray.kill(self.player)
-        self.player, self.under_way, self.checkpoint = None, None, ""
+        self.player = None
+        self.under_way = None
+        self.checkpoint = ""
         return ConnectionError(reason)
 
 

@@ -82,7 +82,8 @@ def doses(
         else:
             edges = np.linspace(amounts[0], amounts[-1], DOSE_BINS + 1)
             numbers = np.linspace(space.low[column], space.high[column], len(amounts))
-            labels, shares = edges[:-1], {}
+            labels = edges[:-1]
+            shares = {}
             for name, actions in taken.items():
                 values = np.interp(actions[:, column], numbers, amounts)
                 shares[name] = np.histogram(values, edges)[0] / len(values)
@@ -107,16 +108,23 @@ def trajectories(
 
 def _followed(environment: Environment, agent: Make, usual: Make, seed: int) -> dict[str, Any]:
     env: Any = environment.build()
-    ours, theirs, random = agent(env), usual(env), np.random.default_rng(seed)
+    ours = agent(env)
+    theirs = usual(env)
+    random = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
-    first, total, cost, apart = np.ones(1, np.bool_), 0.0, 0.0, []
+    first = np.ones(1, np.bool_)
+    total = 0.0
+    cost = 0.0
+    apart = []
     while True:
         rows: Any = batch_of_one(observation)
-        decided, expected = ours(rows, first), theirs(rows, first)
+        decided = ours(rows, first)
+        expected = theirs(rows, first)
         apart.append(divergence(decided, expected, env.action_space))
         [action] = drawn(decided, random) if isinstance(env.action_space, Discrete) else decided
         observation, reward, terminated, truncated, info = env.step(action)
-        total, cost = total + float(reward), cost + float(info.get("cost", 0.0))
+        total = total + float(reward)
+        cost = cost + float(info.get("cost", 0.0))
         first = np.zeros(1, np.bool_)
         if terminated or truncated:
             break

@@ -208,7 +208,8 @@ def evaluate(
     says_success = False  # any episode, so that those that say nothing are failures
     succeeded = np.zeros(num_envs, np.bool_)
     measures: dict[str, list[float]] = {}
-    running, clock = np.zeros(num_envs), np.zeros(num_envs, np.int64)
+    running = np.zeros(num_envs)
+    clock = np.zeros(num_envs, np.int64)
     faulty = 0
     memory = network.no_memory(num_envs)
     with all_environments():
@@ -353,7 +354,8 @@ def batch_of_one(observation: Any) -> NDArray | dict[str, NDArray]:
 
 def interquartile_mean(returns: NDArray) -> float:
     """Mean of what lies between the quartiles, with the border values weighted by their share."""
-    ordered, size = np.sort(returns), len(returns)
+    ordered = np.sort(returns)
+    size = len(returns)
     edges = np.arange(size + 1) / size
     inside = np.clip(edges[1:], 0.25, 0.75) - np.clip(edges[:-1], 0.25, 0.75)
     return float((ordered * inside).sum() / inside.sum())

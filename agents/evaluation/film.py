@@ -94,14 +94,16 @@ class FilmWriter:
 
     def _open(self, height: int, width: int) -> cv2.VideoWriter:
         self.scale = max(1, min(self.least_width // width, MOST_PIXELS_A_SIDE // height))
-        height, width = height * self.scale, width * self.scale
+        height = height * self.scale
+        width = width * self.scale
         if max(height, width) >= MOST_PIXELS_A_SIDE:
             raise InvalidExperiment(
                 f"A film's frames must be below {MOST_PIXELS_A_SIDE:,} pixels a side, not {width}x{height}."
             )
         self.made_folder = not self.path.parent.exists()
         self.path.parent.mkdir(exist_ok=True)
-        codec, evened = cv2.VideoWriter.fourcc(*"VP80"), (width + width % 2, height + height % 2)
+        codec = cv2.VideoWriter.fourcc(*"VP80")
+        evened = (width + width % 2, height + height % 2)
         with without_stderr():  # OpenCV warns of a codec's tag, which WebM does not have
             writer = cv2.VideoWriter(str(self.beside), cv2.CAP_FFMPEG, codec, self.frames_per_second, evened)
         if not writer.isOpened():

@@ -18,7 +18,8 @@ def trained_policy(network: Any, *, seed: int = 0, deterministic: bool = False) 
     Where actions are discrete it tells their probabilities, which are all 0 or 1 if `deterministic`."""
     device = device_of(network)
     generator = torch.Generator(device).manual_seed(seed)
-    packing, space = Packing(network.observation_space), network.action_space
+    packing = Packing(network.observation_space)
+    space = network.action_space
     memory = network.no_memory(0)
 
     @torch.no_grad()

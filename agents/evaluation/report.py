@@ -115,7 +115,8 @@ def conditions_table(conditions: dict[str, dict[str, Any]]) -> str:
 def intervals(summaries: dict[str, dict[str, Any]], agent: str) -> str:
     """Each mean as a dot on its interval, as SVG."""
     ends = [bound for one in summaries.values() for bound in one["ci95"]]
-    low, high = min(ends), max(ends)
+    low = min(ends)
+    high = max(ends)
     span = high - low or 1.0
     ordered = sorted(summaries.items(), key=lambda item: -item[1]["mean"])
 
@@ -124,7 +125,8 @@ def intervals(summaries: dict[str, dict[str, Any]], agent: str) -> str:
 
     marks = []
     for row, (name, one) in enumerate(ordered):
-        y, colour = 20 + 22 * row, COLOURS[0] if name == agent else COLOURS[2]
+        y = 20 + 22 * row
+        colour = COLOURS[0] if name == agent else COLOURS[2]
         a, b = map(across, one["ci95"])
         marks += [
             f"<text x=180 y={y + 4} text-anchor=end fill={colour!r}>{escape(short(name))}"
@@ -145,7 +147,8 @@ def short(name: str) -> str:
 
 def bars(one: dict[str, Any]) -> str:
     """Shares by label, the policies side by side, as SVG."""
-    labels, shares = one["labels"], one["shares"]
+    labels = one["labels"]
+    shares = one["shares"]
     most = max(max(values) for values in shares.values()) or 1.0
     slot = 594 / len(labels)
     width = slot * 0.8 / len(shares)
@@ -187,7 +190,8 @@ def off_policy(told: dict[str, Any]) -> str:
 
     cells = [("", [escape(name), *figures(one)]) for name, one in rows.items()]
     cells.append(("agent", ["played, in the simulation", f"{told['played']:.4g}", ""]))
-    calibrated, weights = told["calibration"], told["weights"]
+    calibrated = told["calibration"]
+    weights = told["weights"]
     effective = (
         f"Effective sample size {told['effective_sample_size']:,.1f} of {told['episodes']:,} episodes, mean weight "
         f"{told['mean_weight']:.2f}."

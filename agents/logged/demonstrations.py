@@ -147,7 +147,8 @@ class LoggedSteps:
     def draw(self, already: int, size: int, seed: int) -> Logged:
         """The next steps (length, size), after so many times `length` were drawn: each once, in an order of chance,
         then each again."""
-        length, log = self.length, self.log
+        length = self.length
+        log = self.log
         rows = in_turn(len(log.rewards), already * length, size * length, seed).reshape(length, size)
         return Logged(
             observations=self.seen[rows],
@@ -250,7 +251,9 @@ def windows(first: NDArray[np.bool_], length: int) -> NDArray[np.int64]:
     """Rows (W,) where windows of so many steps begin: with an episode's first step, but where an episode is longer than
     a window or the rows end. An episode that a window cuts off stands whole in the next one."""
     begins = np.flatnonzero(first)
-    starts, start, last = [], 0, len(first) - length
+    starts = []
+    start = 0
+    last = len(first) - length
     while start < last:
         starts.append(start)
         whole = begins[np.searchsorted(begins, start + length, side="right") - 1]  # the episode that it cuts off

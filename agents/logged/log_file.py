@@ -139,7 +139,8 @@ def write_log(episodes: Episodes, path: Path, about: dict[str, Any]) -> None:
         "observation_shape": rows.observations.shape[1:],
         "observation_dtype": str(rows.observations.dtype),
     }
-    length, ends = len(rows.steps), np.flatnonzero(rows.last)
+    length = len(rows.steps)
+    ends = np.flatnonzero(rows.last)
     columns: dict[str, Any] = {
         "episode": rows.episodes,
         "step": rows.steps,
@@ -229,7 +230,8 @@ def read_rows(path: Path) -> tuple[LoggedRows, dict[str, Any]]:
 
 def require_values(path: object, rows: LoggedRows) -> None:
     """Raises ValueError, with the column, the row and the value, for what no episode can have."""
-    ends, numbers = rows.numbers[rows.last], rows.numbers
+    ends = rows.numbers[rows.last]
+    numbers = rows.numbers
     require_finite(path, "observation", rows.observations, numbers)
     require_finite(path, "last_observation", rows.last_observations, ends)
     require_finite(path, "reward", rows.rewards, numbers)
@@ -237,7 +239,8 @@ def require_values(path: object, rows: LoggedRows) -> None:
     require_finite(path, "action", rows.actions, numbers)
     for name, values in rows.metrics.items():
         require_all(~np.isinf(values), path, f"{METRIC}{name}", values, ends, "finite, or NaN where it means nothing")
-    probabilities, number = rows.probabilities, rows.probabilities.shape[1]
+    probabilities = rows.probabilities
+    number = rows.probabilities.shape[1]
     if not number:
         return
     possible = (probabilities >= 0) & (probabilities <= 1)
@@ -270,14 +273,16 @@ def ordered(
 
     Raises ValueError where a step is there twice or is missing."""
     order = np.lexsort((steps, ids))
-    ids, steps = ids[order], steps[order]
+    ids = ids[order]
+    steps = steps[order]
     begins = np.append(True, ids[1:] != ids[:-1])
     episodes = np.cumsum(begins) - 1
     expected = np.arange(len(ids)) - np.flatnonzero(begins)[episodes]
     if (steps == expected).all():
         return order, episodes, expected
     wrong = int((steps != expected).argmax())
-    row, step = order[wrong], steps[wrong]
+    row = order[wrong]
+    step = steps[wrong]
     if not begins[wrong] and step == steps[wrong - 1]:
         raise ValueError(
             f"{path}: step is {step} of episode {ids[wrong]} in row {row} and in row {order[wrong - 1]}; logs that are "
@@ -325,7 +330,8 @@ def refuse_constant(constant: str) -> float:
 
 
 def observation_shape(path: Path, about: dict[str, Any]) -> tuple[int, ...]:
-    shape, dtype = about.get("observation_shape"), about.get("observation_dtype")
+    shape = about.get("observation_shape")
+    dtype = about.get("observation_dtype")
     sizes = shape if isinstance(shape, list) else [None]
     if not isinstance(dtype, str) or any(type(size) is not int or size < 0 for size in sizes):
         raise ValueError(
@@ -362,7 +368,8 @@ def whole(path: Path, table: Any, name: str) -> NDArray[np.int64]:
     """A column of whole numbers (M,)."""
     import pyarrow.types as kinds
 
-    column, rows = table.column(name), np.arange(table.num_rows)
+    column = table.column(name)
+    rows = np.arange(table.num_rows)
     require_kind(path, name, kinds.is_integer(column.type), column.type, "whole numbers")
     require_no_nulls(path, name, column, rows)
     values = column.to_numpy()

@@ -109,7 +109,8 @@ class LiveDisplay:
     """A table that stays in place at the foot of a terminal."""
 
     def __init__(self, title: str, total_env_steps: int) -> None:
-        self.title, self.total = title, total_env_steps
+        self.title = title
+        self.total = total_env_steps
         self.rows: dict[str, str] = {}
         self.live = Live(console=Console(), refresh_per_second=4)
         self.live.start()
@@ -145,7 +146,8 @@ class LineDisplay:
     """A line every ten seconds, for logs and pipes."""
 
     def __init__(self, title: str, total_env_steps: int) -> None:
-        self.total, self.last = total_env_steps, float("-inf")
+        self.total = total_env_steps
+        self.last = float("-inf")
         self.say(title)
 
     def show(self, env_steps: int, metrics: dict[str, float]) -> None:

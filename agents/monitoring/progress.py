@@ -28,7 +28,9 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         at_once: bool = False,
     ) -> None:
-        self.what, self.total, self.clock = what, total, clock
+        self.what = what
+        self.total = total
+        self.clock = clock
         self.silent_seconds = 0.0 if at_once else SILENT_SECONDS
         self.done = 0
         self.begun = clock()

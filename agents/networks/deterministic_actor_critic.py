@@ -24,7 +24,8 @@ class DeterministicActorCritic(Network):
         config = self.model_config
         self.precision: Precision = config["precision"]
         self.encoder = build_encoder(config["encoder"], self.observation_space)
-        features, actions = self.encoder.output_dim, self.action_space.shape[0]
+        features = self.encoder.output_dim
+        actions = self.action_space.shape[0]
         self.actor = Trunk(features, config["hidden_sizes"], actions)
         self.critics = nn.ModuleList(
             Trunk(features + actions, config["hidden_sizes"], 1) for _ in range(config["num_critics"])

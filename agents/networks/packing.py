@@ -26,7 +26,8 @@ class Packing:
         self.parts: dict[str, Box] = {}
         self.slices: dict[str, slice] = {}
         if not isinstance(space, Dict):
-            self.shape, self.dtype = tuple(space.shape or ()), native(space.dtype or np.float32)
+            self.shape = tuple(space.shape or ())
+            self.dtype = native(space.dtype or np.float32)
             self.sees_images = len(self.shape) == 3
             return
         for name, part in space.spaces.items():

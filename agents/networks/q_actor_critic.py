@@ -21,7 +21,8 @@ class QActorCritic(ActorCritic):
 
     def setup(self) -> None:
         super().setup()
-        config, space = self.model_config, self.action_space
+        config = self.model_config
+        space = self.action_space
         self.critic_encoder = build_encoder(config["encoder"], self.observation_space)
         self.num_actions = int(space.n) if isinstance(space, Discrete) else 0
         features = self.critic_encoder.output_dim + (self.num_actions or math.prod(space.shape or ()))

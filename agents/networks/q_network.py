@@ -33,13 +33,16 @@ class QNetwork(Network):
         self.action_scaling = None
         self.encoder = build_encoder(config["encoder"], self.observation_space)
         layer = NoisyLinear if config["noisy"] else nn.Linear
-        features, outputs = self.encoder.output_dim, self.num_actions * self.values.num_outputs
+        features = self.encoder.output_dim
+        outputs = self.num_actions * self.values.num_outputs
         if width := config["stream_width"]:
             # Two streams (Wang et al. 2016), each with a layer of its own.
             self.streams = nn.ModuleList(nn.Sequential(layer(features, width), nn.ReLU()) for _ in range(2))
             self.advantage, self.state_value = layer(width, outputs), layer(width, self.values.num_outputs)
         else:
-            self.streams, self.advantage, self.state_value = None, layer(features, outputs), None
+            self.streams = None
+            self.advantage = layer(features, outputs)
+            self.state_value = None
 
     @property
     def capturable(self) -> bool:

@@ -66,7 +66,8 @@ class RunningMoments(nn.Module):
             standardised = (x.double() - self.mean).float().div_(self.deviation.float())
         else:
             # As precise, at float32's speed: the mean as a float32 and what that lacks of it.
-            mean, scale = self.mean.float(), 1.0 / self.deviation
+            mean = self.mean.float()
+            scale = 1.0 / self.deviation
             lacks = ((mean - self.mean) * scale).float()
             standardised = torch.addcmul(lacks, x.float() - mean, scale.float())
         return standardised.clamp_(-MOST_DEVIATIONS, MOST_DEVIATIONS)

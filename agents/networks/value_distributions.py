@@ -45,7 +45,9 @@ class Categorical:
     """Probabilities of evenly spaced returns, C51 (Bellemare et al. 2017)."""
 
     def __init__(self, num_outputs: int, low: float, high: float) -> None:
-        self.num_outputs, self.low, self.high = num_outputs, low, high
+        self.num_outputs = num_outputs
+        self.low = low
+        self.high = high
         self.step = (high - low) / (num_outputs - 1)
 
     def support(self, device: torch.device) -> Tensor:

@@ -132,7 +132,8 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
     except ConnectionError as failure:
         if folder is None:
             raise
-        kept, folder = folder, None
+        kept = folder
+        folder = None
         raise ConnectionError(f"{failure} The logs of Ray's processes are in {kept}.") from failure
     finally:
         ray.shutdown()
@@ -328,7 +329,8 @@ def require_room(bundles: list[Bundle]) -> None:
             f"One process is to hold {max(each, default=0.0):g} {noun}, and no machine has more than "
             f"{max(per_machine):g}; see --resources.",
         )
-        needed, has = sum(each), sum(per_machine)
+        needed = sum(each)
+        has = sum(per_machine)
         require(
             needed <= has,
             f"{who} hold {needed:g} {noun}, and Ray has {has:g}; start fewer, or give each less by --resources.",

@@ -80,7 +80,10 @@ class Replay:
         """`stack` frames are stacked along the observation's first axis; 1 where none are.
 
         With `memory_map`, a folder, frames lie in a file there, which may be larger than the memory."""
-        self.num_envs, self.stack, self.n_step, self.discount = num_envs, stack, n_step, discount
+        self.num_envs = num_envs
+        self.stack = stack
+        self.n_step = n_step
+        self.discount = discount
         self.length = capacity // num_envs
         if self.length < stack + n_step + 1:
             raise ValueError(
@@ -105,7 +108,8 @@ class Replay:
         self.added = 0  # env steps of each environment, ever
         self.oldest = 0  # the first of them that is still here
         self.priorities = SumTree(rows) if priority_exponent > 0 else None
-        self.priority_exponent, self.max_priority = priority_exponent, 1.0
+        self.priority_exponent = priority_exponent
+        self.max_priority = 1.0
         self.kind = {
             "num_envs": num_envs,
             "steps": self.length,
@@ -162,7 +166,8 @@ class Replay:
             self.priorities.set(rows, np.where(self.drawable[rows], errors**self.priority_exponent, 0.0))
 
     def _add_step(self, experience: Frames, t: int) -> None:
-        now, before = self._rows(self.added), self._rows(self.added - 1)
+        now = self._rows(self.added)
+        before = self._rows(self.added - 1)
         first = experience.first[t]
         # What follows from nothing here and is no start has a past that is unknown.
         whole = experience.starts[t] if self.stack > 1 else np.ones(self.num_envs, np.bool_)
@@ -201,7 +206,8 @@ class Replay:
         return (step % self.length) * self.num_envs + np.arange(self.num_envs)
 
     def _uniform(self, size: int, random: np.random.Generator) -> NDArray[np.int64]:
-        first, count = self.oldest * self.num_envs, len(self)
+        first = self.oldest * self.num_envs
+        count = len(self)
         rows = np.empty(size, np.int64)
         missing = np.arange(size)
         for _ in range(MOST_TRIES):
@@ -221,7 +227,8 @@ class Replay:
 
     def _windows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """Last rows of the n-step transitions from these, their rewards (n, B), and the discount of what follows."""
-        ends, discounts = rows, np.ones(len(rows), np.float32)
+        ends = rows
+        discounts = np.ones(len(rows), np.float32)
         rewards = np.zeros((self.n_step, len(rows)), np.float32)
         goes_on = np.ones(len(rows), np.bool_)
         for i in range(self.n_step):
@@ -242,7 +249,8 @@ class Replay:
             if self.stack == 1:
                 following[i] = newest
             else:
-                following[i, :-1], following[i, -1] = self._observations(rows[i : i + 1])[0, 1:], newest
+                following[i, :-1] = self._observations(rows[i : i + 1])[0, 1:]
+                following[i, -1] = newest
         return following
 
     def steps_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -478,7 +486,8 @@ def wrong_shape(replay: Replay, state: dict[str, Any]) -> str:
 
 
 def wrong_value(replay: Replay, state: dict[str, Any]) -> str:
-    added, oldest = state["added"], state["oldest"]
+    added = state["added"]
+    oldest = state["oldest"]
     if not (is_count(added) and is_count(oldest) and added - replay.length <= oldest <= added):
         return f"the steps from {oldest!r} to {added!r}, of which it can hold {replay.length:,}"
     largest = float(np.finfo(np.float32).max)

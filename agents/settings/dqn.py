@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 FLOAT32_BYTES = 4
-APEX_EPSILON, APEX_EXPONENT = 0.4, 7.0  # Horgan et al. 2018, section 4.1
+# Horgan et al. 2018, section 4.1
+APEX_EPSILON = 0.4
+APEX_EXPONENT = 7.0
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(1e-5, 3e-3),
     "batch_size": Choice((32, 64, 128)),

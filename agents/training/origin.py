@@ -82,7 +82,8 @@ def differences(
     require(made_with.name == name, f"{path} says that it is of {name}, but its settings are of {made_with.name}.")
     lines = []
     for field in fields(environment):  # pyright: ignore[reportArgumentType]
-        then, now = getattr(made_with, field.name), getattr(environment, field.name)
+        then = getattr(made_with, field.name)
+        now = getattr(environment, field.name)
         if then == now:
             continue
         option = f"--env.{dashed(field.name)}"

@@ -84,7 +84,9 @@ def check_memory(lesson: Lesson, batch_size: int) -> None:
 def _train(
     settings: Pretraining, lesson: Lesson, folder: Path, device: torch.device, events: EventFile, history: Any
 ) -> Pretrained:
-    best, best_step, last_line = {lesson.score: -math.inf}, 0, -math.inf
+    best = {lesson.score: -math.inf}
+    best_step = 0
+    last_line = -math.inf
     optimizer = torch.optim.AdamW(
         lesson.module.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
@@ -111,7 +113,8 @@ def _train(
                 )
             log(events, history, step, {f"held-out/{name}": value for name, value in metrics.items()})
             if metrics[lesson.score] > best[lesson.score]:
-                best, best_step = metrics, step
+                best = metrics
+                best_step = step
                 write_durably(folder / WEIGHTS, save(weights_of(lesson.module)))
                 for name, picture in lesson.pictures().items():
                     height, width, _ = picture.shape

@@ -40,7 +40,9 @@ class RunFolder:
 
     def __init__(self, experiment: Experiment, path: Path, saved_at: int, report: Report) -> None:
         self.experiment = replace(experiment, run_dir=str(path))
-        self.path, self.saved_at, self.report = path, saved_at, report
+        self.path = path
+        self.saved_at = saved_at
+        self.report = report
         self.checkpoints = path / "checkpoints"
         self.recoveries = 0
         """Since the last checkpoint."""
@@ -54,7 +56,8 @@ class RunFolder:
         self.log = RunLog(self.path, env_steps)
         self.log.experiment(self.experiment.to_json())
         title = f"{self.experiment.env.name} with {self.experiment.algo.name} -> {self.path}"
-        total, asked = last_env_step(self.experiment, env_steps), self.experiment.total_env_steps
+        total = last_env_step(self.experiment, env_steps)
+        asked = self.experiment.total_env_steps
         self.screen = display(title, total)
         self.contention = Contention()
         if total != asked:
@@ -89,7 +92,8 @@ class RunFolder:
 
     def save(self, algorithm: ColumnarAlgorithm) -> Path:
         path = write_checkpoint(self.checkpoints, checkpoint_name(algorithm.env_steps), algorithm.save_checkpoint)
-        self.saved_at, algorithm.last_checkpoint = algorithm.env_steps, path.absolute()
+        self.saved_at = algorithm.env_steps
+        algorithm.last_checkpoint = path.absolute()
         self.recoveries = 0
         # By the name on the disk: until it says otherwise, the best is the one that it was.
         spared = (read_best(self.path)["checkpoint"], self.evaluator.checkpoint)
@@ -102,7 +106,8 @@ class RunFolder:
 
     def lacks_evaluation(self, env_steps: int) -> bool:
         """Whether one was due with the newest checkpoint, after so many env steps, but a kill or a stop came first."""
-        experiment, lines = self.experiment, read_progress(self.path / "progress.jsonl")
+        experiment = self.experiment
+        lines = read_progress(self.path / "progress.jsonl")
         steps = sorted({line["env_steps"] for line in lines if line["env_steps"] < env_steps})
         due = evaluation_is_due(experiment, steps[-1] if steps else 0, env_steps)
         return due and not any(EVALUATION_RETURN_MEAN in line for line in lines if line["env_steps"] == env_steps)
@@ -110,7 +115,8 @@ class RunFolder:
     def evaluate(self, algorithm: ColumnarAlgorithm, stop: Callable[[], bool]) -> None:
         """A checkpoint with its evaluation and film; none of it touches the training's randomness."""
         self.save_if_new(algorithm)
-        env_steps, checkpoint = algorithm.env_steps, checkpoint_name(algorithm.env_steps)
+        env_steps = algorithm.env_steps
+        checkpoint = checkpoint_name(algorithm.env_steps)
         if self.experiment.evaluate_beside:
             self.await_evaluation(stop)  # one at a time
             if stop():
@@ -141,7 +147,8 @@ class RunFolder:
 
     def tell(self, judgement: Judgement) -> None:
         """To the log, to the screen, and to who asked for reports."""
-        env_steps, result = judgement.env_steps, judgement.evaluation
+        env_steps = judgement.env_steps
+        result = judgement.evaluation
         if result is None:
             self.screen.say(f"no evaluation at {env_steps:,} env steps: {judgement.no_evaluation}")
             return

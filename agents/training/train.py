@@ -197,7 +197,8 @@ def train_to_the_end(
 def advance(folder: RunFolder, algorithm: ColumnarAlgorithm, stop: Callable[[], bool]) -> None:
     """One iteration, and the evaluation or checkpoint that is due with it."""
     experiment = folder.experiment
-    before, started = algorithm.env_steps, time.perf_counter()
+    before = algorithm.env_steps
+    started = time.perf_counter()
     algorithm.seconds.clear()
     algorithm.train()
     done = algorithm.env_steps
@@ -216,7 +217,8 @@ def tell_faults(algorithm: ColumnarAlgorithm, folder: RunFolder) -> None:
     """Tells of environments that failed. Raises EnvironmentFailure where these are more than the run bears."""
     if not algorithm.faults:
         return
-    count, reason = len(algorithm.faults), algorithm.faults[-1]
+    count = len(algorithm.faults)
+    reason = algorithm.faults[-1]
     algorithm.faults.clear()
     folder.screen.say(f"{count} environment(s) failed and were built again; the last one: {reason}")
     recently = algorithm.recent_faults()

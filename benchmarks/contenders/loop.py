@@ -50,7 +50,8 @@ def main(
     log_probs, rewards, dones, values = (torch.zeros(steps, device=device) for _ in range(4))
     next_observation = torch.as_tensor(envs.reset(seed=1)[0], device=device)
     env_steps = 0
-    running_returns, finished_returns = np.zeros(num_envs), []
+    running_returns = np.zeros(num_envs)
+    finished_returns = []
 
     def iterate() -> int:
         nonlocal next_observation, env_steps

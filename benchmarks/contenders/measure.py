@@ -15,7 +15,8 @@ def measure(iterate: Callable[[], int], seconds: float, parameters: int) -> None
     `parameters` is the size of the network, by which the driver sees that all trained the same."""
     for _ in range(WARM_UP_ITERATIONS):
         iterate()
-    env_steps, iteration_seconds = 0, []
+    env_steps = 0
+    iteration_seconds = []
     started = before = now()
     while before - started < seconds:
         env_steps += iterate()

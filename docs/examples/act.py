@@ -20,7 +20,8 @@ def play(run: Path, checkpoint: str = "latest", seed: int = 0) -> float:
     generator = torch.Generator(memory.device).manual_seed(seed)
     env = experiment.env.build()
     observation, _ = env.reset(seed=seed)
-    total, over = 0.0, False
+    total = 0.0
+    over = False
     while not over:
         actions, memory = act(network, batch_of_one(observation), memory, generator, deterministic=True)
         observation, reward, terminated, truncated, _ = env.step(actions[0])

@@ -81,7 +81,8 @@ def random_play(transitions: int) -> tuple[Tensor, Tensor]:
     """States with the actions taken in them (N, 5), and the changes of the state that followed (N, 4)."""
     env = gymnasium.make("CartPole-v1")
     random = np.random.default_rng(0)
-    inputs, changes = [], []
+    inputs = []
+    changes = []
     state, _ = env.reset(seed=0)
     for _ in range(transitions):
         action = int(random.integers(2))

@@ -23,7 +23,9 @@ from envs.vector import vectorised
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
-HEIGHT, WIDTH = 210, 160  # pixels of the console's screen
+# pixels of the console's screen
+HEIGHT = 210
+WIDTH = 160
 OBSERVATION_SPACE = Box(0, 255, (4, 84, 84), np.uint8)
 """The observation space of every game."""
 

@@ -76,7 +76,8 @@ class Objects(gymnasium.Wrapper):
 
     def step(self, action: Any):
         screen, reward, terminated, truncated, info = self.env.step(action)
-        before, self._newest = self._newest, listed(screen)
+        before = self._newest
+        self._newest = listed(screen)
         return np.concatenate([before, self._newest]), float(reward), terminated, truncated, info
 
 
@@ -95,7 +96,8 @@ class VectorObjects(VectorWrapper):
 
     def step(self, actions: Any):
         screens, rewards, terminated, truncated, info = self.env.step(actions)
-        before, self._newest = self._newest, all_listed(screens)
+        before = self._newest
+        self._newest = all_listed(screens)
         over = terminated | truncated
         if over.any():
             final = np.zeros((len(over), *SPACE.shape), np.float32)
@@ -109,7 +111,8 @@ def listed(screen: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Objects (48, 9) of a grey screen (210, 160)."""
     boxes = boxes_of(classes_of(screen, GREYS))[:OBJECTS]
     order = np.lexsort((boxes[:, 1], boxes[:, 2], boxes[:, 0]))
-    classes, corners = boxes[order, 0], boxes[order, 1:] / np.array([WIDTH, HEIGHT] * 2)
+    classes = boxes[order, 0]
+    corners = boxes[order, 1:] / np.array([WIDTH, HEIGHT] * 2)
     rows = np.zeros((OBJECTS, NUMBERS), np.float32)
     here = rows[: len(boxes)]
     here[:, 0] = 1.0

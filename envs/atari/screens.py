@@ -27,7 +27,9 @@ def screens_of(game: str, seeds: Iterable[int], every: int) -> Screens:
     Raises ValueError for a game that is not shipped, or whose screen has another size."""
     console = ALEInterface()
     console.setFloat("repeat_action_probability", 0.0)
-    screens, episodes, ram = [], [], []
+    screens = []
+    episodes = []
+    ram = []
     palette = np.zeros((256, 3), np.uint8)
     for seed in seeds:
         console.setInt("random_seed", seed)

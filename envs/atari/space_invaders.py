@@ -59,5 +59,6 @@ def pieces(mask: NDArray[np.bool_], number: int) -> list[tuple[int, int, int, in
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is true."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    columns = np.flatnonzero(mask.any(0))
+    rows = np.flatnonzero(mask.any(1))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -77,7 +77,9 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     def __init__(self, env: gymnasium.Env, language: str, shuffled: bool, captions: bool) -> None:
         gymnasium.utils.RecordConstructorArgs.__init__(self, language=language, shuffled=shuffled, captions=captions)
         gymnasium.Wrapper.__init__(self, env)
-        self.language, self.shuffled, self.captions = language, shuffled, captions
+        self.language = language
+        self.shuffled = shuffled
+        self.captions = captions
         sentence = Box(0, 255, (SENTENCE_BYTES,), np.uint8)
         parts: dict[str, gymnasium.Space] = {"image": symbols(), "mission": sentence}
         self.observation_space = Dict(parts | ({"caption": sentence} if captions else {}))
@@ -101,7 +103,8 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             return self.last, self.earned, True, False, {IS_SUCCESS: True}
         before = self._situation()
         observation, earned, terminated, truncated, _ = self.env.step(action)
-        reward, success = float(earned), float(earned) > 0
+        reward = float(earned)
+        success = float(earned) > 0
         self.caption = self._deed(before)
         self.last = self._observed(observation)
         if self.captions and success:

@@ -54,7 +54,8 @@ INFECTED = (163_573.0, 5.0, 11_945.0, 46.0, 63_919.0, 24.0)
 """The steady state of an infection that nobody treats: T1, T2, T1*, T2*, V, E."""
 INHIBITORS = np.array([[0.0, 0.0], [0.7, 0.0], [0.0, 0.3], [0.7, 0.3]])
 """Of each action, the efficacy of the reverse transcriptase inhibitor (e1) and of the protease inhibitor (e2)."""
-NONE, BOTH = 0, 3
+NONE = 0
+BOTH = 3
 DAYS = 1_000
 LONGEST_SUBSTEP_DAYS = 1 / 16
 
@@ -129,7 +130,8 @@ class HivSimulation:
         self.state = state_after(self.state, self.given, self.parameters, days)
         self.steps += 1
         self.drug_days += days * (self.given > 0).sum(0)
-        virus, effectors = self.state[4], self.state[5]
+        virus = self.state[4]
+        effectors = self.state[5]
         rewards = -0.1 * virus - 2e4 * self.given[0] ** 2 - 2e3 * self.given[1] ** 2 + 1e3 * effectors
         nobody = np.zeros(len(rewards), np.bool_)
         return Outcome(rewards, nobody, self.steps >= self.last, np.zeros(len(rewards)))

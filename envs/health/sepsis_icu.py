@@ -43,7 +43,9 @@ from envs.health.core.treatment import TreatmentConfig
 
 Observed = Literal["state", "features"]
 
-STATES, ACTIONS, LEVELS = 716, 25, 5
+STATES = 716
+ACTIONS = 25
+LEVELS = 5
 DEATH, SURVIVAL = 713, 714
 """States that end a stay; that of all those after it, 715, is never seen."""
 NOTHING = 0
@@ -51,7 +53,8 @@ NOTHING = 0
 DATA_HOURS = 4
 LONGEST_HOURS = 500 * DATA_HOURS
 """After which a stay is cut off, as in the package; by chance or the best policy fewer than one in 10^17 are."""
-HELD_OUT_SHARE, SICKEST_SHARE = 0.2, 0.25
+HELD_OUT_SHARE = 0.2
+SICKEST_SHARE = 0.25
 
 BEDSIDE = (
     "gender", "mechvent", "max_dose_vaso", "re_admission", "age", "Weight_kg", "GCS", "HR", "SysBP", "MeanBP", "DiaBP",
@@ -145,16 +148,20 @@ class SepsisSimulation:
 
     def __init__(self, config: SepsisConfig, patients: int) -> None:
         self.step_hours = config.step_hours
-        self.tables, self.draw = tables(), sampler()
+        self.tables = tables()
+        self.draw = sampler()
         self.readings = readings(config.observed, config.show_admissible)
         self.spread = deviations(config.observed, config.show_admissible)
         if config.observed == "state":
-            seen, self.hidden = tuple(f"state {state}" for state in range(STATES)), np.zeros(STATES, np.bool_)
-            low, high = 0.0, 1.0
+            seen = tuple(f"state {state}" for state in range(STATES))
+            self.hidden = np.zeros(STATES, np.bool_)
+            low = 0.0
+            high = 1.0
         else:
             seen = (*READINGS, "SOFA points")
             self.hidden = np.array([name not in BEDSIDE for name in seen])
-            low, high = -20.0, 30.0
+            low = -20.0
+            high = 30.0
         shown = ACTIONS * config.show_admissible
         self.names = (*seen, *(f"action {action}" for action in range(shown)))
         self.hidden = np.append(self.hidden, np.zeros(shown, np.bool_))
@@ -190,7 +197,8 @@ class SepsisSimulation:
             self.vasopressors[rows] += given % LEVELS > 0
             self.states[rows] = self.draw(states, given, random)
             self.substitutes[rows] = self._admissible(rows, random)
-        survived, terminated = self.states == SURVIVAL, self.states >= DEATH
+        survived = self.states == SURVIVAL
+        terminated = self.states >= DEATH
         late = self.steps * DATA_HOURS >= LONGEST_HOURS
         return Outcome((survived & before).astype(np.float64), terminated, late & ~terminated, np.zeros(len(before)))
 
@@ -212,7 +220,8 @@ class SepsisSimulation:
         }
 
     def vitals(self) -> tuple[float, ...]:
-        state, doses = int(self.states[0]), divmod(float(self.given[0]), LEVELS)
+        state = int(self.states[0])
+        doses = divmod(float(self.given[0]), LEVELS)
         if state >= DEATH:
             return np.nan, 100.0 * (state == DEATH), np.nan, np.nan, *doses
         pressure, lactate = (
@@ -266,8 +275,10 @@ def tables() -> SepsisTables:
         probabilities[DEATH:] = 0
         rewards = probabilities[:, :, SURVIVAL].copy()
         transitions = csr_array(probabilities.reshape(STATES * ACTIONS, STATES))
-        start, done = arrays["d_0"], arrays["expert_policy"]
-        centres, sofa = arrays["state_cluster_centers"], arrays["sofa_scores"]
+        start = arrays["d_0"]
+        done = arrays["expert_policy"]
+        centres = arrays["state_cluster_centers"]
+        sofa = arrays["sofa_scores"]
     admissible = np.zeros((STATES, ACTIONS), np.bool_)
     _, *lines = (folder / "admissible_actions.txt").read_text().splitlines()
     for state, line in enumerate(lines):
@@ -288,7 +299,8 @@ def risk() -> NDArray[np.float64]:
 
 def admissions(cohort: Cohort) -> NDArray[np.float64]:
     """How probable a patient of the cohort is admitted in each state (S,)."""
-    start, sofa = tables().model.start, tables().sofa
+    start = tables().model.start
+    sofa = tables().sofa
     if cohort == "published":
         return start
     if cohort == "shifted":

@@ -35,7 +35,9 @@ SIDES_HIGH = 1.5
 
 # The world's origin is the arm's foot; x points to the tray, z up.
 TRAY = np.array([0.6, 0.0])
-TRAY_HALF, WALL_HALF, FLOOR = 0.19, 0.02, 0.01
+TRAY_HALF = 0.19
+WALL_HALF = 0.02
+FLOOR = 0.01
 OBJECTS_HALF, HAND_HALF = 0.10, 0.12
 """How far from the tray's middle objects lie, and the hand can go, along x and y."""
 START, BOTTOM, LIFTED = 0.17, 0.015, 0.16
@@ -119,7 +121,8 @@ class KukaGrasp(gymnasium.Env):
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
 
     def __init__(self, config: KukaGraspConfig) -> None:
-        self.config, self.render_mode = config, "rgb_array"
+        self.config = config
+        self.render_mode = "rgb_array"
         self.observation_space = Box(0, 255, (4 if config.depth else 3, config.size, config.size), np.uint8)
         self.action_space = Box(-1.0, 1.0, (4 if config.control_height else 3,), np.float32)
         self.hand = np.array([*TRAY, START, 0.0])
@@ -198,7 +201,8 @@ class KukaGrasp(gymnasium.Env):
 
     def _photograph(self, width: int, height: int, view: Any, projection: Any, shadow: int):
         """An image (height, width, 3), uint8, and OpenGL's depth buffer (height, width), float32."""
-        renderer, flags = self._client.ER_TINY_RENDERER, self._client.ER_NO_SEGMENTATION_MASK
+        renderer = self._client.ER_TINY_RENDERER
+        flags = self._client.ER_NO_SEGMENTATION_MASK
         _, _, rgba, buffer, _ = self._client.getCameraImage(
             width, height, view, projection, shadow=shadow, renderer=renderer, flags=flags
         )
@@ -220,7 +224,8 @@ class KukaGrasp(gymnasium.Env):
                 return places
 
     def _lay(self, tetromino: Tetromino, place: NDArray[np.float64]) -> None:
-        yaw, hue = self.np_random.uniform(-math.pi, math.pi), self.np_random.random()
+        yaw = self.np_random.uniform(-math.pi, math.pi)
+        hue = self.np_random.random()
         turned = self._client.getQuaternionFromEuler([0, 0, yaw])
         self._client.changeDynamics(tetromino.body, -1, mass=0.1)
         self._client.resetBasePositionAndOrientation(tetromino.body, [*place, tetromino.height], turned)
@@ -286,10 +291,13 @@ def inverse_kinematics(x: float, y: float, z: float, yaw: float) -> list[float]:
 
     In closed form: the arm stays in one upright plane, where shoulder, elbow and wrist are a triangle."""
     # The fingers sit 24 mm beside the wrist's axis.
-    x, y = x + 0.024 * math.sin(yaw), y - 0.024 * math.cos(yaw)
+    x = x + 0.024 * math.sin(yaw)
+    y = y - 0.024 * math.cos(yaw)
     # From the shoulder, 36 cm up, to the wrist, 35.5 cm above the fingertips.
-    reach, height = math.hypot(x, y), z + 0.355 - 0.36
-    upper, lower = 0.42, 0.40
+    reach = math.hypot(x, y)
+    height = z + 0.355 - 0.36
+    upper = 0.42
+    lower = 0.40
     bend = math.acos((reach**2 + height**2 - upper**2 - lower**2) / (2 * upper * lower))
     shoulder = math.atan2(reach, height) - math.atan2(lower * math.sin(bend), upper + lower * math.cos(bend))
     bearing = math.atan2(y, x)
@@ -299,8 +307,10 @@ def inverse_kinematics(x: float, y: float, z: float, yaw: float) -> list[float]:
 def make_tetromino(client: Any, rows: Sequence[str], side: float) -> Tetromino:
     """A body of one box a row, about the middle of its mass; its first row is at the lowest y."""
     squares = np.array([(x, y) for y, row in enumerate(rows) for x, mark in enumerate(row) if mark == "#"])
-    middle, half_height = squares.mean(axis=0), side * SIDES_HIGH / 2
-    centres, halves = [], []
+    middle = squares.mean(axis=0)
+    half_height = side * SIDES_HIGH / 2
+    centres = []
+    halves = []
     for y in range(len(rows)):
         xs = squares[squares[:, 1] == y, 0]
         centres.append([side * (xs.mean() - middle[0]), side * (y - middle[1]), 0.0])
@@ -315,7 +325,8 @@ def make_table_and_tray(client: Any) -> None:
     table = make_boxes(client, [[0.7, 0.6, 0.02]], [[0.35, 0.0, -0.021]])
     client.changeVisualShape(table, -1, rgbaColor=[0.55, 0.45, 0.35, 1])
     x, y = TRAY
-    halves, centres = [[TRAY_HALF, TRAY_HALF, FLOOR / 2]], [[x, y, FLOOR / 2]]
+    halves = [[TRAY_HALF, TRAY_HALF, FLOOR / 2]]
+    centres = [[x, y, FLOOR / 2]]
     for side in (-TRAY_HALF, TRAY_HALF):
         halves += [[0.005, TRAY_HALF, WALL_HALF], [TRAY_HALF, 0.005, WALL_HALF]]
         centres += [[x + side, y, WALL_HALF], [x, y + side, WALL_HALF]]

@@ -90,8 +90,10 @@ def clearance(points: NDArray, shapes: NDArray, poses: NDArray) -> NDArray[np.fl
     if not len(shapes):
         return to_border
     half_length, half_width, radius = np.array(SHAPES)[shapes].T
-    cos, sin = np.cos(poses[:, 2]), np.sin(poses[:, 2])
-    x, y = points[..., 0, None] - poses[:, 0], points[..., 1, None] - poses[:, 1]
+    cos = np.cos(poses[:, 2])
+    sin = np.sin(poses[:, 2])
+    x = points[..., 0, None] - poses[:, 0]
+    y = points[..., 1, None] - poses[:, 1]
     outside_x = np.maximum(np.abs(cos * x + sin * y) - half_length, 0.0)
     outside_y = np.maximum(np.abs(cos * y - sin * x) - half_width, 0.0)
     return np.minimum(to_border, (np.sqrt(outside_x**2 + outside_y**2) - radius).min(axis=-1))
@@ -110,7 +112,9 @@ def astar(free: NDArray[np.bool_], start: tuple[int, int], goal: tuple[int, int]
     source, target = ((i + 1) * width + j + 1 for i, j in (start, goal))
     moves = [(i * width + j, math.hypot(i, j)) for i, j in MOVES]
 
-    costs, came_from, closed = {source: 0.0}, {}, blocked.ravel().tolist()
+    costs = {source: 0.0}
+    came_from = {}
+    closed = blocked.ravel().tolist()
     queue = [(to_goal[source], source)]
     while queue:
         cell = heapq.heappop(queue)[1]
@@ -136,7 +140,8 @@ def astar(free: NDArray[np.bool_], start: tuple[int, int], goal: tuple[int, int]
 
 def shorten(path: NDArray, shapes: NDArray, poses: NDArray) -> NDArray[np.float64]:
     """The corners (m, 2) that are left of a path (k, 2) where it goes straight to the farthest point in clear sight."""
-    corners, here = [path[0]], 0
+    corners = [path[0]]
+    here = 0
     while here < len(path) - 1:
         ahead = path[here + 1 :]
         samples = np.linspace(0, 1, 2 + int(np.linalg.norm(ahead - path[here], axis=1).max() / (CELL / 2)))
@@ -197,8 +202,10 @@ def interpolate(field: NDArray, x: float, y: float) -> float:
     last = len(field) - 1
     u = min(max((x + ARENA / 2) / CELL - 0.5, 0.0), last - 1e-9)
     v = min(max((y + ARENA / 2) / CELL - 0.5, 0.0), last - 1e-9)
-    i, j = int(u), int(v)
-    u, v = u - i, v - j
+    i = int(u)
+    j = int(v)
+    u = u - i
+    v = v - j
     low = (1 - v) * field[i, j] + v * field[i, j + 1]
     high = (1 - v) * field[i + 1, j] + v * field[i + 1, j + 1]
     return float((1 - u) * low + u * high)

@@ -29,18 +29,28 @@ from envs.robots.maps import ARENA, SHAPES, Map, Shape
 from envs.robots.simulation import pybullet_client, quiet
 from envs.vector import vectorised
 
-SECONDS_PER_STEP, SUBSTEPS = 0.2, 4
+SECONDS_PER_STEP = 0.2
+SUBSTEPS = 4
 # m/s, m/s², rad/s, rad/s²: the speed that Husky is built for, and Clearpath's limits (husky_control, control.yaml).
-MAX_SPEED, MAX_ACCELERATION, MAX_TURN, MAX_TURN_ACCELERATION = 1.0, 3.0, 2.0, 6.0
+MAX_SPEED = 1.0
+MAX_ACCELERATION = 3.0
+MAX_TURN = 2.0
+MAX_TURN_ACCELERATION = 6.0
 
-NUM_RAYS, RANGE, LIDAR_HEIGHT = 36, 5.0, 0.3
-CAMERA_HEIGHT, CAMERA_WIDTH = 48, 64
+NUM_RAYS = 36
+RANGE = 5.0
+LIDAR_HEIGHT = 0.3
+CAMERA_HEIGHT = 48
+CAMERA_WIDTH = 64
 OBSTACLE_HEIGHT = 0.6
 FILM_SIZE = 384
 GOAL_RADIUS = 0.5
 """The goal is reached when the robot's middle is as near as this, in metres."""
 
-REWARD_PER_METRE, REWARD_SUCCESS, REWARD_COLLISION, REWARD_STEP = 1.0, 5.0, -5.0, -0.02
+REWARD_PER_METRE = 1.0
+REWARD_SUCCESS = 5.0
+REWARD_COLLISION = -5.0
+REWARD_STEP = -0.02
 
 MAX_OBSTACLES = 16  # more leave few places that are far apart and have a way between them
 STATIC = 2  # Bullet's collision group of bodies without mass, which rays are to hit; the robot is in another
@@ -102,7 +112,8 @@ class NavigateEnv(gymnasium.Env):
     action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
 
     def __init__(self, config: NavigateConfig) -> None:
-        self.config, self.render_mode = config, "rgb_array"
+        self.config = config
+        self.render_mode = "rgb_array"
         self.observation_space = spaces.Box(-1.0, 1.0, (NUM_RAYS + 7,), np.float32)
         if config.camera:
             image = spaces.Box(0, 255, (3, CAMERA_HEIGHT, CAMERA_WIDTH), np.uint8)
@@ -122,9 +133,14 @@ class NavigateEnv(gymnasium.Env):
 
     def load(self, map: Map) -> None:
         """Starts an episode on this map."""
-        self.map, self.pose = map, tuple(map.start.tolist())
-        self.speed, self.turn, self.driven, self.clock = 0.0, 0.0, 0.0, 0
-        self.action, self.trail = np.zeros(2), [self.pose[:2]]
+        self.map = map
+        self.pose = tuple(map.start.tolist())
+        self.speed = 0.0
+        self.turn = 0.0
+        self.driven = 0.0
+        self.clock = 0
+        self.action = np.zeros(2)
+        self.trail = [self.pose[:2]]
         self._shortest = max(maps.path_length(map.path) - GOAL_RADIUS, 0.0)
         self._to_go = maps.interpolate(map.distance, *self.pose[:2])
         poses = dict(zip(map.shapes.tolist(), map.poses.tolist(), strict=True))
@@ -142,7 +158,8 @@ class NavigateEnv(gymnasium.Env):
         collided = self._drive()
         self.trail.append(self.pose[:2])
         success = not collided and math.dist(self.pose[:2], self.map.goal) <= GOAL_RADIUS
-        before, self._to_go = self._to_go, maps.interpolate(self.map.distance, *self.pose[:2])
+        before = self._to_go
+        self._to_go = maps.interpolate(self.map.distance, *self.pose[:2])
         reward = REWARD_STEP + REWARD_PER_METRE * (before - self._to_go)
         reward += REWARD_SUCCESS * success + REWARD_COLLISION * collided
         ended = success or collided
@@ -154,7 +171,8 @@ class NavigateEnv(gymnasium.Env):
 
     def _drive(self) -> bool:
         """Moves for a step, or until the robot touches something, which is the answer."""
-        target_speed, target_turn = MAX_SPEED * float(self.action[0]), MAX_TURN * float(self.action[1])
+        target_speed = MAX_SPEED * float(self.action[0])
+        target_turn = MAX_TURN * float(self.action[1])
         seconds = SECONDS_PER_STEP / SUBSTEPS
         for _ in range(SUBSTEPS):
             self.speed = approach(self.speed, target_speed, MAX_ACCELERATION * seconds)
@@ -162,7 +180,8 @@ class NavigateEnv(gymnasium.Env):
             x, y, heading = self.pose
             midway = heading + self.turn * seconds / 2
             way = self.speed * seconds
-            x, y = x + way * math.cos(midway), y + way * math.sin(midway)
+            x = x + way * math.cos(midway)
+            y = y + way * math.sin(midway)
             self.pose = (x, y, math.remainder(heading + self.turn * seconds, math.tau))
             self.driven += abs(way)
             place(self._client, self._robot, *self.pose)
@@ -253,13 +272,15 @@ def load_husky(client: Any, flags: int) -> int:
 
 def build_arena(client: Any) -> tuple[list[int], int]:
     """A floor, four walls, every obstacle of SHAPES and the goal's mark; the ids of the obstacles and of the mark."""
-    half, thickness = ARENA / 2, 0.1
+    half = ARENA / 2
+    thickness = 0.1
     floor = add_body(client, Shape(half, half, 0.0), 0.01, (0.6, 0.6, 0.6), solid=False)
     place(client, floor, 0.0, 0.0, 0.0, -0.01)
     for side in range(4):
         along = side * math.pi / 2
         wall = add_body(client, Shape(half + 2 * thickness, thickness, 0.0), OBSTACLE_HEIGHT / 2, (0.35, 0.4, 0.5))
-        x, y = -(half + thickness) * math.sin(along), (half + thickness) * math.cos(along)
+        x = -(half + thickness) * math.sin(along)
+        y = (half + thickness) * math.cos(along)
         place(client, wall, x, y, along, OBSTACLE_HEIGHT / 2)
     colours = {True: (0.2, 0.4, 0.8), False: (0.75, 0.3, 0.25)}
     bodies = [add_body(client, shape, OBSTACLE_HEIGHT / 2, colours[shape.radius > 0]) for shape in SHAPES]
@@ -271,7 +292,8 @@ def add_body(
 ) -> int:
     """A body at the origin that nothing moves by itself; if not solid, only to look at. Its id."""
     if shape.radius:
-        kind, collision = client.GEOM_CYLINDER, {"radius": shape.radius, "height": 2 * half_height}
+        kind = client.GEOM_CYLINDER
+        collision = {"radius": shape.radius, "height": 2 * half_height}
         visual = {"radius": shape.radius, "length": 2 * half_height}
     else:
         kind = client.GEOM_BOX

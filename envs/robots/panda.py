@@ -52,7 +52,8 @@ class PandaConfig:
 
     def build(self) -> gymnasium.Env:
         import_quietly("panda_gym")
-        control, reward = "Joints" if self.control == "joints" else "", "Dense" if self.dense else ""
+        control = "Joints" if self.control == "joints" else ""
+        reward = "Dense" if self.dense else ""
         with quiet():
             env = gymnasium.make(
                 f"{self.name}{control}{reward}-v3",

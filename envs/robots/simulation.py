@@ -13,7 +13,8 @@ from typing import Any
 def quiet(*descriptors: int) -> Iterator[None]:
     """While it lasts, nothing reaches these descriptors, by default standard output: PyBullet writes there from C."""
     flush()
-    before, nowhere = {to: os.dup(to) for to in descriptors or (1,)}, os.open(os.devnull, os.O_WRONLY)
+    before = {to: os.dup(to) for to in descriptors or (1,)}
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     for to in before:
         os.dup2(nowhere, to)
     try:
@@ -45,7 +46,8 @@ def import_quietly(module: str) -> Any:
 
 def pybullet_client() -> Any:
     """A simulation of its own, without a window."""
-    bullet_client, pybullet = import_quietly("pybullet_utils.bullet_client"), import_quietly("pybullet")
+    bullet_client = import_quietly("pybullet_utils.bullet_client")
+    pybullet = import_quietly("pybullet")
     with quiet():
         client = bullet_client.BulletClient(connection_mode=pybullet.DIRECT)
     client.setAdditionalSearchPath(import_quietly("pybullet_data").getDataPath())

@@ -16,7 +16,9 @@ from language.text import different, texts
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 WORD = re.compile(rf"{CHINESE.pattern}|[^\W\u4e00-\u9fff]+")
-MOST_REMEMBERED, MOST_NUMBERED = 1_024, 65_536  # sentences
+# sentences
+MOST_REMEMBERED = 1_024
+MOST_NUMBERED = 65_536
 NO_WORD = 0
 
 
@@ -29,7 +31,8 @@ class Reader(nn.Module):
 
     def __init__(self, config: ReaderConfig) -> None:
         super().__init__()
-        self.buckets, self.output_dim = config.buckets, config.width
+        self.buckets = config.buckets
+        self.output_dim = config.width
         self.vectors = nn.Embedding(config.buckets, config.width, padding_idx=NO_WORD)
         if config.words:
             self.vectors.weight.data[1:] = known_vectors(config)
@@ -65,7 +68,8 @@ class Reader(nn.Module):
             self.known.clear()
             self.known_with = changes
         if new := [sentence for sentence in dict.fromkeys(sentences) if sentence not in self.known]:
-            read, end = self.read(new), len(self.known)
+            read = self.read(new)
+            end = len(self.known)
             tables = self.tables or tuple(part[:0] for part in read)
             self.tables = tuple(with_rows(table, end, part) for table, part in zip(tables, read, strict=True))
             self.known |= {sentence: end + row for row, sentence in enumerate(new)}
@@ -94,7 +98,8 @@ class Reader(nn.Module):
 def with_rows(table: Tensor, end: int, rows: Tensor) -> Tensor:
     """A table (C, W, ...) of which `end` rows are in use, with those that follow (U, V, ...), filled up by zeros; a
     larger one where they do not fit."""
-    used, wide = end + len(rows), rows.shape[1]
+    used = end + len(rows)
+    wide = rows.shape[1]
     if used > len(table) or wide > table.shape[1]:
         larger = rows.new_zeros(max(used, 2 * len(table)), max(wide, table.shape[1]), *rows.shape[2:])
         larger[:end, : table.shape[1]] = table[:end]
@@ -212,7 +217,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.asks = nn.Linear(width, 3 * width, bias=False)
-        self.wide, self.narrow = nn.Linear(width, 2 * width, bias=False), nn.Linear(2 * width, width, bias=False)
+        self.wide = nn.Linear(width, 2 * width, bias=False)
+        self.narrow = nn.Linear(2 * width, width, bias=False)
 
     def forward(self, words: Tensor, is_word: Tensor) -> Tensor:
         queries, keys, values = self.asks(normalised(words))[:, None].chunk(3, -1)

@@ -31,7 +31,8 @@ class SimilarityLesson:
     def __init__(self, task: SimilarityTask, train: Pairs, test: Pairs) -> None:
         if any(len({match for *_, match in pairs}) < 2 for pairs in (train, test)):
             raise ValueError("There must be pairs that match and pairs that do not, to train and to test on.")
-        self.kind, self.test = task.kind, test
+        self.kind = task.kind
+        self.test = test
         self.captions, self.missions, self.matches = columns(train)
         self.test_captions, self.test_missions, self.test_matches = columns(test)
         self.of_each = [(self.matches == match).nonzero()[:, 0] for match in (False, True)]

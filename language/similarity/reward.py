@@ -27,7 +27,8 @@ class SimilarityReward(nn.Module):
 
     def reward(self, steps: Any) -> Tensor:
         """(B,)"""
-        captions, missions = steps.observations["caption"], steps.observations["mission"]
+        captions = steps.observations["caption"]
+        missions = steps.observations["mission"]
         pairs = list(zip(texts(captions), texts(missions), strict=True))
         if new := {pair: row for row, pair in enumerate(pairs) if pair not in self.known}:
             rows = list(new.values())

@@ -21,7 +21,8 @@ def nearest(known: Sequence[str], texts: Sequence[str]) -> list[int]:
     weigh = TfidfTransformer(norm=None)  # pyright: ignore[reportArgumentType]
     theirs = csr_array(weigh.fit_transform(counter.fit_transform(known)))
     ours = csr_array(weigh.transform(counter.transform(texts)))
-    their_squares, our_squares = squares(theirs), squares(ours)
+    their_squares = squares(theirs)
+    our_squares = squares(ours)
     rows: list[int] = []
     for start in range(0, len(texts), CHUNK):
         part = slice(start, start + CHUNK)

@@ -114,12 +114,14 @@ def searched(module: Translator, source: Tensor, start: int, beam: int) -> Tenso
     """Beam search: tokens (B, S) -> those of the likeliest translation found (B, T), by the mean over its tokens.
 
     The translation is not let grow beyond one and a half times its source and ten tokens more."""
-    texts, device = len(source), source.device
+    texts = len(source)
+    device = source.device
     most = 3 * (source != PADDING).sum(1, keepdim=True) // 2 + 10
     with low_precision(device):
         read, ends = module.encode(source)
         state = module.start(ends)
-        read, source = read.repeat_interleave(beam, 0), source.repeat_interleave(beam, 0)
+        read = read.repeat_interleave(beam, 0)
+        source = source.repeat_interleave(beam, 0)
         state = rows_of(state, torch.arange(texts, device=device).repeat_interleave(beam))
         written = torch.full((texts * beam, 1), start, device=device)
         # At first all hypotheses of a text are alike: only one of them may go on.
@@ -135,12 +137,14 @@ def searched(module: Translator, source: Tensor, start: int, beam: int) -> Tenso
             each[over] = -torch.inf
             each[..., END][over] = 0
             best, chosen = (likelihood[..., None] + each).flatten(1).topk(beam)
-            parent, token = chosen // each.shape[-1], chosen % each.shape[-1]
+            parent = chosen // each.shape[-1]
+            token = chosen % each.shape[-1]
             rows = (first + parent).flatten()
             state = rows_of(state, rows)
             written = torch.cat([written[rows], token.view(-1, 1)], 1)
             lengths = lengths.gather(1, parent) + ~over.gather(1, parent)
-            likelihood, over = best, (token == END) | (step >= most)
+            likelihood = best
+            over = (token == END) | (step >= most)
             if over.all():
                 break
     winners = first[:, 0] + (likelihood / lengths).argmax(1)
@@ -202,7 +206,9 @@ class TranslationLesson:
         self, task: TranslationTask, module: Translator, pairs: dict[Split, list[Pair]], learnt: list[Pair]
     ) -> None:
         """`learnt`: what it learns from; `pairs`: what the baseline knows, and what is held out."""
-        self.task, self.module, self.train = task, module, pairs["train"]
+        self.task = task
+        self.module = module
+        self.train = pairs["train"]
         self.held_out = {"validation_": pairs["validation"], "": pairs["test"]}
         self.batches = Batches(module.tokens, *sides(learnt, task.language), task.language, task.longest)
 
@@ -241,7 +247,8 @@ class TranslationLesson:
 
 def sides(pairs: Sequence[Pair], language: Language) -> tuple[list[str], list[str]]:
     """Texts to translate, and their translations into `language`."""
-    english, chinese = [pair.en for pair in pairs], [pair.zh for pair in pairs]
+    english = [pair.en for pair in pairs]
+    chinese = [pair.zh for pair in pairs]
     return (chinese, english) if language == "en" else (english, chinese)
 
 

@@ -106,7 +106,8 @@ def multitask_lesson(task: MultiTask) -> MultiTaskLesson:
         raise ValueError(
             f"other_share and intent_share must be below 1 together, not {task.other_share} and {task.intent_share}."
         )
-    few, plenty = splits(task), splits(replace(task, pairs=0))["train"]
+    few = splits(task)
+    plenty = splits(replace(task, pairs=0))["train"]
     missions: dict[Split, list[Pair]] = {
         split: read_pairs(Path(task.data), "missions", split) for split in ("train", "test")
     }

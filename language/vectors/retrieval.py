@@ -41,7 +41,9 @@ class RetrievalLesson:
     score = "top1_missions"
 
     def __init__(self, width: int, train: Sequence[Searches], test: dict[str, Searches]) -> None:
-        self.module, self.train, self.test = Projection(width), train, test
+        self.module = Projection(width)
+        self.train = train
+        self.test = test
 
     @property
     def baseline(self) -> dict[str, float]:
@@ -108,7 +110,8 @@ class Projection(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.last = nn.Linear(3 * MULTILINGUAL_WIDTH, width), nn.Linear(width, MULTILINGUAL_WIDTH)
+        self.first = nn.Linear(3 * MULTILINGUAL_WIDTH, width)
+        self.last = nn.Linear(width, MULTILINGUAL_WIDTH)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         self.sharpness = nn.Parameter(torch.tensor(SHARPNESS).log())

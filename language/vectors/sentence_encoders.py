@@ -16,7 +16,8 @@ from torch import Tensor, nn
 SentenceEncoder = Callable[[Sequence[str]], NDArray[np.float32]]
 """At least one sentence -> a vector of length 1 of each (N, D). Raises ValueError where its package is missing."""
 
-MINILM_WIDTH, MULTILINGUAL_WIDTH = 384, 512
+MINILM_WIDTH = 384
+MULTILINGUAL_WIDTH = 512
 MOST_TOKENS = 256
 SENTENCES_AT_A_TIME = 64
 

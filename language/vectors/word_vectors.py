@@ -39,7 +39,8 @@ class EmbeddingsLesson:
     def __init__(
         self, task: EmbeddingsTask, texts: list[str], train: list[tuple[str, bool]], test: list[tuple[str, bool]]
     ) -> None:
-        self.train, self.test = train, test
+        self.train = train
+        self.test = test
         sentences = [words_of(text) for text in [*texts, *(text for text, _ in train)]]
         vocabulary = vocabulary_of(sentences)
         if not vocabulary:
@@ -206,7 +207,8 @@ def glove(sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTas
     with torch.enable_grad():
         for _ in range(task.epochs):
             for part in torch.randperm(len(met), generator=random).to(device).split(ENTRIES_AT_A_TIME):
-                ours, theirs = F.embedding(pairs[0, part], word), F.embedding(pairs[1, part], neighbour)
+                ours = F.embedding(pairs[0, part], word)
+                theirs = F.embedding(pairs[1, part], neighbour)
                 told = (ours[:, :-1] * theirs[:, :-1]).sum(1) + ours[:, -1] + theirs[:, -1]
                 loss = (weight[part] * (told - logarithm[part]).square()).sum()
                 learner.zero_grad()
@@ -227,7 +229,8 @@ def co_occurrences(
     weights: list[NDArray[np.float64]] = []
     for distance in range(1, window + 1):
         together = sentence_of[distance:] == sentence_of[:-distance]
-        before, after = words[:-distance][together], words[distance:][together]
+        before = words[:-distance][together]
+        after = words[distance:][together]
         pairs += [np.stack([before, after]), np.stack([after, before])]
         weights.append(np.full(2 * len(before), 1 / distance))
     table = coo_array((np.concatenate(weights), tuple(np.concatenate(pairs, 1))), shape=(len(vocabulary),) * 2)

@@ -36,13 +36,15 @@ class Components:
 
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    columns = np.flatnonzero(mask.any(0))
+    rows = np.flatnonzero(mask.any(1))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 
 def count_of_size(boxes: NDArray[np.float32], width: tuple[float, float], height: tuple[float, float]) -> int:
     """Things whose width and height lie in these ranges, in pixels, both ends included."""
-    widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    widths = boxes[:, 2] - boxes[:, 0]
+    heights = boxes[:, 3] - boxes[:, 1]
     fits = (widths >= width[0]) & (widths <= width[1]) & (heights >= height[0]) & (heights <= height[1])
     return int(fits.sum())
 

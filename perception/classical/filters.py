@@ -16,7 +16,8 @@ from perception.encoders.frozen import Frozen
 from perception.settings.encoders import FilteredEncoderConfig, FilterName
 
 Grey = NDArray[np.uint8]
-WAVELET, LEVELS = "db2", 3
+WAVELET = "db2"
+LEVELS = 3
 
 
 def gaussian(image: Grey, noise: float) -> Grey:
@@ -106,7 +107,8 @@ class FilteredEncoder(nn.Module):
         super().__init__()
         filtered = Frozen(Filtered(config.filter, config.noise), channels)
         self.input_layer = nn.Sequential(filtered, reader.input_layer)
-        self.torso, self.output_dim = reader.torso, reader.output_dim
+        self.torso = reader.torso
+        self.output_dim = reader.output_dim
 
     def forward(self, images: Tensor) -> Tensor:
         return self.torso(self.input_layer(images))
@@ -117,7 +119,8 @@ class Filtered(nn.Module):
 
     def __init__(self, name: FilterName, noise: float) -> None:
         super().__init__()
-        self.name, self.noise = name, noise
+        self.name = name
+        self.noise = noise
 
     def forward(self, frames: Tensor) -> Tensor:
         if self.name == "none":

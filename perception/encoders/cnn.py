@@ -99,7 +99,8 @@ class RealPixels(nn.Module):
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__()
-        self.low, self.scale = low, 255.0 / (high - low)
+        self.low = low
+        self.scale = 255.0 / (high - low)
         self.bytes = Bytes()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ class Frozen(nn.Module):
 
     def __init__(self, module: nn.Module, frames: int) -> None:
         super().__init__()
-        self.module, self.frames = module.requires_grad_(False).eval(), frames
+        self.module = module.requires_grad_(False).eval()
+        self.frames = frames
         self.known: dict[int, Tensor] = {}
         """By what tells frames apart, the oldest first."""
 

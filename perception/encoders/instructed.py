@@ -34,7 +34,8 @@ class Instructed(nn.Module):
         super().__init__()
         self.planes = Planes(sizes)
         self.reader = config.reader.build()
-        channels, told = config.channels, self.reader.output_dim
+        channels = config.channels
+        told = self.reader.output_dim
         self.first = orthogonal(nn.Conv2d(sum(sizes), channels, kernel_size=3, padding=1))
         self.second = orthogonal(nn.Conv2d(channels, channels, kernel_size=3, padding=1))
         self.lights = nn.ModuleList(LIGHTS[config.fusion](channels, told) for _ in range(2))

@@ -13,7 +13,8 @@ class MasksEncoder(nn.Module):
     def __init__(self, masks: nn.Module, reader: NatureCNN) -> None:
         super().__init__()
         self.input_layer = WithMasks(masks)
-        self.torso, self.output_dim = reader.torso, reader.output_dim
+        self.torso = reader.torso
+        self.output_dim = reader.output_dim
 
     def forward(self, images: Tensor) -> Tensor:
         return self.torso(self.input_layer(images))
@@ -25,7 +26,8 @@ class WithMasks(nn.Module):
 
     def __init__(self, masks: nn.Module) -> None:
         super().__init__()
-        self.masks, self.bytes = Frozen(masks, 1), Bytes()
+        self.masks = Frozen(masks, 1)
+        self.bytes = Bytes()
 
     def forward(self, images: Tensor) -> Tensor:
         frames = self.bytes(images)

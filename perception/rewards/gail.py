@@ -42,7 +42,9 @@ class DiscriminatorReward(nn.Module):
         demonstrated: dict[str, Tensor],
     ) -> None:
         super().__init__()
-        self.weight, self.learning_rate, self.penalty = config.weight, config.learning_rate, config.gradient_penalty
+        self.weight = config.weight
+        self.learning_rate = config.learning_rate
+        self.penalty = config.gradient_penalty
         self.read = reader_of(observation_space)
         self.num_actions = int(action_space.n) if isinstance(action_space, Discrete) else 0
         width = self.read.output_dim + (self.num_actions or demonstrated["actions"].shape[1])
@@ -70,7 +72,8 @@ class DiscriminatorReward(nn.Module):
         self.next_row.copy_((self.next_row + size) % len(self.actions))
         shown = self.features(self.observations[rows], self.actions[rows])
         done = self.features(steps.observations, steps.actions)
-        odds_shown, odds_done = self.judge(shown)[:, 0], self.judge(done)[:, 0]
+        odds_shown = self.judge(shown)[:, 0]
+        odds_done = self.judge(done)[:, 0]
         loss = F.softplus(-odds_shown).mean() + F.softplus(odds_done).mean()
         with torch.no_grad():
             right = {"demonstrated_right": (odds_shown > 0).float(), "own_right": (odds_done < 0).float()}
@@ -93,7 +96,8 @@ def box_of(action_space: gymnasium.Space) -> tuple[Tensor, Tensor]:
     """Centre and half range of each action (A,) float64; 0 and 1 where it has no two bounds, or is not of a Box."""
     if not isinstance(action_space, Box):
         return torch.zeros(0, dtype=torch.float64), torch.ones(0, dtype=torch.float64)
-    low, high = torch.as_tensor(action_space.low).double(), torch.as_tensor(action_space.high).double()
+    low = torch.as_tensor(action_space.low).double()
+    high = torch.as_tensor(action_space.high).double()
     bounded = (low > -LARGEST) & (high < LARGEST) & (low < high)
     return torch.where(bounded, low / 2 + high / 2, 0.0), torch.where(bounded, high / 2 - low / 2, 1.0)
 
@@ -112,7 +116,8 @@ def demonstrations(path: str, observation_space: gymnasium.Space, action_space: 
         raise ValueError(f"{path} holds no demonstrations: {' '.join(str(damage).split())}.") from damage
     if missing := {"observations", "actions"} - columns.keys():
         raise ValueError(f"{path} holds no demonstrations: it lacks {', '.join(sorted(missing))}.")
-    observations, actions = columns["observations"], columns["actions"]
+    observations = columns["observations"]
+    actions = columns["actions"]
     if not observations.ndim or not actions.ndim or not 0 < len(observations) == len(actions):
         raise ValueError(
             f"{path}: observations and actions must have as many rows, at least one, but their shapes are "
@@ -140,7 +145,8 @@ def require_within(path: str, column: str, values: NDArray, space: Box) -> None:
     inside = np.isfinite(values) & (space.low <= values) & (values <= space.high)
     if not inside.all():
         row, *place = np.unravel_index(int(inside.argmin()), inside.shape)
-        low, high = space.low[tuple(place)], space.high[tuple(place)]
+        low = space.low[tuple(place)]
+        high = space.high[tuple(place)]
         raise ValueError(
             f"{path}: {column}{[int(part) for part in place]} is {values[(row, *place)]} in row {row}; it must be "
             f"from {low} to {high}, and finite."

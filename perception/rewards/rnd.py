@@ -22,7 +22,8 @@ class NoveltyReward(nn.Module):
 
     def __init__(self, config: NoveltyRewardConfig, space: gymnasium.Space) -> None:
         super().__init__()
-        self.weight, self.learning_rate = config.weight, config.learning_rate
+        self.weight = config.weight
+        self.learning_rate = config.learning_rate
         self.once_an_episode = config.once_an_episode
         read = reader_of(space)
         self.target = nn.Sequential(read, orthogonal(nn.Linear(read.output_dim, config.features)))

@@ -403,7 +403,8 @@ class VGG16EncoderConfig:
         if self.frames > stacked:
             raise ValueError(f"frames must be 1 to {stacked}, not {self.frames}.")
         layers = trunk(self.blocks, self.pretrained)
-        rows, columns = height // self.shrink >> self.blocks, width // self.shrink >> self.blocks
+        rows = height // self.shrink >> self.blocks
+        columns = width // self.shrink >> self.blocks
         if not rows * columns:
             raise ValueError(f"{self.blocks} blocks leave nothing of {height}x{width} pixels; lower blocks or shrink.")
         return VGG16Encoder(self, Sight(layers, self.shrink), rows * columns)

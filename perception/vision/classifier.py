@@ -22,7 +22,8 @@ class ClassifierLesson:
     score = "accuracy"
 
     def __init__(self, task: ClassifierTask, train: Frames, test: Frames) -> None:
-        self.train, self.size = train, task.size
+        self.train = train
+        self.size = task.size
         self.module = classifying(task.backbone, len(train.names))
         self.test_images = resized(test.greys(np.random.default_rng(0)), task.size)  # the same at each evaluation
         self.test_games = torch.from_numpy(test.games)
@@ -76,7 +77,8 @@ class Maps(nn.Module):
 
     def __init__(self, seeing: Any) -> None:
         super().__init__()
-        self.seeing, self.flatten = seeing, FlattenPixels()
+        self.seeing = seeing
+        self.flatten = FlattenPixels()
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.flatten(self.seeing.forward_features(prepared(frames)))

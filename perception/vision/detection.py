@@ -58,7 +58,9 @@ def matched(
     """Of all found objects of a class the scores and whether they are right; and how many true ones there are."""
     from torchvision.ops import box_iou  # here, because it takes seconds and few commands need it
 
-    scores, right, count = [], [], 0
+    scores = []
+    right = []
+    count = 0
     for own, (boxes, classes) in zip(found, true, strict=True):
         wanted = boxes[classes == number]
         count += len(wanted)
@@ -79,7 +81,8 @@ def average_precision(scores: NDArray[np.float64], right: NDArray[np.bool_], cou
         return float("nan")
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(right[order])
-    precision, recall = hits / np.arange(1, len(hits) + 1), hits / count
+    precision = hits / np.arange(1, len(hits) + 1)
+    recall = hits / count
     best_later = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * best_later))
 

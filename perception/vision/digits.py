@@ -31,7 +31,8 @@ class DigitsLesson:
     @property
     def baseline(self) -> dict[str, float]:
         """Of the digit whose mean image is nearest."""
-        images, digits = self.images[self.held_out :], self.digits[self.held_out :]
+        images = self.images[self.held_out :]
+        digits = self.digits[self.held_out :]
         means = torch.stack([images[digits == digit].mean(0) for digit in range(10)])
         nearest = torch.cdist(self.images[: self.held_out], means).argmin(1)
         return {"accuracy": (nearest == self.digits[: self.held_out]).float().mean().item()}

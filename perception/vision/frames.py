@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as the Atari emulator's own greys
-CONTRAST, BRIGHTNESS, COLOUR = 0.3, 20.0, 25.0
+CONTRAST = 0.3
+BRIGHTNESS = 20.0
+COLOUR = 25.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def jittered(greys: NDArray[np.float32], random: np.random.Generator) -> NDArray
 def prepared(images: Tensor) -> Tensor:
     """uint8 (B, 1, H, W) -> float (B, 1, H, W), each image of mean 0 and deviation 1: greys vary, shapes do not."""
     x = images.float()
-    mean, deviation = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    deviation = x.std((1, 2, 3), keepdim=True)
     return ((x - mean) / (deviation + 1e-3)).contiguous(memory_format=torch.channels_last)
 
 

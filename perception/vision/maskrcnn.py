@@ -27,7 +27,9 @@ ANCHOR_SIZES, ANCHOR_RATIOS = ((3,), (11,)), ((4.0, 8.0), (0.7, 1.3))
 BOX_CELLS, MASK_CELLS = 6, 10
 """Along each side of what the heads see of an object; a mask has twice as many."""
 WIDTH = 24  # channels of maps and masks
-LEAST_SCORE, MOST_OVERLAP, MOST_OBJECTS = 0.02, 0.5, 60
+LEAST_SCORE = 0.02
+MOST_OVERLAP = 0.5
+MOST_OBJECTS = 60
 SURE, MATCHES = 0.5, 0.5
 """Score of what counts as found, and overlap of its box with the true one."""
 
@@ -47,7 +49,8 @@ class MaskRCNN(nn.Module):
         super().__init__()
         self.classes = classes
         maps: Any = Maps(backbone)
-        boxes, masks = MultiScaleRoIAlign(["fine"], BOX_CELLS, 2), MultiScaleRoIAlign(["fine"], MASK_CELLS, 2)
+        boxes = MultiScaleRoIAlign(["fine"], BOX_CELLS, 2)
+        masks = MultiScaleRoIAlign(["fine"], MASK_CELLS, 2)
         self.detector = TorchvisionMaskRCNN(
             maps,
             min_size=min(height, width),
@@ -110,7 +113,8 @@ class Maps(nn.Module):
         self.network = first_maps(backbone, (0, 1))
         half, quarter = self.network.feature_info.channels()
         self.pixels = nn.Sequential(normalised(1, WIDTH), nn.ReLU(), normalised(WIDTH, WIDTH))
-        self.lateral, self.upward = nn.Conv2d(half, WIDTH, kernel_size=1), nn.Conv2d(quarter, WIDTH, kernel_size=1)
+        self.lateral = nn.Conv2d(half, WIDTH, kernel_size=1)
+        self.upward = nn.Conv2d(quarter, WIDTH, kernel_size=1)
         self.blend = nn.ModuleList(nn.Sequential(nn.ReLU(), normalised(WIDTH, WIDTH), nn.ReLU()) for _ in range(2))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -129,7 +133,8 @@ class Predictor(nn.Module):
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
-        self.scores, self.boxes = nn.Linear(features, classes), nn.Linear(features, 4 * classes)
+        self.scores = nn.Linear(features, classes)
+        self.boxes = nn.Linear(features, 4 * classes)
 
     def forward(self, read: Tensor) -> tuple[Tensor, Tensor]:
         return self.scores(read), self.boxes(read)
@@ -139,7 +144,9 @@ class MaskRCNNLesson:
     score = "map"
 
     def __init__(self, task: MaskRCNNTask, train: Frames, test: Frames) -> None:
-        self.train, self.size, self.held_out = train, task.size, HeldOut(test, task.size)
+        self.train = train
+        self.size = task.size
+        self.held_out = HeldOut(test, task.size)
         self.test_classes = torch.from_numpy(resized_classes(test.classes, task.size))
         height, width = self.held_out.images.shape[2:]
         self.module = MaskRCNN(task.backbone, int(train.boxes[:, 1].max()), height, width)
@@ -162,8 +169,10 @@ class MaskRCNNLesson:
         return torch.stack(list(losses.values())).sum(), {name: loss.detach() for name, loss in losses.items()}
 
     def evaluate(self) -> dict[str, float]:
-        held_out, device = self.held_out, next(self.module.parameters()).device
-        found, overlaps = [], {number: [] for number in held_out.names}
+        held_out = self.held_out
+        device = next(self.module.parameters()).device
+        found = []
+        overlaps = {number: [] for number in held_out.names}
         for start in range(0, len(held_out.images), IMAGES_AT_A_TIME):
             images = held_out.images[start : start + IMAGES_AT_A_TIME].to(device)
             told = self.module.found_with_masks(images)
@@ -195,12 +204,15 @@ def painted(masks: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
     if not len(masks):
         return masks.new_zeros(0, height, width)
     left, top, right, bottom = boxes.T[..., None]
-    columns, rows = torch.arange(width, device=boxes.device), torch.arange(height, device=boxes.device)
+    columns = torch.arange(width, device=boxes.device)
+    rows = torch.arange(height, device=boxes.device)
     # torchvision's roi_align, which cut out the masks to learn from, takes a pixel's number for its place.
-    x, y = 2 * (columns - left) / (right - left) - 1, 2 * (rows - top) / (bottom - top) - 1
+    x = 2 * (columns - left) / (right - left) - 1
+    y = 2 * (rows - top) / (bottom - top) - 1
     places = torch.stack(torch.broadcast_tensors(x[:, None], y[:, :, None]), -1)
     found = F.grid_sample(masks, places, padding_mode="border", align_corners=False)[:, 0]
-    across, upright = (columns + 0.5 - left) * (right - columns - 0.5), (rows + 0.5 - top) * (bottom - rows - 0.5)
+    across = (columns + 0.5 - left) * (right - columns - 0.5)
+    upright = (rows + 0.5 - top) * (bottom - rows - 0.5)
     return found * (across > 0)[:, None] * (upright > 0)[:, :, None]
 
 
@@ -215,7 +227,8 @@ def mask_overlaps(
     told = []
     for row, own in enumerate(overlaps):
         if len(own) and own.max() >= MATCHES:
-            mask, true = masks[sure][own.argmax()] > 0.5, true_masks[row] > 0
+            mask = masks[sure][own.argmax()] > 0.5
+            true = true_masks[row] > 0
             union = (mask | true).sum().item()
             told.append((int(classes[row]), (mask & true).sum().item() / union if union else 1.0))
     return told

@@ -19,7 +19,9 @@ class ListEncoder(nn.Module):
 
     def __init__(self, config: ListEncoderConfig, input_layer: nn.Module, numbers: int) -> None:
         super().__init__()
-        self.input_layer, self.torso, self.output_dim = input_layer, Reader(config, numbers), config.features
+        self.input_layer = input_layer
+        self.torso = Reader(config, numbers)
+        self.output_dim = config.features
 
     def forward(self, observations: Tensor) -> Tensor:
         return self.torso(self.input_layer(observations))
@@ -30,7 +32,8 @@ class Reader(nn.Module):
 
     def __init__(self, config: ListEncoderConfig, numbers: int) -> None:
         super().__init__()
-        self.frames, self.relative_to = config.frames, config.relative_to
+        self.frames = config.frames
+        self.relative_to = config.relative_to
         self.each = layers(numbers + (2 if config.relative_to else 0), config.widths)
         places = 2 if config.relative_to else 0
         self.all = layers(2 * config.frames * config.widths[-1] + places, (config.features, config.features))
@@ -69,7 +72,9 @@ class ObjectList(nn.Module):
 
     def __init__(self, detector: Any, objects: int, surer_than: float, height: int, width: int) -> None:
         super().__init__()
-        self.detector, self.objects, self.surer_than = detector, objects, surer_than
+        self.detector = detector
+        self.objects = objects
+        self.surer_than = surer_than
         self.classes: int = detector.classes
         self.register_buffer("scale", 1.0 / torch.tensor([width, height] * 2), persistent=False)
 
@@ -86,5 +91,6 @@ class ObjectList(nn.Module):
         count = min(self.objects, int((found.scores > self.surer_than).sum()))
         boxes = found.boxes[:count] * self.scale.cpu()
         row[:count, 0] = found.scores[:count]
-        row[:count, 1:3], row[:count, 3:5] = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        row[:count, 1:3] = (boxes[:, :2] + boxes[:, 2:]) / 2
+        row[:count, 3:5] = boxes[:, 2:] - boxes[:, :2]
         row[:count, 5:] = F.one_hot(found.classes[:count] - 1, self.classes)

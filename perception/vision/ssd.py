@@ -18,7 +18,9 @@ SCALES = {1: (0.05, 0.07), 2: (0.016, 0.05, 0.07), 3: (0.016, 0.05, 0.07, 0.1)}
 """Number of maps -> sizes of their default boxes, in shares of the image, and one beyond the last."""
 RATIOS = {1: ((2.0, 6.0),), 2: ((6.0,), (2.0,)), 3: ((6.0,), (2.0,), (2.0,))}
 """Number of maps -> how much longer than wide, and wider than long, default boxes are besides."""
-LEAST_SCORE, MOST_OVERLAP, MOST_OBJECTS = 0.02, 0.5, 100
+LEAST_SCORE = 0.02
+MOST_OVERLAP = 0.5
+MOST_OBJECTS = 100
 
 
 class SSD(nn.Module):
@@ -73,7 +75,9 @@ class SSDLesson:
     score = "map"
 
     def __init__(self, task: SSDTask, train: Frames, test: Frames) -> None:
-        self.train, self.size, self.held_out = train, task.size, HeldOut(test, task.size)
+        self.train = train
+        self.size = task.size
+        self.held_out = HeldOut(test, task.size)
         height, width = self.held_out.images.shape[2:]
         self.module = SSD(task.backbone, task.maps, int(train.boxes[:, 1].max()), height, width)
 

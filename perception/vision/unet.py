@@ -59,7 +59,9 @@ class UNetLesson:
     score = "mean_iou"
 
     def __init__(self, task: UNetTask, train: Frames, test: Frames) -> None:
-        self.train, self.test, self.size = train, test, task.size
+        self.train = train
+        self.test = test
+        self.size = task.size
         self.classes = len(train.class_names)
         self.module = UNet(1, self.classes, task.widths, task.skips)
         # The same greys at each evaluation.
@@ -74,7 +76,8 @@ class UNetLesson:
         """Of the rule that knows of each grey which class it is most often."""
         random = np.random.default_rng(1)
         some = self.train.rows(random.choice(len(self.train), min(500, len(self.train)), replace=False))
-        images, classes = resized(some.greys(random), self.size).numpy(), resized_classes(some.classes, self.size)
+        images = resized(some.greys(random), self.size).numpy()
+        classes = resized_classes(some.classes, self.size)
         counts = np.bincount(images.ravel() * self.classes + classes.ravel(), minlength=256 * self.classes)
         likeliest = counts.reshape(256, self.classes).argmax(1)
         return self.metrics(confusion(likeliest[self.test_images.numpy()[:, 0]], self.test_classes, self.classes))

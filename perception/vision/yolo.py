@@ -14,7 +14,9 @@ from perception.vision.frames import Frames, prepared, resized
 
 STRIDE = 4  # pixels a cell: a smaller object than that is seldom in one cell with another
 TYPICAL_SIZE = 8.0  # pixels, of an object whose size the network says is e^0
-LEAST_SCORE, MOST_OVERLAP, MOST_OBJECTS = 0.02, 0.5, 100
+LEAST_SCORE = 0.02
+MOST_OVERLAP = 0.5
+MOST_OBJECTS = 100
 BOX_COUNTS = 2.0  # weight of boxes beside that of objects and classes
 
 
@@ -54,7 +56,8 @@ def boxes_of(cells: Tensor) -> Tensor:
     # A centre may be a little outside of its cell, so that the border is no place where nothing can be said.
     x = (columns + 2 * cells[:, 1].sigmoid() - 0.5) * STRIDE
     y = (rows + 2 * cells[:, 2].sigmoid() - 0.5) * STRIDE
-    width, height = TYPICAL_SIZE * cells[:, 3].clamp(-4, 4).exp(), TYPICAL_SIZE * cells[:, 4].clamp(-4, 4).exp()
+    width = TYPICAL_SIZE * cells[:, 3].clamp(-4, 4).exp()
+    height = TYPICAL_SIZE * cells[:, 4].clamp(-4, 4).exp()
     return torch.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], -1)
 
 
@@ -63,13 +66,17 @@ def objects_of(cells: Tensor) -> list[Found]:
     """Of each image the objects that the cells tell of, each of them once; the classes' first number is 1."""
     from torchvision.ops import batched_nms  # here, because it takes seconds and few commands need it
 
-    boxes, sure = boxes_of(cells).flatten(1, 2), cells[:, 0].sigmoid().flatten(1)
+    boxes = boxes_of(cells).flatten(1, 2)
+    sure = cells[:, 0].sigmoid().flatten(1)
     likeliest = cells[:, 5:].softmax(1).max(1)
-    scores, classes = sure * likeliest.values.flatten(1), likeliest.indices.flatten(1) + 1
+    scores = sure * likeliest.values.flatten(1)
+    classes = likeliest.indices.flatten(1) + 1
     found = []
     for own, score, number in zip(boxes.float(), scores.float(), classes, strict=True):
         kept = score > LEAST_SCORE
-        own, score, number = own[kept], score[kept], number[kept]
+        own = own[kept]
+        score = score[kept]
+        number = number[kept]
         first = batched_nms(own, score, number, MOST_OVERLAP)[:MOST_OBJECTS]
         found.append(Found(own[first].cpu(), number[first].cpu(), score[first].cpu()))
     return found
@@ -77,10 +84,14 @@ def objects_of(cells: Tensor) -> list[Found]:
 
 def wanted_cells(true: list[tuple[Tensor, Tensor]], height: int, width: int) -> dict[str, Tensor]:
     """Where objects' centres are: (image, row, column) of each, its box and its class (from 0), all (M, ...)."""
-    places, boxes, classes = [], [], []
+    places = []
+    boxes = []
+    classes = []
     for image, (own, numbers) in enumerate(true):
-        x, y = (own[:, 0] + own[:, 2]) / 2, (own[:, 1] + own[:, 3]) / 2
-        column, row = (x / STRIDE).long().clamp(0, width - 1), (y / STRIDE).long().clamp(0, height - 1)
+        x = (own[:, 0] + own[:, 2]) / 2
+        y = (own[:, 1] + own[:, 3]) / 2
+        column = (x / STRIDE).long().clamp(0, width - 1)
+        row = (y / STRIDE).long().clamp(0, height - 1)
         places.append(torch.stack([torch.full_like(row, image), row, column], 1))
         boxes.append(own)
         classes.append(numbers - 1)
@@ -91,7 +102,9 @@ class YOLOLesson:
     score = "map"
 
     def __init__(self, task: YOLOTask, train: Frames, test: Frames) -> None:
-        self.train, self.size, self.held_out = train, task.size, HeldOut(test, task.size)
+        self.train = train
+        self.size = task.size
+        self.held_out = HeldOut(test, task.size)
         self.module = YOLO(task.backbone, int(train.boxes[:, 1].max()))
 
     @property
@@ -101,7 +114,8 @@ class YOLOLesson:
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         rows = self.train.rows(np.sort(random.integers(len(self.train), size=size)))
         images = resized(rows.greys(random), self.size)
-        height, width = -(-images.shape[2] // STRIDE), -(-images.shape[3] // STRIDE)
+        height = -(-images.shape[2] // STRIDE)
+        width = -(-images.shape[3] // STRIDE)
         return {"images": images} | wanted_cells(boxes_by_image(rows, self.size), height, width)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -98,7 +98,8 @@ def scans(environment: "TumorConfig") -> Experiment:
         share_encoder=True,
         normalize_observations=False,
     )
-    encoder, memory = NatureCNNConfig(features=128), RecurrentConfig(steps=32)
+    encoder = NatureCNNConfig(features=128)
+    memory = RecurrentConfig(steps=32)
     return replace(
         base,
         algo=algo,

@@ -83,7 +83,8 @@ def by_boosting(observations: NDArray, actions: NDArray[np.int64], number: int) 
 def by_network(observations: NDArray, actions: NDArray[np.int64], number: int) -> Fitted:
     """A small network, for so many passes over the steps."""
     network = SmallNetwork(observations, number, seed=0)
-    inputs, taken = torch.from_numpy(observations), torch.from_numpy(actions)
+    inputs = torch.from_numpy(observations)
+    taken = torch.from_numpy(actions)
     steps = EPOCHS * (len(inputs) // BATCH + 1)
     network.descend(lambda rows: cross_entropy(network(inputs[rows]), taken[rows]), len(inputs), steps)
     usual = frequencies(actions, number)
@@ -125,7 +126,8 @@ def held_out_probabilities(episodes: Episodes, fit: Fit, number: int, folds: int
 def _fitted(
     episodes: Episodes, fit: Fit, number: int, known: NDArray[np.bool_], asked: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    seen, probabilities = flat(episodes.observations, 2), np.zeros((*episodes.alive.shape, number))
+    seen = flat(episodes.observations, 2)
+    probabilities = np.zeros((*episodes.alive.shape, number))
     probabilities[asked] = fit(seen[known], episodes.actions[known], number)(seen[asked])
     return probabilities
 

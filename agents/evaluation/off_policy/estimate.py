@@ -90,7 +90,8 @@ def probabilities_of(policy: Policy, episodes: Episodes) -> NDArray[np.float64]:
     """What a policy would have done at each step and after the last (T + 1, E, A), told step by step what was seen.
 
     Raises ValueError for one that gives doses: what it would have done was never done exactly."""
-    decided, nobody = [], np.zeros_like(episodes.alive[0])
+    decided = []
+    nobody = np.zeros_like(episodes.alive[0])
     for step, alive in enumerate([*episodes.alive, nobody]):
         seen = episodes.last_observations.copy()
         if alive.any():
@@ -148,7 +149,8 @@ def evaluate_off_policy(
     for name, of in once.items():
         bounds = spread(anew[name], min(REFITS, resamples)) if name in anew else spread(of)
         estimates[name] = Estimate(float(of(everybody)[0]), *bounds)
-    returns, weights = episodes.returns(discount), log.log_weights[-1]
+    returns = episodes.returns(discount)
+    weights = log.log_weights[-1]
     effective = effective_sample_size(weights)
     return OffPolicyEvaluation(
         estimates=estimates,
@@ -196,7 +198,8 @@ def halved(
 ) -> Trajectories:
     """What the estimators read, each half of the episodes with the model fitted to the other half: no episode corrects
     a model that knew it (Jiang and Li 2016, section 4)."""
-    half, taken = np.arange(len(episodes)) % 2 == 0, episodes.actions[..., None]
+    half = np.arange(len(episodes)) % 2 == 0
+    taken = episodes.actions[..., None]
     of_odd, of_even = (model.values(counts * rows) for rows in (~half, half))
     q, v = (np.where(half, *both) for both in zip(of_odd, of_even, strict=True))
     of_behaviour, of_target = (np.take_along_axis(column, taken, 2)[..., 0] for column in (probabilities, target[:-1]))

@@ -164,7 +164,8 @@ def _blended(log: Trajectories, counts: NDArray[np.float64], low: float, high: f
     if not np.isfinite(low + high):
         return np.nan
     seen = counts > 0
-    counts, steps = counts[seen], len(log.rewards)
+    counts = counts[seen]
+    steps = len(log.rewards)
     now, before = (_scaled(w)[:, seen] for w in (log.log_weights, log.log_weights_before))
     now, before = (weights / (weights @ counts)[:, None] for weights in (now, before))
     wrong = (log.discounts * now * (log.rewards - log.q)[:, seen]).cumsum(0)

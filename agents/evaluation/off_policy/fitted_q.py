@@ -48,16 +48,20 @@ class TabularQ:
     def __init__(
         self, states: NDArray[np.int64], episodes: Episodes, target: NDArray[np.float64], discount: float
     ) -> None:
-        self.states, self.discount = states, discount
-        number, actions = int(states.max()) + 1, target.shape[2]
+        self.states = states
+        self.discount = discount
+        number = int(states.max()) + 1
+        actions = target.shape[2]
         self.time, self.episode, self.ended = steps_of(episodes)
-        self.before, self.after = states[self.time, self.episode], states[self.time + 1, self.episode]
+        self.before = states[self.time, self.episode]
+        self.after = states[self.time + 1, self.episode]
         pairs = self.before * actions + episodes.actions[self.time, self.episode]
         tried, self.pair = np.unique(pairs, return_inverse=True)
         self.state, self.action = np.divmod(tried, actions)
         self.rewards = episodes.rewards[self.time, self.episode]
         known = np.concatenate([np.ones_like(episodes.alive[:1]), episodes.alive])
-        self.decided, seen = target[self.time, self.episode], states[known]
+        self.decided = target[self.time, self.episode]
+        seen = states[known]
         total = np.stack([np.bincount(seen, column, number) for column in target[known].T], 1)
         self.policy = total / np.bincount(seen, minlength=number)[:, None]
 
@@ -84,12 +88,17 @@ class TabularQ:
         """From the last step to the first, what is worth each pair of state and action that is in the log (P,), any
         other action in each state (S,), and the state under the policy (S,)."""
         rows = counts[self.episode] > 0
-        number, weights = len(self.policy), counts[self.episode[rows]]
-        pair, after, rewards, ended = self.pair[rows], self.after[rows], self.rewards[rows], self.ended[rows]
+        number = len(self.policy)
+        weights = counts[self.episode[rows]]
+        pair = self.pair[rows]
+        after = self.after[rows]
+        rewards = self.rewards[rows]
+        ended = self.ended[rows]
         tried = np.bincount(pair, weights, len(self.state))
         visits = np.bincount(self.before[rows], weights, number)
         often = self.policy[self.state, self.action]
-        rarely, values = 1.0 - np.bincount(self.state, often, number), np.zeros(number)
+        rarely = 1.0 - np.bincount(self.state, often, number)
+        values = np.zeros(number)
         for _ in range(len(self.states) - 1):
             worth = weights * (rewards + self.discount * np.where(ended, 0.0, values[after]))
             total = np.bincount(pair, worth, len(self.state))
@@ -105,7 +114,9 @@ class NetworkQ:
     weights of the one before."""
 
     def __init__(self, episodes: Episodes, target: NDArray[np.float64], discount: float, seed: int = 0) -> None:
-        seen, self.horizon, self.seed = flat(followed(episodes), 2), len(episodes.rewards), seed
+        seen = flat(followed(episodes), 2)
+        self.horizon = len(episodes.rewards)
+        self.seed = seed
         passed = np.broadcast_to((np.arange(self.horizon + 1) / self.horizon)[:, None, None], (*seen.shape[:2], 1))
         self.inputs = np.concatenate([seen, passed], 2, dtype=seen.dtype)
         self.time, self.episode, ended = steps_of(episodes)
@@ -119,7 +130,8 @@ class NetworkQ:
     def values(self, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """An episode counts once or not at all."""
         rows = counts[self.episode] > 0
-        time, episode = self.time[rows], self.episode[rows]
+        time = self.time[rows]
+        episode = self.episode[rows]
         before, after = (torch.from_numpy(self.inputs[t, episode]) for t in (time, time + 1))
         taken = torch.from_numpy(self.taken[rows])[:, None]
         rewards, policy, follows = (torch.from_numpy(c[rows]) for c in (self.rewards, self.policy, self.follows))
@@ -157,7 +169,8 @@ def steps_of(episodes: Episodes) -> tuple[NDArray[np.int64], NDArray[np.int64], 
 def states_of(episodes: Episodes) -> NDArray[np.int64] | None:
     """What was seen before each step, and after the last one for ever, as numbers of states (T + 1, E), from 0; None
     where these are not a finite set, that is where an observation hardly ever comes again."""
-    alive, lasts = episodes.alive, episodes.last_observations
+    alive = episodes.alive
+    lasts = episodes.last_observations
     keys = np.concatenate([fingerprints(episodes.observations[alive]), fingerprints(lasts)])
     unique, numbers = np.unique(keys, return_inverse=True)
     if len(unique) > len(keys) // LEAST_VISITS_OF_A_STATE:

@@ -57,7 +57,8 @@ def flat(observations: NDArray, dimensions: int) -> NDArray:
     """Observations whose first so many dimensions are rows, as vectors (..., I) of float32, or of float64 where float32
     cannot hold all their numbers; of images (C, H, W) the means of at most 16 by 16 fields, as so small a network and
     so few rows cannot use more."""
-    rows, shape = observations.shape[:dimensions], observations.shape[dimensions:]
+    rows = observations.shape[:dimensions]
+    shape = observations.shape[dimensions:]
     if len(shape) != 3:
         exact = np.result_type(observations.dtype, np.float32)
         return observations.reshape(*rows, -1).astype(exact, copy=False)

@@ -42,7 +42,8 @@ def bootstrap(
     """What an estimate is on so many resamples of the episodes (Efron 1979), (B,).
 
     `estimate` takes how often each episode counts, (B, E), and returns (B,)."""
-    random, at_once = np.random.default_rng(seed), max(1, MOST_COUNTS_AT_ONCE // episodes)
+    random = np.random.default_rng(seed)
+    at_once = max(1, MOST_COUNTS_AT_ONCE // episodes)
     sizes = [min(at_once, resamples - start) for start in range(0, resamples, at_once)]
     return np.concatenate([estimate(resampled(episodes, size, random)) for size in sizes])
 

@@ -123,9 +123,13 @@ class Population(NamedTuple):
 
 def population(world: Structure, cohort: Cohort, patients: int, random: np.random.Generator) -> Population:
     """New patients."""
-    shares, remission, symptoms = world.shares, PATIENT_REMISSION, SYMPTOM_EFFECT
+    shares = world.shares
+    remission = PATIENT_REMISSION
+    symptoms = SYMPTOM_EFFECT
     if cohort == "shifted":
-        shares, remission, symptoms = np.full(DISEASES, 1 / DISEASES), (0.25, 1.25), (-1.5, 1.5)
+        shares = np.full(DISEASES, 1 / DISEASES)
+        remission = (0.25, 1.25)
+        symptoms = (-1.5, 1.5)
     return Population(
         random.choice(DISEASES, patients, p=shares),
         random.uniform(*PATIENT_LINK, (patients, DISEASES)),
@@ -156,7 +160,8 @@ class CareEpisodeSimulation:
     )
 
     def __init__(self, config: CareEpisodeConfig, patients: int) -> None:
-        self.step_hours, self.cohort = config.step_hours, config.cohort
+        self.step_hours = config.step_hours
+        self.cohort = config.cohort
         self.structure = world = structure(config.structure_seed)
         self.links = spaced(world.links, config.step_hours / WEEK)
         self.table = None
@@ -194,7 +199,8 @@ class CareEpisodeSimulation:
         return np.concatenate([self.symptoms.round(1), given, diseases], 1)
 
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
-        world, everyone = self.structure, np.arange(len(actions))
+        world = self.structure
+        everyone = np.arange(len(actions))
         costs = contraindicated(world, self.symptoms)[everyone, actions].astype(np.float64)
         chances = world.remission[self.diseases, actions] * self.patients.remission[everyone, actions]
         self.well = random.random(len(actions)) < chances
@@ -228,7 +234,8 @@ class CareEpisodeSimulation:
         }
 
     def vitals(self) -> tuple[float, ...]:
-        disease, given = 0 if self.well[0] else int(self.diseases[0]) + 1, int(self.given[0])
+        disease = 0 if self.well[0] else int(self.diseases[0]) + 1
+        given = int(self.given[0])
         dose = (np.nan, np.nan) if given < 0 else (given + 1, float(self.structure.costs[given]))
         return float(self.symptoms[0].max()), float(self.symptoms[0].mean()), disease, *dose
 
@@ -274,7 +281,8 @@ def standard_of_care(seed: int, *, cautious: bool = False, softness: float = 0.0
 
     def made(simulation: Simulation) -> Policy:
         world = structure(seed)
-        average, drawn = world.shares @ expected_rewards(seed), trial_probabilities(seed)
+        average = world.shares @ expected_rewards(seed)
+        drawn = trial_probabilities(seed)
         worth = np.zeros((0, TREATMENTS))
 
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -300,7 +308,8 @@ def diagnosis(seed: int) -> Callable[[Simulation], Policy]:
     from scipy.special import logit  # as in `probabilities`
 
     def made(simulation: Simulation) -> Policy:
-        world, worth = structure(seed), expected_rewards(seed)
+        world = structure(seed)
+        worth = expected_rewards(seed)
         covariances = world.factors @ world.factors.transpose(0, 2, 1)
         low, high = SYMPTOM_EFFECT
         treated = covariances + np.eye(SYMPTOMS) * (high - low) ** 2 / 12
@@ -314,7 +323,8 @@ def diagnosis(seed: int) -> Callable[[Simulation], Policy]:
             if len(belief) != len(first):
                 belief = np.repeat(world.shares[None], len(first), 0)
             symptoms, given = readings(observations)
-            action, later = given.argmax(1), (given.any(1) & ~first)[:, None]
+            action = given.argmax(1)
+            later = (given.any(1) & ~first)[:, None]
             belief = np.einsum("nd,nde->ne", belief * (1 - chances[:, action].T), passes[action])
             belief = np.where(first[:, None], world.shares, belief)
             # A reading of 0 or 1 stands for the middle of what is rounded to it.

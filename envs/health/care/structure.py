@@ -8,7 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DISEASES, TREATMENTS, SYMPTOMS, VISITS = 16, 16, 8, 8
+DISEASES = 16
+TREATMENTS = 16
+SYMPTOMS = 8
+VISITS = 8
 REMISSION, ADVERSE = 64.0, -64.0
 """Rewards."""
 SYMPTOM_COST = REMISSION / (2 * VISITS * SYMPTOMS)
@@ -53,7 +56,8 @@ class Structure(NamedTuple):
 def structure(seed: int) -> Structure:
     """The world of a seed."""
     random = np.random.RandomState(seed)
-    means, factors = np.zeros((DISEASES, SYMPTOMS)), np.zeros((DISEASES, SYMPTOMS, SYMPTOMS))
+    means = np.zeros((DISEASES, SYMPTOMS))
+    factors = np.zeros((DISEASES, SYMPTOMS, SYMPTOMS))
     for disease in range(DISEASES):
         means[disease] = random.uniform(*SYMPTOM_MEAN, SYMPTOMS)
         deviations = np.sort(random.uniform(*SYMPTOM_DEVIATION, SYMPTOMS))[::-1]
@@ -67,7 +71,8 @@ def structure(seed: int) -> Structure:
     for disease in np.flatnonzero(~remission.any(1)):
         treatment = random.randint(TREATMENTS)
         remission[disease, treatment] = random.uniform(*REMISSION_CHANCE)
-    costs, effects = np.zeros(TREATMENTS), np.zeros((TREATMENTS, SYMPTOMS))
+    costs = np.zeros(TREATMENTS)
+    effects = np.zeros((TREATMENTS, SYMPTOMS))
     modifiers = np.zeros((TREATMENTS, DISEASES))
     for treatment in range(TREATMENTS):
         costs[treatment] = random.uniform(*TREATMENT_COST)
@@ -78,7 +83,8 @@ def structure(seed: int) -> Structure:
     for start in range(DISEASES):
         for end in range(DISEASES):
             if start != end and random.rand() < LINK_CHANCE:
-                links[start, end], links[end, start] = random.uniform(*LINK), random.uniform(*LINK)
+                links[start, end] = random.uniform(*LINK)
+                links[end, start] = random.uniform(*LINK)
     # In one world of some thousand a disease would pass on with a probability above 1.
     links += np.diag(np.maximum(0, 1 - links.sum(1)))
     links /= links.sum(1, keepdims=True)

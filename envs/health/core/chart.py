@@ -5,10 +5,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 640, 110
+WIDTH = 640
+HEIGHT = 110
 LEFT, RIGHT, ABOVE, BELOW = 58, 12, 22, 8
 """Pixels around a panel's curve."""
-INK, PALE, GREEN, BLUE, RED = (40, 40, 40), (215, 215, 215), (222, 240, 222), (40, 90, 180), (190, 70, 40)
+INK = (40, 40, 40)
+PALE = (215, 215, 215)
+GREEN = (222, 240, 222)
+BLUE = (40, 90, 180)
+RED = (190, 70, 40)
 
 
 class Panel(NamedTuple):
@@ -53,7 +58,8 @@ def beside(chart: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uin
 def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], across: NDArray[np.float64]) -> None:
     import cv2  # here, because few commands draw
 
-    top, bottom = ABOVE, HEIGHT - BELOW
+    top = ABOVE
+    bottom = HEIGHT - BELOW
 
     def height(value: NDArray | float) -> NDArray:
         share = (np.clip(value, panel.low, panel.high) - panel.low) / (panel.high - panel.low)
@@ -71,7 +77,8 @@ def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], ac
     _write(part, f"{values[known][-1]:.3g}", (WIDTH - RIGHT - 70, ABOVE - 7), RED if panel.dose else BLUE)
     if panel.dose:
         for step in np.flatnonzero(known[1:]) + 1:
-            start, end = int(across[step - 1]), max(int(across[step - 1]) + 1, int(across[step]) - 1)
+            start = int(across[step - 1])
+            end = max(int(across[step - 1]) + 1, int(across[step]) - 1)
             cv2.rectangle(part, (start, int(height(values[step]))), (end, bottom), RED, -1)
         return
     line = np.stack([across[known].astype(int), height(values[known])], 1)

@@ -26,6 +26,7 @@ def population(
         deviation = varying.get(name, 0.0)
         middle = value
         if cohort == "shifted" and deviation:
-            middle, deviation = value * random.choice([1.25, 0.8]), 2 * deviation
+            middle = value * random.choice([1.25, 0.8])
+            deviation = 2 * deviation
         table[name] = middle * np.exp(deviation * random.standard_normal(patients))
     return table

@@ -64,7 +64,8 @@ def optimal_policy(
         allowed = np.ones((number, actions), np.bool_)
     elif not allowed.any(1).all():
         raise ValueError("Every state needs an allowed action.")
-    states, best = np.arange(number), allowed.argmax(1)
+    states = np.arange(number)
+    best = allowed.argmax(1)
     while True:
         policy = np.eye(actions)[best]
         values = np.where(allowed, action_values(model, policy, discount), -np.inf)
@@ -98,7 +99,8 @@ def transition_sampler(
 
     It keeps one number for each transition that is possible, and finds all N by one binary search: the cumulative
     probabilities of row k lie in (k, k + 1]."""
-    table, actions = model.transitions, model.rewards.shape[1]
+    table = model.transitions
+    actions = model.rewards.shape[1]
     starts = np.asarray(table.indptr)
     rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     total = np.concatenate([[0.0], np.cumsum(table.data)])

@@ -94,7 +94,8 @@ class Ward:
     """Patients under treatment, as they are seen: with errors and gaps, and what was forbidden replaced."""
 
     def __init__(self, config: TreatmentConfig, patients: int) -> None:
-        self.config, self.simulation = config, config.simulation(patients)
+        self.config = config
+        self.simulation = config.simulation(patients)
         space = self.simulation.observation_space
         self.seen = np.zeros((patients, config.history, *space.shape), space.dtype)
         self.costs = np.zeros(patients)
@@ -116,7 +117,8 @@ class Ward:
 
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
         """An action that is not allowed costs 1, and the fallback is done."""
-        allowed, forbidden = self.simulation.allowed(), np.zeros(len(self.costs), np.bool_)
+        allowed = self.simulation.allowed()
+        forbidden = np.zeros(len(self.costs), np.bool_)
         if allowed is not None:
             forbidden = ~allowed[np.arange(len(actions)), actions]
             actions = np.where(forbidden, self.simulation.fallback(), actions)
@@ -127,7 +129,8 @@ class Ward:
         # An image is missing as a whole, a vector number by number.
         space = self.simulation.observation_space
         shape = space.shape if len(space.shape) == 1 else (1,) * len(space.shape)
-        read, newest = self._read(random), self.seen[:, -1].copy()
+        read = self._read(random)
+        newest = self.seen[:, -1].copy()
         if self.config.missing:
             # What does not vary is known without measuring, such as what was given.
             gone = (random.random((len(read), *shape)) < self.config.missing) & (self.simulation.spread > 0)
@@ -155,7 +158,8 @@ class Ward:
         return self.simulation.metrics() | {"cost": self.costs.copy()}
 
     def _read(self, random: np.random.Generator) -> NDArray:
-        space, read = self.simulation.observation_space, self.simulation.observe()
+        space = self.simulation.observation_space
+        read = self.simulation.observe()
         if self.config.noise:
             read = read + self.config.noise * self.simulation.spread * random.standard_normal(read.shape)
         read = np.clip(read, space.low, space.high).astype(space.dtype)
@@ -243,7 +247,8 @@ class Patient(gymnasium.Env):
         outcome = self.ward.treat(np.asarray(action)[None], self.np_random)
         self.told.append(self.ward.simulation.vitals())
         info: dict[str, Any] = {"cost": float(outcome.costs[0])} | self._mask()
-        terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
+        terminated = bool(outcome.terminated[0])
+        truncated = bool(outcome.truncated[0])
         if terminated or truncated:
             metrics = ((name, float(values[0])) for name, values in self.ward.metrics().items())
             info[EPISODE_METRICS] = {name: value for name, value in metrics if not np.isnan(value)}

@@ -164,7 +164,9 @@ class EpidemicSimulation:
     )
 
     def __init__(self, config: EpidemicConfig, patients: int) -> None:
-        self.config, self.step_hours, self.days = config, config.step_hours, round(config.step_hours / 24)
+        self.config = config
+        self.step_hours = config.step_hours
+        self.days = round(config.step_hours / 24)
         self.drawn, self.first = epidemics(config.cohort)
         self.parameters = {name: np.ones(patients) for name in self.drawn}
         self.state = np.zeros((8, patients))
@@ -172,10 +174,14 @@ class EpidemicSimulation:
         """Logarithm of what transmission is multiplied by at each stage."""
         self.ends = np.zeros((len(LEVELS), patients))
         """The stage at which each level ends."""
-        self.stage, self.settled, self.level = np.zeros(patients), np.zeros(patients), np.zeros(patients, np.int64)
+        self.stage = np.zeros(patients)
+        self.settled = np.zeros(patients)
+        self.level = np.zeros(patients, np.int64)
         """Stage now, days until it may change, level last chosen."""
         self.steps = np.zeros(patients, np.int64)
-        self.before, self.lost, self.peak = np.zeros(patients), np.zeros(patients), np.zeros(patients)
+        self.before = np.zeros(patients)
+        self.lost = np.zeros(patients)
+        self.peak = np.zeros(patients)
         """Removed before the first decision; GDP lost since; the greatest share of the beds in use."""
         self.spent = np.zeros((len(LEVELS), patients))
         """Days at each level."""
@@ -209,7 +215,8 @@ class EpidemicSimulation:
         )
 
     def observe(self) -> NDArray[np.float64]:
-        people, state = self.parameters["people"], self.state
+        people = self.parameters["people"]
+        state = self.state
         beds = INTENSIVE_CARE * state[H] / self.parameters["icu_beds"]
         seen = np.zeros((len(self.names), len(people)))
         seen[:4] = self.steps * self.days / DAYS, self.level, 1 - 0.15 * self.stage, self._tested(self.steps)
@@ -220,10 +227,13 @@ class EpidemicSimulation:
         return seen.T
 
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
-        p, start = self.parameters, self.state
-        people, ends = p["people"], self.ends[actions, np.arange(len(actions))]
+        p = self.parameters
+        start = self.state
+        people = p["people"]
+        ends = self.ends[actions, np.arange(len(actions))]
         labour = np.array([level.labour for level in LEVELS])[actions]
-        lost, overflow = np.zeros(len(actions)), np.zeros(len(actions))
+        lost = np.zeros(len(actions))
+        overflow = np.zeros(len(actions))
         for _ in range(self.days):
             move = np.where(self.settled > 0, 0, np.clip(ends - self.stage, -1, 1))
             self.stage = self.stage + move
@@ -236,10 +246,12 @@ class EpidemicSimulation:
             overflow += np.maximum(beds - 1, 0)
         changes = self.state - start
         self.pending, self.reports = self._reported(changes, self.pending, p["ascertained"], self.steps, random)
-        self.level, self.steps = actions.astype(np.int64), self.steps + 1
+        self.level = actions.astype(np.int64)
+        self.steps = self.steps + 1
         self.spent[actions, np.arange(len(actions))] += self.days
         self.lost += lost
-        deaths, beta = LETHALITY * changes[R], self.config.beta
+        deaths = LETHALITY * changes[R]
+        beta = self.config.beta
         rewards = -((1 - beta) * deaths / DEATHS_A_UNIT + beta * lost) * self.largest / people
         over = self.steps >= DAYS // self.days
         return Outcome(rewards, np.zeros(len(over), np.bool_), over, overflow / self.days)
@@ -251,7 +263,8 @@ class EpidemicSimulation:
         return np.zeros(len(self.steps), np.int64)
 
     def metrics(self) -> dict[str, NDArray[np.float64]]:
-        people, deaths = self.parameters["people"], LETHALITY * (self.state[R] - self.before)
+        people = self.parameters["people"]
+        deaths = LETHALITY * (self.state[R] - self.before)
         return {
             "deaths": deaths,
             "deaths_per_100k": 1e5 * deaths / people,
@@ -272,8 +285,10 @@ class EpidemicSimulation:
 
     def _effect(self) -> NDArray[np.float64]:
         """What transmission is multiplied by (N,); between two stages its logarithm is interpolated."""
-        lower, rows = np.minimum(self.stage.astype(np.int64), 3), np.arange(len(self.stage))
-        below, above = self.effects[lower, rows], self.effects[lower + 1, rows]
+        lower = np.minimum(self.stage.astype(np.int64), 3)
+        rows = np.arange(len(self.stage))
+        below = self.effects[lower, rows]
+        above = self.effects[lower + 1, rows]
         return np.exp(below + (self.stage - lower) * (above - below))
 
     def _tested(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -295,7 +310,8 @@ class EpidemicSimulation:
         found = ascertained + (1 - ascertained) * DETECTED[1] * self._tested(steps)
         happened = random.poisson(np.stack([found * changes[ONSETS], changes[ADMISSIONS], LETHALITY * changes[R]]))
         soon, later = arrivals(self.days, self.config.delay_days)
-        new, late = random.binomial(happened, soon), random.binomial(pending, later)
+        new = random.binomial(happened, soon)
+        late = random.binomial(pending, later)
         repeated = random.binomial(new + late, self.config.duplicated)
         return pending + happened - new - late, np.stack([new + late + repeated, late, repeated], 1).astype(np.float64)
 
@@ -357,7 +373,8 @@ def alert_levels(simulation: Simulation) -> Policy:
 
     def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
         readings = read(simulation.names, observations)
-        cases, beds = incidence(readings), intensive_care(readings)
+        cases = incidence(readings)
+        beds = intensive_care(readings)
         severe = ((cases >= 250) & (beds >= 0.3)) | (beds >= 0.6)
         return one_hot(np.where(severe, LOCKDOWN, np.digitize(cases, [50, 150])), len(LEVELS))
 

@@ -56,12 +56,15 @@ def epidemics(cohort: Cohort, count: int = 1_000) -> tuple[dict[str, NDArray[np.
     nothing was done; in the shifted cohort, in the regions held out, of a variant."""
     table = regions()
     if cohort == "published":
-        names, days, deviations = [PUBLISHED], np.zeros(1), np.zeros((12, 1))
+        names = [PUBLISHED]
+        days = np.zeros(1)
+        deviations = np.zeros((12, 1))
     else:
         random = np.random.default_rng([COHORT_SEEDS[cohort], len(table)])
         own = HELD_OUT if cohort != "train" else [name for name in table if name not in (*HELD_OUT, PUBLISHED)]
         names = [own[which] for which in random.integers(len(own), size=count)]
-        days, deviations = random.integers(LONGEST_UNNOTICED_DAYS + 1, size=count), random.standard_normal((12, count))
+        days = random.integers(LONGEST_UNNOTICED_DAYS + 1, size=count)
+        deviations = random.standard_normal((12, count))
     column = {name: np.array([table[region][name] for region in names]) for name in table[PUBLISHED]}
     p = {
         "transmission": log_normal(*TRANSMISSION, deviations[0]) * (VARIANT if cohort == "shifted" else 1.0),
@@ -75,7 +78,8 @@ def epidemics(cohort: Cohort, count: int = 1_000) -> tuple[dict[str, NDArray[np.
         p[week] = column[week] + column[f"{week}_sd"] * deviation
     state = np.zeros((8, len(names)))
     state[E] = log_normal(column["exposed"], column["exposed_sd"], deviations[11])
-    state[I], state[H] = column["infected"], column["hospital"]
+    state[I] = column["infected"]
+    state[H] = column["hospital"]
     state[A] = state[I] * (1 - p["ascertained"]) / p["ascertained"]
     state[S] = p["people"] - state.sum(0)
     for day in range(LONGEST_UNNOTICED_DAYS):
@@ -106,8 +110,10 @@ def rates(
 ) -> NDArray[np.float64]:
     """Prague et al. 2020, equation 1: changes a day (8, N)."""
     infections = transmission * state[S] * (state[I] + p["unascertained"] * state[A]) / p["people"]
-    onsets, admissions = state[E] / p["latent_days"], state[I] / p["admission_days"]
-    removed, unnoticed = state[I] / p["infectious_days"], state[A] / p["infectious_days"]
+    onsets = state[E] / p["latent_days"]
+    admissions = state[I] / p["admission_days"]
+    removed = state[I] / p["infectious_days"]
+    unnoticed = state[A] / p["infectious_days"]
     discharged = state[H] / p["hospital_days"]
     return np.stack(
         [

@@ -144,7 +144,8 @@ class GlucoseSimulation:
     )
 
     def __init__(self, config: GlucoseConfig, patients: int) -> None:
-        self.config, self.step_hours = config, config.step_hours
+        self.config = config
+        self.step_hours = config.step_hours
         self.table = cohort_table(config.cohort, config.group)
         self.parameters = {name: np.ones(patients) for name in model.PARAMETERS}
         self.minutes = np.zeros(patients, np.int64)
@@ -153,7 +154,8 @@ class GlucoseSimulation:
         self.meal_amounts = np.zeros((patients, 6 * config.days))
         self.eating = np.zeros((3, patients))
         """Announced and not yet eaten, g; eaten in the last minute, g; held by the stomach since the meal began, mg."""
-        self.insulin_board, self.meal_board = np.zeros((2, patients)), np.zeros((2, patients))
+        self.insulin_board = np.zeros((2, patients))
+        self.meal_board = np.zeros((2, patients))
         self.deviations = np.zeros((2, patients))
         """Of the sensor, at the quarter hours before and after."""
         self.readings = np.zeros((HOUR_OF_READINGS, patients))
@@ -186,7 +188,9 @@ class GlucoseSimulation:
         self.readings[:, rows] = self._sensed()[rows]
 
     def observe(self) -> NDArray[np.float64]:
-        p, now, hour = self.parameters, self.readings[-1], 2 * np.pi * self.minutes / 1_440
+        p = self.parameters
+        now = self.readings[-1]
+        hour = 2 * np.pi * self.minutes / 1_440
         count = self.minutes // model.SENSOR_MINUTES
         columns = (
             now,
@@ -208,11 +212,13 @@ class GlucoseSimulation:
         basal = prescribed * times(wishes[:, 0], MOST_BASAL)
         generous = times(wishes[:, 1], MOST_BOLUS)
         announced = self._announced(length)
-        costs, risk = np.zeros(len(basal)), self.told[self.risk].copy()
+        costs = np.zeros(len(basal))
+        risk = self.told[self.risk].copy()
         self.given[:] = 0
         for at in range(length):
             self._turn_sensor(random)
-            reading, carbohydrates = self.readings[-1], announced[at]
+            reading = self.readings[-1]
+            carbohydrates = announced[at]
             bolus = (carbohydrates > 0) * generous * self._calculated(carbohydrates, reading)
             costs += (bolus > BOLUS_LIMIT) + (reading < LOW) * (basal > 0) / length
             bolus = np.minimum(bolus, BOLUS_LIMIT)
@@ -297,7 +303,8 @@ class GlucoseSimulation:
 
     def _tell(self) -> None:
         """A reading, and what it counts for; of who fails, the rest of the episode."""
-        reading, glucose = self._sensed(), self._glucose()
+        reading = self._sensed()
+        glucose = self._glucose()
         self.readings = np.concatenate([self.readings[1:], reading[None]])
         self.read_sum += reading
         fails = ~self.failed & ((glucose < SURVIVED[0]) | (glucose > SURVIVED[1]))

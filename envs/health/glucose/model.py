@@ -59,7 +59,9 @@ STEADY = ("", "", "", "Gpb", "Gtb", "Ipb", "", "Ib", "Ib", "Ilb", "isc1ss", "isc
 """The state of a fasting patient under the prescribed basal: stomach (solid, liquid) and gut, mg; glucose in plasma and
 tissue, mg/kg; insulin in the plasma, pmol/kg; its action on tissue, and two delays of that on the liver, pmol/l;
 insulin in the liver, and of two kinds under the skin, pmol/kg; glucose under the skin, mg/kg."""
-PLASMA, TISSUE, SENSED = 3, 4, 12
+PLASMA = 3
+TISSUE = 4
+SENSED = 12
 
 PICOMOLES = 6_000.0
 """In a unit of insulin."""
@@ -116,7 +118,8 @@ def rates(
     `insulin` U/min under the skin, each (N,); `meal` (N,) is what the stomach has held since the meal began, mg."""
     solid, liquid, gut, plasma, tissue, insulin_plasma, action, delay, delayed, liver, first, second, sensed = state
     # Before the first meal the stomach is empty, and what would empty it does not matter.
-    held, full = solid + liquid, np.maximum(meal, 1.0)
+    held = solid + liquid
+    full = np.maximum(meal, 1.0)
     emptying = p["kmin"] + (p["kmax"] - p["kmin"]) / 2 * (
         np.tanh(2.5 / (1 - p["b"]) * (held / full - p["b"])) - np.tanh(2.5 / p["d"] * (held / full - p["d"])) + 2
     )
@@ -162,7 +165,8 @@ def drawn_meals(number: int, days: int, random: np.random.Generator) -> tuple[ND
     from scipy.special import ndtr, ndtri  # here, because it takes a third of a second and settings do without
 
     likely, earliest, latest, usual, deviation, grams, spread = MEALS.T
-    below, above = ndtr((earliest - usual) / deviation), ndtr((latest - usual) / deviation)
+    below = ndtr((earliest - usual) / deviation)
+    above = ndtr((latest - usual) / deviation)
     shape = (number, days, len(MEALS))
     hours = usual + deviation * ndtri(below + (above - below) * random.random(shape))
     times = np.round(60 * hours).astype(np.int64) + 1_440 * np.arange(days)[:, None]

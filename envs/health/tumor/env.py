@@ -59,7 +59,9 @@ VARYING = {"s": 0.05, "c2": 0.05, "a2": 0.1, "a3": 0.2, "d2": 0.1, "T0": 0.1}
 """Coefficients of variation between patients; ours. At full dose for 150 days, one in ten dies of the tumour."""
 LEVELS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 """Of each action, the share of the full dose."""
-NONE, HALF, FULL = 0, 2, 4
+NONE = 0
+HALF = 2
+FULL = 4
 DAYS = 150
 FATAL, LOW = 0.7, 0.72
 """Shares of N0 under which a patient dies, and doses are reduced."""
@@ -118,13 +120,17 @@ class TumorSimulation:
 
     def __init__(self, config: TumorConfig, patients: int, render: scans.Renderer = scans.phantom) -> None:
         self.step_hours = config.step_hours
-        self.images, self.render = config.seen == "scans", render
+        self.images = config.seen == "scans"
+        self.render = render
         if self.images:
-            self.names, self.spread, self.hidden = (), np.array(50.0), np.array(False)
+            self.names = ()
+            self.spread = np.array(50.0)
+            self.hidden = np.array(False)
             self.observation_space = Box(0, 255, (1, scans.SIZE, scans.SIZE), np.uint8)
         else:
             self.names = ("immune cells", "normal cells", "tumour cells", "drug")
-            self.spread, self.hidden = np.array([0.4, 0.1, 0.1, 0.4]), np.array([True, False, False, True])
+            self.spread = np.array([0.4, 0.1, 0.1, 0.4])
+            self.hidden = np.array([True, False, False, True])
             self.observation_space = Box(0.0, 10.0, (4,), np.float32)
         self.table = population(PUBLISHED, VARYING, config.cohort)
         people = len(self.table["s"])
@@ -136,7 +142,8 @@ class TumorSimulation:
         self.given = np.zeros(patients)
         self.steps = np.zeros(patients, np.int64)
         self.total_dose = np.zeros(patients)
-        self.smallest_tumour, self.fewest_normal = np.zeros(patients), np.ones(patients)
+        self.smallest_tumour = np.zeros(patients)
+        self.fewest_normal = np.ones(patients)
         self.progressed = np.full(patients, np.nan)
         self.last = round(DAYS * 24 / self.step_hours)
 
@@ -146,8 +153,12 @@ class TumorSimulation:
             self.parameters[name][rows] = column[self.who[rows]]
         p = self.parameters
         self.state[:, rows] = np.stack([p["I0"], p["N0"], p["T0"], np.zeros_like(p["T0"])])[:, rows]
-        self.given[rows], self.steps[rows], self.total_dose[rows] = 0, 0, 0
-        self.smallest_tumour[rows], self.fewest_normal[rows], self.progressed[rows] = p["T0"][rows], 1, np.nan
+        self.given[rows] = 0
+        self.steps[rows] = 0
+        self.total_dose[rows] = 0
+        self.smallest_tumour[rows] = p["T0"][rows]
+        self.fewest_normal[rows] = 1
+        self.progressed[rows] = np.nan
         self._scan(rows, random)
 
     def observe(self) -> NDArray:
@@ -159,7 +170,8 @@ class TumorSimulation:
         rewards = (self._normal() - self.state[2] / self.parameters["T0"] - self.given) * (self.step_hours / 6)
         self.state = state_after(self.state, self.given, self.parameters, days)
         self.steps += 1
-        normal, tumour = self._normal(), self.state[2]
+        normal = self._normal()
+        tumour = self.state[2]
         died = normal < FATAL
         self.total_dose += days * self.given
         self.fewest_normal = np.minimum(self.fewest_normal, normal)

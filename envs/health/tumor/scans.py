@@ -82,7 +82,8 @@ def _anatomy(random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[
     tissue = np.select([spine < 1, organ < 1, body < 1], [SPINE, ORGAN, BODY], OUTSIDE)
 
     # The largest node lies near the organ's middle, the others around it, where they do not meet it while it is small.
-    centre, turn = np.array([middle, middle - 4]) + random.uniform(-4, 4, 2), random.uniform(0, 2 * np.pi)
+    centre = np.array([middle, middle - 4]) + random.uniform(-4, 4, 2)
+    turn = random.uniform(0, 2 * np.pi)
     reached = np.full((SIZE, SIZE), np.inf)
     for node, share in enumerate(NODES):
         angle = turn + node * random.uniform(1.7, 2.4)

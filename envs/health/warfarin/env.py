@@ -70,7 +70,10 @@ VARYING = {"CL": 0.310, "V1": 0.262, "V2": 0.991, "MTT1": 0.141, "MTT2": 1.02, "
 ABSORPTION = 2.0  # k_a, 1/h
 EXCHANGE = 0.131  # Q, l/h
 AGEING = 0.0091  # clearance lost a year after 71, share
-GAMMA, LAMBDA, INR_MAX, BASELINE = 0.424, 3.61, 20.0, 1.0
+GAMMA = 0.424
+LAMBDA = 3.61
+INR_MAX = 20.0
+BASELINE = 1.0
 INR_ERROR = 0.0325
 """Standard deviation of a measured INR's logarithm (table 4)."""
 CYP2C9 = np.array([[0, 0], [1, 0], [0, 1], [2, 0], [1, 1], [0, 2]])
@@ -181,10 +184,15 @@ class WarfarinSimulation:
         self.course = courses(self.people)
         self.who = np.zeros(patients, np.int64)
         # S-warfarin in each of its three exponentials, mg/l, and the chains' compartments.
-        self.drug, self.fast, self.slow = np.zeros((patients, 3)), np.ones((patients, 6)), np.ones(patients)
-        self.day, self.tests = np.zeros(patients, np.int64), np.zeros(patients, np.int64)
+        self.drug = np.zeros((patients, 3))
+        self.fast = np.ones((patients, 6))
+        self.slow = np.ones(patients)
+        self.day = np.zeros(patients, np.int64)
+        self.tests = np.zeros(patients, np.int64)
         # The newest first.
-        self.inr, self.past_doses, self.days = np.ones((patients, 3)), np.zeros((patients, 3)), np.zeros((patients, 3))
+        self.inr = np.ones((patients, 3))
+        self.past_doses = np.zeros((patients, 3))
+        self.days = np.zeros((patients, 3))
         self.told = {name: np.zeros(patients) for name in ("range", "rosendaal", "above", "below", "given")}
         self.reached = np.full(patients, np.nan)
 
@@ -195,9 +203,15 @@ class WarfarinSimulation:
 
     def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
         self.who[rows] = random.integers(len(self.people["age"]), size=len(rows))
-        self.drug[rows], self.fast[rows], self.slow[rows] = 0, 1, 1
-        self.day[rows], self.tests[rows], self.reached[rows] = 0, 0, np.nan
-        self.inr[rows], self.past_doses[rows], self.days[rows] = BASELINE, 0, 0
+        self.drug[rows] = 0
+        self.fast[rows] = 1
+        self.slow[rows] = 1
+        self.day[rows] = 0
+        self.tests[rows] = 0
+        self.reached[rows] = np.nan
+        self.inr[rows] = BASELINE
+        self.past_doses[rows] = 0
+        self.days[rows] = 0
         self.inr[rows, 0] = BASELINE * np.exp(INR_ERROR * random.standard_normal(len(rows)))
         for counted in self.told.values():
             counted[rows] = 0
@@ -208,13 +222,16 @@ class WarfarinSimulation:
         return np.concatenate([about, self.inr, self.past_doses, self.days[:, :2]], 1)
 
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
-        doses, days = DOSES[actions // len(INTERVALS)], INTERVALS[actions % len(INTERVALS)]
+        doses = DOSES[actions // len(INTERVALS)]
+        days = INTERVALS[actions % len(INTERVALS)]
         doses = np.where(self.day < 7, np.minimum(doses, MOST_AT_FIRST), doses)
         latest = np.maximum(3, self.day)
         days = np.minimum(np.maximum(np.minimum(days, latest), self.shortest), DAYS - self.day)
         highest = self.past_doses.max(1)
         raised = (self.day >= 7) & (highest > 0) & (doses > 1.5 * highest)
-        rewards, costs, inr = np.full(len(doses), -1.0), raised.astype(np.float64), np.ones(len(doses))
+        rewards = np.full(len(doses), -1.0)
+        costs = raised.astype(np.float64)
+        inr = np.ones(len(doses))
         for day in range(days.max()):
             rows = np.flatnonzero(days > day)
             now = inr[rows] = self._one_day(rows, doses[rows])
@@ -228,9 +245,11 @@ class WarfarinSimulation:
         measured = inr * np.exp(INR_ERROR * random.standard_normal(len(inr)))
         self.told["rosendaal"] += rosendaal(self.inr[:, 0], measured, days)
         self.told["given"] += doses * days
-        self.day, self.tests = self.day + days, self.tests + 1
+        self.day = self.day + days
+        self.tests = self.tests + 1
         for kept, newest in ((self.inr, measured), (self.past_doses, doses), (self.days, days)):
-            kept[:, 1:], kept[:, 0] = kept[:, :-1].copy(), newest
+            kept[:, 1:] = kept[:, :-1].copy()
+            kept[:, 0] = newest
         return Outcome(rewards, np.zeros(len(inr), np.bool_), self.day >= DAYS, costs)
 
     def allowed(self) -> NDArray[np.bool_]:
@@ -265,7 +284,9 @@ class WarfarinSimulation:
         made = its["ec50"][:, None] / (its["ec50"][:, None] + levels)
         fast = (its["fast_kept"] @ self.fast[rows, :, None] + its["fast_made"] @ made[..., None])[..., 0]
         slow = its["slow_kept"] * self.slow[rows] + (its["slow_made"] * made).sum(1)
-        self.drug[rows], self.fast[rows], self.slow[rows] = drug * its["drug_kept"], fast, slow
+        self.drug[rows] = drug * its["drug_kept"]
+        self.fast[rows] = fast
+        self.slow[rows] = slow
         return BASELINE + INR_MAX * np.maximum(1 - fast[:, -1] * slow, 0.0) ** LAMBDA
 
 
@@ -285,7 +306,10 @@ def oracle_dose(simulation: Simulation) -> Policy:
 def population(cohort: Cohort, genotypes: str = "all", patients: int = 1_000) -> dict[str, NDArray[np.float64]]:
     """Who they are: alleles (two, three, a), age, weight, height, and their parameters, each (patients,)."""
     if cohort == "published":
-        genes, age, weight, height = np.array([[0, 1]]), np.array([71.0]), np.array([80.0]), np.array([170.0])
+        genes = np.array([[0, 1]])
+        age = np.array([71.0])
+        weight = np.array([80.0])
+        height = np.array([170.0])
         shares = {name: np.ones(1) for name in VARYING}
     else:
         random = np.random.default_rng([COHORT_SEEDS[cohort], len(PUBLISHED)])
@@ -304,7 +328,8 @@ def population(cohort: Cohort, genotypes: str = "all", patients: int = 1_000) ->
         if cohort == "train" or genotypes == "unseen":
             pairs[unseen == (cohort == "train")] = 0
         genes = np.stack(np.divmod(random.choice(pairs.size, patients, p=pairs.ravel() / pairs.sum()), 3), 1)
-        age, weight = within(origin.age, 18, 100), within(origin.weight, 35, 200)
+        age = within(origin.age, 18, 100)
+        weight = within(origin.weight, 35, 200)
         height = within(origin.height, 130, 210)
         spreads = {name: np.sqrt(np.log1p(varying**2)) for name, varying in VARYING.items()}
         shares = {name: np.exp(within((0, spread), -2 * spread, 2 * spread)) for name, spread in spreads.items()}
@@ -325,7 +350,9 @@ def courses(people: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.floa
         xlogy,
     )  # here, because it takes a third of a second and settings do without
 
-    into, back, out = EXCHANGE / people["V1"], EXCHANGE / people["V2"], people["CL"] / people["V1"]
+    into = EXCHANGE / people["V1"]
+    back = EXCHANGE / people["V2"]
+    out = people["CL"] / people["V1"]
     half = (into + back + out) / 2
     root = np.sqrt(half**2 - back * out)
     rates = np.stack([half + root, half - root, np.full_like(half, ABSORPTION)], 1)
@@ -335,7 +362,8 @@ def courses(people: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.floa
     absorbed *= (ABSORPTION / 2 / people["V1"])[:, None]
     edges = np.linspace(24, 0, LEVELS + 1)
     middles = 24 - (edges[1:] + edges[:-1]) / 2
-    fast, slow = 6 / people["MTT1"], 1 / people["MTT2"]
+    fast = 6 / people["MTT1"]
+    slow = 1 / people["MTT2"]
     # Of what is made a time ago, gamma-distributed arrivals have reached a compartment; of what stood in one, Poisson's
     # number of moves tells where it is.
     arrived = gammainc(np.arange(1, 7)[:, None], fast[:, None, None] * edges)

@@ -130,7 +130,8 @@ def ordered(course: Course, orders: Orders) -> Course:
     """With these orders pending; the last dose stands."""
     pending = np.zeros_like(course.pending)
     for place, (doses, days) in enumerate(orders):
-        pending[:, place, 0], pending[:, place, 1] = doses, days
+        pending[:, place, 0] = doses
+        pending[:, place, 1] = days
     return course._replace(dose=orders[-1][0], pending=pending)
 
 
@@ -145,7 +146,8 @@ def aurora(course: Course, inr: Floats) -> Course:
     inr = np.round(inr, 2)
     band = np.searchsorted((1.5, 1.8, 2.0, 3.001, 3.4, 4.0, 5.001), inr, "right")
     factor = np.array([1.15, 1.1, 1.075, 1.0, 0.925, 0.9, 0.875, 0.85])[band]
-    in_range, early = band == 3, course.tests == 0
+    in_range = band == 3
+    early = course.tests == 0
     stable = np.where(in_range, np.where(course.stable > 0, course.stable + course.days, 1), 0)
     retest = np.array([1, 5, 7, 14, 28])[np.searchsorted((2, 7, 14, 28), stable, "right")]
     held = (band == 7) | (course.held & (inr > 3.0))
@@ -171,7 +173,8 @@ def intermountain(course: Course, inr: Floats) -> Course:
     share = np.array([2.0, 1.5, np.nan, np.nan, np.nan, 0.5, np.nan])[zone]
     share = np.where((zone == 5) & (inr >= 4.0), 0.0, share)
     at_once = ~np.isnan(share) & ~course.held
-    new, old = np.array([5, 7, 14, 14, 14, 7, 7])[zone], np.array([14, 14, 14, 28, 14, 14, 7])[zone]
+    new = np.array([5, 7, 14, 14, 14, 7, 7])[zone]
+    old = np.array([14, 14, 14, 28, 14, 14, 7])[zone]
     days = np.where(released, 7, np.where(same, old, new) - at_once)
     now = np.where(held, 0.0, np.where(at_once, np.nan_to_num(share) * course.dose, dose))
     orders: Orders = [(now, np.where(held, 2, np.where(at_once, 1, days))), (dose, np.where(at_once & ~held, days, 0))]
@@ -213,7 +216,8 @@ def iwpc_loading(readings: Readings) -> Orders:
     """EU-PACT (Avery et al. 2011): three daily doses that load what CYP2C9's variants clear slowly."""
     two, three, _ = alleles(readings)
     rate = np.array([[0.0189, 0.0132, 0.0075], [0.0158, 0.0090, 0.0075], [0.0130, 0.0075, 0.0075]])[two, three]
-    dose, left = iwpc_dose(readings), np.exp(-24 * rate)
+    dose = iwpc_dose(readings)
+    left = np.exp(-24 * rate)
     load = dose / ((1 - left) * (1 + left + left**2))
     return [(1.5 * load - 0.5 * dose, 1), (load, 1), (0.5 * load + 0.5 * dose, 1)]
 
