@@ -67,7 +67,8 @@ def load_state(folder: Path) -> dict[str, Any]:
         return join_arrays(json.loads(content["state"]), load(blob))
     except UNREADABLE as damage:
         raise Damaged(
-            f"{folder} is not a readable checkpoint: {damage}. Without this folder a run goes on from the one before."
+            f"{folder} is not a readable checkpoint: {damage}. Without this folder a run goes on "
+            "from the one before."
         ) from damage
 
 
@@ -124,7 +125,8 @@ def remove_old_checkpoints(checkpoints: Path, keep: int, spared: Collection[str 
 
 
 def remove(path: Path) -> None:
-    """Removes a folder, a file, or a link, but not what the link leads to; nothing where there is nothing."""
+    """Removes a folder, a file, or a link, but not what the link leads to; nothing where there is
+    nothing."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -132,18 +134,22 @@ def remove(path: Path) -> None:
 
 
 def finished_checkpoints(checkpoints: Path) -> list[Path]:
-    """Complete checkpoints, the newest first. Copies under other names, such as step-000000001000-backup, are none."""
+    """Complete checkpoints, the newest first. Copies under other names, such as
+    step-000000001000-backup, are none."""
     return [path for path in named_checkpoints(checkpoints) if (path / STATE).is_file()]
 
 
 def incomplete_checkpoints(checkpoints: Path) -> list[Path]:
-    """Folders named as checkpoints that cannot be read as such because their state.json is missing."""
+    """Folders named as checkpoints that cannot be read as such because their state.json is
+    missing."""
     return [path for path in named_checkpoints(checkpoints) if not (path / STATE).is_file()]
 
 
 def named_checkpoints(checkpoints: Path) -> list[Path]:
     """Folders, or links to folders, that are named as checkpoints, the newest first."""
-    folders = [path for path in checkpoints.glob("step-*") if NAME.fullmatch(path.name) and path.is_dir()]
+    folders = [
+        path for path in checkpoints.glob("step-*") if NAME.fullmatch(path.name) and path.is_dir()
+    ]
     return sorted(folders, key=lambda path: env_steps_of(path.name), reverse=True)
 
 
@@ -158,8 +164,13 @@ def chosen_checkpoint(run_dir: Path, name: str) -> Path:
         return finished[0]
     names = [path.name for path in finished]
     if wanted not in names and name == "best" and best_checkpoint(run_dir) != wanted:
-        return chosen_checkpoint(run_dir, name)  # another one became the best, and this one was removed
-    require(wanted in names, f"{run_dir} has no checkpoint {wanted}; it has latest, best, {', '.join(names)}.")
+        return chosen_checkpoint(
+            run_dir, name
+        )  # another one became the best, and this one was removed
+    require(
+        wanted in names,
+        f"{run_dir} has no checkpoint {wanted}; it has latest, best, {', '.join(names)}.",
+    )
     return run_dir / "checkpoints" / wanted
 
 
@@ -171,7 +182,8 @@ def best_checkpoint(run_dir: Path) -> str:
 
 
 def read_best(run_dir: Path) -> dict[str, Any]:
-    """Which checkpoint was best, and its mean return; None and minus infinity before the first evaluation.
+    """Which checkpoint was best, and its mean return; None and minus infinity before the first
+    evaluation.
 
     Raises InvalidExperiment where best.json is damaged."""
     path = run_dir / "best.json"
@@ -185,7 +197,9 @@ def read_best(run_dir: Path) -> dict[str, Any]:
             raise ValueError("it names no checkpoint, or no mean")
         return {"checkpoint": checkpoint, "mean": float(mean)}
     except (OSError, LookupError, TypeError, ValueError) as damage:
-        raise InvalidExperiment(f"{path} is damaged; without it the best checkpoint is found anew.") from damage
+        raise InvalidExperiment(
+            f"{path} is damaged; without it the best checkpoint is found anew."
+        ) from damage
 
 
 def checkpoint_name(env_steps: int) -> str:

@@ -25,11 +25,14 @@ class Experience:
     """
 
     observations: NDArray  # (T, N, *observation), the observation space's dtype
-    actions: NDArray  # (T, N) int64, or (T, N, action): float32 in the network's units; the environment's in a log
+    # (T, N) int64, or (T, N, action): float32 in the network's units; the environment's in a log
+    actions: NDArray
     rewards: NDArray[np.float32]  # (T, N)
     terminated: NDArray[np.bool_]  # (T, N)
     truncated: NDArray[np.bool_]  # (T, N)
-    first: NDArray[np.bool_]  # (T, N), observations that do not follow from the row before: an episode's first
+    first: NDArray[
+        np.bool_
+    ]  # (T, N), observations that do not follow from the row before: an episode's first
 
     @property
     def num_envs(self) -> int:
@@ -39,7 +42,8 @@ class Experience:
         return self.rewards.size
 
     def repeated(self) -> NDArray[np.bool_]:
-        """Whether the same observation came before in the same episode, as far as these rows reach back (T, N)."""
+        """Whether the same observation came before in the same episode, as far as these rows reach
+        back (T, N)."""
         episodes = np.cumsum(self.first, 0)
         keys = [np.ascontiguousarray(self.observations).reshape(*episodes.shape, -1).view(np.uint8)]
         for number in (episodes, np.broadcast_to(np.arange(self.num_envs), episodes.shape)):
@@ -68,7 +72,9 @@ class Experience:
         """Equal shards along N, one a learner; environments that do not divide are left out."""
         width = self.num_envs // shards
         return [
-            type(self)(*(getattr(self, f.name)[:, i * width : (i + 1) * width] for f in fields(self)))
+            type(self)(
+                *(getattr(self, f.name)[:, i * width : (i + 1) * width] for f in fields(self))
+            )
             for i in range(shards)
         ]
 
@@ -84,20 +90,23 @@ class Rollout(Experience):
     log_probs: NDArray[np.float32]  # (T, N), of the actions under the policy that took them
     values: NDArray[np.float32]  # (T, N), of the observations
     next_values: NDArray[np.float32]  # (T, N), of the observations that followed
-    memories: NDArray[np.float32]  # (T, N, S), what was remembered before each step; S is 0 without a memory
+    memories: NDArray[
+        np.float32
+    ]  # (T, N, S), what was remembered before each step; S is 0 without a memory
 
 
 @dataclass(frozen=True)
 class Demonstrated(Experience):
-    """What somebody else did, as windows of T steps side by side, to learn from as often as one likes."""
+    """What somebody else did, as windows of T steps side by side, to learn from as often as one
+    likes."""
 
     returns: NDArray[np.float32]  # (T, N), discounted, from each step to its episode's end
 
 
 @dataclass(frozen=True)
 class Logged(Experience):
-    """What somebody else did, as steps in an order of chance with what followed each, to learn from as often as one
-    likes."""
+    """What somebody else did, as steps in an order of chance with what followed each, to learn from
+    as often as one likes."""
 
     next_observations: NDArray  # (T, N, *observation), also where the episode was over
 
@@ -106,9 +115,13 @@ class Logged(Experience):
 class Steps:
     """B env steps on the learner's device, for a reward model."""
 
-    observations: Any  # a tensor (B, *observation) of the observation space's dtype, or such parts by name
+    observations: (
+        Any  # a tensor (B, *observation) of the observation space's dtype, or such parts by name
+    )
     actions: torch.Tensor  # (B,) int64, or (B, action) in the environment's units and dtype
-    repeated: torch.Tensor  # (B,) bool, that the episode had this observation before, where that is known
+    repeated: (
+        torch.Tensor
+    )  # (B,) bool, that the episode had this observation before, where that is known
 
     def rows(self, chosen: torch.Tensor) -> Steps:
         parts = self.observations

@@ -1,4 +1,5 @@
-"""Environments as agents step them: what they return is copied, what they raise is told, what they say is read."""
+"""Environments as agents step them: what they return is copied, what they raise is told, what they
+say is read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,19 +46,21 @@ def close(env: gymnasium.Env | VectorEnv) -> None:
 
 
 def built_vector(environment: Environment, num_envs: int) -> VectorEnv:
-    """The environments in step; raises ValueError unless they reset in the step in which an episode ends.
+    """The environments in step; raises ValueError unless they reset in the step in which an episode
+    ends.
 
-    gymnasium's SyncVectorEnv resets an environment before anybody has read the final observation, so that one that
-    writes all observations into one array would overwrite it: the observations of its environments are copied here,
-    unless they have `copies_observations`. The arrays that the vector itself returns may be written to at the next
-    step: whoever keeps them must copy them."""
+    gymnasium's SyncVectorEnv resets an environment before anybody has read the final observation,
+    so that one that writes all observations into one array would overwrite it: the observations of
+    its environments are copied here, unless they have `copies_observations`. The arrays that the
+    vector itself returns may be written to at the next step: whoever keeps them must copy them."""
     vector = environment.build_vector(num_envs)
     if vector.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
         raise ValueError(f"{vector} must reset in the same step (AutoresetMode.SAME_STEP).")
     synchronous: Any = vector.unwrapped
     if isinstance(synchronous, SyncVectorEnv):
         synchronous.envs = [
-            env if getattr(env, "copies_observations", False) else CopiedObservations(env) for env in synchronous.envs
+            env if getattr(env, "copies_observations", False) else CopiedObservations(env)
+            for env in synchronous.envs
         ]
     return vector
 
@@ -80,16 +83,24 @@ def faults(info: dict[str, Any]) -> dict[int, str]:
 def says(infos: dict[str, Any], name: str, num_envs: int) -> NDArray[np.bool_]:
     """Which environments have an entry of this name in a vector's infos (N,).
 
-    Beside each name stands, underscored, which environments have it; where that is missing, those that are not None."""
+    Beside each name stands, underscored, which environments have it; where that is missing, those
+    that are not None."""
     if name not in infos:
         return np.zeros(num_envs, np.bool_)
     entries = np.asarray(infos[name])
-    there = np.array([entry is not None for entry in entries]) if entries.dtype == object else np.ones(num_envs, bool)
+    there = (
+        np.array([entry is not None for entry in entries])
+        if entries.dtype == object
+        else np.ones(num_envs, bool)
+    )
     return there & infos.get(f"_{name}", True)
 
 
-def numbers_of(infos: dict[str, Any], name: str, missing: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The number of this name in a vector's infos (N,); that of `missing` (N,) where an environment has none."""
+def numbers_of(
+    infos: dict[str, Any], name: str, missing: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The number of this name in a vector's infos (N,); that of `missing` (N,) where an environment
+    has none."""
     numbers = missing.copy()
     said = says(infos, name, len(missing))
     if said.any():

@@ -1,4 +1,5 @@
-"""A whole run as one frozen dataclass: what users override, what is saved, what is checked first."""
+"""A whole run as one frozen dataclass: what users override, what is saved, what is checked
+first."""
 
 import shlex
 from collections import ChainMap
@@ -20,7 +21,8 @@ class InvalidExperiment(ValueError):
 
 @dataclass(frozen=True)
 class Resources:
-    """What each process of a run holds of its machine. A share of a GPU is for processes that can do with one."""
+    """What each process of a run holds of its machine. A share of a GPU is for processes that can
+    do with one."""
 
     env_runner_cpus: NonNegative | None = None
     """Cores of each env runner; 1 if not said."""
@@ -35,7 +37,8 @@ class Resources:
     evaluator_gpus: NonNegative = 0.0
     """GPUs of the evaluator."""
     patience_seconds: NonNegative = 60.0
-    """How long a run waits for machines that a cluster lost, before it goes on with fewer env runners."""
+    """How long a run waits for machines that a cluster lost, before it goes on with fewer env
+    runners."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Experiment:
     reward: RewardModel = EnvironmentReward()
     """What the agent is rewarded for."""
     begin_from: str = ""
-    """A run, such as one of behaviour cloning, whose newest network this one begins with; empty draws a new one."""
+    """A run, such as one of behaviour cloning, whose newest network this one begins with; empty
+    draws a new one."""
     total_env_steps: Steps = 1_000_000
     """Env steps in all environments together (on Atari, one step is four frames)."""
     seed: Seed = 1
@@ -69,9 +73,11 @@ class Experiment:
     resources: Resources = Resources()
     """Cores and GPUs of each of these processes."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Arithmetic of large layers: auto takes bf16 where it pays and the processor or GPU is made for it."""
+    """Arithmetic of large layers: auto takes bf16 where it pays and the processor or GPU is made
+    for it."""
     evaluate_every_env_steps: StepsOrZero = 100_000
-    """Env steps between evaluations, each with a video; the first comes after a tenth of this. 0 never."""
+    """Env steps between evaluations, each with a video; the first comes after a tenth of this. 0
+    never."""
     evaluation_episodes: Size = 10
     """Whole episodes an evaluation."""
     checkpoint_every_env_steps: Steps = 50_000
@@ -79,12 +85,13 @@ class Experiment:
     keep_checkpoints: Size = 3
     """Latest checkpoints to keep; the best one by evaluation is kept besides."""
     most_environment_faults: SizeOrZero = 10
-    """Environments that may fail within 10,000 env steps (by an error, a step of over a minute, or numbers that are not
-    finite) and are built again; more stop the run."""
+    """Environments that may fail within 10,000 env steps (by an error, a step of over a minute, or
+    numbers that are not finite) and are built again; more stop the run."""
     run_dir: str = ""
     """The run's folder; empty makes runs/<env>-<algo>-<time>."""
     address: str = ""
-    """A Ray cluster: ray://head:10001, or auto on one of its machines; empty starts Ray on this machine."""
+    """A Ray cluster: ray://head:10001, or auto on one of its machines; empty starts Ray on this
+    machine."""
 
     def validate(self) -> Any:
         """Returns the encoder, an EncoderModule, built for the environment's observations.
@@ -98,20 +105,23 @@ class Experiment:
         waits = self.algo.learning_starts_env_steps
         require(
             waits < self.total_env_steps,
-            f"Nothing would be learnt in {self.total_env_steps:,} env steps: learning starts after {waits:,}; raise "
+            f"Nothing would be learnt in {self.total_env_steps:,} env steps: learning starts after "
+            f"{waits:,}; raise "
             "--total-env-steps or lower --algo.learning-starts-env-steps.",
         )
         gpus_each = self.resources.learner_gpus
         require(
             self.num_learners < 2 or gpus_each is None or float(gpus_each).is_integer(),
-            f"Learners that are joined cannot share a GPU, and are given {gpus_each} each; give 0 or 1, or take "
+            f"Learners that are joined cannot share a GPU, and are given {gpus_each} each; give 0 "
+            "or 1, or take "
             "--num-learners 1.",
         )
         runners = max(1, self.num_env_runners)
         learners = max(1, self.num_learners)
         require(
             self.num_envs % runners == 0 and self.num_envs % learners == 0,
-            f"{self.num_envs} environments do not divide among {runners} runner(s) and {learners} learner(s); "
+            f"{self.num_envs} environments do not divide among {runners} runner(s) and {learners} "
+            "learner(s); "
             f"choose --num-envs as a multiple of both.",
         )
         from agents.engine.memory_needed import memory_checked, require_rollout_memory
@@ -131,7 +141,8 @@ class Experiment:
             raise InvalidExperiment(str(mistake)) from mistake
         require(
             reward is None or self.algo.judges_single_steps,
-            "A reward model judges single steps, and this algorithm learns from several at once; use --algo.n-step 1.",
+            "A reward model judges single steps, and this algorithm learns from several at once; "
+            "use --algo.n-step 1.",
         )
         return encoder
 
@@ -154,7 +165,9 @@ class Experiment:
         try:
             experiment = from_json(data, ChainMap({cls.__name__: cls}, plugs))  # pyright: ignore[reportArgumentType]
         except (KeyError, TypeError, ValueError, RecursionError, TypeCheckError) as damage:
-            raise InvalidExperiment(f"experiment.json is not one of ours or is damaged: {damage}") from damage
+            raise InvalidExperiment(
+                f"experiment.json is not one of ours or is damaged: {damage}"
+            ) from damage
         require(isinstance(experiment, cls), "experiment.json does not describe an experiment.")
         return experiment
 
@@ -181,13 +194,18 @@ def dashed(name: str) -> str:
 def to_json(value: Any) -> Any:
     """Dataclasses as objects that carry their class's name under `type`."""
     if is_dataclass(value):
-        return {"type": type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        return {"type": type(value).__name__} | {
+            f.name: to_json(getattr(value, f.name)) for f in fields(value)
+        }
     return list(value) if isinstance(value, tuple) else value
 
 
 def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
     """What `to_json` wrote, with classes from `plugs` alone and every value of its field's type."""
-    from typeguard import CollectionCheckStrategy, check_type  # takes half a second; few commands read settings
+    from typeguard import (
+        CollectionCheckStrategy,
+        check_type,
+    )  # takes half a second; few commands read settings
 
     if not isinstance(data, dict):
         return data
@@ -201,7 +219,9 @@ def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
     for name, value in values.items():
         if get_origin(hints[name]) is tuple and isinstance(value, list):
             values[name] = tuple(value)
-        check_type(values[name], hints[name], collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
+        check_type(
+            values[name], hints[name], collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS
+        )
     built = cls(**values)
     check_ranges(built)  # an experiment does so only where it is validated
     return built

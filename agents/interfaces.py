@@ -38,7 +38,9 @@ class Environment(Protocol):
 
     @classmethod
     def __subclasshook__(cls, candidate: type, /) -> bool:
-        return has_members(candidate, "name", "reference_scores", "frame_stack", "build", "build_vector")
+        return has_members(
+            candidate, "name", "reference_scores", "frame_stack", "build", "build_vector"
+        )
 
     @property
     def name(self) -> str:
@@ -52,7 +54,8 @@ class Environment(Protocol):
 
     @property
     def frame_stack(self) -> int:
-        """How many frames an observation stacks along its first axis, the newest last; 1 where it does not.
+        """How many frames an observation stacks along its first axis, the newest last; 1 where it
+        does not.
 
         An episode begins with a stack that is zeros but for its newest frame."""
         ...
@@ -71,9 +74,9 @@ class EncoderModule(Protocol):
 
     `input_layer` has no parameters: it gives a batch of raw observations the dtype and memory
     layout that `torso` wants, so that the learner pays for it once an update, not once an epoch.
-    `torso` maps its result to features of shape (B, output_dim).
-    A module that has a `capturable` that is true launches the same kernels at each call, never waits for a GPU, and
-    keeps nothing but tensors that it changes in their place, so that a CUDA graph can hold it.
+    `torso` maps its result to features of shape (B, output_dim). A module that has a `capturable`
+    that is true launches the same kernels at each call, never waits for a GPU, and keeps nothing
+    but tensors that it changes in their place, so that a CUDA graph can hold it.
     """
 
     @property
@@ -98,8 +101,8 @@ class Encoder(Protocol):
 
 
 class MemoryModule(Protocol):
-    """A `torch.nn.Module` between encoder and heads that tells what was seen before in the episode; `capturable` as an
-    encoder's."""
+    """A `torch.nn.Module` between encoder and heads that tells what was seen before in the episode;
+    `capturable` as an encoder's."""
 
     @property
     def output_dim(self) -> int: ...
@@ -107,11 +110,12 @@ class MemoryModule(Protocol):
     def __call__(
         self, features: torch.Tensor, memory: torch.Tensor, first: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features of L steps of B environments (L * B, F), one step of all of them after the other; what was
-        remembered before the first step (B, S), zeros at an episode's start; and whether a step begins an episode
-        (L * B,), which is asked of all but the first B.
+        """Features of L steps of B environments (L * B, F), one step of all of them after the
+        other; what was remembered before the first step (B, S), zeros at an episode's start; and
+        whether a step begins an episode (L * B,), which is asked of all but the first B.
 
-        Returns what the heads read (L * B, output_dim), and what is remembered after the last step (B, S)."""
+        Returns what the heads read (L * B, output_dim), and what is remembered after the last step
+        (B, S)."""
         ...
 
 
@@ -139,16 +143,18 @@ class Memory(Protocol):
 
 
 class RewardModule(Protocol):
-    """A `torch.nn.Module` beside the policy, trained from the same steps, saved and distributed with it."""
+    """A `torch.nn.Module` beside the policy, trained from the same steps, saved and distributed
+    with it."""
 
     @property
     def learning_rate(self) -> float:
-        """Adam's step size for its parameters that learn; without any, `loss` is never asked for."""
+        """Adam's step size for its parameters that learn; without any, `loss` is never asked
+        for."""
         ...
 
     def reward(self, steps: Steps) -> torch.Tensor:
-        """What is added to the environment's rewards, (B,) float32, weighed already. Asked once a step, before the
-        module learns from it."""
+        """What is added to the environment's rewards, (B,) float32, weighed already. Asked once a
+        step, before the module learns from it."""
         ...
 
     def loss(self, steps: Steps) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -158,7 +164,8 @@ class RewardModule(Protocol):
 
 @runtime_checkable
 class RewardModel(Protocol):
-    """A frozen dataclass that describes what the learner is rewarded for; the true return is always logged apart."""
+    """A frozen dataclass that describes what the learner is rewarded for; the true return is always
+    logged apart."""
 
     @classmethod
     def __subclasshook__(cls, candidate: type, /) -> bool:
@@ -193,8 +200,8 @@ class Parts:
 class Algorithm(Protocol):
     """A frozen dataclass of an algorithm's settings; its file imports neither torch nor Ray.
 
-    Here is what the engine asks of every algorithm. What an algorithm's own learner asks besides, it knows from the
-    settings' class."""
+    Here is what the engine asks of every algorithm. What an algorithm's own learner asks besides,
+    it knows from the settings' class."""
 
     @classmethod
     def __subclasshook__(cls, candidate: type, /) -> bool:
@@ -240,7 +247,9 @@ class Algorithm(Protocol):
         """Env steps that are only collected, before the first update."""
         ...
 
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+    def check(
+        self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
+    ) -> None:
         """Raises ValueError, in one line, for settings that cannot train on this environment."""
         ...
 
@@ -248,7 +257,9 @@ class Algorithm(Protocol):
         """Raises ValueError, in one line, where no memory can be trained over so many steps."""
         ...
 
-    def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
+    def checkpoint_bytes(
+        self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int
+    ) -> int:
         """What checkpoints may hold on the disk at a time, besides networks."""
         ...
 
@@ -285,7 +296,8 @@ class Lesson(Protocol):
         ...
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
-        """What the module makes of held-out examples, as images (H, W, 3) by name; none where nothing can be seen."""
+        """What the module makes of held-out examples, as images (H, W, 3) by name; none where
+        nothing can be seen."""
         ...
 
 
@@ -301,5 +313,6 @@ class Task(Protocol):
     def name(self) -> str: ...
 
     def lesson(self) -> Lesson:
-        """Reads the data, builds the module. Raises ValueError, in one line, where the data are not what it needs."""
+        """Reads the data, builds the module. Raises ValueError, in one line, where the data are not
+        what it needs."""
         ...

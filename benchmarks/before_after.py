@@ -1,7 +1,9 @@
-"""How fast this checkout trains beside another one: python benchmarks/before_after.py ../praxis-before
+"""How fast this checkout trains beside another one: python benchmarks/before_after.py
+../praxis-before
 
-Both sides run the same contender on this machine, in turn, each in a process of its own. Make the other checkout with
-`git worktree add --detach ../praxis-before COMMIT` and give it the same environment.
+Both sides run the same contender on this machine, in turn, each in a process of its own. Make the
+other checkout with `git worktree add --detach ../praxis-before COMMIT` and give it the same
+environment.
 """
 
 import json
@@ -44,7 +46,10 @@ def main(settings: Settings) -> None:
     for _ in range(settings.rounds):
         for side, checkout in sides.items():
             speeds[side].append(env_steps_a_second(checkout, settings))
-        print(f"before {speeds['before'][-1]:8.0f}  now {speeds['now'][-1]:8.0f} env steps a second", flush=True)
+        print(
+            f"before {speeds['before'][-1]:8.0f}  now {speeds['now'][-1]:8.0f} env steps a second",
+            flush=True,
+        )
     ratios = [now / before for before, now in zip(speeds["before"], speeds["now"], strict=True)]
     result = {
         "command": " ".join(["python", "benchmarks/before_after.py", "CHECKOUT", *sys.argv[2:]]),
@@ -54,14 +59,23 @@ def main(settings: Settings) -> None:
         "median_ratio": round(statistics.median(ratios), 3),
         "made_by": made_by(),
     }
-    print(f"now/before: median {result['median_ratio']}, from {min(ratios):.3f} to {max(ratios):.3f}")
+    print(
+        f"now/before: median {result['median_ratio']}, from {min(ratios):.3f} to {max(ratios):.3f}"
+    )
     write_json(settings.output, result)
 
 
 def env_steps_a_second(checkout: Path, settings: Settings) -> float:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "speed.json"
-        command = [sys.executable, str(checkout / "benchmarks" / "speed.py"), "--rounds", "1", "--output", str(output)]
+        command = [
+            sys.executable,
+            str(checkout / "benchmarks" / "speed.py"),
+            "--rounds",
+            "1",
+            "--output",
+            str(output),
+        ]
         command += ["--seconds", str(settings.seconds), "--contenders", settings.contender]
         subprocess.run(command, cwd=checkout, stdout=subprocess.DEVNULL, check=True)
         measured = json.loads(output.read_text())["rounds"][0][settings.contender]
@@ -71,7 +85,9 @@ def env_steps_a_second(checkout: Path, settings: Settings) -> float:
 
 
 def commit_of(checkout: Path) -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

@@ -1,10 +1,12 @@
-"""Kills runs again and again, at random moments, and looks at what is left: python benchmarks/chaos.py
+"""Kills runs again and again, at random moments, and looks at what is left: python
+benchmarks/chaos.py
 
-PPO and DQN on CartPole, DDPG on Pendulum; half of the runs work in one process, half with an env runner and a learner
-of their own. A kill is a SIGKILL for the command with all its processes, which is then resumed, or for the env runner
-or the learner, which the run has to survive by itself. Of each kill is asked: does the run go on; can its newest
-checkpoint be read; does it go on from just the env steps that the checkpoint holds, with the replay that belongs to
-them? In the end each run is left in peace and judged by its return.
+PPO and DQN on CartPole, DDPG on Pendulum; half of the runs work in one process, half with an env
+runner and a learner of their own. A kill is a SIGKILL for the command with all its processes, which
+is then resumed, or for the env runner or the learner, which the run has to survive by itself. Of
+each kill is asked: does the run go on; can its newest checkpoint be read; does it go on from just
+the env steps that the checkpoint holds, with the replay that belongs to them? In the end each run
+is left in peace and judged by its return.
 """
 
 import json
@@ -64,11 +66,19 @@ class Run:
     def start(self) -> None:
         """The command as a user would type it: --resume where there is something to go on with."""
         go_on = ("--resume", str(self.path))
-        begin = (*CASES[self.algo], *OFTEN, *(SPREAD if self.spread else ()), "--run-dir", str(self.path))
+        begin = (
+            *CASES[self.algo],
+            *OFTEN,
+            *(SPREAD if self.spread else ()),
+            "--run-dir",
+            str(self.path),
+        )
         arguments = go_on if (self.path / "experiment.json").exists() else begin
         with self.log.open("a") as output:
             command = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), *arguments]
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=output, start_new_session=True
+            )
 
     def steps(self) -> list[int]:
         return [line["env_steps"] for line in read_progress(self.path / "progress.jsonl")]
@@ -104,14 +114,15 @@ class Run:
         return True
 
     def check(self, victim: str, before: list[int], recoveries: int) -> None:
-        """What the kill has left, and whether the run goes on from there; `before` are its steps, and `recoveries` how
-        often it had gone back to a checkpoint by itself, before the kill."""
+        """What the kill has left, and whether the run goes on from there; `before` are its steps,
+        and `recoveries` how often it had gone back to a checkpoint by itself, before the kill."""
         saved = self.saved_env_steps()
         if victim == "command":
             self.start()
-        goes_on_from = {"command": lambda: saved, "env runner": lambda: before[-1] if before else 0}.get(
-            victim, lambda: self.recovered_from(recoveries)
-        )
+        goes_on_from = {
+            "command": lambda: saved,
+            "env runner": lambda: before[-1] if before else 0,
+        }.get(victim, lambda: self.recovered_from(recoveries))
         deadline = time.monotonic() + GOES_ON_WITHIN_SECONDS
         lost = ""
         while self.alive() and not self.is_beyond(goes_on_from()) and not lost:
@@ -130,7 +141,9 @@ class Run:
         if victim != "env runner" and origin:
             self.resumed += 1
             if origin not in now:
-                self.miscounted.append(f"the checkpoint has {origin} env steps, the run went on with {now}")
+                self.miscounted.append(
+                    f"the checkpoint has {origin} env steps, the run went on with {now}"
+                )
 
     def note_loss(self, how: str) -> None:
         self.stop()
@@ -143,7 +156,8 @@ class Run:
         return env_steps is not None and bool(now) and now[-1] > env_steps
 
     def recovered_from(self, recoveries: int) -> int | None:
-        """The env steps that the run went back to by itself, after so many other times; None if it has not yet."""
+        """The env steps that the run went back to by itself, after so many other times; None if it
+        has not yet."""
         told = self.recoveries()
         return told[recoveries] if len(told) > recoveries else None
 
@@ -152,17 +166,22 @@ class Run:
         return [int(step or 0) for step in told]
 
     def saved_env_steps(self) -> int:
-        """Of the newest checkpoint, which must be readable, and whose replay must be that of its env steps."""
+        """Of the newest checkpoint, which must be readable, and whose replay must be that of its
+        env steps."""
         newest = next(iter(finished_checkpoints(self.path / "checkpoints")), None)
         if newest is None:
             return 0
         try:
             done = load_state(newest)["env_steps"]
             if self.algo != "ppo":
-                num_envs = json.loads((self.path / "experiment.json").read_text())["experiment"]["num_envs"]
+                num_envs = json.loads((self.path / "experiment.json").read_text())["experiment"][
+                    "num_envs"
+                ]
                 added = load_state(newest / "replay-0")["added"]
                 if added * num_envs != done:
-                    self.corrupt.append(f"{newest}: {added} x {num_envs} steps in the replay, {done} env steps")
+                    self.corrupt.append(
+                        f"{newest}: {added} x {num_envs} steps in the replay, {done} env steps"
+                    )
         except ValueError as damage:
             if not newest.exists():  # a run that lives has written newer ones and removed this one
                 return self.saved_env_steps()
@@ -193,7 +212,9 @@ def main(
     seed: int = 1,
     folder: Path = ROOT / "runs" / "chaos",
     output: Path = ROOT / "benchmarks" / "results" / "clusters_and_kills" / "chaos.json",
-    cases: tuple[str, ...] = tuple(f"{algo}-{processes}" for processes in ("alone", "spread") for algo in CASES),
+    cases: tuple[str, ...] = tuple(
+        f"{algo}-{processes}" for processes in ("alone", "spread") for algo in CASES
+    ),
 ) -> None:
     """Kills and looks.
 
@@ -211,7 +232,11 @@ def main(
         for spread in (False, True)
         for algo in CASES
     ]
-    chosen = [(run, (kills + number) // len(runs)) for number, run in enumerate(runs) if run.path.name in cases]
+    chosen = [
+        (run, (kills + number) // len(runs))
+        for number, run in enumerate(runs)
+        if run.path.name in cases
+    ]
     kept = other_rows(output, [run for run, _ in chosen])
     for run, its_kills in chosen:
         while run.kills.total() < its_kills:
@@ -267,7 +292,13 @@ def write(output: Path, rows: list[dict[str, Any]]) -> None:
 
 def played(run: Path) -> float:
     """Mean return of 20 whole episodes without exploring."""
-    command = [sys.executable, str(ROOT / "scripts" / "evaluate_agent.py"), str(run), "--episodes", "20"]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "evaluate_agent.py"),
+        str(run),
+        "--episodes",
+        "20",
+    ]
     subprocess.run([*command, "--deterministic"], check=True, capture_output=True)
     return json.loads((run / "evaluation.json").read_text())["mean"]
 

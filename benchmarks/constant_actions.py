@@ -1,7 +1,8 @@
 """What a game pays those who never look: python benchmarks/constant_actions.py
 
-Every action on its own, pressed from the first step to the last but for one random action in twenty, as DQN's
-networks are judged in learning_beside_sb3.py. A network that does no better has learnt which button to press.
+Every action on its own, pressed from the first step to the last but for one random action in
+twenty, as DQN's networks are judged in learning_beside_sb3.py. A network that does no better has
+learnt which button to press.
 """
 
 import json
@@ -38,12 +39,21 @@ def main(
     env = config.build()
     meanings: list[str] = env.unwrapped.get_action_meanings()  # pyright: ignore[reportAttributeAccessIssue]
     env.close()
-    returns = {meaning: play(config, action, games, epsilon) for action, meaning in enumerate(meanings)}
+    returns = {
+        meaning: play(config, action, games, epsilon) for action, meaning in enumerate(meanings)
+    }
     for meaning, row in returns.items():
         low, high = bootstrap_interval(row, seed=0)
-        print(f"{meaning:10} mean {row.mean():.1f} ({low:.1f} to {high:.1f})  IQM {interquartile_mean(row):.1f}")
+        print(
+            f"{meaning:10} mean {row.mean():.1f} ({low:.1f} to {high:.1f})  IQM "
+            f"{interquartile_mean(row):.1f}"
+        )
     told = " ".join(["python benchmarks/constant_actions.py", *sys.argv[1:]])
-    described = {"command": told, "game": game, "returns": {name: row.tolist() for name, row in returns.items()}}
+    described = {
+        "command": told,
+        "game": game,
+        "returns": {name: row.tolist() for name, row in returns.items()},
+    }
     output.write_text(json.dumps(described, indent=1) + "\n")
 
 
@@ -58,7 +68,9 @@ def play(config: AtariConfig, action: int, count: int, epsilon: float) -> NDArra
     over = np.zeros(count, np.bool_)
     while not over.all():
         anything = random.integers(actions_there.n, size=count)
-        _, rewards, terminated, truncated, _ = consoles.step(np.where(random.random(count) < epsilon, anything, action))
+        _, rewards, terminated, truncated, _ = consoles.step(
+            np.where(random.random(count) < epsilon, anything, action)
+        )
         totals += np.where(over, 0.0, rewards)
         over |= terminated | truncated
     consoles.close()

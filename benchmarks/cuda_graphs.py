@@ -46,7 +46,10 @@ def main(
     algo: Any = replace(base.algo, minibatch_size=minibatch_size)
     experiment = replace(base, algo=algo, num_envs=num_envs, total_env_steps=10_000_000)
     experiment.validate()
-    told = {"command": " ".join(["python benchmarks/cuda_graphs.py", *sys.argv[1:]]), **surroundings()}
+    told = {
+        "command": " ".join(["python benchmarks/cuda_graphs.py", *sys.argv[1:]]),
+        **surroundings(),
+    }
     capturable = ActorCritic.capturable
     with ray_running(experiment):
         for name, graphs in (("graphs", capturable), ("one by one", False)):
@@ -57,8 +60,8 @@ def main(
 
 
 def measured(experiment: Experiment, iterations: int) -> dict[str, float]:
-    """Env steps a second, and milliseconds of an iteration by phase; inference is what sampling takes besides the
-    environment."""
+    """Env steps a second, and milliseconds of an iteration by phase; inference is what sampling
+    takes besides the environment."""
     algorithm = rllib_config(experiment).build_algo()
     for _ in range(WARM_UP_ITERATIONS):
         algorithm.train()
@@ -76,7 +79,8 @@ def measured(experiment: Experiment, iterations: int) -> dict[str, float]:
 
 
 def now() -> float:
-    torch.cuda.synchronize()  # what the GPU still has to do belongs to the iteration that asked for it
+    # what the GPU still has to do belongs to the iteration that asked for it
+    torch.cuda.synchronize()
     return time.perf_counter()
 
 

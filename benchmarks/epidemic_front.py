@@ -1,6 +1,8 @@
-"""Agents of epidemic-npi beside 112 rules on two scales, deaths and GDP: which rule is worse on both than an agent.
+"""Agents of epidemic-npi beside 112 rules on two scales, deaths and GDP: which rule is worse on
+both than an agent.
 
-python benchmarks/epidemic_front.py runs/RUN ...                       # results/treatments/epidemic-front.json
+python benchmarks/epidemic_front.py runs/RUN ...                       #
+results/treatments/epidemic-front.json
 """
 
 import json
@@ -35,7 +37,9 @@ def main(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], regions: int =
         runs: Trainings, which may weigh deaths and GDP differently.
         regions: Epidemics of each.
     """
-    told: dict[str, Any] = {"command": " ".join(["python benchmarks/epidemic_front.py", *sys.argv[1:]])}
+    told: dict[str, Any] = {
+        "command": " ".join(["python benchmarks/epidemic_front.py", *sys.argv[1:]])
+    }
     config = load_experiment(runs[0]).env
     assert isinstance(config, EpidemicConfig)
     config = replace(config, cohort="held-out")
@@ -45,16 +49,26 @@ def main(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], regions: int =
         return [float(episodes.metrics[scale].mean()) for scale in SCALES]
 
     agents = {run.name: worth(agent(run, deterministic=False)) for run in runs}
-    rules = {name: worth(treating(made)) for name, made in (config.baselines() | families()).items()}
+    rules = {
+        name: worth(treating(made)) for name, made in (config.baselines() | families()).items()
+    }
     dominated = {
         name: [run for run, theirs in agents.items() if theirs[0] < own[0] and theirs[1] < own[1]]
         for name, own in rules.items()
     }
-    told |= surroundings() | {"scales": SCALES, "agents": agents, "rules": rules, "dominated_by": dominated}
+    told |= surroundings() | {
+        "scales": SCALES,
+        "agents": agents,
+        "rules": rules,
+        "dominated_by": dominated,
+    }
     output = ROOT / "benchmarks" / "results" / "treatments" / "epidemic-front.json"
     output.write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(agents, indent=1))
-    print(f"{sum(map(bool, dominated.values()))} of {len(rules)} rules are worse on both scales than an agent; not:")
+    print(
+        f"{sum(map(bool, dominated.values()))} of {len(rules)} rules are worse on both scales than "
+        "an agent; not:"
+    )
     for name in (name for name, by in dominated.items() if not by):
         print(f"  {name}: {rules[name][0]:.1f} dead, {rules[name][1]:.1f} %")
 
@@ -64,11 +78,15 @@ def families() -> dict[str, Callable[[Simulation], Policy]]:
     rules = {}
     for above in (1, 3, 10, 30, 100, 300):
         for share in (1, 0.3, 0.1):
-            rules[f"lockdown above {above} cases until {above * share:g}"] = threshold(incidence, above, above * share)
+            rules[f"lockdown above {above} cases until {above * share:g}"] = threshold(
+                incidence, above, above * share
+            )
     for above in (0.03, 0.1, 0.3, 0.6, 1.0):
         for share in (1, 0.5, 0.1):
             until = above * share
-            rules[f"lockdown above {above:g} of the beds until {until:g}"] = threshold(intensive_care, above, until)
+            rules[f"lockdown above {above:g} of the beds until {until:g}"] = threshold(
+                intensive_care, above, until
+            )
     for on in range(1, 9):
         for off in range(1, 9):
             rules[f"cycle of {on} on, {off} off"] = cycle(on, off)

@@ -1,8 +1,8 @@
 """Off-policy estimators against exact values: python benchmarks/estimators.py
 
-The truth is ICU-Sepsis's, by dynamic programming. Logs of clinicians (their policy is known) are drawn again and again;
-of each, every estimator says what a target policy would have survived. A right 95 % interval holds the truth in 95 of
-100 logs."""
+The truth is ICU-Sepsis's, by dynamic programming. Logs of clinicians (their policy is known) are
+drawn again and again; of each, every estimator says what a target policy would have survived. A
+right 95 % interval holds the truth in 95 of 100 logs."""
 
 import json
 import sys
@@ -60,7 +60,9 @@ def main(
         truth = expected_return(tables().model, policy)
         begun = time.time()
         found = [
-            evaluate_off_policy(log, followed_by(policy, log), behaviour=behaviour, resamples=resamples, seed=seed)
+            evaluate_off_policy(
+                log, followed_by(policy, log), behaviour=behaviour, resamples=resamples, seed=seed
+            )
             for seed, log in enumerate(logs(clinicians, episodes, replications))
         ]
         told["targets"][name] = summary(found, truth) | {"seconds": round(time.time() - begun)}
@@ -93,10 +95,20 @@ def simulated(policy: NDArray[np.float64], episodes: int, random: np.random.Gene
         columns.append((np.where(alive, before, 0), actions, rewards, probabilities, alive))
         last[rows] = states[rows]
         alive = alive & (states < DEATH)
-    seen, actions, rewards, probabilities, lived = (np.stack(column) for column in zip(*columns, strict=True))
+    seen, actions, rewards, probabilities, lived = (
+        np.stack(column) for column in zip(*columns, strict=True)
+    )
     ends = np.ones(episodes, np.bool_)
     return Episodes(
-        seen[..., None], actions, rewards, np.zeros_like(rewards), probabilities, lived, ends, last[:, None], {}
+        seen[..., None],
+        actions,
+        rewards,
+        np.zeros_like(rewards),
+        probabilities,
+        lived,
+        ends,
+        last[:, None],
+        {},
     )
 
 
@@ -112,10 +124,14 @@ def summary(found: list[OffPolicyEvaluation], truth: float) -> dict[str, Any]:
     told["logged"] = float(np.mean([one.logged.value for one in found]))
     told["effective_sample_size"] = float(np.mean([one.effective_sample_size for one in found]))
     told["refused"] = float(np.mean([bool(one.refusal) for one in found]))
-    told["behaviour_calibration_error"] = float(np.mean([one.calibration.expected_error for one in found]))
+    told["behaviour_calibration_error"] = float(
+        np.mean([one.calibration.expected_error for one in found])
+    )
     told["estimators"] = {}
     for name in found[0].estimates:
-        values, low, high = np.array([list(asdict(one.estimates[name]).values()) for one in found]).T
+        values, low, high = np.array(
+            [list(asdict(one.estimates[name]).values()) for one in found]
+        ).T
         told["estimators"][name] = {
             "bias": float(values.mean() - truth),
             "standard_error_of_bias": float(values.std(ddof=1) / np.sqrt(len(found))),
@@ -134,8 +150,10 @@ def report(name: str, told: dict[str, Any]) -> str:
     ]
     for estimator, one in told["estimators"].items():
         lines.append(
-            f"  {estimator:<14} bias {one['bias']:+.4f} (+-{one['standard_error_of_bias']:.4f})  deviation "
-            f"{one['standard_deviation']:.4f}  error {one['root_mean_squared_error']:.4f}  coverage "
+            f"  {estimator:<14} bias {one['bias']:+.4f} (+-{one['standard_error_of_bias']:.4f})  "
+            "deviation "
+            f"{one['standard_deviation']:.4f}  error {one['root_mean_squared_error']:.4f}  "
+            "coverage "
             f"{one['coverage']:.1%}  width {one['interval_width']:.3f}"
         )
     return "\n".join(lines)

@@ -1,6 +1,8 @@
-"""What agents of sepsis-icu survive, exactly: by dynamic programming over what they do in each of its states.
+"""What agents of sepsis-icu survive, exactly: by dynamic programming over what they do in each of
+its states.
 
-python benchmarks/exact_survival.py runs/RUN ...                       # results/treatments/exact-survival.json
+python benchmarks/exact_survival.py runs/RUN ...                       #
+results/treatments/exact-survival.json
 """
 
 import json
@@ -30,10 +32,14 @@ def main(
     output: Path = ROOT / "benchmarks" / "results" / "treatments" / "exact-survival.json",
 ) -> None:
     """Reads the newest checkpoint of each run."""
-    told: dict[str, Any] = {"command": " ".join(["python benchmarks/exact_survival.py", *sys.argv[1:]])}
+    told: dict[str, Any] = {
+        "command": " ".join(["python benchmarks/exact_survival.py", *sys.argv[1:]])
+    }
     told |= surroundings()
     by_chance = np.full((STATES, ACTIONS), 1 / ACTIONS)
-    best = optimal_policy(SepsisConfig().model(), allowed=tables().admissible | ~tables().admissible.any(1)[:, None])
+    best = optimal_policy(
+        SepsisConfig().model(), allowed=tables().admissible | ~tables().admissible.any(1)[:, None]
+    )
     policies = {"random": by_chance, "clinicians": tables().clinicians, "optimal": best}
     for run in runs:
         experiment = load_experiment(run)
@@ -42,9 +48,12 @@ def main(
         network, checkpoint = load_chosen(experiment, run, "latest")
         for deterministic, how in ((False, "drawn"), (True, "likeliest")):
             policy = trained_policy(network, deterministic=deterministic)
-            policies[f"{run.name}, {checkpoint.name}, {how}"] = policy(seen, np.ones(len(seen), np.bool_))
+            policies[f"{run.name}, {checkpoint.name}, {how}"] = policy(
+                seen, np.ones(len(seen), np.bool_)
+            )
     told["survival"] = {
-        name: {cohort: exact(policy, cohort) for cohort in COHORTS} | {"inadmissible": inadmissible(policy)}
+        name: {cohort: exact(policy, cohort) for cohort in COHORTS}
+        | {"inadmissible": inadmissible(policy)}
         for name, policy in policies.items()
     }
     output.write_text(json.dumps(told, indent=1) + "\n")

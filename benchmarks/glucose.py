@@ -50,7 +50,10 @@ def main(
         output: The numbers.
     """
     without_dependencies(simglucose)
-    result = {"body": bodies(), "basal_bolus": [day(name, seed) for name in PUBLISHED_DAYS for seed in range(days)]}
+    result = {
+        "body": bodies(),
+        "basal_bolus": [day(name, seed) for name in PUBLISHED_DAYS for seed in range(days)],
+    }
     result["speed"] = [speed() for _ in range(rounds)]
     for part in result.values():
         print(json.dumps(part, indent=1))
@@ -58,7 +61,8 @@ def main(
 
 
 def without_dependencies(folder: Path) -> None:
-    """The package's own start wants gym, and its tables pkg_resources, which new Pythons do not have."""
+    """The package's own start wants gym, and its tables pkg_resources, which new Pythons do not
+    have."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     resources: Any = types.ModuleType("pkg_resources")
@@ -69,7 +73,8 @@ def without_dependencies(folder: Path) -> None:
 
 
 def bodies() -> dict[str, dict[str, Any]]:
-    """Twelve hours with a meal and 4 U at minute 60, no insulin from 300 to 420, and another meal then."""
+    """Twelve hours with a meal and 4 U at minute 60, no insulin from 300 to 420, and another meal
+    then."""
     from simglucose.patient.t1dpatient import Action, T1DPatient  # pyright: ignore
 
     told = {}
@@ -87,7 +92,10 @@ def bodies() -> dict[str, dict[str, Any]]:
             glucose.append((theirs.observation.Gsub, made._glucose()[0]))
         both = np.array(glucose)
         apart = float(np.abs(both[:, 0] - both[:, 1]).max())
-        told[name] = {"most_apart_mg_dl": apart, "every_two_hours": both[119::120, 0].round(6).tolist()}
+        told[name] = {
+            "most_apart_mg_dl": apart,
+            "every_two_hours": both[119::120, 0].round(6).tolist(),
+        }
     return told
 
 
@@ -112,7 +120,12 @@ def day(name: str, seed: int) -> dict[str, Any]:
     started = perf_counter()
     for _ in range(480):
         decided = controller.policy(
-            step.observation, step.reward, step.done, sample_time=3.0, patient_name=name, meal=step.info["meal"]
+            step.observation,
+            step.reward,
+            step.done,
+            sample_time=3.0,
+            patient_name=name,
+            meal=step.info["meal"],
         )
         step = loop.step(decided)
         meals = loop.scenario.scenario["meal"] if loop.time.day == 1 else meals
@@ -133,7 +146,11 @@ def day(name: str, seed: int) -> dict[str, Any]:
         "patient": name,
         "seed": seed,
         "simglucose": round(100 * float(((glucose >= 70) & (glucose <= 180)).mean()), 1),
-        "ours": [round(float(mine.mean()), 1), round(float(mine.min()), 1), round(float(mine.max()), 1)],
+        "ours": [
+            round(float(mine.mean()), 1),
+            round(float(mine.min()), 1),
+            round(float(mine.max()), 1),
+        ],
         "meals_g": [int(amount) for amount in meals["amount"]],
         "simglucose_seconds": round(seconds, 1),
     }

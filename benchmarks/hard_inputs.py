@@ -1,8 +1,10 @@
-"""Types wrong command lines and reads damaged files, thousands of them: python benchmarks/hard_inputs.py
+"""Types wrong command lines and reads damaged files, thousands of them: python
+benchmarks/hard_inputs.py
 
-Each case is drawn at random and says why it is wrong (tests/hard_inputs/). The real command runs in a forked child with
-20 seconds: it must end with exit code 2 and one line, without a traceback, without output and without a trace on the
-disk. What is only unwise (a very large number) or perhaps harmless (a damaged file) may be accepted, too.
+Each case is drawn at random and says why it is wrong (tests/hard_inputs/). The real command runs in
+a forked child with 20 seconds: it must end with exit code 2 and one line, without a traceback,
+without output and without a trace on the disk. What is only unwise (a very large number) or perhaps
+harmless (a damaged file) may be accepted, too.
 """
 
 import importlib
@@ -36,7 +38,8 @@ class Settings:
     workers: int = 2
     """Commands at a time."""
     materials: Path = ROOT / "benchmarks" / "runs" / "hard-inputs"
-    """A folder with a run, a log, a module and so on; what is missing there is made, in some minutes."""
+    """A folder with a run, a log, a module and so on; what is missing there is made, in some
+    minutes."""
     output: Path = ROOT / "benchmarks" / "results" / "hard_inputs" / "hard-inputs.json"
     """The result."""
 
@@ -63,7 +66,8 @@ def main(settings: Settings) -> None:
         print(f"{kind:24} {dict(row)}")
     print(f"{len(drawn):,} cases: {dict(total)}")
     result = {
-        "command": f"python benchmarks/hard_inputs.py --cases {settings.cases} --seed {settings.seed}",
+        "command": f"python benchmarks/hard_inputs.py --cases {settings.cases} --seed "
+        f"{settings.seed}",
         "cases": len(drawn),
         "kinds": {kind: dict(row) for kind, row in sorted(counts.items())},
         "total": dict(total),

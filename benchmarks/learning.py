@@ -47,14 +47,24 @@ def main(
         runs: Where the run folders are or come to be.
         output: The numbers; the picture lies beside it.
     """
-    result: dict[str, Any] = {"command": " ".join(["python benchmarks/learning.py", *sys.argv[1:]]), "env": env}
-    result["seeds"] = {seed: measured(runs / f"{env}-seed{seed}", env, seed, total_env_steps) for seed in seeds}
+    result: dict[str, Any] = {
+        "command": " ".join(["python benchmarks/learning.py", *sys.argv[1:]]),
+        "env": env,
+    }
+    result["seeds"] = {
+        seed: measured(runs / f"{env}-seed{seed}", env, seed, total_env_steps) for seed in seeds
+    }
     for play in ("sampled", "deterministic"):
-        result[f"mean_{play}"] = float(np.mean([row[play]["mean"] for row in result["seeds"].values()]))
+        result[f"mean_{play}"] = float(
+            np.mean([row[play]["mean"] for row in result["seeds"].values()])
+        )
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=1) + "\n")
     draw(result, output.with_suffix(".png"))
-    print(f"mean over seeds: sampled {result['mean_sampled']:.1f}, deterministic {result['mean_deterministic']:.1f}")
+    print(
+        f"mean over seeds: sampled {result['mean_sampled']:.1f}, deterministic "
+        f"{result['mean_deterministic']:.1f}"
+    )
     print(f"{output}, {output.with_suffix('.png')}")
 
 
@@ -80,8 +90,12 @@ def measured(run: Path, env: str, seed: int, total_env_steps: int) -> dict[str, 
         "git_commit": described["git_commit"],
         "machine": described["machine"],
         "curve": [[line["env_steps"], line.get("episode/return_mean")] for line in chosen],
-        "rss_mib": [round(lines[i]["memory/rss_mib"]) for i in (len(lines) // 20, len(lines) // 2, -1)],
-        "env_steps_per_second": float(np.median([line["speed/env_steps_per_second"] for line in lines])),
+        "rss_mib": [
+            round(lines[i]["memory/rss_mib"]) for i in (len(lines) // 20, len(lines) // 2, -1)
+        ],
+        "env_steps_per_second": float(
+            np.median([line["speed/env_steps_per_second"] for line in lines])
+        ),
     }
 
 

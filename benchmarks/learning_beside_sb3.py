@@ -1,16 +1,19 @@
-"""What an off-policy algorithm learns beside Stable-Baselines3's, with the same settings, on the same seeds.
+"""What an off-policy algorithm learns beside Stable-Baselines3's, with the same settings, on the
+same seeds.
 
     python benchmarks/learning_beside_sb3.py --case dqn       # Space Invaders, 200,000 env steps
     python benchmarks/learning_beside_sb3.py --case td3       # HalfCheetah, 100,000; or ddpg, or --env Hopper
 
-Where they differ: Praxis acts in 32 games at a time, of robots in one for 8 steps at a time, and learns in bfloat16
-where the processor is made for it, and Stable-Baselines3 adds its noise to the random actions before learning starts,
-too. The settings are those for HalfCheetah, on Hopper as well.
+Where they differ: Praxis acts in 32 games at a time, of robots in one for 8 steps at a time, and
+learns in bfloat16 where the processor is made for it, and Stable-Baselines3 adds its noise to the
+random actions before learning starts, too. The settings are those for HalfCheetah, on Hopper as
+well.
 
-Networks from the second half of each run then play whole episodes, unclipped: of DDPG and TD3 those after 60, 70, ...
-100 % of the env steps, 30 episodes each, without noise. Of DQN twenty, 10 games each, with one random action in twenty
-(Mnih et al. 2015): the games of one network are much alike, and whether they come out as 40 or 300 says little of what
-the run has learnt. What is there already is not trained again.
+Networks from the second half of each run then play whole episodes, unclipped: of DDPG and TD3 those
+after 60, 70, ... 100 % of the env steps, 30 episodes each, without noise. Of DQN twenty, 10 games
+each, with one random action in twenty (Mnih et al. 2015): the games of one network are much alike,
+and whether they come out as 40 or 300 says little of what the run has learnt. What is there already
+is not trained again.
 """
 
 import json
@@ -56,7 +59,9 @@ class Case:
 
     @property
     def play_at(self) -> list[int]:
-        return [self.total_env_steps - self.snapshot_every * i for i in reversed(range(self.snapshots))]
+        return [
+            self.total_env_steps - self.snapshot_every * i for i in reversed(range(self.snapshots))
+        ]
 
 
 CASES = {
@@ -93,13 +98,20 @@ def main(
     chosen = replace(CASES[case], env=env or CASES[case].env)
     output = output or ROOT / "benchmarks" / "results" / "learning" / f"{case}-{chosen.env}.json"
     told = " ".join(["python benchmarks/learning_beside_sb3.py", *sys.argv[1:]])
-    result: dict[str, Any] = {"command": told, "env": chosen.env, "Praxis": {}, "Stable-Baselines3": {}}
+    result: dict[str, Any] = {
+        "command": told,
+        "env": chosen.env,
+        "Praxis": {},
+        "Stable-Baselines3": {},
+    }
     for seed in seeds:
         result["Praxis"][seed] = ours(runs / f"{chosen.env}-{case}-seed{seed}", case, chosen, seed)
         path = runs / f"{chosen.env}-{case}-sb3-seed{seed}.json"
         result["Stable-Baselines3"][seed] = theirs(path, case, chosen, seed)
     for side in COLOURS:
-        result[side] |= summary([np.array(games) for row in result[side].values() for games in row["returns"].values()])
+        result[side] |= summary(
+            [np.array(games) for row in result[side].values() for games in row["returns"].values()]
+        )
         told_of = ("iqm", "mean", "ci95_of_mean", "networks_alike")
         print(side, {name: np.round(result[side][name], 1).tolist() for name in told_of})
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -109,10 +121,11 @@ def main(
 
 
 def summary(networks: list[NDArray]) -> dict[str, Any]:
-    """IQM and mean over all games; the interval is of the mean over networks, whose games are alike.
+    """IQM and mean over all games; the interval is of the mean over networks, whose games are
+    alike.
 
-    `networks_alike` have played, game by game, just what another one has, as those do that press one button whatever
-    they see."""
+    `networks_alike` have played, game by game, just what another one has, as those do that press
+    one button whatever they see."""
     games = np.concatenate(networks)
     interval = bootstrap_interval(np.array([games.mean() for games in networks]), seed=0)
     copies = Counter(tuple(games) for games in networks)
@@ -138,23 +151,36 @@ def ours(run: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
         command("train_agent.py", "--resume", str(run))
     returns = {}
     for checkpoint in snapshots(finished_checkpoints(run / "checkpoints"), case):
-        command("evaluate_agent.py", str(run), "--checkpoint", checkpoint.name, "--episodes", str(case.episodes))
+        command(
+            "evaluate_agent.py",
+            str(run),
+            "--checkpoint",
+            checkpoint.name,
+            "--episodes",
+            str(case.episodes),
+        )
         returns[checkpoint.name] = json.loads((run / "evaluation.json").read_text())["returns"]
-    lines = [line for line in read_progress(run / "progress.jsonl") if line["env_steps"] <= case.total_env_steps]
+    lines = [
+        line
+        for line in read_progress(run / "progress.jsonl")
+        if line["env_steps"] <= case.total_env_steps
+    ]
     curve = [(line["env_steps"], line.get("episode/return_mean")) for line in lines]
     described = json.loads((run / "experiment.json").read_text())
     return {"returns": returns, "curve": curve} | described
 
 
 def snapshots(checkpoints: list[Path], case: Case) -> list[Path]:
-    """The first checkpoint at or after each env step to play at; raises SystemExit where one is missing."""
+    """The first checkpoint at or after each env step to play at; raises SystemExit where one is
+    missing."""
     steps = sorted((int(path.name.removeprefix("step-")), path) for path in checkpoints)
     chosen = []
     for wanted in case.play_at:
         found = [path for done, path in steps if wanted <= done < wanted + case.snapshot_every]
         if not found:
             raise SystemExit(
-                f"There is no checkpoint of {wanted:,} env steps; remove the run's folder and start again."
+                f"There is no checkpoint of {wanted:,} env steps; remove the run's folder and "
+                "start again."
             )
         chosen.append(found[0])
     return chosen
@@ -162,9 +188,24 @@ def snapshots(checkpoints: list[Path], case: Case) -> list[Path]:
 
 def theirs(path: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
     if not path.exists():
-        length = ["--total-env-steps", str(case.total_env_steps), "--play-at", *map(str, case.play_at)]
+        length = [
+            "--total-env-steps",
+            str(case.total_env_steps),
+            "--play-at",
+            *map(str, case.play_at),
+        ]
         length += ["--episodes", str(case.episodes)]
-        choices = ["--env", case.env, "--algo", algo, "--seed", str(seed), *case.theirs, "--output", str(path)]
+        choices = [
+            "--env",
+            case.env,
+            "--algo",
+            algo,
+            "--seed",
+            str(seed),
+            *case.theirs,
+            "--output",
+            str(path),
+        ]
         subprocess.run([sys.executable, str(RIVAL), *choices, *length], check=True)
     result = json.loads(path.read_text())
     played = [(int(step), len(games)) for step, games in result["returns"].items()]
@@ -177,7 +218,9 @@ def draw(result: dict[str, Any], title: str, seeds: tuple[int, ...], path: Path)
     figure, axes = curves(title, environment_named(result["env"]).reference_scores["random"])
     for side, colour in COLOURS.items():
         for seed in seeds:
-            curve = [(step, value) for step, value in result[side][seed]["curve"] if value is not None]
+            curve = [
+                (step, value) for step, value in result[side][seed]["curve"] if value is not None
+            ]
             label = side if seed == seeds[0] else None
             axes.plot(*zip(*curve, strict=True), linewidth=1.4, color=colour, label=label)
     axes.legend(frameon=False)

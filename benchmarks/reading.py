@@ -1,7 +1,7 @@
 """What reading instructions costs: python benchmarks/reading.py
 
-Sentences a second of each reader; and how much slower PPO's loop on LanguageGoToLocal is with it than with a reader
-that tells nothing, iteration beside iteration."""
+Sentences a second of each reader; and how much slower PPO's loop on LanguageGoToLocal is with it
+than with a reader that tells nothing, iteration beside iteration."""
 
 import statistics
 import sys
@@ -42,7 +42,11 @@ class Silent(nn.Module):
 
     def forward(self, sentences: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         whole = torch.zeros(len(sentences), self.output_dim, device=sentences.device)
-        return whole[:, None], torch.ones(len(sentences), 1, dtype=torch.bool, device=sentences.device), whole
+        return (
+            whole[:, None],
+            torch.ones(len(sentences), 1, dtype=torch.bool, device=sentences.device),
+            whole,
+        )
 
 
 READERS: dict[str, Callable[[], Any]] = {
@@ -64,11 +68,15 @@ def main(
         readers: Which to measure.
         output: Where the numbers go.
     """
-    told = {"command": " ".join(["python benchmarks/reading.py", *sys.argv[1:]]), **surroundings(), "readers": {}}
+    told = {
+        "command": " ".join(["python benchmarks/reading.py", *sys.argv[1:]]),
+        **surroundings(),
+        "readers": {},
+    }
     for name in readers:
-        told["readers"][name] = {"sentences_per_second": sentences_per_second(READERS[name]())} | loop(
-            READERS[name](), iterations
-        )
+        told["readers"][name] = {
+            "sentences_per_second": sentences_per_second(READERS[name]())
+        } | loop(READERS[name](), iterations)
         print(name, told["readers"][name], flush=True)
         write(output, told)
 
@@ -87,9 +95,13 @@ def sentences_per_second(config: Any) -> float:
 
 
 def loop(config: Any, iterations: int) -> dict[str, float]:
-    """How many times as long an iteration of PPO takes with this reader: median, lowest and highest."""
+    """How many times as long an iteration of PPO takes with this reader: median, lowest and
+    highest."""
     base = recipes.recipe_named("ppo")(recipes.environment_named("LanguageGoToLocal"))
-    experiments = [replace(base, encoder=InstructedEncoderConfig(reader)) for reader in (SilentConfig(), config)]
+    experiments = [
+        replace(base, encoder=InstructedEncoderConfig(reader))
+        for reader in (SilentConfig(), config)
+    ]
     with ray_running(base):
         silent, reading = (rllib_config(experiment).build_algo() for experiment in experiments)
         ratios = []

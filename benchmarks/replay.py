@@ -1,8 +1,9 @@
-"""What a replay of a million Atari steps costs, in memory and beyond it: python benchmarks/replay.py
+"""What a replay of a million Atari steps costs, in memory and beyond it: python
+benchmarks/replay.py
 
-Fills the replay of DQN's recipe with random frames, uniform and prioritised, in memory and memory-mapped, and tells
-memory, seconds to draw a visit's 256 transitions, and what a checkpoint takes, the first time and after 50,000 steps.
-Needs 15 GB of memory and disk.
+Fills the replay of DQN's recipe with random frames, uniform and prioritised, in memory and
+memory-mapped, and tells memory, seconds to draw a visit's 256 transitions, and what a checkpoint
+takes, the first time and after 50,000 steps. Needs 15 GB of memory and disk.
 """
 
 import json
@@ -25,7 +26,10 @@ STEPS = 125
 DRAWN = 256
 
 
-def main(capacity: int = 1_000_000, output: Path = ROOT / "benchmarks" / "results" / "speed" / "replay.json") -> None:
+def main(
+    capacity: int = 1_000_000,
+    output: Path = ROOT / "benchmarks" / "results" / "speed" / "replay.json",
+) -> None:
     """Measures all four kinds.
 
     Args:
@@ -44,7 +48,9 @@ def main(capacity: int = 1_000_000, output: Path = ROOT / "benchmarks" / "result
     output.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measured(capacity: int, priority_exponent: float, folder: Path, mapped: bool) -> dict[str, float]:
+def measured(
+    capacity: int, priority_exponent: float, folder: Path, mapped: bool
+) -> dict[str, float]:
     before = psutil.Process().memory_info()
     replay = Replay(
         capacity,
@@ -72,7 +78,9 @@ def measured(capacity: int, priority_exponent: float, folder: Path, mapped: bool
     second = seconds_to_save(replay, folder / "second", folder / "first")
     return {
         "gib": round((after.rss - before.rss) / 2**30, 2),
-        "gib_not_shared_with_the_file": round((after.rss - after.shared - before.rss + before.shared) / 2**30, 2),
+        "gib_not_shared_with_the_file": round(
+            (after.rss - after.shared - before.rss + before.shared) / 2**30, 2
+        ),
         "microseconds_to_add_a_step": round(add_seconds / capacity * 1e6, 1),
         "milliseconds_to_draw_256": round(float(np.median(draws)) * 1e3, 2),
         "seconds_to_save_all": round(first, 1),
@@ -91,7 +99,9 @@ def fill(replay: Replay, env_steps: int, random: np.random.Generator) -> float:
         zeros = np.zeros(shape, np.float32)
         actions = np.zeros(shape, np.int64)
         nothing = np.full(shape, None, object)
-        experience = Frames(frames, actions, zeros, terminated, np.zeros_like(first), first, first, nothing)
+        experience = Frames(
+            frames, actions, zeros, terminated, np.zeros_like(first), first, first, nothing
+        )
         started = perf_counter()
         replay.add(experience)
         seconds += perf_counter() - started

@@ -1,8 +1,9 @@
-"""Whether this checkout trains as another one does, byte for byte: python benchmarks/same_training.py ../praxis-before
+"""Whether this checkout trains as another one does, byte for byte: python
+benchmarks/same_training.py ../praxis-before
 
-For a change that is to leave the numbers as they are. Both sides run the same short trainings on this machine; every
-file of their newest checkpoints is compared. Exit code 1 where one differs. Make the other checkout with
-`git worktree add --detach ../praxis-before COMMIT`.
+For a change that is to leave the numbers as they are. Both sides run the same short trainings on
+this machine; every file of their newest checkpoints is compared. Exit code 1 where one differs.
+Make the other checkout with `git worktree add --detach ../praxis-before COMMIT`.
 """
 
 import hashlib
@@ -24,23 +25,75 @@ from agents.checkpoint import finished_checkpoints
 from common.files import write_json
 from common.provenance import made_by
 
-IN_ONE_PROCESS = ("--num-env-runners", "0", "--num-learners", "0", "--evaluate-every-env-steps", "0")
+IN_ONE_PROCESS = (
+    "--num-env-runners",
+    "0",
+    "--num-learners",
+    "0",
+    "--evaluate-every-env-steps",
+    "0",
+)
 LOG = "log.parquet"
 LOGGED = ("--env", "care-episode", "--epsilon", "0.2", "--episodes", "300", "--output", LOG)
 TRAININGS: dict[str, tuple[str, ...]] = {
     "ppo, vectors": ("--env", "CartPole-v1", "--algo", "ppo", "--total-env-steps", "4096"),
-    "ppo, images": ("--env", "SpaceInvaders", "--algo", "ppo", "--num-envs", "4", "--total-env-steps", "2048"),
+    "ppo, images": (
+        "--env",
+        "SpaceInvaders",
+        "--algo",
+        "ppo",
+        "--num-envs",
+        "4",
+        "--total-env-steps",
+        "2048",
+    ),
     "ppo, doses": ("--env", "Pendulum-v1", "--algo", "ppo", "--total-env-steps", "8192"),
     "ppo, memory": ("--env", "MemoryS7", "--algo", "ppo", "--total-env-steps", "16384"),
-    "ppo, curiosity": ("--env", "DoorKey-5x5", "--algo", "ppo", "--reward", "rnd", "--total-env-steps", "8192"),
+    "ppo, curiosity": (
+        "--env",
+        "DoorKey-5x5",
+        "--algo",
+        "ppo",
+        "--reward",
+        "rnd",
+        "--total-env-steps",
+        "8192",
+    ),
     "appo": ("--env", "CartPole-v1", "--algo", "appo", "--total-env-steps", "4096"),
     "dqn": ("--env", "CartPole-v1", "--algo", "dqn", "--total-env-steps", "4000"),
     "rainbow": ("--env", "CartPole-v1", "--algo", "rainbow", "--total-env-steps", "4000"),
     "ddpg": ("--env", "Pendulum-v1", "--algo", "ddpg", "--total-env-steps", "2000"),
     "td3": ("--env", "Pendulum-v1", "--algo", "td3", "--total-env-steps", "2000"),
-    "iql": ("--env", "care-episode", "--algo", "iql", "--algo.demonstrations", LOG, "--total-env-steps", "16384"),
-    "cql": ("--env", "care-episode", "--algo", "cql", "--algo.demonstrations", LOG, "--total-env-steps", "16384"),
-    "bc": ("--env", "care-episode", "--algo", "bc", "--algo.demonstrations", LOG, "--total-env-steps", "16384"),
+    "iql": (
+        "--env",
+        "care-episode",
+        "--algo",
+        "iql",
+        "--algo.demonstrations",
+        LOG,
+        "--total-env-steps",
+        "16384",
+    ),
+    "cql": (
+        "--env",
+        "care-episode",
+        "--algo",
+        "cql",
+        "--algo.demonstrations",
+        LOG,
+        "--total-env-steps",
+        "16384",
+    ),
+    "bc": (
+        "--env",
+        "care-episode",
+        "--algo",
+        "bc",
+        "--algo.demonstrations",
+        LOG,
+        "--total-env-steps",
+        "16384",
+    ),
 }
 
 
@@ -75,10 +128,18 @@ def main(settings: Settings) -> None:
             LOG,
         )
         for name in settings.only:
-            digests = {side: trained(checkout, folder, side, TRAININGS[name]) for side, checkout in sides.items()}
+            digests = {
+                side: trained(checkout, folder, side, TRAININGS[name])
+                for side, checkout in sides.items()
+            }
             files = digests["before"].keys() | digests["now"].keys()
-            differing[name] = sorted(file for file in files if digests["before"].get(file) != digests["now"].get(file))
-            print(f"{name:16} {len(files)} files, differing: {', '.join(differing[name]) or 'none'}", flush=True)
+            differing[name] = sorted(
+                file for file in files if digests["before"].get(file) != digests["now"].get(file)
+            )
+            print(
+                f"{name:16} {len(files)} files, differing: {', '.join(differing[name]) or 'none'}",
+                flush=True,
+            )
     result = {
         "command": "python benchmarks/same_training.py CHECKOUT",
         "before": commit_of(settings.before),
@@ -93,10 +154,21 @@ def main(settings: Settings) -> None:
 def trained(checkout: Path, folder: Path, side: str, arguments: Sequence[str]) -> dict[str, str]:
     """The digests of the newest checkpoint's files, by their paths within it."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=side) as run:
-        command(checkout, folder, "train_agent.py", *arguments, *IN_ONE_PROCESS, "--run-dir", f"{run}/run")
+        command(
+            checkout,
+            folder,
+            "train_agent.py",
+            *arguments,
+            *IN_ONE_PROCESS,
+            "--run-dir",
+            f"{run}/run",
+        )
         checkpoint = finished_checkpoints(Path(run, "run", "checkpoints"))[0]
         files = (path for path in sorted(checkpoint.rglob("*")) if path.is_file())
-        return {str(path.relative_to(checkpoint)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        return {
+            str(path.relative_to(checkpoint)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
 
 
 def command(checkout: Path, folder: Path, script: str, *arguments: str) -> None:
@@ -109,12 +181,17 @@ def command(checkout: Path, folder: Path, script: str, *arguments: str) -> None:
         text=True,
     )
     if done.returncode:
-        raise SystemExit(f"{script} {' '.join(arguments)} in {checkout}:\n{done.stdout}{done.stderr}")
+        raise SystemExit(
+            f"{script} {' '.join(arguments)} in {checkout}:\n{done.stdout}{done.stderr}"
+        )
 
 
 def commit_of(checkout: Path) -> str:
     return subprocess.run(
-        ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
 
 

@@ -1,8 +1,10 @@
-"""How a run's speed grows with its env runners, measured here and reckoned for more: python benchmarks/scaling.py
+"""How a run's speed grows with its env runners, measured here and reckoned for more: python
+benchmarks/scaling.py
 
-PPO, synchronous and asynchronous, with 0, 1 and 2 env runners in turn: env steps a second, what each phase and each
-process takes of the cores, and what crosses the object store. From those with 0 and 1, scaling_model.py reckons the
-others, to compare with what they were measured to do, and how many env runners a learner on a GPU can use.
+PPO, synchronous and asynchronous, with 0, 1 and 2 env runners in turn: env steps a second, what
+each phase and each process takes of the cores, and what crosses the object store. From those with 0
+and 1, scaling_model.py reckons the others, to compare with what they were measured to do, and how
+many env runners a learner on a GPU can use.
 """
 
 import json
@@ -165,9 +167,11 @@ def counted(env: str) -> Update:
     )
 
 
-def fit(measured: dict[tuple[str, int], list[Measured]], update: Update, epochs: int) -> dict[str, Any]:
-    """What a core brings as an env runner and as a learner; with it, what was measured here, reckoned, and what GPUs
-    would be fed by."""
+def fit(
+    measured: dict[tuple[str, int], list[Measured]], update: Update, epochs: int
+) -> dict[str, Any]:
+    """What a core brings as an env runner and as a learner; with it, what was measured here,
+    reckoned, and what GPUs would be fed by."""
 
     def median_of(case: tuple[str, int], kind: str, name: str) -> float:
         return statistics.median(getattr(one, kind)[name] for one in measured[case])
@@ -186,7 +190,9 @@ def fit(measured: dict[tuple[str, int], list[Measured]], update: Update, epochs:
         {
             "algo": algo,
             "runners": runners,
-            "measured": statistics.median(one.env_steps_per_second for one in measured[algo, runners]),
+            "measured": statistics.median(
+                one.env_steps_per_second for one in measured[algo, runners]
+            ),
             "reckoned": round(here.reckoned(algo, runners), 1),
         }
         for algo, runners in CASES
@@ -207,28 +213,53 @@ def fit(measured: dict[tuple[str, int], list[Measured]], update: Update, epochs:
     return {
         "fitted": asdict(here),
         "update": asdict(update),
-        "env_steps_per_second_over_ten_gigabits": round(BYTES_A_SECOND_BETWEEN_MACHINES / update.bytes_per_step),
+        "env_steps_per_second_over_ten_gigabits": round(
+            BYTES_A_SECOND_BETWEEN_MACHINES / update.bytes_per_step
+        ),
         "here": compared,
         "gpus": gpus,
     }
 
 
-def draw(measured: dict[tuple[str, int], list[Measured]], model: dict[str, Any], path: Path) -> None:
+def draw(
+    measured: dict[tuple[str, int], list[Measured]], model: dict[str, Any], path: Path
+) -> None:
     figure, (here, reckoned) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for algo, colour in (("ppo", "tab:blue"), ("appo", "tab:orange")):
-        points = [(n, m.env_steps_per_second) for (name, n), row in measured.items() if name == algo for m in row]
+        points = [
+            (n, m.env_steps_per_second)
+            for (name, n), row in measured.items()
+            if name == algo
+            for m in row
+        ]
         here.scatter(*zip(*points, strict=True), color=colour, label=f"{algo}, measured")
         line = [(row["runners"], row["reckoned"]) for row in model["here"] if row["algo"] == algo]
-        here.plot(*zip(*line, strict=True), "x", color=colour, markersize=10, label=f"{algo}, reckoned")
-    here.set(title="on two cores, without a GPU", xlabel="env runners", ylabel="env steps/s", xticks=[0, 1, 2], ylim=0)
+        here.plot(
+            *zip(*line, strict=True), "x", color=colour, markersize=10, label=f"{algo}, reckoned"
+        )
+    here.set(
+        title="on two cores, without a GPU",
+        xlabel="env runners",
+        ylabel="env steps/s",
+        xticks=[0, 1, 2],
+        ylim=0,
+    )
     here.legend(frameon=False)
     counts = [2**power for power in range(11)]
     runner = model["fitted"]["runner"]
-    of_one = {row["gpu"]: row for row in model["gpus"] if row["learners"] == 1 and row["minibatches_in_one"] > 1}
-    for (gpu, row), colour in zip(of_one.items(), ("tab:gray", "tab:green", "tab:red", "tab:purple"), strict=True):
+    of_one = {
+        row["gpu"]: row
+        for row in model["gpus"]
+        if row["learners"] == 1 and row["minibatches_in_one"] > 1
+    }
+    for (gpu, row), colour in zip(
+        of_one.items(), ("tab:gray", "tab:green", "tab:red", "tab:purple"), strict=True
+    ):
         learner = row["env_steps_per_second"]
         reckoned.plot(counts, [synchronous(n, runner, learner) for n in counts], "--", color=colour)
-        reckoned.plot(counts, [asynchronous(n, runner, learner) for n in counts], color=colour, label=gpu)
+        reckoned.plot(
+            counts, [asynchronous(n, runner, learner) for n in counts], color=colour, label=gpu
+        )
     reckoned.set(
         title=f"reckoned: one GPU learns, {LARGER_MINIBATCHES} minibatches in one",
         xlabel="env runners, a core each",

@@ -1,7 +1,9 @@
-"""What env runners and learners would do on machines that are not here, reckoned from what an update takes.
+"""What env runners and learners would do on machines that are not here, reckoned from what an
+update takes.
 
-A learner's gradient step is bound by arithmetic or, as PyTorch starts one kernel at a time, by how many it starts; env
-runners bring what their cores bring. What is assumed of a GPU stands here, and nothing else about it was measured.
+A learner's gradient step is bound by arithmetic or, as PyTorch starts one kernel at a time, by how
+many it starts; env runners bring what their cores bring. What is assumed of a GPU stands here, and
+nothing else about it was measured.
 """
 
 from collections.abc import Iterator
@@ -15,7 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode
 SECONDS_A_KERNEL = 10e-6  # what Python, autograd and the driver take to start one
 SHARE_OF_PEAK = 0.2  # of a GPU's arithmetic, which small convolutions reach
 BYTES_TO_DEVICE_A_SECOND = 12e9  # PCI Express 3, 16 lanes
-BYTES_BETWEEN_LEARNERS_A_SECOND = 10e9  # over the same lanes; a mean of gradients crosses them about twice
+BYTES_BETWEEN_LEARNERS_A_SECOND = (
+    10e9  # over the same lanes; a mean of gradients crosses them about twice
+)
 BYTES_A_SECOND_BETWEEN_MACHINES = 1.25e9  # ten gigabits
 OPERATIONS_A_SECOND = {"T4": 65e12, "A10": 125e12, "A100": 312e12, "H100": 989e12}
 """Dense 16-bit matrix products, as Nvidia's data sheets have them."""
@@ -60,16 +64,24 @@ class Kernels(TorchDispatchMode):
 def learning_speed(update: Update, gpu: str, learners: int, minibatches_in_one: int = 1) -> float:
     """Env steps a second of learners with a GPU each, which divide every update among them.
 
-    `minibatches_in_one`: how many of the recipe's minibatches make one gradient step; the more, the fewer kernels."""
+    `minibatches_in_one`: how many of the recipe's minibatches make one gradient step; the more, the
+    fewer kernels."""
     arithmetic = minibatches_in_one * update.operations / (SHARE_OF_PEAK * OPERATIONS_A_SECOND[gpu])
-    gradients = 2 * (learners - 1) / learners * 4 * update.parameters / BYTES_BETWEEN_LEARNERS_A_SECOND
+    gradients = (
+        2 * (learners - 1) / learners * 4 * update.parameters / BYTES_BETWEEN_LEARNERS_A_SECOND
+    )
     gradient_step = max(update.kernels * SECONDS_A_KERNEL, arithmetic) + gradients
     copying = update.env_steps * update.bytes_per_step / BYTES_TO_DEVICE_A_SECOND
-    return update.env_steps * learners / (update.gradient_steps / minibatches_in_one * gradient_step + copying)
+    return (
+        update.env_steps
+        * learners
+        / (update.gradient_steps / minibatches_in_one * gradient_step + copying)
+    )
 
 
 def synchronous(runners: float, runner: float, learner: float) -> float:
-    """Env steps a second where sampling and learning take turns; `runner` and `learner` are those of each alone."""
+    """Env steps a second where sampling and learning take turns; `runner` and `learner` are those
+    of each alone."""
     return 1 / (1 / learner + 1 / (runners * runner))
 
 
@@ -97,5 +109,7 @@ class Here:
         sampling = min(self.cores, runners * self.most_cores_a_runner) * self.runner
         if algo == "ppo":
             return synchronous(1, sampling, self.learner_alone)
-        judging = 1 / (3 * self.epochs)  # V-trace's one pass forward, beside the epochs' passes forward and back
+        judging = 1 / (
+            3 * self.epochs
+        )  # V-trace's one pass forward, beside the epochs' passes forward and back
         return min(sampling, self.cores / ((1 + judging) / self.learner + 1 / self.runner))

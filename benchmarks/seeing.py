@@ -1,5 +1,5 @@
-"""What is seen without learning: aliens counted by connected components, noise taken away by filters, of screens and of
-photographs.
+"""What is seen without learning: aliens counted by connected components, noise taken away by
+filters, of screens and of photographs.
 
 python scripts/make_frames.py            # runs/frames/SpaceInvaders.npz
 python benchmarks/seeing.py              # results/seeing/classical.json
@@ -57,7 +57,10 @@ def main(
         "command": " ".join(["python benchmarks/seeing.py", *sys.argv[1:]]),
         **surroundings(),
         "aliens": counted(train, test.rows(rows)),
-        "noise": {str(size or "whole"): cleaned(screens_of(test.rows(rows[::10]), size)) for size in (0, 84)}
+        "noise": {
+            str(size or "whole"): cleaned(screens_of(test.rows(rows[::10]), size))
+            for size in (0, 84)
+        }
         | {"photographs": cleaned(photographs())},
         "inverse": inverse_errors(test.rows(rows[:10])),
     }
@@ -66,7 +69,8 @@ def main(
 
 
 def counted(train: Frames, test: Frames) -> dict[str, float]:
-    """Mean absolute error of the number of aliens, in greys that vary; beside always saying the usual number."""
+    """Mean absolute error of the number of aliens, in greys that vary; beside always saying the
+    usual number."""
     true = aliens_of(test)
     usual = np.median(aliens_of(train))
     images = test.greys(np.random.default_rng(0))[:, 0].numpy()
@@ -91,7 +95,9 @@ def screens_of(test: Frames, size: int) -> NDArray[np.uint8]:
 
 def photographs() -> NDArray[np.uint8]:
     """Both photographs of scikit-learn, grey, in pieces of 210x160 as a screen is."""
-    whole = [cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY) for photograph in load_sample_images().images]
+    whole = [
+        cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY) for photograph in load_sample_images().images
+    ]
     pieces = [
         own[top : top + 210, left : left + 160]
         for own in whole
@@ -105,7 +111,9 @@ def cleaned(clean: NDArray[np.uint8]) -> dict[str, dict[str, float]]:
     """Decibels that each filter brings, over the noisy image, and milliseconds an image."""
     random = np.random.default_rng(0)
     noisy = [to_bytes(image + random.normal(0, NOISE, image.shape)) for image in clean]
-    before = np.mean([signal_to_noise(image, true) for image, true in zip(noisy, clean, strict=True)])
+    before = np.mean(
+        [signal_to_noise(image, true) for image, true in zip(noisy, clean, strict=True)]
+    )
     return {name: gain(run, noisy, clean, float(before)) for name, run in FILTERS.items()}
 
 
@@ -113,14 +121,18 @@ def gain(run: Callable[..., Any], noisy: list, clean: NDArray, before: float) ->
     started = time.perf_counter()
     after = [run(image, NOISE) for image in noisy]
     milliseconds = 1_000 * (time.perf_counter() - started) / len(noisy)
-    ratio = np.mean([signal_to_noise(image, true) for image, true in zip(after, clean, strict=True)])
+    ratio = np.mean(
+        [signal_to_noise(image, true) for image, true in zip(after, clean, strict=True)]
+    )
     return {"decibels": float(ratio) - before, "milliseconds": milliseconds}
 
 
 def inverse_errors(test: Frames) -> dict[str, float]:
     images = test.greys(None)[:, 0].numpy()
     waves = [np.abs(from_waves(to_waves(image), image.shape) - image).max() for image in images]
-    wavelets = [np.abs(from_wavelets(to_wavelets(image), image.shape) - image).max() for image in images]
+    wavelets = [
+        np.abs(from_wavelets(to_wavelets(image), image.shape) - image).max() for image in images
+    ]
     return {"fourier": float(max(waves)), "wavelet": float(max(wavelets))}
 
 

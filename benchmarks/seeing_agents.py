@@ -1,4 +1,5 @@
-"""Which modules help an agent that plays Space Invaders: as it learnt to, in other greys, and in noise.
+"""Which modules help an agent that plays Space Invaders: as it learnt to, in other greys, and in
+noise.
 
 for each encoder, five trainings:
     python scripts/train_agent.py --total-env-steps 500000 --evaluate-every-env-steps 0 \\
@@ -45,7 +46,9 @@ def main(
         filters: Which of perception/classical/filters.py; all others take minutes more.
         output: The returns.
     """
-    told: dict[str, Any] = {"command": " ".join(["python benchmarks/seeing_agents.py", *sys.argv[1:]])}
+    told: dict[str, Any] = {
+        "command": " ".join(["python benchmarks/seeing_agents.py", *sys.argv[1:]])
+    }
     told |= {**surroundings(), "runs": {}, "noise": {}}
     for folder in sorted(path for path in runs.iterdir() if (path / "experiment.json").is_file()):
         experiment = load_experiment(folder)
@@ -55,7 +58,8 @@ def main(
             told["runs"][folder.name]["shifted"] = played(shifted, folder, episodes)
         if folder.name.startswith(noise_of):
             told["noise"][folder.name] = {
-                name: played(experiment, folder, episodes, filter=name) for name in ("none", *filters)
+                name: played(experiment, folder, episodes, filter=name)
+                for name in ("none", *filters)
             }
         output.write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(told, indent=1))
@@ -67,14 +71,22 @@ def played(experiment: Experiment, folder: Path, episodes: int, filter: str = ""
     if filter:
         network.encoder.input_layer = nn.Sequential(Noisy(filter), network.encoder.input_layer)
     result = evaluate(
-        experiment, network, episodes=episodes, seed=1_000_000, deterministic=False, checkpoint=checkpoint.name
+        experiment,
+        network,
+        episodes=episodes,
+        seed=1_000_000,
+        deterministic=False,
+        checkpoint=checkpoint.name,
     )
     print(f"{folder.name} {filter} {result.mean:.1f} {result.ci95}", flush=True)
-    return {name: getattr(result, name) for name in ("mean", "ci95", "iqm", "checkpoint", "returns")}
+    return {
+        name: getattr(result, name) for name in ("mean", "ci95", "iqm", "checkpoint", "returns")
+    }
 
 
 class Noisy(nn.Module):
-    """Images uint8 (B, C, H, W) -> the same with noise, another one at each look at a frame, and then a filter."""
+    """Images uint8 (B, C, H, W) -> the same with noise, another one at each look at a frame, and
+    then a filter."""
 
     def __init__(self, filter: str) -> None:
         super().__init__()

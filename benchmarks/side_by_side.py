@@ -1,7 +1,8 @@
-"""How fast two trainings run that share a machine, by how their threads wait: python benchmarks/side_by_side.py
+"""How fast two trainings run that share a machine, by how their threads wait: python
+benchmarks/side_by_side.py
 
-Each round trains once for each row of the table, one run alone or two at once, in turn. The speed of a run is its
-median of env steps a second over the iterations of the measured time.
+Each round trains once for each row of the table, one run alone or two at once, in turn. The speed
+of a run is its median of env steps a second over the iterations of the measured time.
 """
 
 import os
@@ -92,7 +93,14 @@ def env_steps_a_second(runs: int, variables: dict[str, str], settings: Settings)
 
 
 def start(run: Path, variables: dict[str, str], env: str) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), "--env", env, "--run-dir", str(run)]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "train_agent.py"),
+        "--env",
+        env,
+        "--run-dir",
+        str(run),
+    ]
     length = ["--total-env-steps", "100000000", "--evaluate-every-env-steps", "0"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen([*command, *length], env=os.environ | variables, **quiet)

@@ -2,8 +2,8 @@
 
     python benchmarks/spaces.py
 
-One process, without Ray's workers, some hundred env steps each; writes results/hard_inputs/spaces.md. Exit code 1
-where anything else happens."""
+One process, without Ray's workers, some hundred env steps each; writes
+results/hard_inputs/spaces.md. Exit code 1 where anything else happens."""
 
 import argparse
 import os
@@ -19,7 +19,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sequence, Space, Text, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    MultiBinary,
+    MultiDiscrete,
+    Sequence,
+    Space,
+    Text,
+    Tuple,
+)
 
 from agents.engine.config import rllib_config
 from agents.engine.env_runner import check_environment
@@ -65,9 +75,13 @@ OBSERVATIONS: dict[str, Space] = {
     "tuple": Tuple((VECTOR, Discrete(4))),
     "dict": Dict(a=VECTOR, b=Box(-9, 9, (2, 2), np.float64)),
     "dict with image": Dict(camera=IMAGE, values=VECTOR),
-    "dict in dict": Dict({"a.b": Dict(camera=IMAGE, state=Discrete(3)), "c": Tuple((VECTOR, MultiBinary(3)))}),
+    "dict in dict": Dict(
+        {"a.b": Dict(camera=IMAGE, state=Discrete(3)), "c": Tuple((VECTOR, MultiBinary(3)))}
+    ),
     "goals": Dict(observation=VECTOR, achieved_goal=GOAL, desired_goal=GOAL),
-    "goals of bits": Dict(observation=IMAGE, achieved_goal=MultiBinary(3), desired_goal=MultiBinary(3)),
+    "goals of bits": Dict(
+        observation=IMAGE, achieved_goal=MultiBinary(3), desired_goal=MultiBinary(3)
+    ),
     "text": Text(5),
     "sequence": Sequence(VECTOR),
 }
@@ -106,7 +120,13 @@ class Odd(gymnasium.Env):
         if not self.action_space.contains(action):
             raise RuntimeError(f"{action!r} is no action of {self.action_space}")
         self.clock += 1
-        return self.observation_space.sample(), self.np_random.random(), self.clock == EPISODE, False, {}
+        return (
+            self.observation_space.sample(),
+            self.np_random.random(),
+            self.clock == EPISODE,
+            False,
+            {},
+        )
 
     def compute_reward(self, achieved: Any, desired: Any, info: Any) -> Any:
         return -np.abs(np.asarray(achieved, float) - desired).sum(-1)
@@ -146,21 +166,30 @@ HABITS: dict[str, Callable[[Space], gymnasium.Env]] = {
     "changes its action": habit(step=changes_action),
     "infos that vary": habit(**after_step(varying)),
     "success is said on success alone": habit(
-        **after_step(lambda self, *rest: (*rest[:-1], {"is_success": True} if self.clock == 3 else {}))
+        **after_step(
+            lambda self, *rest: (*rest[:-1], {"is_success": True} if self.clock == 3 else {})
+        )
     ),
     "reward is an array": habit(**after_step(lambda self, o, r, *rest: (o, np.array([r]), *rest))),
     "reward is an integer": habit(**after_step(lambda self, o, r, *rest: (o, 1, *rest))),
     "reward is None": habit(**after_step(lambda self, o, r, *rest: (o, None, *rest))),
-    "flags are numpy's": habit(**after_step(lambda self, o, r, a, b, i: (o, r, np.bool_(a), np.int8(b), i))),
+    "flags are numpy's": habit(
+        **after_step(lambda self, o, r, a, b, i: (o, r, np.bool_(a), np.int8(b), i))
+    ),
     "observations are lists": habit(**after_step(lambda self, o, *rest: (o.tolist(), *rest))),
-    "observations are float64": habit(**after_step(lambda self, o, *rest: (o.astype(float), *rest))),
+    "observations are float64": habit(
+        **after_step(lambda self, o, *rest: (o.astype(float), *rest))
+    ),
     "observations of another shape": habit(**after_step(lambda self, o, *rest: (o[:2], *rest))),
     "bytes that are 300": habit(
-        seen=Box(0, 255, (3,), np.uint8), **after_step(lambda self, o, *rest: (o.astype(int) + 300, *rest))
+        seen=Box(0, 255, (3,), np.uint8),
+        **after_step(lambda self, o, *rest: (o.astype(int) + 300, *rest)),
     ),
     "not finite": habit(**after_step(lambda self, o, *rest: (o * np.nan, *rest))),
     "four results of a step": habit(**after_step(lambda self, o, r, a, b, i: (o, r, a, i))),
-    "reset without an info": habit(reset=lambda self, *, seed=None, options=None: Odd.reset(self)[0]),
+    "reset without an info": habit(
+        reset=lambda self, *, seed=None, options=None: Odd.reset(self)[0]
+    ),
     "reset without a seed": habit(reset=lambda self: Odd.reset(self)),
     "ignores the seed": habit(reset=lambda self, *, seed=None, options=None: Odd.reset(self)),
     "no render, no render_mode": habit(metadata={}),
@@ -174,7 +203,9 @@ def small(experiment: Experiment) -> Experiment:
     if algo.name == "ppo":
         algo = replace(algo, rollout_length=16, minibatch_size=16, epochs=1)
     else:
-        changes: dict[str, Any] = {"compile_losses": False} if hasattr(algo, "compile_losses") else {}
+        changes: dict[str, Any] = (
+            {"compile_losses": False} if hasattr(algo, "compile_losses") else {}
+        )
         algo = replace(
             algo,
             rollout_length=8,
@@ -184,11 +215,14 @@ def small(experiment: Experiment) -> Experiment:
             replay_capacity=1_000,
             **changes,
         )
-    return replace(experiment, algo=algo, num_envs=4, total_env_steps=ENV_STEPS, most_environment_faults=0)
+    return replace(
+        experiment, algo=algo, num_envs=4, total_env_steps=ENV_STEPS, most_environment_faults=0
+    )
 
 
 def outcome(build: Callable[[], gymnasium.Env], algorithm: str) -> str:
-    """`trains`, the refusal before anything starts, or the fault that ends the run; anything else is raised."""
+    """`trains`, the refusal before anything starts, or the fault that ends the run; anything else
+    is raised."""
     gymnasium.register(NAME, entry_point=build)
     try:
         return trained(algorithm)
@@ -245,7 +279,8 @@ def table(results: list[tuple[str, str, dict[str, str]]], seconds: float) -> str
     lines = [
         "# Spaces and habits of environments against algorithms",
         "",
-        "`python benchmarks/spaces.py`: some hundred env steps of each by its recipe, in one process. A number is a "
+        "`python benchmarks/spaces.py`: some hundred env steps of each by its recipe, in one "
+        "process. A number is a "
         "refusal or a fault, below.",
         "",
     ]
@@ -253,20 +288,29 @@ def table(results: list[tuple[str, str, dict[str, str]]], seconds: float) -> str
     for group, name, cells in results:
         if group != kind:
             kind = group
-            lines += ["", f"| {group} | {' | '.join(ALGORITHMS)} |", "|---|" + "---|" * len(ALGORITHMS)]
+            lines += [
+                "",
+                f"| {group} | {' | '.join(ALGORITHMS)} |",
+                "|---|" + "---|" * len(ALGORITHMS),
+            ]
         marks = [
-            "trains" if text == "trains" else f"({notes.setdefault(text, len(notes) + 1)})" for text in cells.values()
+            "trains" if text == "trains" else f"({notes.setdefault(text, len(notes) + 1)})"
+            for text in cells.values()
         ]
         lines.append(f"| {name} | {' | '.join(marks)} |")
     told = [f"{number}. {text}" for text, number in notes.items()]
     trains = sum(text == "trains" for _, _, cells in results for text in cells.values())
     of = sum(len(cells) for _, _, cells in results)
-    return "\n".join([*lines, "", *told, "", f"{trains} of {of} train; {seconds:.0f} s of processor time.", ""])
+    return "\n".join(
+        [*lines, "", *told, "", f"{trains} of {of} train; {seconds:.0f} s of processor time.", ""]
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="rows whose name has this in it; nothing is written")
+    parser.add_argument(
+        "--only", default="", help="rows whose name has this in it; nothing is written"
+    )
     only = parser.parse_args().only
     results = []
     broken = 0
@@ -279,7 +323,9 @@ def main() -> None:
                 cells[algorithm] = outcome(build, algorithm)
             except Exception as crash:
                 broken += 1
-                cells[algorithm] = f"CRASH: {type(crash).__name__}: {str(crash).strip().splitlines()[:1]}"
+                cells[algorithm] = (
+                    f"CRASH: {type(crash).__name__}: {str(crash).strip().splitlines()[:1]}"
+                )
         results.append((group, name, cells))
         print(f"{group} {name}: {cells}", flush=True)
     if not only:

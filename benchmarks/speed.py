@@ -1,7 +1,9 @@
-"""How fast agents train, side by side, if not said otherwise on Space Invaders: python benchmarks/speed.py
+"""How fast agents train, side by side, if not said otherwise on Space Invaders: python
+benchmarks/speed.py
 
-Each contender is a library with its options, a file in contenders/, and runs alone in its own process once a round. A
-machine's speed drifts, so read the ratios, each taken within one round, before the absolute numbers.
+Each contender is a library with its options, a file in contenders/, and runs alone in its own
+process once a round. A machine's speed drifts, so read the ratios, each taken within one round,
+before the absolute numbers.
 """
 
 import contextlib
@@ -28,7 +30,15 @@ CONTENDERS = {
     "praxis-2-runners": ["praxis.py", "--num-env-runners", "2"],
     "praxis-fp32": ["praxis.py", "--precision", "fp32"],
     "praxis-128-games": ["praxis.py", "--num-envs", "128", "--minibatch-size", "1024"],
-    "praxis-appo-4-runners": ["praxis.py", "--algo", "appo", "--num-envs", "128", "--num-env-runners", "4"],
+    "praxis-appo-4-runners": [
+        "praxis.py",
+        "--algo",
+        "appo",
+        "--num-envs",
+        "128",
+        "--num-env-runners",
+        "4",
+    ],
     "loop": ["loop.py"],
     "loop-8x128": ["loop.py", "--num-envs", "8", "--rollout-length", "128"],
     "loop-128-games": ["loop.py", "--num-envs", "128", "--minibatch-size", "1024"],
@@ -59,7 +69,14 @@ PACKAGES = ("torch", "ray", "stable-baselines3", "gymnasium", "ale-py", "numpy")
 def main(
     rounds: int = 5,
     seconds: float = 30.0,
-    contenders: tuple[str, ...] = ("praxis", "loop", "loop-8x128", "sb3", "rllib-stock", "rllib-tuned"),
+    contenders: tuple[str, ...] = (
+        "praxis",
+        "loop",
+        "loop-8x128",
+        "sb3",
+        "rllib-stock",
+        "rllib-tuned",
+    ),
     output: Path = ROOT / "benchmarks" / "results" / "speed" / "ppo.json",
 ) -> None:
     """Measures training speed in env steps a second (one step is four frames).
@@ -72,8 +89,15 @@ def main(
     """
     names = list(contenders)
     if unknown := set(names) - set(CONTENDERS):
-        raise SystemExit(f"There is no contender {', '.join(sorted(unknown))}; there are: {', '.join(CONTENDERS)}.")
-    result = {"command": " ".join(["python benchmarks/speed.py", *sys.argv[1:]]), **surroundings(), "rounds": []}
+        raise SystemExit(
+            f"There is no contender {', '.join(sorted(unknown))}; there are: "
+            f"{', '.join(CONTENDERS)}."
+        )
+    result = {
+        "command": " ".join(["python benchmarks/speed.py", *sys.argv[1:]]),
+        **surroundings(),
+        "rounds": [],
+    }
     for number in range(rounds):
         # There and back: a machine that grows slower or faster favours nobody.
         order = names if number % 2 == 0 else names[::-1]
@@ -96,7 +120,12 @@ def run(name: str, seconds: float) -> dict[str, Any]:
     script, *settings = CONTENDERS[name]
     command = [sys.executable, str(FOLDER / script), "--seconds", str(seconds), *settings]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         out, errors = process.communicate(timeout=seconds + START_UP_SECONDS)
@@ -120,12 +149,18 @@ def end_group(process: subprocess.Popen) -> None:
 
 def summary(rounds: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
     """Median, lowest and highest speed of each contender, and of the first as a multiple of it."""
-    speeds = [{name: m["env_steps_per_second"] for name, m in r.items() if "error" not in m} for r in rounds]
+    speeds = [
+        {name: m["env_steps_per_second"] for name, m in r.items() if "error" not in m}
+        for r in rounds
+    ]
     result = {}
     for name in names:
         own = [s[name] for s in speeds if name in s]
         ratios = [s[names[0]] / s[name] for s in speeds if name in s and names[0] in s]
-        result[name] = {"env_steps_per_second": spread(own), "first_is_times_as_fast": spread(ratios)}
+        result[name] = {
+            "env_steps_per_second": spread(own),
+            "first_is_times_as_fast": spread(ratios),
+        }
     return result
 
 

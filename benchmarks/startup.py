@@ -2,10 +2,11 @@
 
     python benchmarks/startup.py --before ../praxis-before
 
-Each command runs several times, in turn with the others and with those of another checkout, in a process of its own.
-Processor time and the largest resident memory are the process's own, as the operating system counts them. The first
-word is whatever comes first on standard output or error; the clock on the wall says when. This repository's bytecode
-is neither read nor written, as in the first use of a checkout.
+Each command runs several times, in turn with the others and with those of another checkout, in a
+process of its own. Processor time and the largest resident memory are the process's own, as the
+operating system counts them. The first word is whatever comes first on standard output or error;
+the clock on the wall says when. This repository's bytecode is neither read nor written, as in the
+first use of a checkout.
 """
 
 import os
@@ -24,7 +25,9 @@ import tyro
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("__init__", "cli"))
+SCRIPTS = sorted(
+    path.stem for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("__init__", "cli")
+)
 MISTAKES = (
     "train_agent --learning-rate 1",
     "train_agent --env SpaceInvader",
@@ -64,7 +67,11 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
-    checkouts = {"now": ROOT} if settings.before is None else {"before": settings.before.resolve(), "now": ROOT}
+    checkouts = (
+        {"now": ROOT}
+        if settings.before is None
+        else {"before": settings.before.resolve(), "now": ROOT}
+    )
     runs: dict[tuple[str, str], list[Measures]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -75,7 +82,9 @@ def main(settings: Settings) -> None:
                     runs.setdefault((line, side), []).append(ended(command(checkout, line), folder))
             for line in WORKING:
                 for side, checkout in checkouts.items():
-                    runs.setdefault((line, side), []).append(first_word(command(checkout, line), folder))
+                    runs.setdefault((line, side), []).append(
+                        first_word(command(checkout, line), folder)
+                    )
     table: dict[str, dict[str, Any]] = {}
     for (line, side), rows in runs.items():
         measures = summary(rows)
@@ -119,7 +128,12 @@ def first_word(command: list[str], folder: Path) -> Measures:
     """Seconds until a command says something; it is asked to end then."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     assert process.stdout is not None
     with selectors.DefaultSelector() as waiting:

@@ -1,6 +1,7 @@
 """How many patients a second each treatment simulates, and what clinicians' rules are worth.
 
-python benchmarks/treatments.py                                        # results/treatments/speed-and-rules.json
+python benchmarks/treatments.py                                        #
+results/treatments/speed-and-rules.json
 """
 
 import json
@@ -45,7 +46,10 @@ def main(
         only: Treatments.
         output: What was measured.
     """
-    told: dict[str, Any] = {"command": " ".join(["python benchmarks/treatments.py", *sys.argv[1:]]), **surroundings()}
+    told: dict[str, Any] = {
+        "command": " ".join(["python benchmarks/treatments.py", *sys.argv[1:]]),
+        **surroundings(),
+    }
     told["treatments"] = {}
     for slug in only:
         config = TREATMENTS[slug]()
@@ -77,7 +81,12 @@ def speed(config: TreatmentConfig, patients: int, steps: int, times: int) -> dic
         found.append(patients * steps / (perf_counter() - started))
     low = np.min(found)
     high = np.max(found)
-    return {"median": median(found), "lowest": float(low), "highest": float(high), "patients": patients}
+    return {
+        "median": median(found),
+        "lowest": float(low),
+        "highest": float(high),
+        "patients": patients,
+    }
 
 
 if __name__ == "__main__":

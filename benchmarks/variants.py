@@ -1,4 +1,5 @@
-"""What clinicians' rules, and agents, come to as one setting of a treatment varies: worlds, groups, genotypes.
+"""What clinicians' rules, and agents, come to as one setting of a treatment varies: worlds, groups,
+genotypes.
 
 python benchmarks/variants.py care-episode --setting structure_seed --values 1 2 3 4 5 6 7 8
 python benchmarks/variants.py glucose-t1d --setting group --values all adult adolescent child --runs runs/RUN ...
@@ -47,7 +48,10 @@ def main(
         deterministic: Take the agent's likeliest action instead of drawing from it.
         episodes: Patients of each policy.
     """
-    told: dict[str, Any] = {"command": " ".join(["python benchmarks/variants.py", *sys.argv[1:]]), **surroundings()}
+    told: dict[str, Any] = {
+        "command": " ".join(["python benchmarks/variants.py", *sys.argv[1:]]),
+        **surroundings(),
+    }
     trained = [agent(run, deterministic) for run in runs]
     config = load_experiment(runs[0]).env if runs else TREATMENTS[treatment]()
     kind = type(getattr(config, setting))
@@ -58,9 +62,14 @@ def main(
         varied: Any = replace(config, cohort=cohort, cost_weight=0.0, **{setting: kind(value)})  # pyright: ignore
         makes = {name: [treating(made)] for name, made in varied.baselines().items()}
         makes |= {"agent": trained} if trained else {}
-        played = {name: [play(varied, make, episodes, seed=1) for make in each] for name, each in makes.items()}
+        played = {
+            name: [play(varied, make, episodes, seed=1) for make in each]
+            for name, each in makes.items()
+        }
         told["variants"][value] = compared(played, "agent" if trained else varied.usual_care)
-        returns = {name: round(one["return"]["mean"], 2) for name, one in told["variants"][value].items()}
+        returns = {
+            name: round(one["return"]["mean"], 2) for name, one in told["variants"][value].items()
+        }
         print(value, returns, flush=True)
     output = ROOT / "benchmarks" / "results" / "treatments" / f"variants-{treatment}.json"
     output.write_text(json.dumps(told, indent=1) + "\n")

@@ -15,7 +15,9 @@ TEMPORARY = ".writing-"
 
 def write_durably(path: Path, content: bytes) -> None:
     """Writes beside, flushes to the disk, renames: the path holds the old or the new content."""
-    beside = path.with_name(f"{TEMPORARY}{path.name}.{secrets.token_hex(4)}")  # another process may write it, too
+    beside = path.with_name(
+        f"{TEMPORARY}{path.name}.{secrets.token_hex(4)}"
+    )  # another process may write it, too
     try:
         with beside.open("xb") as file:
             file.write(content)
@@ -35,8 +37,8 @@ def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises ValueError, in one line, for a file that holds none, OSError where it cannot
-    be read."""
+    """The content of a JSON file. Raises ValueError, in one line, for a file that holds none,
+    OSError where it cannot be read."""
     try:
         return json.loads(path.read_bytes())
     except RecursionError as nesting:

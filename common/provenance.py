@@ -21,20 +21,24 @@ def made_by() -> dict[str, Any]:
         "git_commit": git_commit(),
         "packages": {name: installed_version(name) for name in PACKAGES},
         "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.cuda.device_count()} GPUs",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.cuda.device_count()} "
+        "GPUs",
     }
 
 
 def git_commit() -> str:
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=False
+        ).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
 
 
 def installed_version(package: str) -> str:
-    """The version of a package; of this one, where it is not installed, by its pyproject.toml; empty where unknown."""
+    """The version of a package; of this one, where it is not installed, by its pyproject.toml;
+    empty where unknown."""
     with suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
     with suppress(OSError, LookupError, ValueError):

@@ -1,6 +1,7 @@
 """Number types with a range, and the check that a settings class keeps to them.
 
-A settings class declares `width: Size = 64` and calls `check_ranges(self)` in `__post_init__` or where it is validated.
+A settings class declares `width: Size = 64` and calls `check_ranges(self)` in `__post_init__` or
+where it is validated.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ MOST_SHOWN = 10**30
 
 @dataclass(frozen=True)
 class Range:
-    """An interval of numbers, written `Annotated[int, Range(1, 5)]`; for an int, of its whole numbers."""
+    """An interval of numbers, written `Annotated[int, Range(1, 5)]`; for an int, of its whole
+    numbers."""
 
     low: float
     high: float
@@ -38,7 +40,8 @@ class Range:
 
 
 Size = Annotated[int, Range(1, 2**20)]
-"""A number of elements that are in memory at once, such as the width of a layer or the examples of a batch."""
+"""A number of elements that are in memory at once, such as the width of a layer or the examples of
+a batch."""
 SizeOrZero = Annotated[int, Range(0, 2**20)]
 """A size, where 0 has a meaning of its own."""
 Count = Annotated[int, Range(1, 1_000)]
@@ -93,10 +96,11 @@ class Allowed:
 
 
 def check_ranges(settings: object, flag: str = "") -> None:
-    """Raises OutOfRange, in one line, for a number in a settings class that is outside the range of its field.
+    """Raises OutOfRange, in one line, for a number in a settings class that is outside the range of
+    its field.
 
-    The message begins with the field's name; with `flag` it is the option of the command line, such as --num-envs for
-    the flag "--"."""
+    The message begins with the field's name; with `flag` it is the option of the command line, such
+    as --num-envs for the flag "--"."""
     for name, allowed in allowed_numbers(type(settings)).items():
         value = getattr(settings, name)
         several = isinstance(value, tuple)
@@ -110,7 +114,10 @@ def check_ranges(settings: object, flag: str = "") -> None:
 @cache
 def allowed_numbers(settings: type) -> dict[str, Allowed]:
     """The numbers that each field of a settings class with a range takes, by name."""
-    found = {name: allowed_by(hint) for name, hint in get_type_hints(settings, include_extras=True).items()}
+    found = {
+        name: allowed_by(hint)
+        for name, hint in get_type_hints(settings, include_extras=True).items()
+    }
     return {name: allowed for name, allowed in found.items() if allowed is not None}
 
 
@@ -135,6 +142,6 @@ def shown(number: Any) -> str:
 
 
 def is_number(value: Any, whole: bool = False) -> bool:
-    """Whether a value is a number, or a whole number of an integer type; booleans, which Python counts as such, are
-    not."""
+    """Whether a value is a number, or a whole number of an integer type; booleans, which Python
+    counts as such, are not."""
     return isinstance(value, Integral if whole else Real) and not isinstance(value, bool)

@@ -1,4 +1,5 @@
-"""What the site's build adds to MkDocs: links to files of the repository, and a check that pages fetch nothing."""
+"""What the site's build adds to MkDocs: links to files of the repository, and a check that pages
+fetch nothing."""
 
 import logging
 import re
@@ -11,7 +12,8 @@ log = logging.getLogger("mkdocs.hooks")  # a warning fails a strict build
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
-    """Shows the path in place of a link to a file that is no page of the site, and warns where nothing is at that path.
+    """Shows the path in place of a link to a file that is no page of the site, and warns where
+    nothing is at that path.
 
     Who reads a page in the repository can follow the link; the site does not contain its target."""
     docs = Path(config["docs_dir"]).resolve()
@@ -31,7 +33,8 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:
-    """Warns where a page would load a file from another server; the site is read without a network, too."""
+    """Warns where a page would load a file from another server; the site is read without a network,
+    too."""
     for tag in FETCHED.findall(output):
         log.warning("%s would fetch %s", page.file.src_uri, tag)
     return output

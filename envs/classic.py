@@ -16,25 +16,29 @@ from envs.vector import in_one_line, vectorised
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
-# Atari's games, the robots, the grids and the treatments have plain names, and configurations of their own.
+# Atari's games, the robots, the grids and the treatments have plain names, and configurations of
+# their own.
 BY_NAME = ("ale_py", "pybullet_envs_gymnasium", "panda_gym", "minigrid")
 TREATMENT = "health/"
 
 
 @dataclass(frozen=True)
 class ClassicConfig:
-    """A registered gymnasium environment, by its id; where agents do not understand its spaces, they
-    are converted (`envs.spaces.StandardSpaces`)."""
+    """A registered gymnasium environment, by its id; where agents do not understand its spaces,
+    they are converted (`envs.spaces.StandardSpaces`)."""
 
     id: str = "CartPole-v1"
     """The id that gymnasium.make takes."""
     max_episode_steps: EpisodeSteps = -1
-    """Steps after which an episode is truncated; -1 keeps the registered limit, 10,000 where there is none."""
+    """Steps after which an episode is truncated; -1 keeps the registered limit, 10,000 where there
+    is none."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.max_episode_steps == 0:
-            raise ValueError(f"max_episode_steps must be at least 1, or -1, not {self.max_episode_steps}.")
+            raise ValueError(
+                f"max_episode_steps must be at least 1, or -1, not {self.max_episode_steps}."
+            )
 
     @property
     def name(self) -> str:
@@ -75,11 +79,16 @@ def made(name: str, max_episode_steps: int | None) -> gymnasium.Env:
             env = gymnasium.make(name, **options)
         env.metadata = env.metadata or {}  # of the class or None; a vector writes into it
     except (Exception, SystemExit) as failure:
-        raise ValueError(f"The environment '{name}' cannot be made here: {in_one_line(failure)}") from failure
-    taken = inspect.signature(env.unwrapped.reset).parameters
-    if not ({"seed", "options"} <= taken.keys() or any(p.kind is p.VAR_KEYWORD for p in taken.values())):
         raise ValueError(
-            f"The environment '{name}' cannot be seeded: its reset must take the keywords seed and options, as "
+            f"The environment '{name}' cannot be made here: {in_one_line(failure)}"
+        ) from failure
+    taken = inspect.signature(env.unwrapped.reset).parameters
+    if not (
+        {"seed", "options"} <= taken.keys() or any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    ):
+        raise ValueError(
+            f"The environment '{name}' cannot be seeded: its reset must take the keywords seed and "
+            "options, as "
             "gymnasium's environments do."
         )
     return env

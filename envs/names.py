@@ -21,8 +21,8 @@ def plain(name: str) -> str:
 
 
 class Imported(Mapping[str, Entry]):
-    """A table whose entries, stated as "module:name", are imported when they are looked up, so that a table of
-    everything costs no more than what is taken from it."""
+    """A table whose entries, stated as "module:name", are imported when they are looked up, so that
+    a table of everything costs no more than what is taken from it."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self.places = dict(places)

@@ -1,4 +1,5 @@
-"""Games in other greys than an agent learnt with: to see how much of what it learnt was of colours alone."""
+"""Games in other greys than an agent learnt with: to see how much of what it learnt was of colours
+alone."""
 
 from typing import Any
 
@@ -16,8 +17,8 @@ SIDE = 84
 class ShiftedPalette(gymnasium.ObservationWrapper):
     """Grey screens in full size -> 84x84, with each grey moved by what an episode has drawn for it.
 
-    A game's colour is one grey, and so each of its colours gets another one. Contrast varies by up to 30 %, brightness
-    with a deviation of 20 and each colour with one of 25, all times `shift`."""
+    A game's colour is one grey, and so each of its colours gets another one. Contrast varies by up
+    to 30 %, brightness with a deviation of 20 and each colour with one of 25, all times `shift`."""
 
     def __init__(self, env: gymnasium.Env, shift: float) -> None:
         super().__init__(env)
@@ -28,7 +29,9 @@ class ShiftedPalette(gymnasium.ObservationWrapper):
         screen, info = self.env.reset(seed=seed, options=options)
         random = self.np_random
         contrast = 1 + random.uniform(-CONTRAST, CONTRAST) * self.shift
-        moves = random.normal(0, BRIGHTNESS * self.shift) + random.normal(0, COLOUR * self.shift, 256)
+        moves = random.normal(0, BRIGHTNESS * self.shift) + random.normal(
+            0, COLOUR * self.shift, 256
+        )
         self.greys = np.rint((np.arange(256) * contrast + moves).clip(0, 255)).astype(np.uint8)
         return self.observation(screen), info
 

@@ -1,4 +1,5 @@
-"""Tiny environments with a known answer, for tests: a learner that is right solves each in seconds."""
+"""Tiny environments with a known answer, for tests: a learner that is right solves each in
+seconds."""
 
 import time
 from dataclasses import dataclass
@@ -76,11 +77,11 @@ class FlawedEnv(CountingEnv):
 
 
 class TargetEnv(gymnasium.Env):
-    """Observes a number in [-1, 1] and is rewarded for answering with the number of [low, high] at the same place:
-    1 - |action - answer| / half_range.
+    """Observes a number in [-1, 1] and is rewarded for answering with the number of [low, high] at
+    the same place: 1 - |action - answer| / half_range.
 
-    Ten answers an episode, so a perfect policy's return is 10, a random one's about 3, and 0 is what the lowest answer
-    brings every time.
+    Ten answers an episode, so a perfect policy's return is 10, a random one's about 3, and 0 is
+    what the lowest answer brings every time.
     """
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
@@ -144,7 +145,8 @@ class ChoiceEnv(gymnasium.Env):
 
 
 class RecallEnv(gymnasium.Env):
-    """Shows one of two signs, then nothing, and asks after `delay` steps which one it was: 1 for the right answer.
+    """Shows one of two signs, then nothing, and asks after `delay` steps which one it was: 1 for
+    the right answer.
 
     Without a memory no policy does better than 0.5."""
 
@@ -237,7 +239,8 @@ class FlawedConfig:
 
 @dataclass(frozen=True)
 class TargetConfig:
-    """A continuous task without memory: answer with the number that is shown, in the units of the action."""
+    """A continuous task without memory: answer with the number that is shown, in the units of the
+    action."""
 
     low: Annotated[float, Range(-1e9, 1e9)] = -1.0
     """The least action."""

@@ -1,4 +1,5 @@
-"""What an environment returns, checked against its spaces and copied: it may write to its arrays again."""
+"""What an environment returns, checked against its spaces and copied: it may write to its arrays
+again."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,20 +23,25 @@ Step = tuple[Any, float, bool, bool, dict[str, Any]]
 
 
 def reset_result(result: Any, read: Reader) -> tuple[Any, dict[str, Any]]:
-    """The observation and the info that `reset` returned; `read` is the observation space's `reader`.
+    """The observation and the info that `reset` returned; `read` is the observation space's
+    `reader`.
 
     Raises ValueError for anything else, FloatingPointError for numbers that are not finite."""
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
-        raise ValueError(f"its reset must return (observation, info), and returned {described(result)}")
+        raise ValueError(
+            f"its reset must return (observation, info), and returned {described(result)}"
+        )
     observation, info = result
     return read(observation), known_info(info)
 
 
 def step_result(result: Any, read: Reader) -> Step:
-    """Observation, reward, terminated, truncated and info that `step` returned; errors as in `reset_result`."""
+    """Observation, reward, terminated, truncated and info that `step` returned; errors as in
+    `reset_result`."""
     if not (isinstance(result, tuple) and len(result) == 5):
         raise ValueError(
-            f"its step must return (observation, reward, terminated, truncated, info), and returned {described(result)}"
+            f"its step must return (observation, reward, terminated, truncated, info), and "
+            f"returned {described(result)}"
         )
     observation, reward, terminated, truncated, info = result
     if not isinstance(info, Mapping):
@@ -52,9 +58,10 @@ def step_result(result: Any, read: Reader) -> Step:
 def reader(space: gymnasium.Space) -> Reader:
     """The function that copies an observation of this space, in the space's dtype.
 
-    It raises ValueError for an observation that the space does not have, FloatingPointError for one that is not finite.
-    Of a Box the shape is checked and that no number changes with the dtype, but for the rounding of real numbers; its
-    bounds are not checked, because many environments pass theirs."""
+    It raises ValueError for an observation that the space does not have, FloatingPointError for one
+    that is not finite. Of a Box the shape is checked and that no number changes with the dtype, but
+    for the rounding of real numbers; its bounds are not checked, because many environments pass
+    theirs."""
     for kind, make in READERS.items():
         if isinstance(space, kind):
             return make(space)
@@ -72,7 +79,9 @@ def array_reader(space: gymnasium.Space) -> Reader:
             raise ValueError("its observation has masked numbers; put numbers in their places")
         array = np.asarray(observation)
         if array.shape != shape:
-            raise ValueError(f"its observation has the shape {array.shape}, and its space has {shape}")
+            raise ValueError(
+                f"its observation has the shape {array.shape}, and its space has {shape}"
+            )
         array = array.copy() if array.dtype == dtype else converted(array, dtype)
         if real and not finite(array):
             raise FloatingPointError(f"its observation had {unusable(array)}")
@@ -94,7 +103,11 @@ def all_finite(array: NDArray) -> bool:
 def unusable(array: NDArray) -> str:
     """The first number that is not finite as float32."""
     number = next(number for number in array.ravel().tolist() if not abs(number) <= LARGEST)
-    return f"{number:g}, which float32 cannot hold" if math.isfinite(number) else f"{number}, which is not finite"
+    return (
+        f"{number:g}, which float32 cannot hold"
+        if math.isfinite(number)
+        else f"{number}, which is not finite"
+    )
 
 
 def bounded_reader(space: gymnasium.Space) -> Reader:
@@ -108,7 +121,9 @@ def state_reader(space: Discrete) -> Reader:
     def read(observation: Any) -> np.int64:
         array = np.asarray(observation)
         if array.size != 1:
-            raise ValueError(f"its observation must be one number of {space}, not {described(observation)}")
+            raise ValueError(
+                f"its observation must be one number of {space}, not {described(observation)}"
+            )
         return member(space, np.int64(converted(array.reshape(()), np.dtype(np.int64))))
 
     return read
@@ -119,9 +134,14 @@ def dict_reader(space: Dict) -> Reader:
 
     def read(observation: Any) -> dict[str, Any]:
         if not isinstance(observation, Mapping):
-            raise ValueError(f"its observation must be a dict of {', '.join(readers)}, not {described(observation)}")
+            raise ValueError(
+                f"its observation must be a dict of {', '.join(readers)}, not "
+                f"{described(observation)}"
+            )
         if missing := readers.keys() - observation.keys():
-            raise ValueError(f"its observation has no {', '.join(sorted(missing))}, which its space has")
+            raise ValueError(
+                f"its observation has no {', '.join(sorted(missing))}, which its space has"
+            )
         return {name: read_part(observation[name]) for name, read_part in readers.items()}
 
     return read
@@ -132,7 +152,9 @@ def tuple_reader(space: Tuple) -> Reader:
 
     def read(observation: Any) -> tuple[Any, ...]:
         if not isinstance(observation, tuple | list) or len(observation) != len(readers):
-            raise ValueError(f"its observation must have {len(readers)} parts, not be {described(observation)}")
+            raise ValueError(
+                f"its observation must have {len(readers)} parts, not be {described(observation)}"
+            )
         return tuple(read_part(part) for read_part, part in zip(readers, observation, strict=True))
 
     return read
@@ -149,14 +171,17 @@ READERS: dict[type[gymnasium.Space], Callable[[Any], Reader]] = {
 
 
 def converted(array: NDArray, dtype: np.dtype) -> NDArray:
-    """The array in another dtype; raises ValueError where a number would change by more than rounding."""
+    """The array in another dtype; raises ValueError where a number would change by more than
+    rounding."""
     if array.dtype.kind not in "biuf":
         raise ValueError(f"its observation must be numbers, not {array.dtype}")
     with np.errstate(all="ignore"):
         cast = array.astype(dtype)
         rounds = array.dtype.kind == dtype.kind == "f"
         if not rounds and not (cast.astype(array.dtype) == array).all():
-            raise ValueError(f"its observation is {array.dtype}, and its space's {dtype} cannot hold its numbers")
+            raise ValueError(
+                f"its observation is {array.dtype}, and its space's {dtype} cannot hold its numbers"
+            )
     return cast
 
 
@@ -182,7 +207,8 @@ def finite_number(name: str, value: Any) -> float:
 
 
 def truth(name: str, value: Any) -> bool:
-    """The value as a bool; numpy's, 0 and 1, or an array of a single one will do. Raises ValueError otherwise."""
+    """The value as a bool; numpy's, 0 and 1, or an array of a single one will do. Raises ValueError
+    otherwise."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
     array = np.asarray(value)
@@ -192,7 +218,8 @@ def truth(name: str, value: Any) -> bool:
 
 
 def numbers_by_name(name: str, values: Any) -> dict[str, float]:
-    """The values as floats, without those that are None or nan, which mean nothing for this episode."""
+    """The values as floats, without those that are None or nan, which mean nothing for this
+    episode."""
     if not isinstance(values, Mapping):
         raise ValueError(f"its {name} must be numbers by name, not {described(values)}")
     if not all(isinstance(key, str) for key in values):
@@ -204,7 +231,9 @@ def numbers_by_name(name: str, values: Any) -> dict[str, float]:
 def action_mask(name: str, value: Any) -> NDArray[np.int8]:
     mask = np.asarray(value)
     if mask.ndim != 1 or mask.dtype.kind not in "biu":
-        raise ValueError(f"its {name} must say of each action whether it is allowed, not {described(value)}")
+        raise ValueError(
+            f"its {name} must say of each action whether it is allowed, not {described(value)}"
+        )
     return mask.astype(np.int8)
 
 
@@ -220,10 +249,12 @@ INFO: dict[str, Callable[[str, Any], Any]] = {
 
 
 def known_info(info: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of an `info` that are read, each in one type, whatever the environment uses; None is no entry.
+    """The entries of an `info` that are read, each in one type, whatever the environment uses; None
+    is no entry.
 
-    Of what nobody reads, gymnasium's vector environments need the same type and shape at every step and in every
-    environment. Raises ValueError for an entry that cannot be read, FloatingPointError for one that is not finite."""
+    Of what nobody reads, gymnasium's vector environments need the same type and shape at every step
+    and in every environment. Raises ValueError for an entry that cannot be read, FloatingPointError
+    for one that is not finite."""
     if not info:
         return {}
     given = ((key, info.get(key)) for key in INFO)

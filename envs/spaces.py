@@ -7,21 +7,33 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple, flatten, flatten_space, unflatten
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    MultiBinary,
+    MultiDiscrete,
+    Tuple,
+    flatten,
+    flatten_space,
+    unflatten,
+)
 from numpy.typing import NDArray
 
 from envs.returned import brief, reader, reset_result, step_result
 
 GOALS = ("achieved_goal", "desired_goal")
 SMALLEST_SIDES = {2: 36, 3: 8, 4: 36}
-"""Pixels along the shorter side of an image, by the array's axes; what is smaller is read as a vector."""
+"""Pixels along the shorter side of an image, by the array's axes; what is smaller is read as a
+vector."""
 MOST_NUMBERS = 100_000
 MOST_JOINT_ACTIONS = 1_000
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A space that agents understand, and the function from what one side gives to what the other takes."""
+    """A space that agents understand, and the function from what one side gives to what the other
+    takes."""
 
     space: gymnasium.Space
     convert: Callable[[Any], Any]
@@ -32,13 +44,14 @@ class Conversion:
 
 
 class StandardSpaces(gymnasium.Wrapper):
-    """An environment whose observations are a Box or a Dict of Boxes, and whose actions are a Discrete from 0 or a
-    one-dimensional Box.
+    """An environment whose observations are a Box or a Dict of Boxes, and whose actions are a
+    Discrete from 0 or a one-dimensional Box.
 
-    Images become (channels, height, width). Bytes that are no image become real numbers from 0 to 1. A number that
-    names a state, and each of several, becomes a vector with a single one. Vectors become one vector; images, and goals
-    (`achieved_goal`, `desired_goal`), stay parts of their own, in a Dict. Several choices become one choice among all
-    their combinations, several vectors of real numbers one.
+    Images become (channels, height, width). Bytes that are no image become real numbers from 0 to
+    1. A number that names a state, and each of several, becomes a vector with a single one. Vectors
+    become one vector; images, and goals (`achieved_goal`, `desired_goal`), stay parts of their own,
+    in a Dict. Several choices become one choice among all their combinations, several vectors of
+    real numbers one.
 
     Raises ValueError, in one line, for spaces that cannot be converted."""
 
@@ -52,7 +65,9 @@ class StandardSpaces(gymnasium.Wrapper):
         if has_goals(env.observation_space) and env.has_wrapper_attr("compute_reward"):
             self.compute_reward = self._compute_reward
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         observation, info = reset_result(self.env.reset(seed=seed, options=options), self.read)
         return self.observed.convert(observation), info
 
@@ -62,10 +77,12 @@ class StandardSpaces(gymnasium.Wrapper):
         return self.observed.convert(observation), reward, terminated, truncated, info
 
     def _compute_reward(self, achieved_goal: NDArray, desired_goal: NDArray, info: Any) -> Any:
-        """The environment's own rewards, for goals as this wrapper shows them: (G,), or (B, G) for many."""
+        """The environment's own rewards, for goals as this wrapper shows them: (G,), or (B, G) for
+        many."""
         parts: Any = self.env.observation_space
         goals = (
-            original_goals(parts[name], goal) for name, goal in zip(GOALS, (achieved_goal, desired_goal), strict=True)
+            original_goals(parts[name], goal)
+            for name, goal in zip(GOALS, (achieved_goal, desired_goal), strict=True)
         )
         return self.env.get_wrapper_attr("compute_reward")(*goals, info)
 
@@ -75,7 +92,10 @@ def standard(env: gymnasium.Env) -> gymnasium.Env:
 
     Raises ValueError, in one line, for spaces that cannot be converted."""
     converted = StandardSpaces(env)
-    alike = (converted.observation_space, converted.action_space) == (env.observation_space, env.action_space)
+    alike = (converted.observation_space, converted.action_space) == (
+        env.observation_space,
+        env.action_space,
+    )
     return env if alike else converted
 
 
@@ -90,7 +110,9 @@ def standard_observation(space: gymnasium.Space) -> Conversion:
     if has_goals(space):
         assert isinstance(space, Dict)
         return with_goals({name: box_alone(name, part) for name, part in space.spaces.items()})
-    parts = {name: part for name, part in parts_of(space).items() if math.prod(part.space.shape or ())}
+    parts = {
+        name: part for name, part in parts_of(space).items() if math.prod(part.space.shape or ())
+    }
     if not parts:
         raise ValueError(f"Its observations have no numbers: {brief(space)}.")
     if any(is_image(part.space) for part in parts.values()) and len(parts) > 1:
@@ -99,7 +121,8 @@ def standard_observation(space: gymnasium.Space) -> Conversion:
 
 
 def parts_of(space: gymnasium.Space) -> dict[str, Conversion]:
-    """The Boxes that a space is made of, by name, each with its conversion from the whole observation.
+    """The Boxes that a space is made of, by name, each with its conversion from the whole
+    observation.
 
     Names within names are joined by slashes."""
     if not isinstance(space, Dict | Tuple):
@@ -120,7 +143,9 @@ def leaf(space: gymnasium.Space) -> Conversion:
     if isinstance(space, Box):
         return image(space) if shows_image(space) else vector(space)
     if not isinstance(space, Discrete | MultiDiscrete | MultiBinary):
-        raise ValueError(f"Agents cannot read observations of {brief(space)}; wrap the environment.")
+        raise ValueError(
+            f"Agents cannot read observations of {brief(space)}; wrap the environment."
+        )
     flat = flat_size(space)
     if flat > MOST_NUMBERS:
         raise ValueError(
@@ -128,7 +153,9 @@ def leaf(space: gymnasium.Space) -> Conversion:
             f"{MOST_NUMBERS:,} are the most; wrap the environment."
         )
     zeros_and_ones = Box(0.0, 1.0, (flat,), np.float32)
-    return Conversion(zeros_and_ones, lambda observation: np.asarray(flatten(space, observation), np.float32))
+    return Conversion(
+        zeros_and_ones, lambda observation: np.asarray(flatten(space, observation), np.float32)
+    )
 
 
 def flat_size(space: Discrete | MultiDiscrete | MultiBinary) -> int:
@@ -151,20 +178,26 @@ def largest_byte(space: Box) -> np.float32:
 
 
 def shows_image(space: Box) -> bool:
-    """Whether a Box is an image, or a stack of images: bytes, or real numbers from 0 to 1 or 255, of enough pixels."""
+    """Whether a Box is an image, or a stack of images: bytes, or real numbers from 0 to 1 or 255,
+    of enough pixels."""
     if not math.prod(space.shape) or len(space.shape) not in SMALLEST_SIDES:
         return False
     low = float(space.low.flat[0])
     high = float(space.high.flat[0])
     uniform = bool((space.low == low).all() and (space.high == high).all())
-    reals = np.issubdtype(space.dtype, np.floating) and uniform and (low, high) in ((0.0, 1.0), (0.0, 255.0))
+    reals = (
+        np.issubdtype(space.dtype, np.floating)
+        and uniform
+        and (low, high) in ((0.0, 1.0), (0.0, 255.0))
+    )
     *_, shorter, _ = sorted(space.shape)
     return bool(space.dtype == np.uint8 or reals) and shorter >= SMALLEST_SIDES[len(space.shape)]
 
 
 def image(space: Box) -> Conversion:
-    """(height, width), (height, width, channels), or stacks (frames, height, width, channels) of them -> (channels,
-    height, width), of a stack the oldest frame's first. Images that have their channels first are left as they are.
+    """(height, width), (height, width, channels), or stacks (frames, height, width, channels) of
+    them -> (channels, height, width), of a stack the oldest frame's first. Images that have their
+    channels first are left as they are.
 
     The axis of channels is the last one where it is shorter than the first of an image's."""
 
@@ -188,21 +221,29 @@ def side_by_side(parts: list[Conversion]) -> Conversion:
     """Vectors as one."""
     spaces: list[Any] = [part.space for part in parts]
     dtype = np.result_type(*map(real_dtype, spaces))
-    low, high = (np.concatenate([getattr(space, bound) for space in spaces]) for bound in ("low", "high"))
+    low, high = (
+        np.concatenate([getattr(space, bound) for space in spaces]) for bound in ("low", "high")
+    )
     whole = Box(low.astype(dtype), high.astype(dtype), dtype=dtype.type)
-    return Conversion(whole, lambda seen: np.concatenate([part.convert(seen) for part in parts], dtype=dtype))
+    return Conversion(
+        whole, lambda seen: np.concatenate([part.convert(seen) for part in parts], dtype=dtype)
+    )
 
 
 def by_name(parts: dict[str, Conversion]) -> Conversion:
     space = Dict({name: part.space for name, part in parts.items()})
-    return Conversion(space, lambda seen: {name: part.convert(seen) for name, part in parts.items()})
+    return Conversion(
+        space, lambda seen: {name: part.convert(seen) for name, part in parts.items()}
+    )
 
 
 def box_alone(name: str, space: gymnasium.Space) -> Conversion:
     """A part of observations that have goals."""
     part = standard_observation(space)
     if not isinstance(part.space, Box):
-        raise ValueError(f"'{name}' of observations with goals must be vectors or one image, not {brief(space)}.")
+        raise ValueError(
+            f"'{name}' of observations with goals must be vectors or one image, not {brief(space)}."
+        )
     return part.within(name)
 
 
@@ -210,11 +251,17 @@ def with_goals(parts: dict[str, Conversion]) -> Conversion:
     """Parts by name, all vectors in one dtype of real numbers."""
     vectors = [part.space for part in parts.values() if not is_image(part.space)]
     dtype = np.result_type(*map(real_dtype, vectors))
-    return by_name({name: part if is_image(part.space) else as_dtype(part, dtype) for name, part in parts.items()})
+    return by_name(
+        {
+            name: part if is_image(part.space) else as_dtype(part, dtype)
+            for name, part in parts.items()
+        }
+    )
 
 
 def real_dtype(space: Any) -> np.dtype:
-    """The dtype of real numbers that holds the numbers of a Box: its own, or float32 for integers within 2**24."""
+    """The dtype of real numbers that holds the numbers of a Box: its own, or float32 for integers
+    within 2**24."""
     if space.dtype.kind == "f":
         return space.dtype
     small = max(abs(int(space.low.min())), abs(int(space.high.max()))) <= 2**24
@@ -240,10 +287,14 @@ def original_goals(space: gymnasium.Space, goals: NDArray) -> NDArray:
 
 
 def standard_action(space: gymnasium.Space) -> Conversion:
-    """A Discrete from 0, or a one-dimensional Box of real numbers; `convert` gives what the environment takes.
+    """A Discrete from 0, or a one-dimensional Box of real numbers; `convert` gives what the
+    environment takes.
 
     Raises ValueError, in one line, for a space that cannot be converted."""
-    if all(isinstance(part, Box) and np.issubdtype(part.dtype, np.floating) for part in action_parts(space)):
+    if all(
+        isinstance(part, Box) and np.issubdtype(part.dtype, np.floating)
+        for part in action_parts(space)
+    ):
         flat = flatten_space(space)
         if not isinstance(flat, Box) or not math.prod(flat.shape):
             raise ValueError(f"Its actions have no numbers: {brief(space)}.")
@@ -252,10 +303,14 @@ def standard_action(space: gymnasium.Space) -> Conversion:
     number = math.prod(options)
     if number > MOST_JOINT_ACTIONS:
         raise ValueError(
-            f"Its actions of {brief(space)} have {number:,} combinations; agents choose among at most "
+            f"Its actions of {brief(space)} have {number:,} combinations; agents choose among at "
+            "most "
             f"{MOST_JOINT_ACTIONS:,}; wrap the environment."
         )
-    return Conversion(Discrete(number), lambda action: choose([int(i) for i in np.unravel_index(int(action), options)]))
+    return Conversion(
+        Discrete(number),
+        lambda action: choose([int(i) for i in np.unravel_index(int(action), options)]),
+    )
 
 
 def action_parts(space: gymnasium.Space) -> list[gymnasium.Space]:
@@ -284,7 +339,9 @@ def choices(space: gymnasium.Space) -> tuple[list[int], Callable[[list[int]], An
 
         return [option for options, _ in inner for option in options], choose
     first, number = range_of(space)
-    return number.ravel().tolist(), lambda chosen: member_of(space, first + np.reshape(chosen, first.shape))
+    return number.ravel().tolist(), lambda chosen: member_of(
+        space, first + np.reshape(chosen, first.shape)
+    )
 
 
 def range_of(space: gymnasium.Space) -> tuple[NDArray, NDArray]:
@@ -296,10 +353,13 @@ def range_of(space: gymnasium.Space) -> tuple[NDArray, NDArray]:
     if isinstance(space, MultiBinary):
         return np.zeros(space.shape, np.int64), np.full(space.shape, 2)
     if isinstance(space, Box) and np.issubdtype(space.dtype, np.integer):
-        low = space.low.astype(object)  # Python's integers: the number of options may not fit into 64 bits
+        low = space.low.astype(
+            object
+        )  # Python's integers: the number of options may not fit into 64 bits
         return low, space.high.astype(object) - low + 1
     raise ValueError(
-        f"Agents cannot choose {brief(space)}, or not beside other choices: actions must all be choices among "
+        f"Agents cannot choose {brief(space)}, or not beside other choices: actions must all be "
+        "choices among "
         "few, or all be real numbers; wrap the environment."
     )
 

@@ -26,9 +26,9 @@ def vectorised(
 ) -> VectorEnv:
     """So many environments in step, each in a process of its own if they are to run in `parallel`.
 
-    Each is built again where it fails. One that hangs outside of Python, in a library's endless loop, is only noticed
-    when it has a process of its own: `step` then raises multiprocessing's TimeoutError, and the vector must be built
-    again."""
+    Each is built again where it fails. One that hangs outside of Python, in a library's endless
+    loop, is only noticed when it has a process of its own: `step` then raises multiprocessing's
+    TimeoutError, and the vector must be built again."""
 
     def restarting() -> gymnasium.Env:
         return Restarting(build, longest_step_seconds)
@@ -37,8 +37,8 @@ def vectorised(
         return SyncVectorEnv([restarting] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
 
     def build_there() -> gymnasium.Env:
-        # Ctrl-C reaches every process of the terminal. Whoever steps the vector decides when to stop; it also builds
-        # one environment itself, to look at its spaces.
+        # Ctrl-C reaches every process of the terminal. Whoever steps the vector decides when to
+        # stop; it also builds one environment itself, to look at its spaces.
         if multiprocessing.parent_process() is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         return restarting()
@@ -50,10 +50,11 @@ def vectorised(
 class Restarting(gymnasium.Wrapper):
     """An environment that is built again when it fails, so that it does not end the run.
 
-    It fails where it raises, where a step takes longer than `longest_step_seconds`, and where it returns what its
-    spaces do not have or numbers that are not finite (`envs.returned`). A step that fails truncates the episode, with
-    the last good observation, no reward, and the reason in `info`; the next reset is of a new environment. So is one
-    after a reset that fails, whose `info` has the reason. What a new environment raises in its first reset is raised.
+    It fails where it raises, where a step takes longer than `longest_step_seconds`, and where it
+    returns what its spaces do not have or numbers that are not finite (`envs.returned`). A step
+    that fails truncates the episode, with the last good observation, no reward, and the reason in
+    `info`; the next reset is of a new environment. So is one after a reset that fails, whose `info`
+    has the reason. What a new environment raises in its first reset is raised.
 
     Observations are copies, and of `info` only the keys in `envs.returned.INFO` are left."""
 
@@ -69,7 +70,9 @@ class Restarting(gymnasium.Wrapper):
         self.broken = False
         self.last_observation: Any = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         if seed is not None:
             self.seeds = np.random.default_rng(seed)
         fault = {}
@@ -83,7 +86,8 @@ class Restarting(gymnasium.Wrapper):
         with self.time_limit:
             self.env = self.build()
         self.broken = False
-        # One that is new would else begin with a seed of chance, and what failed must not be tried with the same one.
+        # One that is new would else begin with a seed of chance, and what failed must not be tried
+        # with the same one.
         observation, info = self._reset(int(self.seeds.integers(2**31)), options)
         return observation, info | fault
 
@@ -92,13 +96,24 @@ class Restarting(gymnasium.Wrapper):
             with self.time_limit:
                 result = self.env.step(action)
             observation, reward, terminated, truncated, info = step_result(result, self.read)
-        except (Exception, SystemExit) as failure:  # an environment must not end the run by sys.exit either
+        except (
+            Exception,
+            SystemExit,
+        ) as failure:  # an environment must not end the run by sys.exit either
             self.broken = True
-            return self.last_observation, 0.0, False, True, {ENVIRONMENT_FAULT: in_one_line(failure)}
+            return (
+                self.last_observation,
+                0.0,
+                False,
+                True,
+                {ENVIRONMENT_FAULT: in_one_line(failure)},
+            )
         self.last_observation = observation
         return observation, reward, terminated, truncated, info
 
-    def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    def _reset(
+        self, seed: int | None, options: dict[str, Any] | None
+    ) -> tuple[Any, dict[str, Any]]:
         with self.time_limit:
             result = self.env.reset(seed=seed, options=options)
         self.last_observation, info = reset_result(result, self.read)
@@ -106,9 +121,12 @@ class Restarting(gymnasium.Wrapper):
 
 
 class Processes(AsyncVectorEnv):
-    """Environments in processes of their own; nobody waits for ever for their steps, resets and end."""
+    """Environments in processes of their own; nobody waits for ever for their steps, resets and
+    end."""
 
-    def __init__(self, builders: list[Callable[[], gymnasium.Env]], longest_wait_seconds: float) -> None:
+    def __init__(
+        self, builders: list[Callable[[], gymnasium.Env]], longest_wait_seconds: float
+    ) -> None:
         self.longest_wait_seconds = longest_wait_seconds
         super().__init__(builders, autoreset_mode=AutoresetMode.SAME_STEP)
 
@@ -121,7 +139,8 @@ class Processes(AsyncVectorEnv):
         return self.reset_wait(self.longest_wait_seconds)
 
     def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
-        """They hold nothing that would have to be put away: a process that hangs is not asked, but killed."""
+        """They hold nothing that would have to be put away: a process that hangs is not asked, but
+        killed."""
         for process in self.processes:
             process.kill()
         self._state = AsyncState.DEFAULT  # no answer is waited for
@@ -129,9 +148,11 @@ class Processes(AsyncVectorEnv):
 
 
 class TimeLimit:
-    """Raises TimeoutError within, as soon as Python is reached again; in threads but the main one it does nothing.
+    """Raises TimeoutError within, as soon as Python is reached again; in threads but the main one
+    it does nothing.
 
-    It takes SIGALRM for itself. One for all calls, because asking the system costs as much as a step of CartPole."""
+    It takes SIGALRM for itself. One for all calls, because asking the system costs as much as a
+    step of CartPole."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds if threading.current_thread() is threading.main_thread() else 0.0

@@ -25,11 +25,19 @@ def read_pairs(folder: Path, texts: str, split: Split) -> list[Pair]:
 
 
 def read_rows(path: Path, columns: int) -> list[tuple[str, ...]]:
-    """Lines of fields between tabs. Raises ValueError, in one line, where they are not there or are otherwise."""
+    """Lines of fields between tabs. Raises ValueError, in one line, where they are not there or are
+    otherwise."""
     try:
-        rows = [tuple(line.split("\t")) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        rows = [
+            tuple(line.split("\t")) for line in path.read_text(encoding="utf-8").split("\n") if line
+        ]
     except (OSError, UnicodeDecodeError) as damage:
-        raise ValueError(f"{path} cannot be read ({damage}); scripts/make_corpus.py makes it.") from damage
+        raise ValueError(
+            f"{path} cannot be read ({damage}); scripts/make_corpus.py makes it."
+        ) from damage
     if not rows or any(len(row) != columns for row in rows):
-        raise ValueError(f"{path} must have lines of {columns} fields between tabs; scripts/make_corpus.py makes it.")
+        raise ValueError(
+            f"{path} must have lines of {columns} fields between tabs; scripts/make_corpus.py "
+            "makes it."
+        )
     return rows

@@ -12,23 +12,33 @@ SMALLEST_IMAGE = 36
 
 
 def image_shape(space: gymnasium.Space, smallest: int, reals: bool = False) -> tuple[int, int, int]:
-    """(channels, height, width) of a space of images, channels first: of bytes, or of real numbers where those will do.
+    """(channels, height, width) of a space of images, channels first: of bytes, or of real numbers
+    where those will do.
 
-    Raises ValueError for anything else, for real numbers without the same finite bounds everywhere, and for images that
-    have their channels last."""
-    if isinstance(space, Box) and len(space.shape) == 3 and (space.dtype == np.uint8 or (reals and has_range(space))):
+    Raises ValueError for anything else, for real numbers without the same finite bounds everywhere,
+    and for images that have their channels last."""
+    if (
+        isinstance(space, Box)
+        and len(space.shape) == 3
+        and (space.dtype == np.uint8 or (reals and has_range(space)))
+    ):
         channels, height, width = space.shape
         if width < min(channels, height):
             raise ValueError(
-                f"This encoder reads images (channels, height, width); those of {space.shape} seem to have their "
+                f"This encoder reads images (channels, height, width); those of {space.shape} seem "
+                "to have their "
                 "channels last: wrap the environment, as envs.spaces.StandardSpaces does."
             )
         if min(height, width) >= smallest:
             return channels, height, width
-    kinds = "uint8 images, or images of real numbers between two bounds," if reals else "uint8 images"
+    kinds = (
+        "uint8 images, or images of real numbers between two bounds," if reals else "uint8 images"
+    )
     raise ValueError(
-        f"This encoder reads {kinds} (channels, height, width) of at least {smallest}x{smallest} pixels, not "
-        f"{space.shape} {space.dtype}; --encoder mlp reads vectors, --encoder impala images from 8x8 pixels on."
+        f"This encoder reads {kinds} (channels, height, width) of at least {smallest}x{smallest} "
+        "pixels, not "
+        f"{space.shape} {space.dtype}; --encoder mlp reads vectors, --encoder impala images from "
+        "8x8 pixels on."
     )
 
 

@@ -28,10 +28,15 @@ from scripts import recipes
 
 Settings = TypeVar("Settings")
 
-PLUGS = {"encoder": recipes.encoder_named, "memory": recipes.memory_named, "reward": recipes.reward_named}
+PLUGS = {
+    "encoder": recipes.encoder_named,
+    "memory": recipes.memory_named,
+    "reward": recipes.reward_named,
+}
 CHOICES = ("env", "algo", *PLUGS, "resume")
 MISTAKE_COLUMNS = 80
-"""The width at which tyro tells of a mistake, whatever the terminal's is: a narrow one would break names of options."""
+"""The width at which tyro tells of a mistake, whatever the terminal's is: a narrow one would break
+names of options."""
 LEAST_HELP_COLUMNS = 40
 """In a narrower one, tyro never finds an end."""
 ESCAPED = "praxis-escaped"
@@ -53,7 +58,8 @@ CHOICES_USAGE = """The first choices set the defaults of everything below:
 
 
 def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
-    """Recipe, then overrides; with --resume the saved experiment, then overrides, and its folder."""
+    """Recipe, then overrides; with --resume the saved experiment, then overrides, and its
+    folder."""
     rest, choices = take_choices(arguments, CHOICES)
     run_dir = Path(choices["resume"]) if "resume" in choices else None
     experiment = parse(Experiment, rest, with_names(TRAIN_USAGE), default_experiment(choices))
@@ -64,12 +70,15 @@ def parse_experiment(arguments: list[str]) -> tuple[Experiment, Path | None]:
     if run_dir is not None:
         require_same_task(load_experiment(run_dir), experiment)
     elif experiment.run_dir:
-        check_new_folder(Path(experiment.run_dir))  # train does so too; here it is told before torch is imported
+        check_new_folder(
+            Path(experiment.run_dir)
+        )  # train does so too; here it is told before torch is imported
     return experiment, run_dir
 
 
 def require_same_task(saved: Experiment, resumed: Experiment) -> None:
-    """Raises InvalidExperiment where a run would go on with another environment, reward or first network."""
+    """Raises InvalidExperiment where a run would go on with another environment, reward or first
+    network."""
     require(
         resumed.env.name == saved.env.name,
         f"--resume goes on with its own environment, {saved.env.name}, not {resumed.env.name}.",
@@ -85,14 +94,18 @@ def require_same_task(saved: Experiment, resumed: Experiment) -> None:
 
 
 def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, list[Trial] | None]:
-    """As `parse_experiment`, with the sweep's own settings and, where it goes on, its earlier trials.
+    """As `parse_experiment`, with the sweep's own settings and, where it goes on, its earlier
+    trials.
 
     Nothing can be changed in a sweep that goes on."""
     rest, choices = take_choices(arguments, CHOICES)
     experiment = default_experiment(choices)
     if "resume" in choices:
         changes = [*(f"--{name}" for name in PLUGS if name in choices), *rest]
-        require(not changes, f"--resume goes on with the sweep's own settings; leave out {' '.join(changes)}.")
+        require(
+            not changes,
+            f"--resume goes on with the sweep's own settings; leave out {' '.join(changes)}.",
+        )
         settings, trials = read_sweep(Path(choices["resume"]), experiment)
         return experiment, settings, trials
     chosen = parse(SweepSettings, rest, with_names(TUNE_USAGE), SweepSettings(Sweep(), experiment))
@@ -112,14 +125,21 @@ class SweepSettings:
 def default_experiment(choices: dict[str, str]) -> Experiment:
     """By the names that were chosen, before the other overrides."""
     if "resume" in choices:
-        require("env" not in choices and "algo" not in choices, "--resume goes on with its own --env and --algo.")
-        default = replace(load_experiment(Path(choices["resume"])), run_dir=str(Path(choices["resume"])))
+        require(
+            "env" not in choices and "algo" not in choices,
+            "--resume goes on with its own --env and --algo.",
+        )
+        default = replace(
+            load_experiment(Path(choices["resume"])), run_dir=str(Path(choices["resume"]))
+        )
     else:
         with mistakes_are_the_users():
             environment = recipes.environment_named(choices.get("env", "SpaceInvaders"))
             default = recipes.recipe_named(choices.get("algo", "ppo"))(environment)
     with mistakes_are_the_users():
-        plugs: dict[str, Any] = {name: PLUGS[name](choices[name]) for name in PLUGS if name in choices}
+        plugs: dict[str, Any] = {
+            name: PLUGS[name](choices[name]) for name in PLUGS if name in choices
+        }
     return replace(default, **plugs)
 
 
@@ -134,7 +154,9 @@ def with_names(usage: str) -> str:
     return f"{usage}\n{told}"
 
 
-def parse(settings: type[Settings], arguments: list[str], usage: str, default: Settings | None = None) -> Settings:
+def parse(
+    settings: type[Settings], arguments: list[str], usage: str, default: Settings | None = None
+) -> Settings:
     """A dataclass from the command line; fields without a default are positional.
 
     Raises InvalidExperiment for what cannot be parsed, and for numbers out of their range."""
@@ -143,7 +165,11 @@ def parse(settings: type[Settings], arguments: list[str], usage: str, default: S
     try:
         with redirect_stderr(printed), columns_for(arguments):
             parsed = tyro.cli(
-                settings, args=arguments, description=usage, default=given, config=(PositionalRequiredArgs,)
+                settings,
+                args=arguments,
+                description=usage,
+                default=given,
+                config=(PositionalRequiredArgs,),
             )
     except SystemExit as end:
         if not end.code:
@@ -166,7 +192,8 @@ def number_out_of_range(end: BaseException | None) -> OutOfRange | None:
 
 
 def parts_of(settings: Any, flag: str = "--") -> Iterator[tuple[str, Any]]:
-    """A settings object and all that it holds, each with what the options of its fields begin with."""
+    """A settings object and all that it holds, each with what the options of its fields begin
+    with."""
     if not is_dataclass(settings):
         return
     yield flag, settings
@@ -197,28 +224,38 @@ def columns_for(arguments: list[str]) -> Iterator[None]:
 
 
 def in_one_line(box: str) -> str:
-    """A mistake as tyro reports it, in a box of several lines drawn with whatever characters the terminal has: the
-    mistake, and the options that come near."""
+    """A mistake as tyro reports it, in a box of several lines drawn with whatever characters the
+    terminal has: the mistake, and the options that come near."""
     lines = [line.strip("│| ") for line in box.splitlines() if not line.startswith(("╭", "╰", "+"))]
     parts = [part for part in re.split(r"[─-]{8,}", "\n".join(lines)) if part.strip()]
     # Without Unicode the box has no corners, and its title stands before the first line.
     mistake, *hints = parts[1:] if "─" not in box and len(parts) > 1 else parts
-    near = [option for hint in hints if "Perhaps you meant" in hint for option in re.findall(r"--[\w.-]+", hint)]
+    near = [
+        option
+        for hint in hints
+        if "Perhaps you meant" in hint
+        for option in re.findall(r"--[\w.-]+", hint)
+    ]
     nearest = difflib.get_close_matches(mistake, near, n=1, cutoff=0.0)
     advice = f"Did you mean {nearest[0]}?" if nearest else "--help lists every setting."
     return f"{' '.join(mistake.split()).rstrip('.')}. {advice}"
 
 
-def parse_run(settings: type[Settings], arguments: list[str], usage: str) -> tuple[Settings, Experiment]:
-    """The settings of a command about a run, and the run's experiment with that environment which the command line may
-    have changed. The settings have the run's folder as their first field, `env`, and the name of a `checkpoint`."""
+def parse_run(
+    settings: type[Settings], arguments: list[str], usage: str
+) -> tuple[Settings, Experiment]:
+    """The settings of a command about a run, and the run's experiment with that environment which
+    the command line may have changed. The settings have the run's folder as their first field,
+    `env`, and the name of a `checkpoint`."""
     runs = (Path(argument) for argument in arguments if not argument.startswith("-"))
     found = next((run for run in runs if (run / "experiment.json").is_file()), None)
     env = load_experiment(found).env if found else recipes.environment_named("SpaceInvaders")
     default = settings(run=tyro.MISSING, env=env)  # pyright: ignore[reportCallIssue]
     given: Any = parse(settings, arguments, usage, default)
     experiment = replace(load_experiment(given.run), env=given.env)
-    chosen_checkpoint(given.run, given.checkpoint)  # raises for a name that there is not, before torch is imported
+    chosen_checkpoint(
+        given.run, given.checkpoint
+    )  # raises for a name that there is not, before torch is imported
     with mistakes_are_the_users(), opened(given.env):
         pass  # it can be built
     return given, experiment
@@ -232,7 +269,9 @@ def load_experiment(run_dir: Path) -> Experiment:
         described = read_json(path)
     except (OSError, ValueError) as damage:
         raise InvalidExperiment(f"{path} is damaged: {damage}") from damage
-    require(isinstance(described, dict) and "experiment" in described, f"{path} is not one of ours.")
+    require(
+        isinstance(described, dict) and "experiment" in described, f"{path} is not one of ours."
+    )
     return Experiment.from_json(described["experiment"], recipes.PLUGS)
 
 
@@ -254,7 +293,8 @@ def take_choices(arguments: list[str], names: tuple[str, ...]) -> tuple[list[str
 
 
 def require_writable(path: Path) -> None:
-    """Raises InvalidExperiment where a file could not be written, with the folders that are missing; makes nothing."""
+    """Raises InvalidExperiment where a file could not be written, with the folders that are
+    missing; makes nothing."""
     try:
         require(not path.is_dir(), f"{path} is a folder, not a file to write.")
         path.with_name(f".writing-{path.name}").is_file()  # raises where the name is too long
@@ -262,7 +302,9 @@ def require_writable(path: Path) -> None:
     except OSError as refusal:
         raise InvalidExperiment(f"{path} cannot be written: {refusal.strerror}.") from refusal
     require(nearest.is_dir(), f"{path} cannot be written: {nearest} is a file, not a folder.")
-    require(os.access(nearest, os.W_OK | os.X_OK), f"{path} cannot be written: {nearest} is read-only.")
+    require(
+        os.access(nearest, os.W_OK | os.X_OK), f"{path} cannot be written: {nearest} is read-only."
+    )
 
 
 @contextmanager
@@ -284,41 +326,49 @@ def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
         require_text(sys.argv[1:])
         main(sys.argv[1:])
     except InvalidExperiment as mistake:
-        print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)  # spaces are printed over several lines
+        print(
+            f"error: {' '.join(str(mistake).split())}", file=sys.stderr
+        )  # spaces are printed over several lines
         raise SystemExit(2) from None
     except ModuleNotFoundError as missing:
         print(
-            f"error: This needs the package {missing.name}, which is not installed; one of these extras brings it: "
+            f"error: This needs the package {missing.name}, which is not installed; one of these "
+            "extras brings it: "
             "pip install 'praxis-rl[robots,grids,vision,language,health]'.",
             file=sys.stderr,
         )
         raise SystemExit(2) from None
     except BrokenPipeError:
-        # Who read along, such as `head`, has seen enough; Python would complain once more on its way out.
+        # Who read along, such as `head`, has seen enough; Python would complain once more on its
+        # way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except (FloatingPointError, OSError) as end:
         print(f"error: {getattr(end, 'cause', end)}", file=sys.stderr)
-        name_is_too_long = isinstance(end, OSError) and end.errno == errno.ENAMETOOLONG  # only a user gives such a name
+        name_is_too_long = (
+            isinstance(end, OSError) and end.errno == errno.ENAMETOOLONG
+        )  # only a user gives such a name
         raise SystemExit(2 if name_is_too_long else 1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 
 
 def require_text(arguments: list[str]) -> None:
-    """Raises InvalidExperiment for an argument that is not text in this locale's encoding, and so none for files of
-    other encodings, such as reports and TensorBoard's events."""
+    """Raises InvalidExperiment for an argument that is not text in this locale's encoding, and so
+    none for files of other encodings, such as reports and TensorBoard's events."""
     for argument in arguments:
         require(
             not SURROGATES.search(argument),
-            f"{argument} is not text in this locale's encoding, {sys.getfilesystemencoding()}; with LC_ALL=C.UTF-8, "
+            f"{argument} is not text in this locale's encoding, {sys.getfilesystemencoding()}; "
+            "with LC_ALL=C.UTF-8, "
             "all that is UTF-8 is.",
         )
 
 
 def escaped(failure: UnicodeError) -> tuple[bytes, int]:
-    """What is printed of characters that the output's encoding lacks: bytes that were no text when they were read as
-    they were, the others as backslash escapes. An error handler of Python's codecs."""
+    """What is printed of characters that the output's encoding lacks: bytes that were no text when
+    they were read as they were, the others as backslash escapes. An error handler of Python's
+    codecs."""
     assert isinstance(failure, UnicodeEncodeError)
     characters = failure.object[failure.start : failure.end]
     return b"".join(map(bytes_of, characters)), failure.end

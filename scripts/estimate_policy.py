@@ -1,4 +1,5 @@
-"""What a policy would earn, by what others did: python scripts/estimate_policy.py runs/RUN --episodes-file LOG"""
+"""What a policy would earn, by what others did: python scripts/estimate_policy.py runs/RUN
+--episodes-file LOG"""
 
 from __future__ import annotations
 
@@ -20,7 +21,13 @@ from common.files import write_json
 from common.policy import Policy
 from common.ranges import PositiveFraction, Range, Seed
 from envs.health.core.treatment import TreatmentConfig
-from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse, require_writable
+from scripts.cli import (
+    load_experiment,
+    main_with_clear_errors,
+    mistakes_are_the_users,
+    parse,
+    require_writable,
+)
 from scripts.recipes import PLUGS, named
 
 if TYPE_CHECKING:
@@ -42,11 +49,14 @@ class Settings:
     deterministic: bool = False
     """The agent takes its likeliest action instead of drawing."""
     behaviour: Literal["auto", "logged", "counts", "logistic", "boosting", "network"] = "auto"
-    """Where the behaviour policy's probabilities come from: the log, or a fit to its actions. auto takes the log's
-    if it has some, else counts where observations are a finite set of states, else a network."""
+    """Where the behaviour policy's probabilities come from: the log, or a fit to its actions. auto
+    takes the log's if it has some, else counts where observations are a finite set of states, else
+    a network."""
     discount: PositiveFraction = 1.0
     """What a reward one step later is worth."""
-    resamples: Annotated[int, Range(20, 1_000_000, reason="each takes a tenth of a millisecond or more")] = 1_000
+    resamples: Annotated[
+        int, Range(20, 1_000_000, reason="each takes a tenth of a millisecond or more")
+    ] = 1_000
     """Of the episodes, for the intervals."""
     seed: Seed = 0
     """Of the resamples."""
@@ -56,8 +66,14 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
-    require(settings.episodes_file != "", "--episodes-file says which log; scripts/log_episodes.py makes one.")
-    require(Path(settings.episodes_file).is_file(), f"{settings.episodes_file} holds no logged episodes: no such file.")
+    require(
+        settings.episodes_file != "",
+        "--episodes-file says which log; scripts/log_episodes.py makes one.",
+    )
+    require(
+        Path(settings.episodes_file).is_file(),
+        f"{settings.episodes_file} holds no logged episodes: no such file.",
+    )
     path = output_path(settings)
     require_writable(path)
     estimate(settings, path)
@@ -117,7 +133,9 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
         experiment = load_experiment(run)
         network, _ = load_chosen(experiment, run, settings.checkpoint)
         # Whoever trained with a weight of costs is judged by the rewards of the log.
-        notes = differences(settings.episodes_file, about, experiment.env, MAY_DIFFER | {"cost_weight"})
+        notes = differences(
+            settings.episodes_file, about, experiment.env, MAY_DIFFER | {"cost_weight"}
+        )
         policy = trained_policy(network, seed=settings.seed, deterministic=settings.deterministic)
         return Judged(policy, network.observation_space, network.action_space, notes)
     env = described_environment(settings.episodes_file, about, PLUGS)
@@ -127,10 +145,14 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
     )
     assert isinstance(env, TreatmentConfig)
     differences(settings.episodes_file, about, env)
-    require(not env.notes, f"{settings.episodes_file} has notes; the baselines of {env.name} read numbers.")
+    require(
+        not env.notes,
+        f"{settings.episodes_file} has notes; the baselines of {env.name} read numbers.",
+    )
     require(
         "oracle" not in settings.policy,
-        f"{settings.policy} sees what no log has; it can only be played: python scripts/log_episodes.py.",
+        f"{settings.policy} sees what no log has; it can only be played: python "
+        "scripts/log_episodes.py.",
     )
     made = named(settings.policy, env.baselines(), f"run, or policy of {env.name},")
     one = env.build()
@@ -138,7 +160,8 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
 
 
 def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
-    # Here, because help and mistakes do without scikit-learn and torch, which take seconds to import.
+    # Here, because help and mistakes do without scikit-learn and torch, which take seconds to
+    # import.
     from agents.evaluation.off_policy.behaviour import suited
     from agents.evaluation.off_policy.estimate import LOGGED
 
@@ -164,24 +187,31 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
     from agents.evaluation.off_policy.estimate import HEADLINE
 
     lines = [
-        f"{policy} on {about['env']}, from {told.episodes:,} episodes of {about.get('policy', 'an unknown policy')}, "
+        f"{policy} on {about['env']}, from {told.episodes:,} episodes of "
+        f"{about.get('policy', 'an unknown policy')}, "
         f"discount {told.discount:g}"
     ]
     rows = {"logged": told.logged} | told.estimates
     for name, row in rows.items():
-        own = " (of the first observations alone)" if name == "direct method" and not told.refitted else ""
+        own = (
+            " (of the first observations alone)"
+            if name == "direct method" and not told.refitted
+            else ""
+        )
         if isfinite(row.value):
             lines.append(f"  {name:<14}{row.value:>12.3f}  ({bounds(row)}{own})")
         else:
             lines.append(f"  {name:<14}{'none':>12}  ({why_none(told)})")
     lines.append(
-        f"  effective sample size {told.effective_sample_size:,.1f} of {told.episodes:,} episodes, mean weight "
+        f"  effective sample size {told.effective_sample_size:,.1f} of {told.episodes:,} episodes, "
+        "mean weight "
         f"{told.mean_weight:.2f}"
     )
     lines.append(f"  weights: {told.weights.zeros:,} are zero; the others are {span(told)}")
     calibrated = told.calibration
     lines.append(
-        f"  behaviour: {told.behaviour}, calibration error {calibrated.expected_error:.4f}, Brier score "
+        f"  behaviour: {told.behaviour}, calibration error {calibrated.expected_error:.4f}, Brier "
+        "score "
         f"{calibrated.brier:.3f} (by frequencies {calibrated.brier_of_frequencies:.3f})"
     )
     headline = told.estimates[HEADLINE]

@@ -21,7 +21,9 @@ from scripts.cli import main_with_clear_errors, parse_run, require_writable
 if TYPE_CHECKING:
     from agents.evaluation.evaluate import Evaluation
 
-USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
+USAGE = (
+    """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Settings:
     run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     env: Environment
-    """The run's environment; what is changed of it here, such as --env.held-out, was not so in training."""
+    """The run's environment; what is changed of it here, such as --env.held-out, was not so in
+    training."""
     episodes: Annotated[int, Range(1, 1_000_000, reason="each is played to its end")] = 30
     """Whole episodes; exactly so many."""
     checkpoint: str = "latest"
@@ -72,13 +75,18 @@ def evaluate_run(settings: Settings, experiment: Experiment) -> None:
 def report(result: Evaluation) -> str:
     low, high = result.ci95
     lines = [
-        f"{result.env}, {result.algo}, {result.checkpoint}: {result.episodes} whole episodes, unclipped",
+        f"{result.env}, {result.algo}, {result.checkpoint}: {result.episodes} whole episodes, "
+        "unclipped",
         f"  mean    {result.mean:.1f}  (95 % interval {low:.1f} to {high:.1f})",
         f"  median  {result.median:.1f}",
         f"  IQM     {result.iqm:.1f}",
     ]
     references = {"random": result.random, "human": result.human}
-    lines += [f"  {name:<7} {score:.1f}  (reference)" for name, score in references.items() if score is not None]
+    lines += [
+        f"  {name:<7} {score:.1f}  (reference)"
+        for name, score in references.items()
+        if score is not None
+    ]
     if result.success_rate is not None:
         lines.append(f"  success {result.success_rate:.0%}")
     lines += [f"  {name} {value:.3f}" for name, value in result.metrics.items()]

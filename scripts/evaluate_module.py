@@ -1,4 +1,5 @@
-"""Says how good a trained module is on held-out data: python scripts/evaluate_module.py runs/modules/MODULE"""
+"""Says how good a trained module is on held-out data: python scripts/evaluate_module.py
+runs/modules/MODULE"""
 
 import json
 import sys
@@ -50,24 +51,40 @@ def evaluate(folder: Path, task: Task) -> None:
     evaluation = {"data": getattr(task, "data", ""), "held_out": metrics, "baseline": baseline}
     write_json(folder / "evaluation.json", evaluation)
     for name, value in metrics.items():
-        print(f"{name} {value:.3f} (baseline {baseline[name]:.3f})" if name in baseline else f"{name} {value:.3f}")
+        print(
+            f"{name} {value:.3f} (baseline {baseline[name]:.3f})"
+            if name in baseline
+            else f"{name} {value:.3f}"
+        )
 
 
 def trained_task(folder: Path) -> Task:
-    """The task that a module was trained for. Raises InvalidExperiment where the folder is no module's."""
+    """The task that a module was trained for. Raises InvalidExperiment where the folder is no
+    module's."""
     described = folder / DESCRIPTION
     require(described.is_file(), f"{folder} is no module's folder: it has no {DESCRIPTION}.")
     try:
         settings = from_json(json.loads(described.read_text())["settings"], PLUGS)
         if not isinstance(settings, Pretraining):
             raise ValueError(f"it describes a {type(settings).__name__}, not a training")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, TypeCheckError) as damage:
-        raise InvalidExperiment(f"{described} is not one of ours or is damaged: {damage}") from damage
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        TypeCheckError,
+    ) as damage:
+        raise InvalidExperiment(
+            f"{described} is not one of ours or is damaged: {damage}"
+        ) from damage
     return settings.task
 
 
 def with_data(task: Any, data: str) -> Any:
-    """The task with other data, if any is given. Raises InvalidExperiment where its data cannot be chosen."""
+    """The task with other data, if any is given. Raises InvalidExperiment where its data cannot be
+    chosen."""
     if not data:
         return task
     require(hasattr(task, "data"), f"The data of {task.name} cannot be chosen; leave out --data.")

@@ -1,4 +1,6 @@
-"""Writes down what a policy does: python scripts/log_episodes.py --env care-episode --policy "standard of care" """
+"""Writes down what a policy does: python scripts/log_episodes.py --env care-episode --policy
+"standard of care"
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ probability of every action; for off-policy evaluation (estimate_policy.py) and 
 @dataclass(frozen=True)
 class Settings:
     env: Environment
-    """The environment; what is changed of it here, such as --env.noise 0.1, is logged with the episodes."""
+    """The environment; what is changed of it here, such as --env.noise 0.1, is logged with the
+    episodes."""
     policy: str = "standard of care"
     """The baseline that plays, where there is no --run."""
     checkpoint: str = "latest"
@@ -64,11 +67,17 @@ def main(arguments: list[str]) -> None:
     require(len(choices) < 2, "--run plays in its own environment; leave out --env.")
     run = Path(choices["run"]) if "run" in choices else None
     with mistakes_are_the_users():
-        env = load_experiment(run).env if run else environment_named(choices.get("env", "care-episode"))
+        env = (
+            load_experiment(run).env
+            if run
+            else environment_named(choices.get("env", "care-episode"))
+        )
     settings = parse(Settings, rest, USAGE, Settings(env=env))
     who = run.name if run else settings.policy
     soft = f"-epsilon-{settings.epsilon:g}" if settings.epsilon else ""
-    path = Path(settings.output or f"runs/logs/{settings.env.name}-{who.replace(' ', '-')}{soft}.parquet")
+    path = Path(
+        settings.output or f"runs/logs/{settings.env.name}-{who.replace(' ', '-')}{soft}.parquet"
+    )
     require_writable(path)
     require(not path.exists(), f"{path} exists already; choose another --output.")
     log_episodes(settings, run, who, path)
@@ -94,7 +103,10 @@ def log_episodes(settings: Settings, run: Path | None, who: str, path: Path) -> 
     if settings.minari:
         export(episodes, settings, f"{settings.env.name}, {who}, epsilon {settings.epsilon:g}")
     mean = episodes.returns().mean()
-    print(f"{path}: {len(episodes):,} episodes, {int(episodes.alive.sum()):,} steps, mean return {mean:.3f}")
+    print(
+        f"{path}: {len(episodes):,} episodes, {int(episodes.alive.sum()):,} steps, mean return "
+        f"{mean:.3f}"
+    )
 
 
 def origin(settings: Settings, who: str) -> dict[str, Any]:
@@ -118,14 +130,19 @@ def export(episodes: Episodes, settings: Settings, about: str) -> None:
 
 def baseline(settings: Settings) -> Any:
     """Makes the named baseline for a vector of patients."""
-    require(isinstance(settings.env, TreatmentConfig), f"{settings.env.name} has no baselines; say whose --run plays.")
+    require(
+        isinstance(settings.env, TreatmentConfig),
+        f"{settings.env.name} has no baselines; say whose --run plays.",
+    )
     assert isinstance(settings.env, TreatmentConfig)
     made = named(settings.policy, settings.env.baselines(), f"policy of {settings.env.name}")
 
     def reading(env: Any) -> Policy:
         """It reads numbers also where an agent would read notes."""
         policy = made(env.ward.simulation)
-        return soft(lambda observations, first: policy(env.ward.readings(), first), settings.epsilon)
+        return soft(
+            lambda observations, first: policy(env.ward.readings(), first), settings.epsilon
+        )
 
     return reading
 
@@ -141,7 +158,8 @@ def trained(run: Path, settings: Settings) -> Any:
 
 
 def require_discrete_actions(environment: Environment) -> None:
-    """Raises InvalidExperiment where actions are doses, none of which can be taken by chance with a probability."""
+    """Raises InvalidExperiment where actions are doses, none of which can be taken by chance with a
+    probability."""
     with mistakes_are_the_users(), opened(environment) as env:
         space = env.action_space
     require(isinstance(space, Discrete), "--epsilon is for discrete actions; these are doses.")

@@ -38,8 +38,8 @@ class Settings:
     held_out: Annotated[int, Range(1, 11)] = 6
     """Combinations of colour and kind to test on, of 24."""
     near_misses: CountOrZero = 5
-    """Captions that do not fulfil the mission, though they have few other words than one that does; one of chance
-    besides."""
+    """Captions that do not fulfil the mission, though they have few other words than one that does;
+    one of chance besides."""
     most_matches: Count = 6
     """Captions that fulfil a mission, of which there are many where it says little."""
     seed: Seed = 0
@@ -55,14 +55,20 @@ def main(arguments: list[str]) -> None:
         print(f"{' and '.join(map(str, paths))} exist already.")
         return
     for path in paths:
-        require(not path.exists(), f"{path} is there without the other part; remove it, or choose another --output.")
+        require(
+            not path.exists(),
+            f"{path} is there without the other part; remove it, or choose another --output.",
+        )
     with progress("making captions"):
         parts = split(settings)
     settings.output.mkdir(parents=True, exist_ok=True)
     for path, pairs in zip(paths, parts, strict=True):
         lines = [f"{caption}\t{mission}\t{int(match)}\n" for caption, mission, match in pairs]
         write_durably(path, "".join(lines).encode())
-        print(f"{path}: {len(pairs):,} lines, {sum(match for *_, match in pairs):,} of which match", flush=True)
+        print(
+            f"{path}: {len(pairs):,} lines, {sum(match for *_, match in pairs):,} of which match",
+            flush=True,
+        )
 
 
 def split(settings: Settings) -> tuple[list[Pair], list[Pair]]:
@@ -72,7 +78,11 @@ def split(settings: Settings) -> tuple[list[Pair], list[Pair]]:
     pairs = pairs_of(orders(), settings, random)
 
     def tested(pair: Pair) -> bool:
-        return any(" ".join(found) in held_out for sentence in pair[:2] for found in COMBINATION.findall(sentence))
+        return any(
+            " ".join(found) in held_out
+            for sentence in pair[:2]
+            for found in COMBINATION.findall(sentence)
+        )
 
     return [pair for pair in pairs if not tested(pair)], [pair for pair in pairs if tested(pair)]
 
@@ -98,7 +108,9 @@ def pairs_of(ordered: Iterable[str], settings: Settings, random: np.random.Gener
         for row in chosen:
             differing = (has != has[row]).sum(1) + random.random(len(told))
             differing[true] = np.inf
-            near = random.permutation(np.argsort(differing)[: 4 * settings.near_misses])[: settings.near_misses]
+            near = random.permutation(np.argsort(differing)[: 4 * settings.near_misses])[
+                : settings.near_misses
+            ]
             far = random.choice(np.flatnonzero(np.isfinite(differing)))
             result += [(told[other], mission, False) for other in (*near, far)]
     return list(dict.fromkeys(result))

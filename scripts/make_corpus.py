@@ -79,7 +79,8 @@ def main(arguments: list[str]) -> None:
         there = [str(files[name]) for name in names if files[name].exists()]
         require(
             len(there) in (0, len(names)),
-            f"{', '.join(there)} is there without the other parts; remove it, or choose another --output.",
+            f"{', '.join(there)} is there without the other parts; remove it, or choose another "
+            "--output.",
         )
     settings.output.mkdir(parents=True, exist_ok=True)
     for names, make in TEXTS:
@@ -95,8 +96,9 @@ def main(arguments: list[str]) -> None:
 
 
 def all_missions(settings: Settings) -> dict[str, list[Row]]:
-    """As many of each verb, and of two in one sentence. What is to be tested on, such as "open the red door",
-    is trained on in no wording, at no place and in no longer sentence; each of its words is, in other missions."""
+    """As many of each verb, and of two in one sentence. What is to be tested on, such as "open the
+    red door", is trained on in no wording, at no place and in no longer sentence; each of its words
+    is, in other missions."""
     random = np.random.default_rng(settings.seed)
     test = settings.mission_test_share
     validation = settings.mission_validation_share
@@ -108,7 +110,9 @@ def all_missions(settings: Settings) -> dict[str, list[Row]]:
             parts[name].append(some.tolist())
     shares = {"train": 1.0, "validation": validation, "test": test}
     return {
-        f"missions-{name}": worded(own, round(shares[name] * settings.missions), name == "train", random)
+        f"missions-{name}": worded(
+            own, round(shares[name] * settings.missions), name == "train", random
+        )
         for name, own in parts.items()
     }
 
@@ -127,7 +131,9 @@ def by_verb() -> list[list[str]]:
     return [sorted(own) for own in verbs.values()]
 
 
-def worded(verbs: list[list[str]], lines: int, repeated: bool, random: np.random.Generator) -> list[Row]:
+def worded(
+    verbs: list[list[str]], lines: int, repeated: bool, random: np.random.Generator
+) -> list[Row]:
     """`lines` in all, with the template's wording and others; each once, unless `repeated`."""
 
     def one_of(missions: list[str]) -> tuple[str, str]:
@@ -144,17 +150,31 @@ def worded(verbs: list[list[str]], lines: int, repeated: bool, random: np.random
         else:
             first, second = (one_of(verbs[random.integers(len(verbs))])[1] for _ in range(2))
             mission = document = JOINED[random.integers(len(JOINED))].join((first, second))
-        rows.append((document, mission, in_chinese(mission, None if random.random() < BY_TEMPLATE else random)))
+        rows.append(
+            (
+                document,
+                mission,
+                in_chinese(mission, None if random.random() < BY_TEMPLATE else random),
+            )
+        )
     return rows if repeated else list(dict.fromkeys(rows))
 
 
 def rated_texts(_: Settings) -> dict[str, list[Row]]:
     """From -4, the most negative, to 4 (Hutto and Gilbert 2014)."""
-    ours = Path(__file__).parents[1] / ".uv/bin/pip"  # uv, which made the environment, cannot download
+    ours = (
+        Path(__file__).parents[1] / ".uv/bin/pip"
+    )  # uv, which made the environment, cannot download
     pip = str(ours) if ours.exists() else "pip3"
     with tempfile.TemporaryDirectory() as folder:
-        fetch([pip, "download", "--quiet", "--no-deps", "--no-binary=:all:", RATED_PACKAGE], Path(folder))
-        for archive in ("vaderSentiment-*.tar.gz", "vaderSentiment-*/additional_resources/*.tar.gz"):
+        fetch(
+            [pip, "download", "--quiet", "--no-deps", "--no-binary=:all:", RATED_PACKAGE],
+            Path(folder),
+        )
+        for archive in (
+            "vaderSentiment-*.tar.gz",
+            "vaderSentiment-*/additional_resources/*.tar.gz",
+        ):
             with tarfile.open(next(Path(folder).glob(archive))) as packed:
                 packed.extractall(folder, filter="data")
         rows = []
@@ -183,15 +203,24 @@ def help_texts(settings: Settings) -> dict[str, list[Row]]:
 
 
 def split(pages: dict[str, list[Row]], settings: Settings) -> dict[str, list[Row]]:
-    """By page. What stands in a page to train on is left out of the others, on either side, and whatever its case,
-    spaces and punctuation; so is what stands in a page to test on out of those to validate on."""
+    """By page. What stands in a page to train on is left out of the others, on either side, and
+    whatever its case, spaces and punctuation; so is what stands in a page to test on out of those
+    to validate on."""
     order = np.random.default_rng(settings.seed).permutation(sorted(pages))
-    test, validation = (round(len(order) * share) for share in (settings.test_share, settings.validation_share))
-    parts = {"train": order[test + validation :], "test": order[:test], "validation": order[test : test + validation]}
+    test, validation = (
+        round(len(order) * share) for share in (settings.test_share, settings.validation_share)
+    )
+    parts = {
+        "train": order[test + validation :],
+        "test": order[:test],
+        "validation": order[test : test + validation],
+    }
     known: set[str] = set()
     result: dict[str, list[Row]] = {}
     for name, documents in parts.items():
-        pairs = {pair: (page, *pair) for page in documents.tolist() for pair in reversed(pages[page])}
+        pairs = {
+            pair: (page, *pair) for page in documents.tolist() for pair in reversed(pages[page])
+        }
         rows = {
             (bare(english), bare(chinese)): row
             for (english, chinese), row in pairs.items()
@@ -271,7 +300,9 @@ def fetch(command: list[str], folder: Path) -> None:
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if result.returncode:
         told = [line for line in result.stderr.splitlines() if line.strip()]
-        raise InvalidExperiment(f"`{' '.join(command)}` failed: {told[-1] if told else 'it did not say why'}")
+        raise InvalidExperiment(
+            f"`{' '.join(command)}` failed: {told[-1] if told else 'it did not say why'}"
+        )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,10 @@ def main(arguments: list[str]) -> None:
     settings = parse(Settings, arguments, USAGE)
     with mistakes_are_the_users():
         config = environment_named(settings.env)
-        require(isinstance(config, GridConfig | LanguageGridConfig), f"BabyAI's bot does not play {config.name}.")
+        require(
+            isinstance(config, GridConfig | LanguageGridConfig),
+            f"BabyAI's bot does not play {config.name}.",
+        )
         path = Path(settings.output or f"runs/demonstrations/{config.name}.safetensors")
         require_writable(path)
         require(not path.exists(), f"{path} exists already; choose another --output.")
@@ -50,23 +53,31 @@ def main(arguments: list[str]) -> None:
         with progress("playing episodes", settings.episodes) as advance:
             columns, told = played_by_bot(config, settings.episodes, settings.seed, advance)
     if not told["episodes"]:
-        raise InvalidExperiment(f"The bot succeeded in none of {settings.episodes} episodes of {config.name}.")
+        raise InvalidExperiment(
+            f"The bot succeeded in none of {settings.episodes} episodes of {config.name}."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"env": config.name, "env_settings": to_json(config)}
     write_durably(path, save(columns, {"praxis": json.dumps(about)}))
     write_json(path.with_suffix(".json"), told)
-    print(f"{path}: {told['episodes']} episodes, {told['steps']:,} steps, mean return {told['mean_return']:.3f}")
+    print(
+        f"{path}: {told['episodes']} episodes, {told['steps']:,} steps, mean return "
+        f"{told['mean_return']:.3f}"
+    )
 
 
 def check_memory(config: Environment, episodes: int) -> None:
-    """Raises ValueError where so many episodes, of a step each at least, would not fit the memory."""
+    """Raises ValueError where so many episodes, of a step each at least, would not fit the
+    memory."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.logged.values import require_memory
     from agents.networks.packing import Packing
 
     with opened(config) as env:
         packing = Packing(env.observation_space)
-    require_memory(episodes * math.prod(packing.shape) * packing.dtype.itemsize, f"{episodes:,} episodes")
+    require_memory(
+        episodes * math.prod(packing.shape) * packing.dtype.itemsize, f"{episodes:,} episodes"
+    )
 
 
 def played_by_bot(
@@ -89,7 +100,9 @@ def played_by_bot(
         info = {}
         begun = len(done)
         while not over:
-            seen.append(np.array(packing.pack_one(observation)))  # the environment may write to its array again
+            seen.append(
+                np.array(packing.pack_one(observation))
+            )  # the environment may write to its array again
             done.append(bot())
             observation, reward, terminated, truncated, info = env.step(done[-1])
             earned.append(float(reward))

@@ -54,16 +54,22 @@ def main(arguments: list[str]) -> None:
     )
     with mistakes_are_the_users():
         games = [environment_named(name) for name in settings.games]
-        require(all(isinstance(game, AtariConfig) for game in games), "--games are Atari games, by their plain names.")
+        require(
+            all(isinstance(game, AtariConfig) for game in games),
+            "--games are Atari games, by their plain names.",
+        )
         names = tuple(game.name for game in games)
         path = Path(
-            settings.output or f"runs/frames/{'-'.join(names) if len(names) < 4 else f'{len(names)}-games'}.npz"
+            settings.output
+            or f"runs/frames/{'-'.join(names) if len(names) < 4 else f'{len(names)}-games'}.npz"
         )
         require_writable(path)
         require(not path.exists(), f"{path} exists already; choose another --output.")
         train_seeds = range(settings.seed, settings.seed + settings.train_episodes)
         test_seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + settings.test_episodes)
-        with progress("playing episodes", len(names) * (len(train_seeds) + len(test_seeds))) as advance:
+        with progress(
+            "playing episodes", len(names) * (len(train_seeds) + len(test_seeds))
+        ) as advance:
             train = frames_of(names, train_seeds, settings.every, advance)
             test = frames_of(names, test_seeds, settings.every, advance)
     save(path, train, test)
@@ -76,7 +82,10 @@ def save(path: Path, train: Frames, test: Frames) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     save_frames(path, train, test)
-    print(f"{path}: {len(train):,} screens to train on, {len(test):,} to test on, {path.stat().st_size >> 20} MiB")
+    print(
+        f"{path}: {len(train):,} screens to train on, {len(test):,} to test on, "
+        f"{path.stat().st_size >> 20} MiB"
+    )
 
 
 def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance) -> Frames:
@@ -89,9 +98,15 @@ def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance
     screens = np.concatenate([one.screens for one in played])
     labelled = names == ("SpaceInvaders",)
     classes = (
-        np.stack([classes_of(screen) for screen in screens]) if labelled else np.zeros((len(screens), 0, 0), np.uint8)
+        np.stack([classes_of(screen) for screen in screens])
+        if labelled
+        else np.zeros((len(screens), 0, 0), np.uint8)
     )
-    boxes = [np.insert(boxes_of(own), 0, row, axis=1) for row, own in enumerate(classes)] if labelled else []
+    boxes = (
+        [np.insert(boxes_of(own), 0, row, axis=1) for row, own in enumerate(classes)]
+        if labelled
+        else []
+    )
     return Frames(
         screens=screens,
         games=np.repeat(np.arange(len(names)), [len(one.screens) for one in played]),

@@ -23,14 +23,17 @@ class Settings:
     run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     env: Environment
-    """The run's environment; what is changed of it here, such as --env.held-out, was not so in training."""
+    """The run's environment; what is changed of it here, such as --env.held-out, was not so in
+    training."""
     checkpoint: str = "latest"
     """latest, best (by the evaluations during training), or a name such as step-000001000448."""
     deterministic: bool = False
     """Take the policy's likeliest action instead of drawing from it."""
     seed: Seed = 1_000_000
     """Seeds environment and policy; another seed films another episode."""
-    most_steps: Annotated[int, Range(1, 24 * 3_600 * 30, reason="which make a day of film")] = 27_000
+    most_steps: Annotated[int, Range(1, 24 * 3_600 * 30, reason="which make a day of film")] = (
+        27_000
+    )
     """Env steps after which the film ends, if the episode has not."""
 
 

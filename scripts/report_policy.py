@@ -30,7 +30,13 @@ from envs.health.core.cohorts import Cohort
 from envs.health.core.policies import always
 from envs.health.core.simulation import Simulation
 from envs.health.core.treatment import TreatmentConfig
-from scripts.cli import load_experiment, main_with_clear_errors, mistakes_are_the_users, parse_run, require_writable
+from scripts.cli import (
+    load_experiment,
+    main_with_clear_errors,
+    mistakes_are_the_users,
+    parse_run,
+    require_writable,
+)
 
 if TYPE_CHECKING:
     from agents.evaluation.clinical import Make
@@ -51,7 +57,8 @@ class Settings:
     env: Environment
     """The run's environment; what is changed of it here was not so in training."""
     also: tuple[Path, ...] = ()
-    """Folders of further trainings of the same, with other seeds, to know what another training would have learnt."""
+    """Folders of further trainings of the same, with other seeds, to know what another training
+    would have learnt."""
     cohort: Cohort = "held-out"
     """Patients to judge by."""
     patients: Annotated[int, Range(2, 1_000, reason="all are treated side by side")] = 1_000
@@ -60,11 +67,13 @@ class Settings:
     """latest, best (by the evaluations during training), or a name such as step-000001000448."""
     deterministic: bool = False
     """Take the policy's likeliest action instead of drawing from it."""
-    shown: Annotated[int, Range(1, 100, reason="chosen from ten times as many patients, treated one by one")] = 3
+    shown: Annotated[
+        int, Range(1, 100, reason="chosen from ten times as many patients, treated one by one")
+    ] = 3
     """Single patients to show of each kind."""
     log: str = ""
-    """What scripts/log_episodes.py wrote, to judge by off-policy, too; empty logs usual care of as many patients, one
-    action in five by chance. Where actions are doses, there is none."""
+    """What scripts/log_episodes.py wrote, to judge by off-policy, too; empty logs usual care of as
+    many patients, one action in five by chance. Where actions are doses, there is none."""
 
 
 def main(arguments: list[str]) -> None:
@@ -96,11 +105,15 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
     judged = replace(treatment, cohort=settings.cohort, cost_weight=0.0)
     baselines = {name: treating(made) for name, made in judged.baselines().items()}
 
-    def of_all(environment: TreatmentConfig, others: dict[str, Make], advance: Advance) -> dict[str, list[Episodes]]:
+    def of_all(
+        environment: TreatmentConfig, others: dict[str, Make], advance: Advance
+    ) -> dict[str, list[Episodes]]:
         def one(make: Make) -> Episodes:
             return play(environment, make, settings.patients, SEED, advance).outcomes()
 
-        return {agent: [one(make) for make in trained]} | {name: [one(make)] for name, make in others.items()}
+        return {agent: [one(make) for make in trained]} | {
+            name: [one(make)] for name, make in others.items()
+        }
 
     simulation = judged.simulation(1)
     log = read_logged(settings, judged) if settings.log else None
@@ -110,7 +123,9 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
     cohorts = len(trained) + len(others) + len(changes) * (len(trained) + len(usual))
     with progress("treating patients", settings.patients * cohorts) as advance:
         found = of_all(judged, others, advance)
-        under = {condition: of_all(changed, usual, advance) for condition, changed in changes.items()}
+        under = {
+            condition: of_all(changed, usual, advance) for condition, changed in changes.items()
+        }
     told: dict[str, Any] = {
         "about": NOT_FOR_CLINICAL_USE,
         "env": treatment.name,
@@ -122,9 +137,14 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
         "patients": settings.patients,
         "deterministic": settings.deterministic,
         "policies": compared(found, agent),
-        "doses": doses(found, [agent, treatment.usual_care], simulation.action_space, simulation.doses),
+        "doses": doses(
+            found, [agent, treatment.usual_care], simulation.action_space, simulation.doses
+        ),
         "conditions": {
-            condition: {name: summary([episodes.returns() for episodes in trained]) for name, trained in played.items()}
+            condition: {
+                name: summary([episodes.returns() for episodes in trained])
+                for name, trained in played.items()
+            }
             for condition, played in under.items()
         },
         "card": model_card(settings, experiment, treatment, env_steps_of(checkpoints[0].name)),
@@ -139,14 +159,19 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
         }
     seeds = range(SEED, SEED + 10 * settings.shown)
     with progress("following single patients", len(seeds)) as advance:
-        charts = trajectories(judged, trained[0], usual[treatment.usual_care], seeds, settings.shown, advance)
+        charts = trajectories(
+            judged, trained[0], usual[treatment.usual_care], seeds, settings.shown, advance
+        )
     told["trajectories"] = {
         kind: [{name: value for name, value in one.items() if name != "chart"} for one in ones]
         for kind, ones in charts.items()
     }
     write_json(settings.run / "report.json", told)
     write_durably(settings.run / "report.html", page(told, charts).encode())
-    print(f"{verdict(told)}\n{NOT_FOR_CLINICAL_USE}\nwritten to {settings.run / 'report.html'} and report.json")
+    print(
+        f"{verdict(told)}\n{NOT_FOR_CLINICAL_USE}\nwritten to {settings.run / 'report.html'} and "
+        "report.json"
+    )
 
 
 def require_different_trainings(runs: Sequence[Path]) -> None:
@@ -154,7 +179,10 @@ def require_different_trainings(runs: Sequence[Path]) -> None:
     seen: dict[int, Path] = {}
     for run in runs:
         seed = load_experiment(run).seed
-        require(seed not in seen, f"{run} and {seen.get(seed)} have the same seed, {seed}: they are one training.")
+        require(
+            seed not in seen,
+            f"{run} and {seen.get(seed)} have the same seed, {seed}: they are one training.",
+        )
         seen[seed] = run
 
 
@@ -166,7 +194,8 @@ def agent_of(run: Path, settings: Settings, experiment: Experiment) -> tuple[Mak
 
     own = load_experiment(run)
     require(
-        replace(own, seed=experiment.seed, run_dir=experiment.run_dir, env=experiment.env) == experiment,
+        replace(own, seed=experiment.seed, run_dir=experiment.run_dir, env=experiment.env)
+        == experiment,
         f"{run} is another experiment than {settings.run}, not the same with another seed.",
     )
     network, checkpoint = load_chosen(own, run, settings.checkpoint)
@@ -174,19 +203,26 @@ def agent_of(run: Path, settings: Settings, experiment: Experiment) -> tuple[Mak
 
 
 def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episodes, str]:
-    """The episodes of --log, and whose they are; prints at last in which settings they differ, where they may.
+    """The episodes of --log, and whose they are; prints at last in which settings they differ,
+    where they may.
 
     Raises InvalidExperiment for a log by which this treatment cannot be judged."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.logged.log_file import read_rows, require_spaces
 
     env = treatment.build()
-    require(isinstance(env.action_space, Discrete), f"--log is for discrete actions; {treatment.name} has doses.")
+    require(
+        isinstance(env.action_space, Discrete),
+        f"--log is for discrete actions; {treatment.name} has doses.",
+    )
     with mistakes_are_the_users():
         rows, about = read_rows(Path(settings.log))
         notes = differences(settings.log, about, treatment)
         require_spaces(settings.log, rows, env.observation_space, env.action_space)
-        require(rows.probabilities.shape[1] > 0, f"{settings.log} has no probabilities of the behaviour policy.")
+        require(
+            rows.probabilities.shape[1] > 0,
+            f"{settings.log} has no probabilities of the behaviour policy.",
+        )
         log = rows.side_by_side()
     for note in notes:
         print(note)
@@ -200,11 +236,15 @@ def logged(settings: Settings, treatment: TreatmentConfig, usual: Make) -> tuple
     from agents.logged.episodes import play
 
     log = play(treatment, lambda env: softened(usual(env), BY_CHANCE), settings.patients, SEED + 1)
-    return log, f"{len(log):,} episodes of {treatment.usual_care}, with one action in five by chance"
+    return (
+        log,
+        f"{len(log):,} episodes of {treatment.usual_care}, with one action in five by chance",
+    )
 
 
 def treating(made: Callable[[Simulation], Policy]) -> Make:
-    """A baseline for an environment or a vector of them; it reads numbers also where the agent is told notes."""
+    """A baseline for an environment or a vector of them; it reads numbers also where the agent is
+    told notes."""
 
     def make(env: Any) -> Policy:
         policy = made(env.ward.simulation)
@@ -214,7 +254,8 @@ def treating(made: Callable[[Simulation], Policy]) -> Make:
 
 
 def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
-    """The best of the policies that always do one thing, chosen on patients to train on; nothing for other spaces.
+    """The best of the policies that always do one thing, chosen on patients to train on; nothing
+    for other spaces.
 
     What looks good only because it never changes must be known."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
@@ -225,9 +266,10 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
     if not 2 <= actions <= MOST_CONSTANT:
         return {}
     constant = {
-        "always " + "; ".join(f"{name}: {amounts[action]:g}" for name, amounts in simulation.doses.items()): treating(
-            always(action)
-        )
+        "always "
+        + "; ".join(
+            f"{name}: {amounts[action]:g}" for name, amounts in simulation.doses.items()
+        ): treating(always(action))
         for action in range(int(actions))
     }
     train = replace(treatment, cohort="train")
@@ -241,7 +283,8 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
 
 
 def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, TreatmentConfig]:
-    """What reviewers change to see whether a policy still holds; what the environment cannot have is left out."""
+    """What reviewers change to see whether a policy still holds; what the environment cannot have
+    is left out."""
     changes: dict[str, dict[str, Any]] = {
         "patients of another population": {"cohort": "shifted"},
         "errors of readings, 0.3 of their deviation": {"noise": 0.3},
@@ -262,18 +305,22 @@ def conditions(trained: TreatmentConfig, judged: TreatmentConfig) -> dict[str, T
 def model_card(
     settings: Settings, experiment: Experiment, treatment: TreatmentConfig, env_steps: int
 ) -> dict[str, str]:
-    """What a reader must know of the policy, by heading; `env_steps` is what its checkpoint was trained for."""
+    """What a reader must know of the policy, by heading; `env_steps` is what its checkpoint was
+    trained for."""
     described = json.loads((settings.run / "experiment.json").read_text())
     module = inspect.getmodule(type(treatment))
     return {
         "use": f"Research on methods. {NOT_FOR_CLINICAL_USE}",
-        "policy": f"{experiment.algo.name} by Praxis, {env_steps:,} env steps, seed {experiment.seed}",
+        "policy": f"{experiment.algo.name} by Praxis, {env_steps:,} env steps, seed "
+        f"{experiment.seed}",
         "trained on": f"{treatment.name}, cohort {treatment.cohort}",
         "judged on": f"cohort {settings.cohort}, {settings.patients} patients",
         "trainings": f"{1 + len(settings.also)}"
         + ("" if settings.also else "; what another seed would have learnt is not known"),
         "commit": str(described.get("git_commit", "unknown")),
-        "packages": ", ".join(f"{name} {version}" for name, version in described.get("packages", {}).items()),
+        "packages": ", ".join(
+            f"{name} {version}" for name, version in described.get("packages", {}).items()
+        ),
         "environment": (module.__doc__ or "") if module else "",
     }
 

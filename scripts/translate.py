@@ -15,20 +15,21 @@ from agents.monitoring.progress import progress
 from common.ranges import Range
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 
-USAGE = (
-    """Translates a line, a file's lines or those of the standard input, into the language that a module has learnt."""
-)
+USAGE = """Translates a line, a file's lines or those of the standard input, into the language that a module has learnt."""
 
 
 @dataclass(frozen=True)
 class Settings:
     module: Annotated[str, tyro.conf.arg(metavar="MODULE")]
-    """The folder of scripts/train_module.py translation, mission-translation, distillation or back-translation."""
+    """The folder of scripts/train_module.py translation, mission-translation, distillation or
+    back-translation."""
     text: str = ""
     """What to translate; without --text and --file, the lines of the standard input, UTF-8."""
     file: str = ""
     """UTF-8, a text a line."""
-    beam: Annotated[int, Range(1, 100, reason="more find nothing better, and take memory with each one")] = 4
+    beam: Annotated[
+        int, Range(1, 100, reason="more find nothing better, and take memory with each one")
+    ] = 4
     """Hypotheses that are followed at a time."""
 
 
@@ -53,9 +54,13 @@ def lines(settings: Settings) -> list[str]:
     if settings.text:
         return [settings.text]
     try:
-        text = Path(settings.file).read_text(encoding="utf-8") if settings.file else standard_input()
+        text = (
+            Path(settings.file).read_text(encoding="utf-8") if settings.file else standard_input()
+        )
     except (OSError, UnicodeDecodeError) as damage:
-        raise InvalidExperiment(f"{settings.file or 'the standard input'} cannot be read: {damage}") from damage
+        raise InvalidExperiment(
+            f"{settings.file or 'the standard input'} cannot be read: {damage}"
+        ) from damage
     return text.splitlines()
 
 

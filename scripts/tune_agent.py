@@ -1,4 +1,5 @@
-"""Looks for better settings: python scripts/tune_agent.py --env CartPole-v1 --algo ppo --trials 16"""
+"""Looks for better settings: python scripts/tune_agent.py --env CartPole-v1 --algo ppo --trials
+16"""
 
 import sys
 from pathlib import Path
@@ -35,7 +36,9 @@ def report(trials: list[Trial]) -> str:
     for trial in trials:
         mean = "no evaluation" if trial.best is None else f"mean return {trial.best:.1f}"
         settings = ", ".join(f"{name} {shown(value)}" for name, value in trial.settings.items())
-        lines.append(f"{trial.run}: {mean}, {trial.ended} after {trial.env_steps:,} env steps; {settings}")
+        lines.append(
+            f"{trial.run}: {mean}, {trial.ended} after {trial.env_steps:,} env steps; {settings}"
+        )
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """Commands as users type them, in processes of their own.
 
-They are forked from a process that has imported torch and Ray once, which takes ten seconds; test_startup.py and
-test_next_commands.py start Python anew, as a terminal does."""
+They are forked from a process that has imported torch and Ray once, which takes ten seconds;
+test_startup.py and test_next_commands.py start Python anew, as a terminal does."""
 
 import atexit
 import faulthandler
@@ -25,12 +25,19 @@ PATIENCE_SECONDS = 300.0
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["tests.commands", "agents.training.train", "agents.training.tune", "agents.evaluation.film", "scripts.train_agent"]
+    [
+        "tests.commands",
+        "agents.training.train",
+        "agents.training.tune",
+        "agents.evaluation.film",
+        "scripts.train_agent",
+    ]
 )
 
 
 class Command:
-    """A script that runs in a process and session of its own, with a part of subprocess.Popen's interface."""
+    """A script that runs in a process and session of its own, with a part of subprocess.Popen's
+    interface."""
 
     def __init__(self, script: str, *arguments: str, folder: Path) -> None:
         self.args = (script, *arguments)
@@ -38,7 +45,9 @@ class Command:
         self.out_path = Path(self.output.name, "out")
         self.errors_path = Path(self.output.name, "errors")
         paths = (self.out_path, self.errors_path)
-        self.process = SERVER.Process(target=run_script, args=(self.args, folder, paths), daemon=True)
+        self.process = SERVER.Process(
+            target=run_script, args=(self.args, folder, paths), daemon=True
+        )
         self.process.start()
         self.pid: int = self.process.pid or 0
 
@@ -59,7 +68,8 @@ class Command:
         return self.process.exitcode
 
     def where(self) -> str:
-        """Everything printed so far, and where each thread is: for an assertion about a process that does not end."""
+        """Everything printed so far, and where each thread is: for an assertion about a process
+        that does not end."""
         os.kill(self.pid, signal.SIGUSR1)
         time.sleep(1.0)
         return self.log
@@ -82,7 +92,8 @@ class Command:
         assert self.wait() == 0, self.log
 
     def wait_until(self, condition: Callable[[], bool], pause: float = 0.02) -> None:
-        """Waits until the condition holds; fails where the process ends before that, or nothing comes."""
+        """Waits until the condition holds; fails where the process ends before that, or nothing
+        comes."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             assert self.poll() is None, self.log
@@ -108,7 +119,9 @@ def run_script(command: tuple[str, ...], folder: Path, outputs: tuple[Path, Path
     for stream, path in zip((1, 2), outputs, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
-    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", line_buffering=True)
+    sys.stderr = io.TextIOWrapper(
+        io.FileIO(2, "w", closefd=False), encoding="utf-8", line_buffering=True
+    )
     faulthandler.register(signal.SIGUSR1)
     sys.argv = [str(ROOT / "scripts" / script), *arguments]
     try:
@@ -119,7 +132,8 @@ def run_script(command: tuple[str, ...], folder: Path, outputs: tuple[Path, Path
 
 
 def children_named(name: str, process_id: int) -> set[int]:
-    """Processes below one, by a part of their name; one that ends while it is looked at is left out."""
+    """Processes below one, by a part of their name; one that ends while it is looked at is left
+    out."""
     found = set()
     for child in psutil.Process(process_id).children(recursive=True):
         try:

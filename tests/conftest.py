@@ -12,8 +12,8 @@ settings.load_profile("praxis")
 
 @pytest.fixture(scope="session")
 def ray_here():
-    """Ray takes some seconds to start; a training that finds one running leaves it running. It has eight cores and no
-    GPU on every machine."""
+    """Ray takes some seconds to start; a training that finds one running leaves it running. It has
+    eight cores and no GPU on every machine."""
     import ray  # here, because tests of environments do without it
 
     from agents.processes.cluster import start

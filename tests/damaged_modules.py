@@ -20,7 +20,14 @@ DESCRIPTIONS: dict[str, tuple[tuple[str, ...], Any]] = {
     "a task without settings": (("settings", "task"), {}),
 }
 """By what is wrong: where in module.json, and what is there."""
-TEXTS = {"empty": "", "half": "{", "a list": "[]", "null": "null", "deep": "[" * 100_000, "a zero byte": chr(0)}
+TEXTS = {
+    "empty": "",
+    "half": "{",
+    "a list": "[]",
+    "null": "null",
+    "deep": "[" * 100_000,
+    "a zero byte": chr(0),
+}
 """Content of a module.json."""
 WEIGHTS = ("missing", "empty", "a text", "half", "a folder", "not finite")
 

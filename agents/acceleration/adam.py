@@ -11,13 +11,17 @@ from torch import Tensor, nn
 class Adam(torch.optim.Adam):
     """Kingma and Ba 2015, by torch's fused kernel; its state is saved and loaded as torch's is.
 
-    torch's `step` goes through hooks, options and every parameter that it knows. For the networks of a robot that
-    takes longer than the arithmetic."""
+    torch's `step` goes through hooks, options and every parameter that it knows. For the networks
+    of a robot that takes longer than the arithmetic."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter], learning_rate: float, epsilon: float) -> None:
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], learning_rate: float, epsilon: float
+    ) -> None:
         super().__init__(parameters, lr=learning_rate, eps=epsilon, fused=True)
         device = parameters[0].device
-        self.rate_on_gpu = torch.tensor(learning_rate, device=device) if device.type == "cuda" else None
+        self.rate_on_gpu = (
+            torch.tensor(learning_rate, device=device) if device.type == "cuda" else None
+        )
 
     def load_state_dict(self, state_dict: Any) -> None:
         super().load_state_dict(state_dict)
@@ -27,15 +31,22 @@ class Adam(torch.optim.Adam):
         for group in self.param_groups:
             group["lr"] = learning_rate
         if self.rate_on_gpu is not None:
-            self.rate_on_gpu.fill_(float(learning_rate))  # in its place, where a CUDA graph reads it
+            self.rate_on_gpu.fill_(
+                float(learning_rate)
+            )  # in its place, where a CUDA graph reads it
 
     @torch.no_grad()
     def descend(self, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
-        """One step of these parameters alone, which are some of the optimiser's and all on one device."""
-        gradients = [in_layout_of(p, gradient) for p, gradient in zip(parameters, gradients, strict=True)]
+        """One step of these parameters alone, which are some of the optimiser's and all on one
+        device."""
+        gradients = [
+            in_layout_of(p, gradient) for p, gradient in zip(parameters, gradients, strict=True)
+        ]
         [settings] = self.param_groups
         states = [self.state[parameter] or self._begin(parameter) for parameter in parameters]
-        steps, means, squares = ([state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq"))
+        steps, means, squares = (
+            [state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq")
+        )
         torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateImportUsage]
         torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
             list(parameters),
@@ -64,8 +75,8 @@ class Adam(torch.optim.Adam):
 
 
 def in_layout_of(parameter: nn.Parameter, gradient: Tensor) -> Tensor:
-    """The kernel pairs numbers by their places in memory, and a convolution may give its weights' gradient in another
-    order than theirs."""
+    """The kernel pairs numbers by their places in memory, and a convolution may give its weights'
+    gradient in another order than theirs."""
     same = gradient.stride() == parameter.stride()
     return gradient if same else torch.empty_like(parameter).copy_(gradient)
 

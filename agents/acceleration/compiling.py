@@ -14,10 +14,11 @@ impossible = Event()
 
 
 def compiled(function: Callable) -> Callable:
-    """The function in machine code, for the shapes of its first call and for nothing else (torch.compile).
+    """The function in machine code, for the shapes of its first call and for nothing else
+    (torch.compile).
 
-    Where it cannot be compiled, as without a working C++ compiler or a folder to write to, it runs as it is, and one
-    line on standard error says why."""
+    Where it cannot be compiled, as without a working C++ compiler or a folder to write to, it runs
+    as it is, and one line on standard error says why."""
     in_use: Callable | None = None
 
     def call(*arguments: Any) -> Any:
@@ -34,7 +35,11 @@ def compiled(function: Callable) -> Callable:
             in_use = function
             outputs = function(*arguments)  # if the failure was its own, it is raised again
             impossible.set()
-            print(f"Losses run uncompiled, which is slower: {in_one_line(failure)}", file=sys.stderr, flush=True)
+            print(
+                f"Losses run uncompiled, which is slower: {in_one_line(failure)}",
+                file=sys.stderr,
+                flush=True,
+            )
             return outputs
 
     return call
@@ -43,8 +48,9 @@ def compiled(function: Callable) -> Callable:
 def machine_code(function: Callable) -> Callable:
     """What torch.compile makes of the function.
 
-    Whether it still fits its module would be asked at each call and take a quarter of a millisecond; shapes, precision
-    and module are a learner's for good, and another learner's code is kept apart."""
+    Whether it still fits its module would be asked at each call and take a quarter of a
+    millisecond; shapes, precision and module are a learner's for good, and another learner's code
+    is kept apart."""
     # Else it would be told on the terminal that there is no GPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     # Gradients are compiled with their losses.

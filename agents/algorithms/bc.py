@@ -1,4 +1,5 @@
-"""Behaviour cloning (Pomerleau 1991): the policy learns to do what was demonstrated, the critic what that was worth."""
+"""Behaviour cloning (Pomerleau 1991): the policy learns to do what was demonstrated, the critic
+what that was worth."""
 
 from typing import Any
 
@@ -25,17 +26,23 @@ class CloningLearner(ColumnarLearner):
         return self.means([self.gradient_step(minibatch) for minibatch in minibatches])
 
     def loss(self, minibatch: Columns) -> Loss:
-        nothing = self.bare_network.no_memory(len(minibatch["first"]) // self.settings.rollout_length)
+        nothing = self.bare_network.no_memory(
+            len(minibatch["first"]) // self.settings.rollout_length
+        )
         parameters, values, _ = self.network(minibatch["observations"], nothing, minibatch["first"])
-        return Loss(*cloning_loss(self.bare_network.distribution, parameters, values, minibatch, self.settings))
+        return Loss(
+            *cloning_loss(
+                self.bare_network.distribution, parameters, values, minibatch, self.settings
+            )
+        )
 
 
 def cloning_loss(
     distribution: Any, parameters: Tensor, values: Tensor, batch: Columns, settings: BC
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of the demonstrated `actions` (B, ...) in the policy's units, and half the squared error of the
-    `returns` (B,). The metrics have the share of actions that are the policy's likeliest, or how far from these real
-    ones are on average."""
+    """Cross-entropy of the demonstrated `actions` (B, ...) in the policy's units, and half the
+    squared error of the `returns` (B,). The metrics have the share of actions that are the policy's
+    likeliest, or how far from these real ones are on average."""
     imitation_loss = -distribution.log_prob(parameters, batch["actions"]).mean()
     value_loss = 0.5 * ((values - batch["returns"]) ** 2).mean()
     metrics = {"imitation_loss": imitation_loss, "value_loss": value_loss}

@@ -1,5 +1,5 @@
-"""Conservative Q-learning for discrete actions, CQL(H) (Kumar et al. 2020): DQN on logged steps, which thinks little of
-what nobody did."""
+"""Conservative Q-learning for discrete actions, CQL(H) (Kumar et al. 2020): DQN on logged steps,
+which thinks little of what nobody did."""
 
 import torch
 from torch import Tensor
@@ -26,9 +26,10 @@ class CQLLearner(OfflineLearner):
 def cql_loss(
     outputs: Tensor, target_q: Tensor, choosing_q: Tensor, batch: Columns, settings: CQL
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Kumar et al. 2020, equation 4: DQN's loss, and alpha times the distance of the soft maximum over all actions from
-    the logged ones. Each (B, A, 1): the values `outputs` of the observations, and those of the observations that
-    followed, by the target network and by the network that chooses the action."""
+    """Kumar et al. 2020, equation 4: DQN's loss, and alpha times the distance of the soft maximum
+    over all actions from the logged ones. Each (B, A, 1): the values `outputs` of the observations,
+    and those of the observations that followed, by the target network and by the network that
+    chooses the action."""
     values = Expectation()
     rows = torch.arange(len(outputs), device=outputs.device)
     best = target_q[rows, values.mean(choosing_q).argmax(-1)]

@@ -1,5 +1,5 @@
-"""Deep deterministic policy gradient (Lillicrap et al. 2016), and as a difference from it TD3 (Fujimoto et al. 2018):
-twin critics, a policy that is delayed, targets that are smoothed."""
+"""Deep deterministic policy gradient (Lillicrap et al. 2016), and as a difference from it TD3
+(Fujimoto et al. 2018): twin critics, a policy that is delayed, targets that are smoothed."""
 
 import math
 from typing import Any, NamedTuple
@@ -27,7 +27,8 @@ def smoothing_noise(shape: torch.Size, settings: DDPG, generator: torch.Generato
 
 
 def critic_loss(values: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared errors of critics (C, B) against targets (B,), summed over critics; and the mean absolute errors (B,)."""
+    """Squared errors of critics (C, B) against targets (B,), summed over critics; and the mean
+    absolute errors (B,)."""
     errors = values - targets
     return (weights * errors**2).mean(1).sum(), errors.detach().abs().mean(0)
 
@@ -49,7 +50,9 @@ class DDPGLearner(OffPolicyLearner):
         super().build()
         network = self.bare_network
         self.actor_parameters = list(network.actor.parameters())
-        learns = (parameter for parameter in network.encoder.parameters() if parameter.requires_grad)
+        learns = (
+            parameter for parameter in network.encoder.parameters() if parameter.requires_grad
+        )
         self.critic_parameters = [*learns, *network.critics.parameters()]
         self.critic_steps = 0
         self.policy_loss = torch.zeros((), device=self._device)
@@ -64,11 +67,14 @@ class DDPGLearner(OffPolicyLearner):
         columns = super().columns(transitions)
         columns["actions"] = columns["actions"].float()
         if self.settings.target_noise > 0:
-            columns["target_noise"] = smoothing_noise(columns["actions"].shape, self.settings, self.noise)
+            columns["target_noise"] = smoothing_noise(
+                columns["actions"].shape, self.settings, self.noise
+            )
         return columns
 
     def targets(self, minibatch: Columns) -> Tensor:
-        """What the critics should say (B,): rewards, and the lowest of the target critics' values of what follows."""
+        """What the critics should say (B,): rewards, and the lowest of the target critics' values
+        of what follows."""
         target = self.target.network
         with torch.no_grad():
             features = target.features(minibatch["next_observations"])
@@ -82,7 +88,11 @@ class DDPGLearner(OffPolicyLearner):
         features = self.bare_network.features(minibatch["observations"])
         values = self.bare_network.values(features, minibatch["actions"])
         loss, errors = critic_loss(values, self.targets(minibatch), minibatch["weights"])
-        metrics = {"loss": loss.detach(), "q_mean": values.detach().mean(), "td_error": errors.mean()}
+        metrics = {
+            "loss": loss.detach(),
+            "q_mean": values.detach().mean(),
+            "td_error": errors.mean(),
+        }
         return CriticGradients(torch.autograd.grad(loss, self.critic_parameters), metrics, errors)
 
     def policy_gradients(self, observations: Tensor) -> tuple[Gradients, Tensor]:
@@ -93,8 +103,8 @@ class DDPGLearner(OffPolicyLearner):
         return torch.autograd.grad(loss, self.actor_parameters), loss.detach()
 
     def _step(self, minibatch: Columns, optimizer: Adam) -> Columns:
-        """A step of the critics and, after every `policy_delay` of them, one of the actor by the critics' new
-        weights."""
+        """A step of the critics and, after every `policy_delay` of them, one of the actor by the
+        critics' new weights."""
         critics = self.critic_gradients(minibatch)
         self._descend(self.critic_parameters, critics.gradients, optimizer)
         self.critic_steps += 1
@@ -104,7 +114,9 @@ class DDPGLearner(OffPolicyLearner):
             self.target.move(self.settings.target_rate)
         return critics.metrics | {"policy_loss": self.policy_loss, TD_ERRORS: critics.td_errors}
 
-    def _descend(self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: Adam) -> None:
+    def _descend(
+        self, parameters: list[nn.Parameter], gradients: Gradients, optimizer: Adam
+    ) -> None:
         """One step of these parameters alone; with several learners, along their mean gradient."""
         optimizer.descend(parameters, averaged(gradients))
 
@@ -115,7 +127,10 @@ class DDPGLearner(OffPolicyLearner):
     def get_state(self, components=None, *, not_components=None, **kwargs: Any) -> dict[str, Any]:
         state = super().get_state(components, not_components=not_components, **kwargs)
         if self._check_component("critic_steps", components, not_components):
-            state |= {"critic_steps": self.critic_steps, "policy_loss": self.policy_loss.cpu().numpy()}
+            state |= {
+                "critic_steps": self.critic_steps,
+                "policy_loss": self.policy_loss.cpu().numpy(),
+            }
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:

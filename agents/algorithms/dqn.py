@@ -1,6 +1,7 @@
-"""Deep Q-learning (Mnih et al. 2015) with what improved it, each a field: Double (van Hasselt et al. 2016), dueling
-(Wang et al. 2016), prioritised replay (Schaul et al. 2016), n-step returns, distributions (Bellemare et al. 2017;
-Dabney et al. 2018), noisy nets (Fortunato et al. 2018), all together (Hessel et al. 2018, Rainbow)."""
+"""Deep Q-learning (Mnih et al. 2015) with what improved it, each a field: Double (van Hasselt et
+al. 2016), dueling (Wang et al. 2016), prioritised replay (Schaul et al. 2016), n-step returns,
+distributions (Bellemare et al. 2017; Dabney et al. 2018), noisy nets (Fortunato et al. 2018), all
+together (Hessel et al. 2018, Rainbow)."""
 
 import torch
 
@@ -21,7 +22,11 @@ class DQNLearner(OffPolicyLearner):
         if self.env_steps // period != self.env_steps_before // period:
             self.target.copy_weights()
         columns = super().columns(transitions)
-        after = columns["next_observations"] if self.settings.double else columns.pop("next_observations")
+        after = (
+            columns["next_observations"]
+            if self.settings.double
+            else columns.pop("next_observations")
+        )
         with torch.no_grad():
             self.target.network.draw_noise(self.noise)
             columns["target_q"] = self.target.network(after)
@@ -35,14 +40,20 @@ class DQNLearner(OffPolicyLearner):
         outputs = self.network(minibatch["observations"])[rows, minibatch["actions"]]
         with torch.no_grad():
             target_q = minibatch["target_q"]
-            choosing_q = network(minibatch["next_observations"]) if self.settings.double else target_q
+            choosing_q = (
+                network(minibatch["next_observations"]) if self.settings.double else target_q
+            )
             following = target_q[rows, values.mean(choosing_q).argmax(-1)]
-        losses, errors = values.loss(outputs, minibatch["rewards"], minibatch["discounts"], following)
+        losses, errors = values.loss(
+            outputs, minibatch["rewards"], minibatch["discounts"], following
+        )
         errors = errors.detach()
         metrics = {"q_mean": values.mean(outputs.detach()).mean(), "td_error": errors.abs().mean()}
         return Loss((minibatch["weights"] * losses).mean(), metrics, errors)
 
     def exploration_metrics(self) -> dict[str, float]:
         runners = self.config.runner_count
-        epsilon = self.settings.exploration_at(self.env_steps, self.config.experiment.num_envs, runners)
+        epsilon = self.settings.exploration_at(
+            self.env_steps, self.config.experiment.num_envs, runners
+        )
         return {"epsilon": float(epsilon.mean())}

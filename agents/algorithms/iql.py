@@ -1,5 +1,6 @@
-"""Implicit Q-learning (Kostrikov et al. 2021): values of the better of the logged actions, and a policy that clones
-each the more, the better it was. No action is asked about that the log has not."""
+"""Implicit Q-learning (Kostrikov et al. 2021): values of the better of the logged actions, and a
+policy that clones each the more, the better it was. No action is asked about that the log has
+not."""
 
 import torch
 from torch import Tensor
@@ -33,16 +34,23 @@ class IQLLearner(OfflineLearner):
 
 
 def iql_loss(
-    log_probs: Tensor, values: Tensor, q_values: Tensor, target_q: Tensor, targets: Tensor, settings: IQL
+    log_probs: Tensor,
+    values: Tensor,
+    q_values: Tensor,
+    target_q: Tensor,
+    targets: Tensor,
+    settings: IQL,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Equations 5 to 7, which share no parameters, in one: `log_probs` of the logged actions and `values` (B,), the
-    critics' `q_values` of these actions (2, B) and, without gradient, the lower of the target critics' (B,) and the
-    critics' `targets` (B,)."""
+    """Equations 5 to 7, which share no parameters, in one: `log_probs` of the logged actions and
+    `values` (B,), the critics' `q_values` of these actions (2, B) and, without gradient, the lower
+    of the target critics' (B,) and the critics' `targets` (B,)."""
     advantages = target_q - values
     shares = torch.where(advantages > 0, settings.expectile, 1 - settings.expectile)
     value_loss = (shares * advantages**2).mean()
     q_loss = ((q_values - targets) ** 2).mean(1).sum()
-    weights = (settings.inverse_temperature * advantages.detach()).exp().clamp_max(settings.most_weight)
+    weights = (
+        (settings.inverse_temperature * advantages.detach()).exp().clamp_max(settings.most_weight)
+    )
     policy_loss = -(weights * log_probs).mean()
     metrics = {
         "value_loss": value_loss,

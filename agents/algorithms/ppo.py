@@ -16,7 +16,9 @@ from agents.networks.running_moments import RunningMoments
 from agents.settings.ppo import PPO
 
 
-def advantages_and_returns(rollout: Rollout, rewards: NDArray, settings: PPO) -> tuple[NDArray, NDArray]:
+def advantages_and_returns(
+    rollout: Rollout, rewards: NDArray, settings: PPO
+) -> tuple[NDArray, NDArray]:
     """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32."""
     advantages = sums_of_later(*errors_of_values(rollout, rewards, settings))
     return advantages, advantages + rollout.values
@@ -43,12 +45,18 @@ def sums_of_later(errors: NDArray, keeps: NDArray) -> NDArray:
 
 
 def ppo_loss(
-    log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: PPO, progress: float | Tensor
+    log_probs: Tensor,
+    values: Tensor,
+    entropies: Tensor,
+    batch: Columns,
+    settings: PPO,
+    progress: float | Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The clipped surrogate objective with value loss and entropy bonus, and its parts as metrics.
 
-    `batch` has `log_probs`, `values`, `advantages` and `returns` of the policy that acted; all (B,).
-    `progress` is the share of the run that is done, from 0 to 1; a tensor () where a CUDA graph reads it.
+    `batch` has `log_probs`, `values`, `advantages` and `returns` of the policy that acted; all
+    (B,). `progress` is the share of the run that is done, from 0 to 1; a tensor () where a CUDA
+    graph reads it.
     """
     clip = settings.clip_at(progress)
     advantages = batch["advantages"]
@@ -56,7 +64,9 @@ def ppo_loss(
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
     log_ratio = log_probs - batch["log_probs"]
     ratio = log_ratio.exp()
-    policy_loss = -torch.min(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip)).mean()
+    policy_loss = -torch.min(
+        advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip)
+    ).mean()
 
     errors = (values - batch["returns"]) ** 2
     if settings.clip_value > 0:
@@ -65,7 +75,11 @@ def ppo_loss(
     value_loss = 0.5 * errors.mean()
 
     entropy = entropies.mean()
-    loss = policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient_at(progress) * entropy
+    loss = (
+        policy_loss
+        + settings.value_coefficient * value_loss
+        - settings.entropy_coefficient_at(progress) * entropy
+    )
     with torch.no_grad():
         metrics = {
             "policy_loss": policy_loss,
@@ -78,10 +92,12 @@ def ppo_loss(
 
 
 def sequences(shape: tuple[int, ...], steps: int) -> Tensor:
-    """Numbers of a rollout's flat rows (T * N), for its shape (T, N), in sequences of so many steps of one environment
-    each, which divide T: (Q, steps)."""
+    """Numbers of a rollout's flat rows (T * N), for its shape (T, N), in sequences of so many steps
+    of one environment each, which divide T: (Q, steps)."""
     length, num_envs = shape
-    return torch.arange(length * num_envs).view(-1, steps, num_envs).transpose(1, 2).reshape(-1, steps)
+    return (
+        torch.arange(length * num_envs).view(-1, steps, num_envs).transpose(1, 2).reshape(-1, steps)
+    )
 
 
 @dataclass(frozen=True)
@@ -153,7 +169,8 @@ class PPOLearner(ColumnarLearner):
         }
         explained = explained_variance(credit.rollout.values, credit.returns)
         return Batch(
-            {"observations": observations, "actions": actions} | {k: self.to_device(v) for k, v in columns.items()},
+            {"observations": observations, "actions": actions}
+            | {k: self.to_device(v) for k, v in columns.items()},
             raw_observations,
             credit.metrics | {"explained_variance": explained},
         )
@@ -188,7 +205,8 @@ class PPOLearner(ColumnarLearner):
         return bool(kl > self.settings.target_kl)
 
     def _normalized(self, rewards: NDArray, rollout: Rollout) -> NDArray:
-        """Rewards over the deviation of the discounted return (Huang et al. 2022, continuous detail 4)."""
+        """Rewards over the deviation of the discounted return (Huang et al. 2022, continuous detail
+        4)."""
         if len(self.discounted_returns) != rollout.num_envs:
             self.discounted_returns = np.zeros(rollout.num_envs, np.float32)
         before = self.discounted_returns

@@ -33,7 +33,8 @@ FAULTS_COUNT_ENV_STEPS = 10_000
 
 
 class ColumnarAlgorithm(Algorithm):
-    """RLlib's Algorithm with columns instead of episodes; an algorithm may add to its training step."""
+    """RLlib's Algorithm with columns instead of episodes; an algorithm may add to its training
+    step."""
 
     config: ColumnarConfig
     env_runner_group: Any
@@ -58,12 +59,15 @@ class ColumnarAlgorithm(Algorithm):
         """What the user should know, a line each, since somebody last asked."""
         super().setup(config)
         self._rounding = RoundingCheck(self.each_learner(space_of_raw_observations)[0])
-        self._runner_is_here = self.learner_group.is_local and self.env_runner_group.num_remote_workers() == 0
+        self._runner_is_here = (
+            self.learner_group.is_local and self.env_runner_group.num_remote_workers() == 0
+        )
         if self._runner_is_here:
             self.each_learner(self._act_with)
 
     def training_step(self) -> None:
-        """One round: experience of every environment, what the learner makes of it, and its weights to the runners."""
+        """One round: experience of every environment, what the learner makes of it, and its weights
+        to the runners."""
         self.learn(self.sample())
         self.synchronise()
 
@@ -76,7 +80,9 @@ class ColumnarAlgorithm(Algorithm):
         wanted = self.config.experiment.num_envs
         collected = 0
         while collected < wanted:
-            arrived = self._sample_all_runners(self.env_steps + collected) or self._wait_for_runners()
+            arrived = (
+                self._sample_all_runners(self.env_steps + collected) or self._wait_for_runners()
+            )
             for failure in filter(None, (sample.failure for sample in arrived)):
                 raise EnvironmentFailure(failure)
             samples += arrived
@@ -97,7 +103,11 @@ class ColumnarAlgorithm(Algorithm):
         timesteps = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps}
         # RLlib passes on what it is given; it need not be one of its own batches.
         shards: list[Any] = experience.split(self.config.learner_count)
-        data = TrainingData(batch=shards[0]) if self.learner_group.is_local else TrainingData(batches=shards)
+        data = (
+            TrainingData(batch=shards[0])
+            if self.learner_group.is_local
+            else TrainingData(batches=shards)
+        )
         results = self.learner_group.update(training_data=data, timesteps=timesteps)
         self.learner_metrics = results[0]
         for name, value in self.learner_metrics.items():
@@ -105,11 +115,14 @@ class ColumnarAlgorithm(Algorithm):
         self.seconds["learning"] += perf_counter() - started
 
     def synchronise(self) -> None:
-        """The learner's weights to every runner; the one in the learner's process acts with the learner's own."""
+        """The learner's weights to every runner; the one in the learner's process acts with the
+        learner's own."""
         if self._runner_is_here:
             return
         started = perf_counter()
-        self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
+        self.env_runner_group.sync_weights(
+            from_worker_or_learner_group=self.learner_group, inference_only=True
+        )
         self.seconds["synchronising"] += perf_counter() - started
 
     def network_state(self) -> dict[str, np.ndarray]:
@@ -123,7 +136,9 @@ class ColumnarAlgorithm(Algorithm):
         save_state(
             Path(checkpoint_dir),
             {
-                "learner": self.learner_group.get_state(not_components=f"{COMPONENT_LEARNER}/metrics_logger"),
+                "learner": self.learner_group.get_state(
+                    not_components=f"{COMPONENT_LEARNER}/metrics_logger"
+                ),
                 "env_steps": self.env_steps,
                 "episodes": self.episodes,
                 "faults_in_all": self.faults_in_all,
@@ -139,8 +154,8 @@ class ColumnarAlgorithm(Algorithm):
         return len(self._faults_at)
 
     def each_learner(self, call: Callable[[Any], Any]) -> list[Any]:
-        """Calls it with every learner, where that learner is, and returns what each call returned; raises what one of
-        them raised."""
+        """Calls it with every learner, where that learner is, and returns what each call returned;
+        raises what one of them raised."""
         results = list(self.learner_group.foreach_learner(call))
         for result in results:
             if not result.ok:
@@ -154,7 +169,9 @@ class ColumnarAlgorithm(Algorithm):
         try:
             self.each_learner(lambda learner: learner.set_state(state["learner"]["learner"]))
         except (LookupError, TypeError, AttributeError) as misfit:
-            raise ValueError(f"{checkpoint_dir} does not fit this run's learner: {misfit}") from misfit
+            raise ValueError(
+                f"{checkpoint_dir} does not fit this run's learner: {misfit}"
+            ) from misfit
         self.env_steps = state["env_steps"]
         self.episodes = state["episodes"]
         self.faults_in_all = state["faults_in_all"]
@@ -173,21 +190,26 @@ class ColumnarAlgorithm(Algorithm):
     def _sample_all_runners(self, env_steps: int) -> list[Sample]:
         if self.env_runner_group.num_remote_workers() == 0:
             return [self.env_runner_group.local_env_runner.sample(env_steps)]
-        return self.env_runner_group.foreach_env_runner(lambda runner: runner.sample(env_steps), local_env_runner=False)
+        return self.env_runner_group.foreach_env_runner(
+            lambda runner: runner.sample(env_steps), local_env_runner=False
+        )
 
     def _wait_for_runners(self) -> list[Sample]:
-        """While none is alive: RLlib starts them again. Raises ConnectionError where none comes back."""
+        """While none is alive: RLlib starts them again. Raises ConnectionError where none comes
+        back."""
         deadline = perf_counter() + RUNNERS_RETURN_SECONDS
         while perf_counter() < deadline:
             if self.restore_env_runners(self.env_runner_group):
                 self.synchronise()
                 return []
             sleep(1.0)
-        raise ConnectionError(f"No environment runner came back within {RUNNERS_RETURN_SECONDS:.0f} seconds.")
+        raise ConnectionError(
+            f"No environment runner came back within {RUNNERS_RETURN_SECONDS:.0f} seconds."
+        )
 
     def _with_borders(self, samples: list[Sample]) -> list[Any]:
-        """Each sample's experience, which follows from what stood at its place last time if that was all that its
-        runner did then, and this is all that it did now; else it is set apart."""
+        """Each sample's experience, which follows from what stood at its place last time if that
+        was all that its runner did then, and this is all that it did now; else it is set apart."""
         before = self._order
         self._order = [sample.runner for sample in samples]
         parts = []
@@ -203,16 +225,24 @@ class ColumnarAlgorithm(Algorithm):
             self.notes.append(note)
         for sample in samples:
             self._count_episodes(sample)
-        self.metrics.log_value((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), self.env_steps, window=1)
+        self.metrics.log_value(
+            (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), self.env_steps, window=1
+        )
         returns, lengths = self.recent_episodes.returns_and_lengths()
         if returns:
-            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), np.mean(returns), window=1)
-            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN), np.mean(lengths), window=1)
+            self.metrics.log_value(
+                (ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), np.mean(returns), window=1
+            )
+            self.metrics.log_value(
+                (ENV_RUNNER_RESULTS, EPISODE_LEN_MEAN), np.mean(lengths), window=1
+            )
 
     def _count_episodes(self, sample: Sample) -> None:
         self.episodes += len(sample.episode_returns)
         first = max(0, sample.runner - 1) * self.config.envs_per_runner  # runner 0 is the only one
-        ended = zip(sample.episode_environments, sample.episode_returns, sample.episode_lengths, strict=True)
+        ended = zip(
+            sample.episode_environments, sample.episode_returns, sample.episode_lengths, strict=True
+        )
         for environment, episode_return, length in ended:
             self.recent_episodes.add(first + environment, episode_return, length)
         self.faults += sample.faults
@@ -221,7 +251,8 @@ class ColumnarAlgorithm(Algorithm):
 
 
 def space_of_raw_observations(learner: Any) -> gymnasium.Space | None:
-    """The observation space of a learner's network; None where the network normalises observations."""
+    """The observation space of a learner's network; None where the network normalises
+    observations."""
     network = learner.bare_network
     return network.observation_space if getattr(network, "normaliser", None) is None else None
 
@@ -239,9 +270,13 @@ def read_run_state(checkpoint: Path) -> dict[str, Any]:
         if not is_count(count):
             raise ValueError(f"{checkpoint} has {name} {count!r}, which is no count.")
     if checkpoint_name(state["env_steps"]) != checkpoint.name:
-        raise ValueError(f"{checkpoint} is of {state['env_steps']:,} env steps, which its name does not say.")
+        raise ValueError(
+            f"{checkpoint} is of {state['env_steps']:,} env steps, which its name does not say."
+        )
     recent = state.setdefault("recent_episodes", [])  # earlier checkpoints lack them
-    if not isinstance(recent, list) or not all(is_episode(episode) for ended in recent for episode in ended):
+    if not isinstance(recent, list) or not all(
+        is_episode(episode) for ended in recent for episode in ended
+    ):
         raise ValueError(f"{checkpoint} has recent episodes that are none.")
     return state
 

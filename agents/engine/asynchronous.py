@@ -1,5 +1,5 @@
-"""Sampling that does not wait for learning: env runners act with the newest weights they were given while the learner
-learns from what they brought before."""
+"""Sampling that does not wait for learning: env runners act with the newest weights they were given
+while the learner learns from what they brought before."""
 
 import os
 from collections import deque
@@ -22,9 +22,9 @@ SAMPLING = "sample"
 class AsynchronousAlgorithm(ColumnarAlgorithm):
     """An update learns from as much as a synchronous one, of whichever runners brought it.
 
-    A sample's policy lag is how many updates the learner has made since the weights that acted in it. What lags by more
-    than the algorithm's `max_policy_lag` is thrown away, but for the episodes that ended in it. Without runners of its
-    own it is synchronous."""
+    A sample's policy lag is how many updates the learner has made since the weights that acted in
+    it. What lags by more than the algorithm's `max_policy_lag` is thrown away, but for the episodes
+    that ended in it. Without runners of its own it is synchronous."""
 
     def setup(self, config: Any) -> None:
         self.updates = 0
@@ -49,7 +49,9 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
         self.lags.clear()
         experience = super().sample()
         if self.env_runner_group.num_remote_workers():
-            self._ask_idle_runners(self.env_steps)  # now, so that they sample while the learner learns
+            self._ask_idle_runners(
+                self.env_steps
+            )  # now, so that they sample while the learner learns
         return experience
 
     def learn(self, experience: Experience) -> None:
@@ -75,7 +77,9 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
             return super()._sample_all_runners(env_steps)
         self._ask_idle_runners(env_steps)
         while self.env_runner_group.num_healthy_remote_workers() and not self._arrived:
-            arrived = self.env_runner_group.fetch_ready_async_reqs(tags=SAMPLING, timeout_seconds=POLL_SECONDS)
+            arrived = self.env_runner_group.fetch_ready_async_reqs(
+                tags=SAMPLING, timeout_seconds=POLL_SECONDS
+            )
             self._arrived.extend(sample for _, sample in arrived)
         while self._arrived:
             sample = self._arrived.popleft()
@@ -89,7 +93,8 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
         return []
 
     def _after_what_was_kept(self, sample: Sample) -> Sample:
-        """Where its runner's sample before was thrown away, it follows from nothing that the learner has seen."""
+        """Where its runner's sample before was thrown away, it follows from nothing that the
+        learner has seen."""
         if sample.runner not in self._missed:
             return sample
         self._missed.remove(sample.runner)
@@ -97,23 +102,32 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
 
     def _wait_for_runners(self) -> list[Sample]:
         """Nothing has arrived: all of it was too old, or nobody lives."""
-        return [] if self.env_runner_group.num_healthy_remote_workers() else super()._wait_for_runners()
+        return (
+            []
+            if self.env_runner_group.num_healthy_remote_workers()
+            else super()._wait_for_runners()
+        )
 
     def _ask_idle_runners(self, env_steps: int) -> None:
         if self._weights is None:
             self.synchronise()
         request = sample_with(self._weights, self.updates, env_steps)
-        self.env_runner_group.foreach_env_runner_async(request, tag=SAMPLING)  # who has one is passed over
+        self.env_runner_group.foreach_env_runner_async(
+            request, tag=SAMPLING
+        )  # who has one is passed over
 
 
 def leave_cores_to(runners: int, learner: Any) -> None:
-    """A learner's threads wait for each other at every operation, longest for one whose core is busy. That pays for
-    images, where operations are long; vectors are learnt from at twice the speed by the cores that are left."""
+    """A learner's threads wait for each other at every operation, longest for one whose core is
+    busy. That pays for images, where operations are long; vectors are learnt from at twice the
+    speed by the cores that are left."""
     if not learner.bare_network.low_precision_pays:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) - runners))
 
 
-def sample_with(weights: Any, version: int, env_steps: int) -> Callable[[ColumnarEnvRunner], Sample]:
+def sample_with(
+    weights: Any, version: int, env_steps: int
+) -> Callable[[ColumnarEnvRunner], Sample]:
     """What a runner does at a request: takes the weights, if it does not have them, and samples."""
 
     def act(runner: ColumnarEnvRunner) -> Sample:

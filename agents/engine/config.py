@@ -16,7 +16,8 @@ ENVIRONMENT_NAME = "praxis"
 
 
 class ColumnarConfig(AlgorithmConfig):
-    """What RLlib hands to every process of a run: its own settings, and the experiment that they were made from."""
+    """What RLlib hands to every process of a run: its own settings, and the experiment that they
+    were made from."""
 
     experiment: Experiment
     threads_per_runner: int
@@ -71,27 +72,43 @@ def rllib_config(experiment: Experiment) -> ColumnarConfig:
         .learners(
             num_learners=learners,
             num_cpus_per_learner=cast(int, learner.cpus),
-            num_gpus_per_learner=learner.gpus if learners else min(learner.gpus, torch.cuda.device_count()),
+            num_gpus_per_learner=learner.gpus
+            if learners
+            else min(learner.gpus, torch.cuda.device_count()),
         )
-        .training(train_batch_size_per_learner=experiment.num_envs * algorithm.rollout_length // max(1, learners))
-        .rl_module(rl_module_spec=RLModuleSpec(module_class=parts.module, model_config=model_config(experiment)))
+        .training(
+            train_batch_size_per_learner=experiment.num_envs
+            * algorithm.rollout_length
+            // max(1, learners)
+        )
+        .rl_module(
+            rl_module_spec=RLModuleSpec(
+                module_class=parts.module, model_config=model_config(experiment)
+            )
+        )
         .debugging(seed=experiment.seed, log_level="ERROR")
         .fault_tolerance(restart_failed_env_runners=True)
         .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=0)
     )
     config.experiment = experiment
-    config.threads_per_runner = threads(experiment, experiment.resources.env_runner_cpus, runners, learners)
+    config.threads_per_runner = threads(
+        experiment, experiment.resources.env_runner_cpus, runners, learners
+    )
     config.threads_per_learner = threads(experiment, experiment.resources.learner_cpus, learners, 0)
     config._dont_auto_sync_env_runner_states = True
     return config
 
 
 def threads(experiment: Experiment, cpus: float | None, processes: int, beside: int) -> int:
-    """Threads of each process: as many as it was given cores; if it was not, one on a cluster's machine, which others
-    may use, and its share of this one, but for what stands `beside`."""
+    """Threads of each process: as many as it was given cores; if it was not, one on a cluster's
+    machine, which others may use, and its share of this one, but for what stands `beside`."""
     if cpus is not None:
         return max(1, round(cpus))
-    return 1 if cluster_address(experiment) else max(1, ((os.cpu_count() or 1) - beside) // max(1, processes))
+    return (
+        1
+        if cluster_address(experiment)
+        else max(1, ((os.cpu_count() or 1) - beside) // max(1, processes))
+    )
 
 
 def quiet_ray() -> None:
@@ -118,5 +135,9 @@ def new_network(experiment: Experiment) -> Any:
 
 
 def model_config(experiment: Experiment) -> dict[str, Any]:
-    own = {"encoder": experiment.encoder, "memory": experiment.memory, "precision": experiment.precision}
+    own = {
+        "encoder": experiment.encoder,
+        "memory": experiment.memory,
+        "precision": experiment.precision,
+    }
     return own | experiment.algo.module_config()

@@ -25,7 +25,8 @@ MOST_FAILURES_IN_A_ROW = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """What one runner brings home: experience, the episodes that ended in it, and where time went."""
+    """What one runner brings home: experience, the episodes that ended in it, and where time
+    went."""
 
     experience: Any
     """The runner's kind of Experience."""
@@ -48,7 +49,8 @@ class Sample:
 
 
 class ColumnarEnvRunner(SingleAgentEnvRunner):
-    """RLlib's runner with its per-step Python replaced by columns; a kind of runner adds how it acts.
+    """RLlib's runner with its per-step Python replaced by columns; a kind of runner adds how it
+    acts.
 
     What stays RLlib's: construction, the actor's life, weight synchronisation.
     """
@@ -67,7 +69,9 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         if self.env is not None:
             close(self.env)
         if not self.worker_index and self.config.num_gpus_per_learner and torch.cuda.is_available():
-            self._device = torch.device("cuda")  # RLlib lets a runner in the learner's process have no GPU
+            self._device = torch.device(
+                "cuda"
+            )  # RLlib lets a runner in the learner's process have no GPU
         experiment = self.config.experiment
         self.env = built_vector(experiment.env, self.config.envs_per_runner)
         if self.worker_index:
@@ -90,12 +94,13 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         raise NotImplementedError
 
     def decide(self, columns: Columns) -> Columns:
-        """What `act` asks of the network, of columns (N, ...) on the device: one CUDA graph where it can be one."""
+        """What `act` asks of the network, of columns (N, ...) on the device: one CUDA graph where
+        it can be one."""
         raise NotImplementedError
 
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
-        """Called when row t is full; `over` (N,) are the episodes that ended with it, `info` is what the environment
-        said."""
+        """Called when row t is full; `over` (N,) are the episodes that ended with it, `info` is
+        what the environment said."""
 
     def after_rollout(self) -> None:
         """Called when all rows are full."""
@@ -103,7 +108,8 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
     def sample(self, env_steps: int = 0) -> Sample:
         """The next rows; `env_steps` is what all runners have done so far.
 
-        It decides the randomness of these rows, so that a resumed run draws as if it had not stopped."""
+        It decides the randomness of these rows, so that a resumed run draws as if it had not
+        stopped."""
         reason = ""
         for self._attempt in range(MOST_FAILURES_IN_A_ROW):
             try:
@@ -117,10 +123,13 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
                 self._faults.append(reason)
         # What a runner raises would not arrive: RLlib would start it again.
         told = f"All environments failed {MOST_FAILURES_IN_A_ROW} times in a row; the last time: {reason}."
-        return Sample(self._columns, self.worker_index, failure=told, policy_version=self.policy_version)
+        return Sample(
+            self._columns, self.worker_index, failure=told, policy_version=self.policy_version
+        )
 
     def _sample(self, env_steps: int) -> Sample:
-        """Raises EnvironmentFailure where not one environment failed, which it could be told of, but the vector."""
+        """Raises EnvironmentFailure where not one environment failed, which it could be told of,
+        but the vector."""
         if self._needs_initial_reset:
             self._reset(env_steps)
         columns = self._columns
@@ -136,7 +145,9 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             before = perf_counter()
             with all_environments():
                 # An environment may change its action, whose array may be a row of the columns.
-                observations, rewards, terminated, truncated, info = self.env.step(np.array(actions))
+                observations, rewards, terminated, truncated, info = self.env.step(
+                    np.array(actions)
+                )
                 self._observations = self.packing.pack(observations)
             environment_seconds += perf_counter() - before
 
@@ -217,14 +228,16 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
 
 
 class OnPolicyEnvRunner(ColumnarEnvRunner):
-    """Draws from the policy, and keeps what it thought: log-probabilities, the values on both sides of a step, and what
-    it remembered before."""
+    """Draws from the policy, and keeps what it thought: log-probabilities, the values on both sides
+    of a step, and what it remembered before."""
 
     def act(self, t: int, env_steps: int) -> NDArray:
         columns = self._columns
         if self.module.memory_size:
             columns.memories[t] = self._memory.cpu().numpy()
-        decided = self._decide({"observations": self._there(columns.observations[t]), "memory": self._memory})
+        decided = self._decide(
+            {"observations": self._there(columns.observations[t]), "memory": self._memory}
+        )
         self._memory = decided["memory"]
         packed = decided["packed"].cpu().numpy()
         columns.log_probs[t] = packed[:, 0]
@@ -234,18 +247,22 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
 
     @torch.no_grad()
     def decide(self, columns: Columns) -> Columns:
-        """Of observations (N, ...) and memory (N, S): log-probabilities, values and actions side by side (N, 2 + A), so
-        that they are one copy from the device, and memory (N, S) after them."""
+        """Of observations (N, ...) and memory (N, S): log-probabilities, values and actions side by
+        side (N, 2 + A), so that they are one copy from the device, and memory (N, S) after them."""
         distribution = self.module.distribution
-        parameters, values, memory = self.module(self.module.prepare(columns["observations"]), columns["memory"])
+        parameters, values, memory = self.module(
+            self.module.prepare(columns["observations"]), columns["memory"]
+        )
         actions = distribution.sample(parameters, self._generator)
         log_probs = distribution.log_prob(parameters, actions)
-        packed = torch.cat([log_probs[:, None], values[:, None], actions.reshape(len(values), -1)], 1)
+        packed = torch.cat(
+            [log_probs[:, None], values[:, None], actions.reshape(len(values), -1)], 1
+        )
         return {"packed": packed, "memory": memory}
 
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
-        """A truncated episode goes on beyond its border: value the observation it ended in. The next remembers
-        nothing of it."""
+        """A truncated episode goes on beyond its border: value the observation it ended in. The
+        next remembers nothing of it."""
         rows = np.flatnonzero(self._columns.truncated[t])
         if len(rows):
             final = np.stack([self.packing.pack_one(info["final_obs"][n]) for n in rows])
@@ -253,7 +270,9 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
                 _, values, _ = self._evaluate(final, self._memory[torch.from_numpy(rows)])
             self._columns.next_values[t, rows] = values.cpu().numpy()
         if over.any():
-            self._memory = self._memory.masked_fill(torch.from_numpy(over).to(self._device)[:, None], 0.0)
+            self._memory = self._memory.masked_fill(
+                torch.from_numpy(over).to(self._device)[:, None], 0.0
+            )
 
     def after_rollout(self) -> None:
         """A step's next value is its successor's, but for truncated steps, which have theirs."""
@@ -263,7 +282,9 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         following = np.concatenate([columns.values[1:], last.cpu().numpy()[None]])
         np.copyto(columns.next_values, following, where=~columns.truncated)
 
-    def _evaluate(self, observations: NDArray, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _evaluate(
+        self, observations: NDArray, memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self.module(self.module.prepare(self._there(observations)), memory)
 
     def _reset(self, env_steps: int) -> None:
@@ -272,7 +293,9 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
 
     def _allocate(self, length: int) -> Rollout:
         steps = (length, self.num_envs)
-        own: dict[str, Any] = {name: np.zeros(steps, np.float32) for name in ("log_probs", "values", "next_values")}
+        own: dict[str, Any] = {
+            name: np.zeros(steps, np.float32) for name in ("log_probs", "values", "next_values")
+        }
         own["memories"] = np.zeros((*steps, self.config.experiment.memory.size), np.float32)
         shared = self._shared_columns(length)
         if self._device.type == "cuda":
@@ -281,7 +304,8 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
 
 
 class OffPolicyEnvRunner(ColumnarEnvRunner):
-    """Explores around what the network thinks best, as much as the algorithm's `exploration_at` says.
+    """Explores around what the network thinks best, as much as the algorithm's `exploration_at`
+    says.
 
     Of stacked frames it brings home the newest alone: the replay has the others."""
 
@@ -298,15 +322,24 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
             runners = self.config.runner_count
             first = max(0, self.worker_index - 1) * self.num_envs
             everywhere = settings.exploration_at(env_steps, runners * self.num_envs, runners)
-            self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(self._device)
-        decided = self._decide({"observations": self._there(self._observations), "exploration": self._exploration})
+            self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(
+                self._device
+            )
+        decided = self._decide(
+            {"observations": self._there(self._observations), "exploration": self._exploration}
+        )
         columns.actions[t] = decided["actions"].cpu().numpy()
         return self.module.to_environment(columns.actions[t])
 
     @torch.no_grad()
     def decide(self, columns: Columns) -> Columns:
-        """Of observations (N, ...), and how much each environment explores (N,): actions (N, ...)."""
-        return {"actions": self.explore(self.module.prepare(columns["observations"]), columns["exploration"])}
+        """Of observations (N, ...), and how much each environment explores (N,): actions (N,
+        ...)."""
+        return {
+            "actions": self.explore(
+                self.module.prepare(columns["observations"]), columns["exploration"]
+            )
+        }
 
     def explore(self, prepared: torch.Tensor, exploration: torch.Tensor) -> torch.Tensor:
         """Actions (N, ...) for prepared observations (N, ...)."""
@@ -323,16 +356,21 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
         if self._stacks:
             shared["observations"] = np.zeros_like(shared["observations"][:, :, -1])
         return Frames(
-            **shared, starts=np.zeros_like(shared["first"]), finals=np.full((length, self.num_envs), None, object)
+            **shared,
+            starts=np.zeros_like(shared["first"]),
+            finals=np.full((length, self.num_envs), None, object),
         )
 
 
 class ActionNoiseEnvRunner(OffPolicyEnvRunner):
-    """Explores around a deterministic policy by noise, which may drift from step to step; at first by chance alone."""
+    """Explores around a deterministic policy by noise, which may drift from step to step; at first
+    by chance alone."""
 
     def observe(self, t: int) -> None:
         super().observe(t)
-        self._noise = torch.where(torch.from_numpy(self._columns.first[t, :, None]).to(self._device), 0.0, self._noise)
+        self._noise = torch.where(
+            torch.from_numpy(self._columns.first[t, :, None]).to(self._device), 0.0, self._noise
+        )
 
     def explore(self, prepared: torch.Tensor, exploration: torch.Tensor) -> torch.Tensor:
         settings: Any = self.config.experiment.algo
@@ -341,12 +379,15 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
         return self.module.explore(prepared, exploration, self._noise, self._generator)
 
     def _allocate(self, length: int) -> Frames:
-        self._noise = torch.zeros((self.num_envs, *self.env.single_action_space.shape), device=self._device)
+        self._noise = torch.zeros(
+            (self.num_envs, *self.env.single_action_space.shape), device=self._device
+        )
         return super()._allocate(length)
 
 
 def action_dtype(space: gymnasium.Space) -> np.dtype:
-    """The dtype of a network's actions: float32, whatever a Box has, or the numbers of discrete ones."""
+    """The dtype of a network's actions: float32, whatever a Box has, or the numbers of discrete
+    ones."""
     return np.dtype(np.float32 if isinstance(space, Box) else space.dtype or np.int64)
 
 
@@ -356,7 +397,8 @@ def pinned(column: NDArray) -> NDArray:
 
 
 def check_environment(environment: Environment) -> None:
-    """Raises ValueError, in one line, where an environment cannot be sampled, as its first reset shows.
+    """Raises ValueError, in one line, where an environment cannot be sampled, as its first reset
+    shows.
 
     What else may fail is tried again while the run goes on."""
     vector = built_vector(environment, 1)
@@ -376,4 +418,6 @@ def learning_terminated(info: dict[str, Any]) -> NDArray[np.bool_] | bool:
 
     Environments that say nothing of it at this step have a False there."""
     final = info.get("final_info", {})
-    return np.logical_or(info.get(LEARNING_TERMINATED, False), final.get(LEARNING_TERMINATED, False))
+    return np.logical_or(
+        info.get(LEARNING_TERMINATED, False), final.get(LEARNING_TERMINATED, False)
+    )

@@ -55,11 +55,13 @@ class Stateful(Protocol):
 
 
 class ColumnarLearner(TorchLearner):
-    """RLlib's learner with its update replaced. An algorithm adds `learn`, which takes its gradient steps one after the
-    other, each by `gradient_step`, and the `loss` of one; where several losses take turns, `_step` takes its place.
+    """RLlib's learner with its update replaced. An algorithm adds `learn`, which takes its gradient
+    steps one after the other, each by `gradient_step`, and the `loss` of one; where several losses
+    take turns, `_step` takes its place.
 
-    Where `capturable` says that the loss depends on nothing but the minibatch, the weights, `progress_of_loss` and
-    `draws_from`, a GPU takes a gradient step as one CUDA graph, if the network is `capturable`.
+    Where `capturable` says that the loss depends on nothing but the minibatch, the weights,
+    `progress_of_loss` and `draws_from`, a GPU takes a gradient step as one CUDA graph, if the
+    network is `capturable`.
     """
 
     capturable = False
@@ -74,7 +76,8 @@ class ColumnarLearner(TorchLearner):
     progress: float
     """The share of the run that was done before this update."""
     progress_of_loss: float | Tensor = 0.0
-    """The same for the loss: a tensor () where a graph reads it, which is then changed in its place."""
+    """The same for the loss: a tensor () where a graph reads it, which is then changed in its
+    place."""
 
     def build(self) -> None:
         keep_freed_memory()
@@ -90,7 +93,9 @@ class ColumnarLearner(TorchLearner):
         observation_space = self.bare_network.observation_space
         model = experiment.reward.build(observation_space, self.bare_network.action_space)
         self.reward_model = (
-            LearntReward(model, Packing(observation_space), self._device, self.generator) if model else None
+            LearntReward(model, Packing(observation_space), self._device, self.generator)
+            if model
+            else None
         )
         if self.reward_model is not None:
             self.saved["reward_model"] = self.reward_model
@@ -99,7 +104,8 @@ class ColumnarLearner(TorchLearner):
             torch.set_num_threads(self.config.threads_per_learner)
 
     def learn(self, experience: Any) -> dict[str, float]:
-        """All gradient steps for some new experience; gives metrics of the update, means over its steps among them."""
+        """All gradient steps for some new experience; gives metrics of the update, means over its
+        steps among them."""
         raise NotImplementedError
 
     def loss(self, minibatch: Columns) -> Loss:
@@ -130,14 +136,16 @@ class ColumnarLearner(TorchLearner):
         return metrics | rewards | {"learning_rate": learning_rate}
 
     def _begin_update(self) -> float:
-        """Sets the progress, the random generator and the learning rate of an update, and returns the latter."""
+        """Sets the progress, the random generator and the learning rate of an update, and returns
+        the latter."""
         self.progress = min(1.0, self.env_steps_before / self.config.experiment.total_env_steps)
         self._launch = self._launch or self._new_step()
         if isinstance(self.progress_of_loss, Tensor):
             self.progress_of_loss.fill_(self.progress)
         else:
             self.progress_of_loss = self.progress
-        # Seeded by the env steps, not by what was drawn before, so that a resumed run draws the same.
+        # Seeded by the env steps, not by what was drawn before, so that a resumed run draws the
+        # same.
         entropy = [self.config.seed or 0, self._learner_index, self.env_steps]
         self.generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         optimizer: Any = self.get_optimizer()
@@ -152,20 +160,27 @@ class ColumnarLearner(TorchLearner):
         return StepResult(metrics, metrics.pop(TD_ERRORS, None))
 
     def rewards(
-        self, rewards: np.ndarray, observations: Tensor, actions: Tensor, experience: Experience | None = None
+        self,
+        rewards: np.ndarray,
+        observations: Tensor,
+        actions: Tensor,
+        experience: Experience | None = None,
     ) -> np.ndarray:
-        """What the learner is rewarded for (T, B): the environment's rewards (T, B) as it takes them, and a reward
-        model's, which then learns from these steps: packed observations (T * B, ...) and the network's actions
-        (T * B, ...), of which it is shown what the environment got.
+        """What the learner is rewarded for (T, B): the environment's rewards (T, B) as it takes
+        them, and a reward model's, which then learns from these steps: packed observations (T * B,
+        ...) and the network's actions (T * B, ...), of which it is shown what the environment got.
 
-        `experience` is where they come from, if its rows are in the order in which they were lived."""
+        `experience` is where they come from, if its rows are in the order in which they were
+        lived."""
         own = self.extrinsic_reward.of_environment(rewards)
         if self.reward_model is None:
             return own
         repeated = torch.zeros(len(actions), dtype=torch.bool, device=self._device)
         if experience is not None:
             repeated = self.to_device(experience.repeated())
-        sent = torch.from_numpy(self.bare_network.to_environment(actions.cpu().numpy())).to(self._device)
+        sent = torch.from_numpy(self.bare_network.to_environment(actions.cpu().numpy())).to(
+            self._device
+        )
         steps = self.reward_model.steps(observations, sent, repeated)
         added = self.reward_model.reward(steps).reshape(rewards.shape)
         self.reward_model.learn(steps)
@@ -206,8 +221,8 @@ class ColumnarLearner(TorchLearner):
         return flat.to(self._device, non_blocking=True)
 
     def shuffled(self, columns: Columns, sequences: Tensor) -> Iterator[Columns]:
-        """One epoch: every sequence (Q, L) of rows once, in minibatches, in an order of chance; a minibatch has the
-        first steps of all its sequences, then the second ones, and so on."""
+        """One epoch: every sequence (Q, L) of rows once, in minibatches, in an order of chance; a
+        minibatch has the first steps of all its sequences, then the second ones, and so on."""
         order = torch.randperm(len(sequences), generator=self.generator).to(self._device)
         size = self.settings.minibatch_size // sequences.shape[1]
         # What does not fill a minibatch is left out.
@@ -216,10 +231,13 @@ class ColumnarLearner(TorchLearner):
             yield {name: take(column, rows) for name, column in columns.items()}
 
     def means(self, steps: Sequence[StepResult]) -> dict[str, float]:
-        """The mean of each metric over the gradient steps (and learners), with one copy to the host."""
+        """The mean of each metric over the gradient steps (and learners), with one copy to the
+        host."""
         if not steps:
             return {}
-        table = torch.stack([torch.stack([m.float() for m in step.metrics.values()]) for step in steps]).mean(0)
+        table = torch.stack(
+            [torch.stack([m.float() for m in step.metrics.values()]) for step in steps]
+        ).mean(0)
         if dist.is_initialized():
             dist.all_reduce(table)
             table /= dist.get_world_size()
@@ -236,11 +254,14 @@ class ColumnarLearner(TorchLearner):
         return CUDAGraph(step, *self.draws_from)
 
     def _step(self, minibatch: Columns, optimizer: Adam) -> Columns:
-        """Metrics by name, and TD_ERRORS where there are any: columns, as a graph has no other results."""
+        """Metrics by name, and TD_ERRORS where there are any: columns, as a graph has no other
+        results."""
         loss = self.loss(minibatch)
         optimizer.zero_grad(set_to_none=True)
         loss.value.backward()
-        parameters = [parameter for parameter in self._params.values() if parameter.grad is not None]
+        parameters = [
+            parameter for parameter in self._params.values() if parameter.grad is not None
+        ]
         norm = nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm)
         optimizer.descend(parameters, [parameter.grad for parameter in parameters])
         errors = {} if loss.td_errors is None else {TD_ERRORS: loss.td_errors}

@@ -21,7 +21,8 @@ FAILED_ALLOCATION = re.compile(r"tried to allocate (\d+) bytes")
 
 
 def require_rollout_memory(experiment: Experiment, space: gymnasium.Space) -> None:
-    """Raises ValueError, in one line, where the env steps between two updates do not fit into memory.
+    """Raises ValueError, in one line, where the env steps between two updates do not fit into
+    memory.
 
     On a cluster, whose machines have memories of their own, nothing is checked."""
     packing = Packing(space)
@@ -36,15 +37,20 @@ def require_rollout_memory(experiment: Experiment, space: gymnasium.Space) -> No
 
 @contextmanager
 def memory_checked(name: str) -> Iterator[None]:
-    """While a module is built within it, raises ValueError, in one line, as soon as training its layers so far does not
-    fit into memory. The layer that is too large has not been filled with numbers by then."""
+    """While a module is built within it, raises ValueError, in one line, as soon as training its
+    layers so far does not fit into memory. The layer that is too large has not been filled with
+    numbers by then."""
     parameters = 0
     free = free_memory()
 
     def add(_: nn.Module, __: str, parameter: nn.Parameter) -> None:
         nonlocal parameters
         parameters += parameter.numel()
-        require_memory(parameters * PARAMETER_BYTES, f"Training {name}, of at least {parameters:,} parameters,", free)
+        require_memory(
+            parameters * PARAMETER_BYTES,
+            f"Training {name}, of at least {parameters:,} parameters,",
+            free,
+        )
 
     counting = register_module_parameter_registration_hook(add)
     try:

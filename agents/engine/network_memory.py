@@ -14,23 +14,27 @@ from agents.logged.values import require_memory
 
 
 def require_network_memory(experiment: Experiment, encoder: nn.Module) -> None:
-    """Raises InvalidExperiment, in one line, where training the whole network does not fit into memory.
+    """Raises InvalidExperiment, in one line, where training the whole network does not fit into
+    memory.
 
-    `encoder` is the experiment's, already built; all other layers are built as shapes without numbers. On a cluster,
-    whose machines have memories of their own, nothing is checked."""
+    `encoder` is the experiment's, already built; all other layers are built as shapes without
+    numbers. On a cluster, whose machines have memories of their own, nothing is checked."""
     if experiment.address:
         return
     with torch.device("meta"):
         network = new_network(replace(experiment, encoder=CountedEncoder(encoder)))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     try:
-        require_memory(parameters * PARAMETER_BYTES, f"Training the network, of {parameters:,} parameters,")
+        require_memory(
+            parameters * PARAMETER_BYTES, f"Training the network, of {parameters:,} parameters,"
+        )
     except ValueError as mistake:
         raise InvalidExperiment(str(mistake)) from mistake
 
 
 class CountedEncoder:
-    """Encoder settings that build as many parameters as a given encoder has, without any layer that uses them."""
+    """Encoder settings that build as many parameters as a given encoder has, without any layer that
+    uses them."""
 
     def __init__(self, encoder: Any) -> None:
         self.output_dim: int = encoder.output_dim

@@ -1,4 +1,5 @@
-"""What algorithms that learn from a replay share: the learner's visits to it, checkpoints, reports."""
+"""What algorithms that learn from a replay share: the learner's visits to it, checkpoints,
+reports."""
 
 import math
 import tempfile
@@ -31,7 +32,8 @@ def frame_bytes(observation_space: gymnasium.Space, frame_stack: int) -> int:
 
 
 class OffPolicyLearner(ColumnarLearner):
-    """Keeps the replay and the target network; with several learners, each the replay of its own environments.
+    """Keeps the replay and the target network; with several learners, each the replay of its own
+    environments.
 
     An algorithm adds its loss, whose `td_errors` (B,) set the priorities."""
 
@@ -44,8 +46,12 @@ class OffPolicyLearner(ColumnarLearner):
         self.replay = self.empty_replay()
         self.hindsight: Hindsight | None = None
         if self.settings.hindsight != "none":
-            environment = self.config.experiment.env.build()  # which gives the rewards of other goals
-            self.hindsight = hindsight(environment, self.settings.hindsight, self.settings.hindsight_share)
+            environment = (
+                self.config.experiment.env.build()
+            )  # which gives the rewards of other goals
+            self.hindsight = hindsight(
+                environment, self.settings.hindsight, self.settings.hindsight_share
+            )
         self.thread = ThreadPoolExecutor(1)
         self.ahead: Future[Transitions | None] | None = None
 
@@ -81,20 +87,27 @@ class OffPolicyLearner(ColumnarLearner):
                 "actions": actions,
                 "rewards": torch.as_tensor(rewards).to(device, non_blocking=True),
                 "discounts": torch.as_tensor(transitions.discounts).to(device, non_blocking=True),
-                "next_observations": prepare(transitions.next_observations.to(device, non_blocking=True)),
+                "next_observations": prepare(
+                    transitions.next_observations.to(device, non_blocking=True)
+                ),
                 "weights": torch.as_tensor(transitions.weights).to(device, non_blocking=True),
             }
 
     def learn(self, experience: Frames) -> dict[str, float]:
-        """Gradient steps on transitions that were in the replay before `experience`, so that they could be drawn while
-        that was sampled; then `experience` is added."""
+        """Gradient steps on transitions that were in the replay before `experience`, so that they
+        could be drawn while that was sampled; then `experience` is added."""
         updates = self.settings.updates_after(self.env_steps - self.env_steps_before)
-        transitions = self.ahead.result() if self.ahead else self.draw(self.env_steps_before, updates)
+        transitions = (
+            self.ahead.result() if self.ahead else self.draw(self.env_steps_before, updates)
+        )
         steps = []
         if transitions is not None:
             self.noise.manual_seed(self.generator.initial_seed())
             columns = self.columns(transitions)
-            steps = [self.gradient_step(minibatch) for minibatch in in_order(columns, self.settings.batch_size)]
+            steps = [
+                self.gradient_step(minibatch)
+                for minibatch in in_order(columns, self.settings.batch_size)
+            ]
             errors = torch.cat([step.td_errors for step in steps if step.td_errors is not None])
             self.replay.prioritize(transitions.rows, errors.cpu().numpy())
         self.replay.add(experience)
@@ -104,7 +117,8 @@ class OffPolicyLearner(ColumnarLearner):
     def draw(self, env_steps: int, batches: int) -> Transitions | None:
         """All batches of a visit at once: as many reads of memory as for one.
 
-        None before learning starts. It only reads, and follows from what the replay holds and `env_steps`."""
+        None before learning starts. It only reads, and follows from what the replay holds and
+        `env_steps`."""
         settings = self.settings
         held = len(self.replay) * self.config.learner_count
         if not self.replay.ready or held < settings.learning_starts_env_steps:
@@ -113,11 +127,15 @@ class OffPolicyLearner(ColumnarLearner):
         done = min(1.0, env_steps / self.config.experiment.total_env_steps)
         exponent = settings.importance_exponent + done * (1 - settings.importance_exponent)
         drawn = self.replay.draw(batches * settings.batch_size, random, exponent, batches)
-        return drawn if self.hindsight is None else self.hindsight.relabel(self.replay, drawn, random)
+        return (
+            drawn if self.hindsight is None else self.hindsight.relabel(self.replay, drawn, random)
+        )
 
     def discounted(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
         """Each transition's rewards on the way (n, B) as one number (B,)."""
-        weighed = self.settings.discount ** np.arange(len(rewards), dtype=np.float32)[:, None] * rewards
+        weighed = (
+            self.settings.discount ** np.arange(len(rewards), dtype=np.float32)[:, None] * rewards
+        )
         return weighed.sum(0, dtype=np.float32)
 
     def exploration_metrics(self) -> dict[str, float]:
@@ -128,7 +146,10 @@ class OffPolicyLearner(ColumnarLearner):
         metrics = {"replay_fill": len(self.replay) / len(self.replay.rewards)}
         priorities = self.replay.priorities
         if priorities is not None and len(self.replay):
-            metrics |= {"priority_mean": priorities.total / len(self.replay), "priority_max": self.replay.max_priority}
+            metrics |= {
+                "priority_mean": priorities.total / len(self.replay),
+                "priority_max": self.replay.max_priority,
+            }
         return metrics
 
     def save_replay(self, folder: Path, previous: Path | None) -> None:
@@ -136,7 +157,8 @@ class OffPolicyLearner(ColumnarLearner):
         self.replay.save(self._own(folder), self._own(previous) if previous else None, limit)
 
     def load_replay(self, folder: Path) -> list[str]:
-        """Takes over this learner's replay from a checkpoint; says, a line each, what of it is lost.
+        """Takes over this learner's replay from a checkpoint; says, a line each, what of it is
+        lost.
 
         Raises ValueError where it is of another kind."""
         self.ahead = None
@@ -146,7 +168,10 @@ class OffPolicyLearner(ColumnarLearner):
         except Damaged as damage:
             return [f"the replay in {path} is lost: {damage.__cause__}"]
         if not in_space(self.replay.actions, self.bare_network.action_space):
-            raise ValueError(f"The replay in {path} has actions that {self.bare_network.action_space} does not have.")
+            raise ValueError(
+                f"The replay in {path} has actions that {self.bare_network.action_space} does not "
+                "have."
+            )
         return lost
 
     def forget(self) -> None:
@@ -178,7 +203,10 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
             previous = self.last_checkpoint
             self.each_learner(lambda learner: learner.save_replay(folder, previous))
             if len(saved_replays(folder)) < self.config.learner_count:
-                raise OSError(f"Not every learner's replay arrived in {folder}: all machines must share that folder.")
+                raise OSError(
+                    f"Not every learner's replay arrived in {folder}: all machines must share that "
+                    "folder."
+                )
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         super().load_checkpoint(checkpoint_dir)
@@ -195,12 +223,17 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
         losses = self.each_learner(lambda learner: learner.load_replay(folder))
         steps = self.each_learner(lambda learner: learner.replay.added * learner.replay.num_envs)
         if sum(steps) > self.env_steps:
-            raise ValueError(f"The replay in {folder} has {sum(steps):,} env steps, and its run {self.env_steps:,}.")
+            raise ValueError(
+                f"The replay in {folder} has {sum(steps):,} env steps, and its run "
+                f"{self.env_steps:,}."
+            )
         self.losses = [line for lines in losses for line in lines]
         # Learners that are joined must begin to learn at the same time.
         if self.losses and not all(self.each_learner(lambda learner: learner.replay.ready)):
             self.each_learner(lambda learner: learner.forget())
-            self.losses.append("nothing of the replay can be used: env steps are collected anew before it learns")
+            self.losses.append(
+                "nothing of the replay can be used: env steps are collected anew before it learns"
+            )
 
 
 def saved_replays(folder: Path) -> list[Path]:
@@ -209,7 +242,8 @@ def saved_replays(folder: Path) -> list[Path]:
 
 
 def in_space(actions: NDArray, space: gymnasium.Space) -> bool:
-    """Whether all actions (R, ...) are the space's, or the zeros of rows that were never written to."""
+    """Whether all actions (R, ...) are the space's, or the zeros of rows that were never written
+    to."""
     if isinstance(space, Discrete):
         return bool(((actions >= 0) & (actions < space.n)).all())
     return bool(np.isfinite(actions).all())

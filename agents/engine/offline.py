@@ -1,5 +1,5 @@
-"""What algorithms that learn from a log share: settings, experience that nobody has to live through, a target network
-that follows."""
+"""What algorithms that learn from a log share: settings, experience that nobody has to live
+through, a target network that follows."""
 
 import math
 from typing import Any
@@ -20,26 +20,35 @@ ROWS_AT_ONCE = 65_536
 
 
 class OfflineAlgorithm(ColumnarAlgorithm):
-    """Never steps its environments: what it learns from is drawn from what the settings' `read_log` gives, in an order
-    that follows from the seed and the env steps so far."""
+    """Never steps its environments: what it learns from is drawn from what the settings' `read_log`
+    gives, in an order that follows from the seed and the env steps so far."""
 
     def setup(self, config: Any) -> None:
         super().setup(config)
         with opened(config.experiment.env) as environment:
-            self.log = self.settings.read_log(environment.observation_space, environment.action_space)
+            self.log = self.settings.read_log(
+                environment.observation_space, environment.action_space
+            )
         if self.settings.normalize_observations:
             moments = moments_of(self.log.observations)
-            self.each_learner(lambda learner: learner.bare_network.normaliser.load_state_dict(moments))
+            self.each_learner(
+                lambda learner: learner.bare_network.normaliser.load_state_dict(moments)
+            )
             self.synchronise()
 
     def sample(self) -> Experience:
-        drawn = self.log.draw(self.env_steps // self.log.length, self.config.experiment.num_envs, self.config.seed or 0)
+        drawn = self.log.draw(
+            self.env_steps // self.log.length,
+            self.config.experiment.num_envs,
+            self.config.seed or 0,
+        )
         self._count([], drawn)
         return drawn
 
 
 class OfflineLearner(ColumnarLearner):
-    """Takes logged steps in the order in which they come; an algorithm adds its loss, which may ask the target."""
+    """Takes logged steps in the order in which they come; an algorithm adds its loss, which may ask
+    the target."""
 
     def build(self) -> None:
         super().build()

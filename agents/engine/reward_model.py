@@ -20,9 +20,12 @@ ADAM_EPSILON = 1e-8
 
 
 class LearntReward:
-    """A RewardModule with its optimiser; with several learners they learn along their mean gradient."""
+    """A RewardModule with its optimiser; with several learners they learn along their mean
+    gradient."""
 
-    def __init__(self, module: Any, packing: Packing, device: torch.device, generator: torch.Generator) -> None:
+    def __init__(
+        self, module: Any, packing: Packing, device: torch.device, generator: torch.Generator
+    ) -> None:
         self.module = module.to(device)
         self.packing = packing
         self.device = device
@@ -30,15 +33,23 @@ class LearntReward:
         if dist.is_initialized():
             for value in self.module.state_dict().values():
                 dist.broadcast(value, 0)
-        self.parameters: list[nn.Parameter] = [p for p in self.module.parameters() if p.requires_grad]
+        self.parameters: list[nn.Parameter] = [
+            p for p in self.module.parameters() if p.requires_grad
+        ]
         learns = bool(self.parameters)
-        self.optimizer = Adam(self.parameters, self.module.learning_rate, ADAM_EPSILON) if learns else None
+        self.optimizer = (
+            Adam(self.parameters, self.module.learning_rate, ADAM_EPSILON) if learns else None
+        )
         self.terms: list[dict[str, Tensor]] = []
         self.rewards_mean: float | None = None
 
     def steps(self, observations: Tensor, actions: Tensor, repeated: Tensor) -> Steps:
         """Of packed observations (B, ...) and actions (B, ...)."""
-        return Steps(self.packing.unpack(observations) if self.packing.parts else observations, actions, repeated)
+        return Steps(
+            self.packing.unpack(observations) if self.packing.parts else observations,
+            actions,
+            repeated,
+        )
 
     @torch.no_grad()
     def reward(self, steps: Steps) -> NDArray[np.float32]:
@@ -50,7 +61,8 @@ class LearntReward:
         return rewards
 
     def learn(self, steps: Steps) -> None:
-        """Once from every step, in minibatches in an order of chance; a module that learnt before does not."""
+        """Once from every step, in minibatches in an order of chance; a module that learnt before
+        does not."""
         self.terms.clear()
         if self.optimizer is None:
             return
@@ -69,13 +81,19 @@ class LearntReward:
         """Of the latest rewards and what was learnt from their steps; nothing before the first."""
         told = {} if self.rewards_mean is None else {"mean": self.rewards_mean}
         if self.terms:
-            table = torch.stack([torch.stack(list(row.values())) for row in self.terms]).float().mean(0)
+            table = (
+                torch.stack([torch.stack(list(row.values())) for row in self.terms]).float().mean(0)
+            )
             told |= dict(zip(self.terms[0], table.tolist(), strict=True))
         return {f"reward_model_{name}": value for name, value in told.items()}
 
     def get_state(self) -> dict[str, Any]:
-        # Not by RLlib's function, which makes Python's floats of single numbers: these would come back as float32.
-        module = {name: value.detach().cpu().numpy().copy() for name, value in self.module.state_dict().items()}
+        # Not by RLlib's function, which makes Python's floats of single numbers: these would come
+        # back as float32.
+        module = {
+            name: value.detach().cpu().numpy().copy()
+            for name, value in self.module.state_dict().items()
+        }
         state: dict[str, Any] = {"module": module}
         if self.optimizer is not None:
             state["optimizer"] = convert_to_numpy(self.optimizer.state_dict(), reduce_type=False)
@@ -84,7 +102,9 @@ class LearntReward:
     def set_state(self, state: dict[str, Any]) -> None:
         device = str(self.device)
         # Not by RLlib's function, which would round float64 to float32.
-        self.module.load_state_dict({name: torch.tensor(value) for name, value in state["module"].items()})
+        self.module.load_state_dict(
+            {name: torch.tensor(value) for name, value in state["module"].items()}
+        )
         if self.optimizer is not None:
             moments = convert_to_torch_tensor(state["optimizer"]["state"], device)
             self.optimizer.load_state_dict(state["optimizer"] | {"state": moments})

@@ -31,7 +31,8 @@ class Player:
 
 
 class Evaluator:
-    """From the training's side: starts that process when it is first needed, and again when it has died."""
+    """From the training's side: starts that process when it is first needed, and again when it has
+    died."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
@@ -52,7 +53,8 @@ class Evaluator:
         self.under_way = self.player.judge.remote(weights, env_steps, checkpoint)
 
     def take(self, give_up: Callable[[], bool]) -> Judgement | None:
-        """The evaluation that is under way, once it is made; None where there is none, or `give_up()` says so before.
+        """The evaluation that is under way, once it is made; None where there is none, or
+        `give_up()` says so before.
 
         Raises ConnectionError where its process died, or found no room on any machine."""
         if self.under_way is None:
@@ -61,7 +63,10 @@ class Evaluator:
         while not is_there(self.under_way):
             if give_up():
                 return None
-            if not is_there(self.ready) and time.monotonic() - started > self.experiment.resources.patience_seconds:
+            if (
+                not is_there(self.ready)
+                and time.monotonic() - started > self.experiment.resources.patience_seconds
+            ):
                 raise self._lost("no machine had room for it")
             time.sleep(POLL_SECONDS)
         try:

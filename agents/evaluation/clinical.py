@@ -1,4 +1,5 @@
-"""A policy beside those of clinicians: what it does for patients, how it doses, where it goes wrong."""
+"""A policy beside those of clinicians: what it does for patients, how it doses, where it goes
+wrong."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,8 +23,9 @@ RESAMPLES = 2_000
 
 
 def compared(played: Mapping[str, Sequence[Episodes]], agent: str) -> dict[str, dict[str, Any]]:
-    """Of each policy, which may have been trained several times, the same patients with each: return, clinical metrics,
-    cost, the share of episodes that had any, and by how much the agent's return is above, patient by patient."""
+    """Of each policy, which may have been trained several times, the same patients with each:
+    return, clinical metrics, cost, the share of episodes that had any, and by how much the agent's
+    return is above, patient by patient."""
     own = np.mean([episodes.returns() for episodes in played[agent]], 0)
     told = {}
     for name, trained in played.items():
@@ -33,7 +35,10 @@ def compared(played: Mapping[str, Sequence[Episodes]], agent: str) -> dict[str, 
         told[name] = {
             "return": summary(returns),
             "agent_is_above_by": summary([own - np.mean(returns, 0)]),
-            "metrics": {metric: summary([episodes.metrics[metric] for episodes in trained]) for metric in metrics},
+            "metrics": {
+                metric: summary([episodes.metrics[metric] for episodes in trained])
+                for metric in metrics
+            },
             "cost": summary(costs),
             "episodes_with_cost": summary([(cost > 0).astype(float) for cost in costs]),
         }
@@ -41,8 +46,8 @@ def compared(played: Mapping[str, Sequence[Episodes]], agent: str) -> dict[str, 
 
 
 def summary(by_training: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
-    """Of patients (E,) under a policy that was trained once or more: the mean of what is known, its 95 % interval by a
-    bootstrap of trainings and then of patients, and the mean of each training.
+    """Of patients (E,) under a policy that was trained once or more: the mean of what is known, its
+    95 % interval by a bootstrap of trainings and then of patients, and the mean of each training.
 
     None where nothing is known."""
     known = [values[~np.isnan(values)] for values in by_training]
@@ -57,28 +62,40 @@ def summary(by_training: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
 
 
 def interval(by_training: Sequence[NDArray[np.float64]]) -> list[float]:
-    """95 % percentile interval of the mean over trainings of the mean over patients, both drawn with replacement."""
+    """95 % percentile interval of the mean over trainings of the mean over patients, both drawn
+    with replacement."""
     random = np.random.default_rng(0)
-    each = [values[random.integers(len(values), size=(RESAMPLES, len(values)))].mean(1) for values in by_training]
+    each = [
+        values[random.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
+        for values in by_training
+    ]
     trainings = random.integers(len(each), size=(RESAMPLES, len(each)))
     means = np.stack(each, 1)[np.arange(RESAMPLES)[:, None], trainings].mean(1)
     return np.percentile(means, (2.5, 97.5)).tolist()
 
 
 def doses(
-    played: Mapping[str, Sequence[Episodes]], names: Sequence[str], space: Any, given: Mapping[str, NDArray]
+    played: Mapping[str, Sequence[Episodes]],
+    names: Sequence[str],
+    space: Any,
+    given: Mapping[str, NDArray],
 ) -> list[dict[str, Any]]:
-    """How often each of these policies gives how much, a histogram for each dose: `title`, `labels` and shares by
-    policy.
+    """How often each of these policies gives how much, a histogram for each dose: `title`, `labels`
+    and shares by policy.
 
-    `given` is what actions give, by name: of each discrete action (A,), or for each number of a Box in turn what
-    numbers at equal distances from its lowest to its highest do, linear in between."""
-    taken = {name: np.concatenate([episodes.actions[episodes.alive] for episodes in played[name]]) for name in names}
+    `given` is what actions give, by name: of each discrete action (A,), or for each number of a Box
+    in turn what numbers at equal distances from its lowest to its highest do, linear in between."""
+    taken = {
+        name: np.concatenate([episodes.actions[episodes.alive] for episodes in played[name]])
+        for name in names
+    }
     told = []
     for column, (title, amounts) in enumerate(given.items()):
         if isinstance(space, Discrete):
             labels = np.unique(amounts)
-            shares = {name: (amounts[actions, None] == labels).mean(0) for name, actions in taken.items()}
+            shares = {
+                name: (amounts[actions, None] == labels).mean(0) for name, actions in taken.items()
+            }
         else:
             edges = np.linspace(amounts[0], amounts[-1], DOSE_BINS + 1)
             numbers = np.linspace(space.low[column], space.high[column], len(amounts))
@@ -88,15 +105,23 @@ def doses(
                 values = np.interp(actions[:, column], numbers, amounts)
                 shares[name] = np.histogram(values, edges)[0] / len(values)
         listed = {name: values.tolist() for name, values in shares.items()}
-        told.append({"title": title, "labels": [f"{label:.3g}" for label in labels], "shares": listed})
+        told.append(
+            {"title": title, "labels": [f"{label:.3g}" for label in labels], "shares": listed}
+        )
     return told
 
 
 def trajectories(
-    environment: Environment, agent: Make, usual: Make, seeds: Sequence[int], shown: int, advance: Advance = unseen
+    environment: Environment,
+    agent: Make,
+    usual: Make,
+    seeds: Sequence[int],
+    shown: int,
+    advance: Advance = unseen,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Of patients with these seeds, the `worst` by their return, and the most `divergent`: where the agent did other
-    than usual care would have with the same readings. Each with its `chart` as PNG."""
+    """Of patients with these seeds, the `worst` by their return, and the most `divergent`: where
+    the agent did other than usual care would have with the same readings. Each with its `chart` as
+    PNG."""
     found = []
     for seed in seeds:
         found.append(_followed(environment, agent, usual, seed))
@@ -141,8 +166,8 @@ def _followed(environment: Environment, agent: Make, usual: Make, seed: int) -> 
 
 
 def divergence(one: NDArray, other: NDArray, space: Any) -> float:
-    """Between two decisions about one patient (1, ...), in [0, 1]: total variation of the probabilities, or the mean
-    distance of the doses as a share of their range."""
+    """Between two decisions about one patient (1, ...), in [0, 1]: total variation of the
+    probabilities, or the mean distance of the doses as a share of their range."""
     if isinstance(space, Discrete):
         return float(np.abs(one - other).sum() / 2)
     return float((np.abs(one - other) / (space.high - space.low)).mean())

@@ -47,8 +47,9 @@ class Evaluation:
     random: float | None
     human: float | None
     success_rate: float | None
-    """Share of episodes that are a success: the last thing that an episode's infos say of `is_success` is true. An
-    episode that says nothing of it is none. None where no episode says anything of it."""
+    """Share of episodes that are a success: the last thing that an episode's infos say of
+    `is_success` is true. An episode that says nothing of it is none. None where no episode says
+    anything of it."""
     metrics: dict[str, float]
     """Means of the environment's own measures, each over the episodes that have it."""
     deterministic: bool
@@ -98,7 +99,8 @@ def judge(
     stop: Callable[[], bool] = never,
     advance: Advance = unseen,
 ) -> Judgement:
-    """Plays as many episodes as the experiment's evaluations have, and films one; an environment may fail in any way.
+    """Plays as many episodes as the experiment's evaluations have, and films one; an environment
+    may fail in any way.
 
     Raises Stopped soon after `stop()` says so."""
     judgement = Judgement(env_steps, checkpoint)
@@ -125,7 +127,8 @@ def judge(
 
 
 def film(experiment: Experiment, network: Any, stop: Callable[[], bool]) -> Film:
-    """The beginning of one episode; its file is written as it is played, so that only what is encoded is in memory."""
+    """The beginning of one episode; its file is written as it is played, so that only what is
+    encoded is in memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.webm"
         recorded = record(
@@ -168,8 +171,9 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
 def load_chosen(experiment: Experiment, run_dir: Path, name: str) -> tuple[Any, Path]:
     """The network of a run's checkpoint, chosen as by `chosen_checkpoint`, and that checkpoint.
 
-    A training that is under way removes old checkpoints: where the chosen one vanishes before it is read, the choice
-    is made again. Raises InvalidExperiment as `chosen_checkpoint` and `load_network` do."""
+    A training that is under way removes old checkpoints: where the chosen one vanishes before it is
+    read, the choice is made again. Raises InvalidExperiment as `chosen_checkpoint` and
+    `load_network` do."""
     while True:
         checkpoint = chosen_checkpoint(run_dir, name)
         try:
@@ -192,9 +196,10 @@ def evaluate(
 ) -> Evaluation:
     """Plays `episodes` whole episodes, unclipped.
 
-    Each environment plays a fixed share: stopping at the first episodes to end would favour short ones. An episode that
-    is cut because its environment failed does not count. Raises EnvironmentFailure where more are cut than asked for,
-    or all environments fail, and Stopped soon after `stop()` says so.
+    Each environment plays a fixed share: stopping at the first episodes to end would favour short
+    ones. An episode that is cut because its environment failed does not count. Raises
+    EnvironmentFailure where more are cut than asked for, or all environments fail, and Stopped soon
+    after `stop()` says so.
     """
     num_envs = min(episodes, MOST_ENVS)
     with all_environments():
@@ -226,7 +231,10 @@ def evaluate(
         final = info.get("final_info", info)
         cut = faults(info.get("final_info", {}))
         over = terminated | truncated
-        for infos, rows in ((info, ~over), (final, over)):  # where an episode is over, `info` is the next one's
+        for infos, rows in (
+            (info, ~over),
+            (final, over),
+        ):  # where an episode is over, `info` is the next one's
             said = np.flatnonzero(says(infos, IS_SUCCESS, num_envs) & rows)
             if len(said):
                 says_success = True
@@ -236,7 +244,9 @@ def evaluate(
             if waited_for and n in cut:
                 faulty += 1
                 if faulty > episodes:
-                    raise EnvironmentFailure(f"More than {episodes} episodes were cut; the last one: {cut[int(n)]}")
+                    raise EnvironmentFailure(
+                        f"More than {episodes} episodes were cut; the last one: {cut[int(n)]}"
+                    )
             elif waited_for:
                 returns[n].append(float(running[n]))
                 advance()
@@ -301,8 +311,8 @@ def record(
 ) -> Recorded:
     """Films one episode, or its first `most_steps` steps, as a WebM video at `path`.
 
-    Raises InvalidExperiment for an environment that cannot be filmed, EnvironmentFailure for one that fails, and
-    Stopped soon after `stop()` says so; then there is no file."""
+    Raises InvalidExperiment for an environment that cannot be filmed, EnvironmentFailure for one
+    that fails, and Stopped soon after `stop()` says so; then there is no file."""
     with all_environments():
         env = experiment.env.build()
     generator = torch.Generator(device_of(network)).manual_seed(seed)
@@ -316,7 +326,9 @@ def record(
         for _ in range(most_steps):
             if stop():
                 raise Stopped
-            [action], memory = act(network, batch_of_one(observation), memory, generator, deterministic)
+            [action], memory = act(
+                network, batch_of_one(observation), memory, generator, deterministic
+            )
             with all_environments():
                 observation, reward, terminated, truncated, _ = env.step(action)
             total += float(reward)
@@ -326,7 +338,9 @@ def record(
             if terminated or truncated:
                 break
         if not writer.frames:
-            raise InvalidExperiment("The environment cannot be filmed: its render() gave no frame in a whole episode.")
+            raise InvalidExperiment(
+                "The environment cannot be filmed: its render() gave no frame in a whole episode."
+            )
     return Recorded(writer.frames, total, writer.gif())
 
 
@@ -338,8 +352,8 @@ def act(
     generator: torch.Generator,
     deterministic: bool,
 ) -> tuple[NDArray, torch.Tensor]:
-    """Actions (B, ...) that the environment understands, for observations (B, ...) and what is remembered from before
-    them (B, S); and what is remembered then."""
+    """Actions (B, ...) that the environment understands, for observations (B, ...) and what is
+    remembered from before them (B, S); and what is remembered then."""
     packed = Packing(network.observation_space).pack(observations)
     prepared = network.prepare(torch.from_numpy(packed).to(device_of(network)))
     actions, memory = network.act(prepared, memory, generator, deterministic)

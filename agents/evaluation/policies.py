@@ -13,9 +13,11 @@ from common.policy import Policy
 
 
 def trained_policy(network: Any, *, seed: int = 0, deterministic: bool = False) -> Policy:
-    """What a network decides. It remembers what the rows before told it, until the number of rows changes.
+    """What a network decides. It remembers what the rows before told it, until the number of rows
+    changes.
 
-    Where actions are discrete it tells their probabilities, which are all 0 or 1 if `deterministic`."""
+    Where actions are discrete it tells their probabilities, which are all 0 or 1 if
+    `deterministic`."""
     device = device_of(network)
     generator = torch.Generator(device).manual_seed(seed)
     packing = Packing(network.observation_space)

@@ -18,7 +18,8 @@ img { max-width: 100% }
 pre { white-space: pre-wrap; background: #f5f7f9; padding: 1rem; font-size: 12.5px }
 """
 NOT_FOR_CLINICAL_USE = (
-    "Not for clinical use. This policy was trained and judged in a simulation. Nothing here says what it would do to a "
+    "Not for clinical use. This policy was trained and judged in a simulation. Nothing here says "
+    "what it would do to a "
     "patient."
 )
 LONGEST_NAME = 28
@@ -38,7 +39,8 @@ def page(told: dict[str, Any], charts: dict[str, list[dict[str, Any]]]) -> str:
         f"<div class=warning>{NOT_FOR_CLINICAL_USE}</div>",
         f"<p class=said>{escape(verdict(told))}</p>",
         "<h2>What it does for patients</h2>",
-        "<p>Means with 95 % bootstrap intervals. The last column compares the same patients under both policies.</p>",
+        "<p>Means with 95 % bootstrap intervals. The last column compares the same patients under "
+        "both policies.</p>",
         policies_table(told["policies"], agent),
         intervals({name: one["return"] for name, one in told["policies"].items()}, agent),
         "<h2>How it doses</h2>",
@@ -47,7 +49,8 @@ def page(told: dict[str, Any], charts: dict[str, list[dict[str, Any]]]) -> str:
         "<p>The same policy, not trained again. Return with its 95 % interval.</p>",
         conditions_table(told["conditions"]),
         "<h2>Where it goes wrong</h2>",
-        "<p>Of single patients: the lowest returns, and where it differed most from usual care.</p>",
+        "<p>Of single patients: the lowest returns, and where it differed most from usual "
+        "care.</p>",
         *(trajectory(kind, one) for kind, ones in charts.items() for one in ones),
     ]
     if "off_policy" in told:
@@ -55,7 +58,8 @@ def page(told: dict[str, Any], charts: dict[str, list[dict[str, Any]]]) -> str:
     parts += ["<h2>Model card</h2>", card(told["card"])]
     body = "\n".join(parts)
     return (
-        "<!doctype html>\n<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\n"
+        "<!doctype html>\n<html lang=en><meta charset=utf-8><meta name=viewport "
+        "content='width=device-width'>\n"
         f"<title>{escape(told['env'])}: a policy's report</title><style>{STYLE}</style>\n"
         f"<body>\n{body}\n</body></html>\n"
     )
@@ -84,7 +88,10 @@ def number(one: dict[str, Any]) -> str:
 def table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """Rows of HTML cells, each with the class of its row."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr class='{kind}'>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for kind, cells in rows)
+    body = "".join(
+        f"<tr class='{kind}'>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        for kind, cells in rows
+    )
     return f"<table><tr>{top}</tr>{body}</table>"
 
 
@@ -100,7 +107,12 @@ def policies_table(policies: dict[str, Any], agent: str) -> str:
     ]
     rows = []
     for name, one in sorted(policies.items(), key=lambda item: -item[1]["return"]["mean"]):
-        cells = [one["return"], *(one["metrics"][metric] for metric in metrics), one["cost"], one["episodes_with_cost"]]
+        cells = [
+            one["return"],
+            *(one["metrics"][metric] for metric in metrics),
+            one["cost"],
+            one["episodes_with_cost"],
+        ]
         above = "" if name == agent else number(one["agent_is_above_by"])
         rows.append(("agent" if name == agent else "", [escape(name), *map(number, cells), above]))
     return table(head, rows)
@@ -108,7 +120,10 @@ def policies_table(policies: dict[str, Any], agent: str) -> str:
 
 def conditions_table(conditions: dict[str, dict[str, Any]]) -> str:
     names = list(next(iter(conditions.values())))
-    rows = [("", [escape(what), *(number(by[name]) for name in names)]) for what, by in conditions.items()]
+    rows = [
+        ("", [escape(what), *(number(by[name]) for name in names)])
+        for what, by in conditions.items()
+    ]
     return table(["condition", *names], rows)
 
 
@@ -160,10 +175,15 @@ def bars(one: dict[str, Any]) -> str:
         for column, share in enumerate(values):
             tall = 130 * share / most
             x = 36 + slot * column + width * which
-            marks.append(f"<rect x={x:.1f} y={155 - tall:.1f} width={width:.1f} height={tall:.1f} fill={colour!r} />")
+            marks.append(
+                f"<rect x={x:.1f} y={155 - tall:.1f} width={width:.1f} height={tall:.1f} "
+                f"fill={colour!r} />"
+            )
     every = max(1, len(labels) // 13)
     for column in range(0, len(labels), every):
-        marks.append(f"<text x={36 + slot * column:.1f} y=170 fill=#6a7683>{escape(labels[column])}</text>")
+        marks.append(
+            f"<text x={36 + slot * column:.1f} y=170 fill=#6a7683>{escape(labels[column])}</text>"
+        )
     marks.append(f"<text x=0 y=30 fill=#6a7683>{most:.0%}</text>")
     title = f"<text x=630 y=185 text-anchor=end fill=#6a7683>{escape(one['title'])}</text>"
     return f"<svg viewBox='0 0 640 190' width=640 font-size=11>{''.join(marks)}{title}</svg>"
@@ -172,7 +192,8 @@ def bars(one: dict[str, Any]) -> str:
 def trajectory(kind: str, one: dict[str, Any]) -> str:
     picture = base64.b64encode(one["chart"]).decode()
     said = (
-        f"{kind}: seed {one['seed']}, return {one['return']:.4g}, cost {one['cost']:.3g}, {one['steps']} steps, "
+        f"{kind}: seed {one['seed']}, return {one['return']:.4g}, cost {one['cost']:.3g}, "
+        f"{one['steps']} steps, "
         f"{one['divergence']:.0%} other than usual care"
     )
     image = f"<img alt='{escape(said)}' src='data:image/png;base64,{picture}'>"
@@ -180,7 +201,8 @@ def trajectory(kind: str, one: dict[str, Any]) -> str:
 
 
 def off_policy(told: dict[str, Any]) -> str:
-    """Estimates of the value from logged episodes beside what playing showed, and whether to believe them."""
+    """Estimates of the value from logged episodes beside what playing showed, and whether to
+    believe them."""
     rows = {"what was logged": told["logged"]} | told["estimates"]
 
     def figures(one: dict[str, Any]) -> list[str]:
@@ -193,21 +215,31 @@ def off_policy(told: dict[str, Any]) -> str:
     calibrated = told["calibration"]
     weights = told["weights"]
     effective = (
-        f"Effective sample size {told['effective_sample_size']:,.1f} of {told['episodes']:,} episodes, mean weight "
+        f"Effective sample size {told['effective_sample_size']:,.1f} of {told['episodes']:,} "
+        "episodes, mean weight "
         f"{told['mean_weight']:.2f}."
     )
-    said = f"Not to be believed. {told['refusal']}" if told["refusal"] else f"{effective} They bear an estimate."
+    said = (
+        f"Not to be believed. {told['refusal']}"
+        if told["refusal"]
+        else f"{effective} They bear an estimate."
+    )
     behaviour = (
-        f"Behaviour policy: {told['behaviour']}; calibration error {calibrated['expected_error']:.4f}, Brier score "
-        f"{calibrated['brier']:.3f} ({calibrated['brier_of_frequencies']:.3f} by frequencies alone). Below, how many "
+        f"Behaviour policy: {told['behaviour']}; calibration error "
+        f"{calibrated['expected_error']:.4f}, Brier score "
+        f"{calibrated['brier']:.3f} ({calibrated['brier_of_frequencies']:.3f} by frequencies "
+        "alone). Below, how many "
         f"episodes have which weight, as a power of ten; {weights['zeros']:,} have none."
     )
     total = max(1, sum(weights["counts"]))
     shares = {"weights": [count / total for count in weights["counts"]]}
     labels = [f"{edge:.2g}" for edge in weights["edges"][:-1]]
-    histogram = bars({"title": "log10 of a weight", "labels": labels, "shares": shares}) if labels else ""
+    histogram = (
+        bars({"title": "log10 of a weight", "labels": labels, "shares": shares}) if labels else ""
+    )
     return (
-        f"<p>{escape(told['about'])}</p><div class={'warning' if told['refusal'] else 'said'}>{escape(said)}</div>"
+        f"<p>{escape(told['about'])}</p><div "
+        f"class={'warning' if told['refusal'] else 'said'}>{escape(said)}</div>"
         f"{table(['estimator', 'value', '95 % interval'], cells)}<p>{escape(behaviour)}</p>{histogram}"
     )
 

@@ -1,1 +1,2 @@
-"""Logged experience, as files: demonstrations and episodes, to learn from and to evaluate policies on."""
+"""Logged experience, as files: demonstrations and episodes, to learn from and to evaluate policies
+on."""

@@ -35,13 +35,17 @@ class Log:
     """(E, ...), packed: what was seen after each last step."""
 
     @classmethod
-    def read(cls, path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "Log":
-        """Of a .parquet file of logged episodes, or a file of demonstrations, whose episodes all ended in success.
+    def read(
+        cls, path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space
+    ) -> "Log":
+        """Of a .parquet file of logged episodes, or a file of demonstrations, whose episodes all
+        ended in success.
 
         Raises ValueError, in one line, where they are missing, or of another environment."""
         if not path:
             raise ValueError(
-                "What is to be learnt from is missing: --algo.demonstrations FILE, of scripts/make_demonstrations.py "
+                "What is to be learnt from is missing: --algo.demonstrations FILE, of "
+                "scripts/make_demonstrations.py "
                 "or scripts/log_episodes.py."
             )
         read = logged if Path(path).suffix == ".parquet" else demonstrated
@@ -61,7 +65,8 @@ class Demonstrations:
     """Steps in windows, as who remembers learns from them."""
 
     columns: dict[str, NDArray]
-    """`observations` (M, ...), packed; `actions` (M, ...); `rewards` and `returns` (M,) float32; `first` (M,) bool."""
+    """`observations` (M, ...), packed; `actions` (M, ...); `rewards` and `returns` (M,) float32;
+    `first` (M,) bool."""
     starts: NDArray[np.int64]
     """Of each window (W,), the row that it begins with; together the windows have every row."""
     length: int
@@ -77,13 +82,17 @@ class Demonstrations:
         length: int,
         normalize_rewards: bool = False,
     ) -> "Demonstrations":
-        """Raises ValueError, in one line, where they are missing, too few, or of another environment."""
+        """Raises ValueError, in one line, where they are missing, too few, or of another
+        environment."""
         log = Log.read(path, observation_space, action_space)
         if len(log.rewards) < length:
             raise ValueError(
-                f"{path} has {len(log.rewards)} steps, fewer than a window's {length}: --algo.rollout-length."
+                f"{path} has {len(log.rewards)} steps, fewer than a window's {length}: "
+                "--algo.rollout-length."
             )
-        columns = {name: getattr(log, name) for name in COLUMNS} | {"returns": log.returns(discount)}
+        columns = {name: getattr(log, name) for name in COLUMNS} | {
+            "returns": log.returns(discount)
+        }
         if normalize_rewards:
             unit = np.float32(log.reward_unit(discount))
             columns |= {name: columns[name] / unit for name in ("rewards", "returns")}
@@ -95,8 +104,8 @@ class Demonstrations:
         return self.columns["observations"]
 
     def draw(self, already: int, size: int, seed: int) -> Demonstrated:
-        """The next windows, side by side as if they were `size` environments, after so many were drawn: each once, in
-        an order of chance, then each again."""
+        """The next windows, side by side as if they were `size` environments, after so many were
+        drawn: each once, in an order of chance, then each again."""
         chosen = in_turn(len(self.starts), already, size, seed)
         rows = self.starts[chosen][None, :] + np.arange(self.length)[:, None]
         taken = {name: column[rows] for name, column in self.columns.items()}
@@ -111,7 +120,8 @@ class LoggedSteps:
 
     log: Log
     seen: NDArray
-    """(M + E, ...), packed: the observations before each step, then those after each episode's last."""
+    """(M + E, ...), packed: the observations before each step, then those after each episode's
+    last."""
     following: NDArray[np.int64]
     """Which row of `seen` followed each step (M,)."""
     terminated: NDArray[np.bool_]
@@ -130,7 +140,9 @@ class LoggedSteps:
         episodes = np.cumsum(log.first) - 1
         seen = np.concatenate([log.observations, log.last_observations])
         return cls(
-            replace(log, observations=seen[:steps], last_observations=seen[steps:]),  # lest memory holds them twice
+            replace(
+                log, observations=seen[:steps], last_observations=seen[steps:]
+            ),  # lest memory holds them twice
             seen,
             np.where(last, steps + episodes, np.arange(steps) + 1),
             last & log.terminated[episodes],
@@ -145,11 +157,13 @@ class LoggedSteps:
         return self.log.observations
 
     def draw(self, already: int, size: int, seed: int) -> Logged:
-        """The next steps (length, size), after so many times `length` were drawn: each once, in an order of chance,
-        then each again."""
+        """The next steps (length, size), after so many times `length` were drawn: each once, in an
+        order of chance, then each again."""
         length = self.length
         log = self.log
-        rows = in_turn(len(log.rewards), already * length, size * length, seed).reshape(length, size)
+        rows = in_turn(len(log.rewards), already * length, size * length, seed).reshape(
+            length, size
+        )
         return Logged(
             observations=self.seen[rows],
             actions=log.actions[rows],
@@ -161,21 +175,38 @@ class LoggedSteps:
         )
 
 
-def demonstrated(path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> Log:
+def demonstrated(
+    path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space
+) -> Log:
     """The steps in a file of scripts/make_demonstrations.py.
 
-    Raises ValueError, in one line, where columns are missing, of another kind, or of unequal lengths, or have values
-    that cannot be."""
+    Raises ValueError, in one line, where columns are missing, of another kind, or of unequal
+    lengths, or have values that cannot be."""
     columns = read_columns(path)
     if missing := set(COLUMNS) - columns.keys():
-        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: make the demonstrations anew.")
+        raise ValueError(
+            f"{path} lacks {', '.join(sorted(missing))}: make the demonstrations anew."
+        )
     observations, actions, rewards, first = (columns[name] for name in COLUMNS)
     shapes = {name: columns[name].shape for name in COLUMNS}
-    if not all(shapes.values()) or len({shape[0] for shape in shapes.values()}) > 1 or not rewards.size:
-        raise ValueError(f"{path}: all columns must have as many rows, at least one, but their shapes are {shapes}.")
-    if rewards.ndim != 1 or rewards.dtype.kind not in "iuf" or first.ndim != 1 or first.dtype != np.bool_:
+    if (
+        not all(shapes.values())
+        or len({shape[0] for shape in shapes.values()}) > 1
+        or not rewards.size
+    ):
         raise ValueError(
-            f"{path}: rewards must be a number and first true or false in each row, not {rewards.dtype} "
+            f"{path}: all columns must have as many rows, at least one, but their shapes are "
+            f"{shapes}."
+        )
+    if (
+        rewards.ndim != 1
+        or rewards.dtype.kind not in "iuf"
+        or first.ndim != 1
+        or first.dtype != np.bool_
+    ):
+        raise ValueError(
+            f"{path}: rewards must be a number and first true or false in each row, not "
+            f"{rewards.dtype} "
             f"{rewards.shape[1:]} and {first.dtype} {first.shape[1:]}."
         )
     rows = np.arange(len(rewards))
@@ -184,7 +215,9 @@ def demonstrated(path: str, observation_space: gymnasium.Space, action_space: gy
     require_finite(path, "rewards", rewards, rows)
     require_all(first[:1], path, "first", first[:1], rows, "true, for an episode begins there")
     episodes = int(first.sum())
-    after = np.zeros((episodes, *observations.shape[1:]), observations.dtype)  # nobody asks what comes after an end
+    after = np.zeros(
+        (episodes, *observations.shape[1:]), observations.dtype
+    )  # nobody asks what comes after an end
     return Log(
         observations,
         actions,
@@ -207,7 +240,8 @@ def read_columns(path: str) -> dict[str, NDArray]:
 
 
 def logged(path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> Log:
-    """The steps in a log file. Raises ValueError, in one line, for any other file, or one of other spaces."""
+    """The steps in a log file. Raises ValueError, in one line, for any other file, or one of other
+    spaces."""
     rows, _ = read_rows(Path(path))
     require_spaces(path, rows, observation_space, action_space)
     return Log(
@@ -226,17 +260,19 @@ def order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
 
 
 def in_turn(count: int, already: int, size: int, seed: int) -> NDArray[np.int64]:
-    """The next `size` of the numbers below `count`, after so many were drawn: each once, in an order of chance, then
-    each again."""
+    """The next `size` of the numbers below `count`, after so many were drawn: each once, in an
+    order of chance, then each again."""
     epochs = range(already // count, (already + size - 1) // count + 1)
     numbers = np.concatenate([order(count, epoch, seed) for epoch in epochs])
     start = already % count
     return numbers[start : start + size]
 
 
-def returns_of(rewards: NDArray[np.float32], first: NDArray[np.bool_], discount: float) -> NDArray[np.float32]:
-    """Discounted returns from each step to its episode's end, both (M,); summed in float64, so that a long episode's
-    small rewards are not lost beside a large sum."""
+def returns_of(
+    rewards: NDArray[np.float32], first: NDArray[np.bool_], discount: float
+) -> NDArray[np.float32]:
+    """Discounted returns from each step to its episode's end, both (M,); summed in float64, so that
+    a long episode's small rewards are not lost beside a large sum."""
     returns = np.zeros_like(rewards)
     later = 0.0
     for row in reversed(range(len(rewards))):
@@ -248,14 +284,17 @@ def returns_of(rewards: NDArray[np.float32], first: NDArray[np.bool_], discount:
 
 
 def windows(first: NDArray[np.bool_], length: int) -> NDArray[np.int64]:
-    """Rows (W,) where windows of so many steps begin: with an episode's first step, but where an episode is longer than
-    a window or the rows end. An episode that a window cuts off stands whole in the next one."""
+    """Rows (W,) where windows of so many steps begin: with an episode's first step, but where an
+    episode is longer than a window or the rows end. An episode that a window cuts off stands whole
+    in the next one."""
     begins = np.flatnonzero(first)
     starts = []
     start = 0
     last = len(first) - length
     while start < last:
         starts.append(start)
-        whole = begins[np.searchsorted(begins, start + length, side="right") - 1]  # the episode that it cuts off
+        whole = begins[
+            np.searchsorted(begins, start + length, side="right") - 1
+        ]  # the episode that it cuts off
         start = int(whole) if whole > start else start + length
     return np.array([*starts, last], np.int64)

@@ -10,7 +10,15 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from agents.environments import all_environments, built_vector, closing_quietly, faults, numbers_of, opened, says
+from agents.environments import (
+    all_environments,
+    built_vector,
+    closing_quietly,
+    faults,
+    numbers_of,
+    opened,
+    says,
+)
 from agents.interfaces import Environment, EnvironmentFailure
 from agents.logged.values import require_memory
 from agents.monitoring.progress import Advance, unseen
@@ -35,7 +43,8 @@ class Episodes:
     costs: NDArray[np.float64]
     """(T, E), of what should not have been done; zeros where the environment counts none."""
     probabilities: NDArray[np.float64]
-    """(T, E, A), of each action by the policy that decided; (T, E, 0) where they are not known, or not discrete."""
+    """(T, E, A), of each action by the policy that decided; (T, E, 0) where they are not known, or
+    not discrete."""
     alive: NDArray[np.bool_]
     """(T, E), steps that were taken."""
     terminated: NDArray[np.bool_]
@@ -65,9 +74,14 @@ class Episodes:
         return (discount ** np.arange(len(self.rewards)) @ self.rewards).astype(np.float64)
 
     def outcomes(self) -> "Episodes":
-        """The same without what was seen and how likely actions were, which take nearly all of the memory."""
+        """The same without what was seen and how likely actions were, which take nearly all of the
+        memory."""
         nothing = (*self.alive.shape, 0)
-        return replace(self, observations=np.zeros(nothing, self.observations.dtype), probabilities=np.zeros(nothing))
+        return replace(
+            self,
+            observations=np.zeros(nothing, self.observations.dtype),
+            probabilities=np.zeros(nothing),
+        )
 
     def chosen(self, rows: NDArray) -> "Episodes":
         """Some of the episodes, in this order, which may have one twice."""
@@ -81,14 +95,18 @@ class Episodes:
 
 
 def play(
-    environment: Environment, make: Callable[[Any], Policy], episodes: int, seed: int, advance: Advance = unseen
+    environment: Environment,
+    make: Callable[[Any], Policy],
+    episodes: int,
+    seed: int,
+    advance: Advance = unseen,
 ) -> Episodes:
     """So many whole episodes with the policy that `make` makes for the vector environment.
 
-    Where actions are discrete they are drawn with the policy's probabilities. An episode that is cut because its
-    environment failed is left out, and another one is played. Raises EnvironmentFailure where more are cut than asked
-    for, or all environments fail, and ValueError where the episodes would not fit the memory, as soon as that is
-    known."""
+    Where actions are discrete they are drawn with the policy's probabilities. An episode that is
+    cut because its environment failed is left out, and another one is played. Raises
+    EnvironmentFailure where more are cut than asked for, or all environments fail, and ValueError
+    where the episodes would not fit the memory, as soon as that is known."""
     parts: list[Episodes] = []
     random = np.random.default_rng(seed)
     if episodes > MOST_AT_ONCE:
@@ -101,7 +119,9 @@ def play(
         number_cut += len(cut)
         if number_cut > episodes:
             last = list(cut.values())[-1]
-            raise EnvironmentFailure(f"More than {episodes} episodes were cut; the last one: {last}")
+            raise EnvironmentFailure(
+                f"More than {episodes} episodes were cut; the last one: {last}"
+            )
         if len(cut) == len(played):
             continue
         whole = played.chosen(np.delete(np.arange(len(played)), list(cut))) if cut else played
@@ -117,10 +137,16 @@ def joined(parts: Sequence[Episodes]) -> Episodes:
     longest = max(len(part.rewards) for part in parts)
     return replace(
         parts[0],
-        **{name: np.concatenate([_padded(getattr(part, name), longest) for part in parts], 1) for name in COLUMNS},
+        **{
+            name: np.concatenate([_padded(getattr(part, name), longest) for part in parts], 1)
+            for name in COLUMNS
+        },
         terminated=np.concatenate([part.terminated for part in parts]),
         last_observations=np.concatenate([part.last_observations for part in parts]),
-        metrics={name: joined_metric(parts, name) for name in dict.fromkeys(chain(*(part.metrics for part in parts)))},
+        metrics={
+            name: joined_metric(parts, name)
+            for name in dict.fromkeys(chain(*(part.metrics for part in parts)))
+        },
     )
 
 
@@ -130,7 +156,8 @@ def joined_metric(parts: Sequence[Episodes], name: str) -> NDArray[np.float64]:
 
 
 def check_memory(environment: Environment, episodes: int) -> None:
-    """Raises ValueError where so many episodes, of a step each at least, would not fit the memory."""
+    """Raises ValueError where so many episodes, of a step each at least, would not fit the
+    memory."""
     from agents.networks.packing import Packing  # torch, which a command's help does without
 
     with opened(environment) as env:
@@ -139,10 +166,13 @@ def check_memory(environment: Environment, episodes: int) -> None:
     require_memory(episodes * of_an_observation, f"{episodes:,} episodes")
 
 
-def _played(env: Any, policy: Policy, random: np.random.Generator, advance: Advance) -> tuple[Episodes, dict[int, str]]:
+def _played(
+    env: Any, policy: Policy, random: np.random.Generator, advance: Advance
+) -> tuple[Episodes, dict[int, str]]:
     """One episode of each environment; and why it was cut, of each whose environment failed.
 
-    What is kept of a step is copied before the next one: environments and policies may write to their arrays again."""
+    What is kept of a step is copied before the next one: environments and policies may write to
+    their arrays again."""
     from agents.networks.packing import Packing  # torch, which a command's help does without
 
     discrete = isinstance(env.single_action_space, Discrete)
@@ -162,7 +192,9 @@ def _played(env: Any, policy: Policy, random: np.random.Generator, advance: Adva
         decided = policy(observations, first)
         probabilities = decided if discrete else np.zeros((number, 0))
         actions = drawn(decided, random) if discrete else decided
-        before = [where(alive, column) for column in (packing.pack(observations), actions, probabilities)]
+        before = [
+            where(alive, column) for column in (packing.pack(observations), actions, probabilities)
+        ]
         with all_environments():
             observations, rewards, ended, truncated, info = env.step(np.array(actions))
         final = info.get("final_info", {})
@@ -176,13 +208,19 @@ def _played(env: Any, policy: Policy, random: np.random.Generator, advance: Adva
         if now.any():
             advance(now.sum() - len(failed))
             terminated |= now & ended
-            last[now] = np.stack([packing.pack_one(info["final_obs"][n]) for n in np.flatnonzero(now)])
+            last[now] = np.stack(
+                [packing.pack_one(info["final_obs"][n]) for n in np.flatnonzero(now)]
+            )
             measured = final.get(EPISODE_METRICS, {})
             for name in (name for name in measured if not name.startswith("_")):
                 known = now & says(measured, name, number)
-                metrics.setdefault(name, np.full(number, np.nan))[known] = np.asarray(measured[name])[known]
+                metrics.setdefault(name, np.full(number, np.nan))[known] = np.asarray(
+                    measured[name]
+                )[known]
         over = over | first
-    columns: dict[str, Any] = dict(zip(COLUMNS, map(np.stack, zip(*rows, strict=True)), strict=True))
+    columns: dict[str, Any] = dict(
+        zip(COLUMNS, map(np.stack, zip(*rows, strict=True)), strict=True)
+    )
     return Episodes(**columns, terminated=terminated, last_observations=last, metrics=metrics), cut
 
 

@@ -1,12 +1,13 @@
 """Log files: logged episodes as Parquet, a row a step, written and read.
 
-Columns: `episode`, any whole number that its steps share; `step`, from 0 without a gap; `observation`, a list of
-numbers; `action`, a whole number or a list of doses; `reward`; `cost`; `probabilities`, a list with the behaviour
-policy's probability of each action, empty where they are not known; and, on each episode's last step alone,
-`terminated`, `last_observation` and any `metric:<name>`. Rows may come in any order.
+Columns: `episode`, any whole number that its steps share; `step`, from 0 without a gap;
+`observation`, a list of numbers; `action`, a whole number or a list of doses; `reward`; `cost`;
+`probabilities`, a list with the behaviour policy's probability of each action, empty where they are
+not known; and, on each episode's last step alone, `terminated`, `last_observation` and any
+`metric:<name>`. Rows may come in any order.
 
-The metadata `praxis` is a JSON object with `observation_shape`, `observation_dtype` and where the episodes come from:
-`env`, `env_settings`, `policy`."""
+The metadata `praxis` is a JSON object with `observation_shape`, `observation_dtype` and where the
+episodes come from: `env`, `env_settings`, `policy`."""
 
 import json
 import math
@@ -50,7 +51,8 @@ MOST_OFF_ONE = 1e-4
 
 @dataclass(frozen=True)
 class LoggedRows:
-    """M steps of E whole episodes, one episode after the other, each from its first step to its last."""
+    """M steps of E whole episodes, one episode after the other, each from its first step to its
+    last."""
 
     observations: NDArray
     """(M, ...), what was seen before each step."""
@@ -61,7 +63,8 @@ class LoggedRows:
     costs: NDArray[np.float64]
     """(M,)."""
     probabilities: NDArray[np.float64]
-    """(M, A), of each action by the behaviour policy; (M, 0) where they are not known, or not discrete."""
+    """(M, A), of each action by the behaviour policy; (M, 0) where they are not known, or not
+    discrete."""
     episodes: NDArray[np.int64]
     """(M,), which episode each step is of, from 0 to E - 1."""
     steps: NDArray[np.int64]
@@ -86,12 +89,14 @@ class LoggedRows:
         return np.roll(self.first, -1)
 
     def side_by_side(self) -> Episodes:
-        """The episodes as (T, E). Raises ValueError where the zeros after short ones would not fit the memory."""
+        """The episodes as (T, E). Raises ValueError where the zeros after short ones would not fit
+        the memory."""
         size = (int(self.steps.max()) + 1, len(self.terminated))
         columns = (self.observations, self.actions, self.rewards, self.costs, self.probabilities)
         of_a_step = sum(column.nbytes for column in columns) / len(self.steps)
         require_memory(
-            int(math.prod(size) * of_a_step), f"{size[1]:,} episodes side by side, the longest of {size[0]:,} steps,"
+            int(math.prod(size) * of_a_step),
+            f"{size[1]:,} episodes side by side, the longest of {size[0]:,} steps,",
         )
 
         def laid_out(column: NDArray) -> NDArray:
@@ -129,7 +134,8 @@ def one_after_the_other(episodes: Episodes) -> LoggedRows:
 def write_log(episodes: Episodes, path: Path, about: dict[str, Any]) -> None:
     """Writes a log file; `about` says in JSON where the episodes come from.
 
-    Raises ValueError, in one line, for episodes that `read_log` would refuse; nothing is then written."""
+    Raises ValueError, in one line, for episodes that `read_log` would refuse; nothing is then
+    written."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -152,7 +158,10 @@ def write_log(episodes: Episodes, path: Path, about: dict[str, Any]) -> None:
         "terminated": at(ends, rows.terminated.tolist(), length),
         "last_observation": at(ends, list(rows.last_observations.reshape(len(ends), -1)), length),
     }
-    columns |= {f"{METRIC}{name}": at(ends, values.tolist(), length) for name, values in rows.metrics.items()}
+    columns |= {
+        f"{METRIC}{name}": at(ends, values.tolist(), length)
+        for name, values in rows.metrics.items()
+    }
     table = pa.table(columns).replace_schema_metadata({"praxis": json.dumps(described)})
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".writing-{path.name}")
@@ -171,7 +180,8 @@ def at(ends: NDArray[np.int64], values: list[Any], length: int) -> list[Any]:
 def read_log(path: Path) -> tuple[Episodes, dict[str, Any]]:
     """The episodes of a log file, in the order of their ids, and what its metadata says of them.
 
-    Raises ValueError, in one line, for any other file: with the column, the row and the value that is wrong."""
+    Raises ValueError, in one line, for any other file: with the column, the row and the value that
+    is wrong."""
     rows, about = read_rows(path)
     return rows.side_by_side(), about
 
@@ -188,7 +198,9 @@ def read_rows(path: Path) -> tuple[LoggedRows, dict[str, Any]]:
     if not table.num_rows:
         raise ValueError(f"{path} has no rows: no step was logged.")
     shape = observation_shape(path, about)
-    order, episodes, steps = ordered(path, whole(path, table, "episode"), whole(path, table, "step"))
+    order, episodes, steps = ordered(
+        path, whole(path, table, "episode"), whole(path, table, "step")
+    )
     last = np.append(episodes[1:] != episodes[:-1], True)
     numbers_at_ends = order[last]
 
@@ -204,11 +216,14 @@ def read_rows(path: Path) -> tuple[LoggedRows, dict[str, Any]]:
     observations = of_steps("observation", width)
     if str(observations.dtype) != about["observation_dtype"]:
         raise ValueError(
-            f"{path}: observation is {observations.dtype}, but the metadata says {about['observation_dtype']!r}."
+            f"{path}: observation is {observations.dtype}, but the metadata says "
+            f"{about['observation_dtype']!r}."
         )
     lasts = lists(path, "last_observation", of_ends("last_observation"), numbers_at_ends, width)
     if lasts.dtype != observations.dtype:
-        raise ValueError(f"{path}: last_observation is {lasts.dtype}, but observation is {observations.dtype}.")
+        raise ValueError(
+            f"{path}: last_observation is {lasts.dtype}, but observation is {observations.dtype}."
+        )
     doses = is_list(table.column("action").type)
     metrics = [name for name in table.column_names if name.startswith(METRIC)]
     rows = LoggedRows(
@@ -221,7 +236,9 @@ def read_rows(path: Path) -> tuple[LoggedRows, dict[str, Any]]:
         steps=steps,
         terminated=booleans(path, "terminated", of_ends("terminated")),
         last_observations=lasts.reshape(-1, *shape),
-        metrics={name.removeprefix(METRIC): metric(path, table, name, order, last) for name in metrics},
+        metrics={
+            name.removeprefix(METRIC): metric(path, table, name, order, last) for name in metrics
+        },
         numbers=order,
     )
     require_values(path, rows)
@@ -238,7 +255,14 @@ def require_values(path: object, rows: LoggedRows) -> None:
     require_finite(path, "cost", rows.costs, numbers)
     require_finite(path, "action", rows.actions, numbers)
     for name, values in rows.metrics.items():
-        require_all(~np.isinf(values), path, f"{METRIC}{name}", values, ends, "finite, or NaN where it means nothing")
+        require_all(
+            ~np.isinf(values),
+            path,
+            f"{METRIC}{name}",
+            values,
+            ends,
+            "finite, or NaN where it means nothing",
+        )
     probabilities = rows.probabilities
     number = rows.probabilities.shape[1]
     if not number:
@@ -246,30 +270,45 @@ def require_values(path: object, rows: LoggedRows) -> None:
     possible = (probabilities >= 0) & (probabilities <= 1)
     require_all(possible, path, "probabilities", probabilities, numbers, "between 0 and 1")
     total = probabilities.sum(1)
-    require_all(np.abs(total - 1) <= MOST_OFF_ONE, path, "the sum of probabilities", total, numbers, "1")
+    require_all(
+        np.abs(total - 1) <= MOST_OFF_ONE, path, "the sum of probabilities", total, numbers, "1"
+    )
     require_discrete(path, "action", rows.actions, numbers, 0, number)
     taken = probabilities[np.arange(len(probabilities)), rows.actions]
-    require_all(taken > 0, path, "the probability of the action", taken, numbers, "above 0, for it was taken")
+    require_all(
+        taken > 0,
+        path,
+        "the probability of the action",
+        taken,
+        numbers,
+        "above 0, for it was taken",
+    )
 
 
 def require_spaces(
-    path: object, rows: LoggedRows, observation_space: gymnasium.Space, action_space: gymnasium.Space
+    path: object,
+    rows: LoggedRows,
+    observation_space: gymnasium.Space,
+    action_space: gymnasium.Space,
 ) -> None:
-    """Raises ValueError unless these spaces have all observations and actions of a log, and its probabilities are of as
-    many actions."""
+    """Raises ValueError unless these spaces have all observations and actions of a log, and its
+    probabilities are of as many actions."""
     ends = rows.numbers[rows.last]
     require_observations(path, "observation", rows.observations, rows.numbers, observation_space)
     require_observations(path, "last_observation", rows.last_observations, ends, observation_space)
     require_actions(path, "action", rows.actions, rows.numbers, action_space)
     number = rows.probabilities.shape[1]
     if isinstance(action_space, Discrete) and number not in (0, action_space.n):
-        raise ValueError(f"{path} has probabilities of {number} actions, but there are {action_space.n}.")
+        raise ValueError(
+            f"{path} has probabilities of {number} actions, but there are {action_space.n}."
+        )
 
 
 def ordered(
     path: Path, ids: NDArray[np.int64], steps: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The rows in the order of episodes and their steps, then the number of each one's episode and its step, (M,) each.
+    """The rows in the order of episodes and their steps, then the number of each one's episode and
+    its step, (M,) each.
 
     Raises ValueError where a step is there twice or is missing."""
     order = np.lexsort((steps, ids))
@@ -285,11 +324,13 @@ def ordered(
     step = steps[wrong]
     if not begins[wrong] and step == steps[wrong - 1]:
         raise ValueError(
-            f"{path}: step is {step} of episode {ids[wrong]} in row {row} and in row {order[wrong - 1]}; logs that are "
+            f"{path}: step is {step} of episode {ids[wrong]} in row {row} and in row "
+            f"{order[wrong - 1]}; logs that are "
             "joined must not share ids in their column 'episode'."
         )
     raise ValueError(
-        f"{path}: step is {step} in row {row}, where episode {ids[wrong]} must have step {expected[wrong]}; an episode "
+        f"{path}: step is {step} in row {row}, where episode {ids[wrong]} must have step "
+        f"{expected[wrong]}; an episode "
         "is logged from step 0 to its end without a gap."
     )
 
@@ -302,7 +343,9 @@ def unreadable_is_no_log(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, TypeError, RecursionError, pa.ArrowException) as damage:
         reason = " ".join(str(damage).split())
-        raise ValueError(f"{path} holds no logged episodes ({reason}); scripts/log_episodes.py makes them.") from damage
+        raise ValueError(
+            f"{path} holds no logged episodes ({reason}); scripts/log_episodes.py makes them."
+        ) from damage
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -335,7 +378,8 @@ def observation_shape(path: Path, about: dict[str, Any]) -> tuple[int, ...]:
     sizes = shape if isinstance(shape, list) else [None]
     if not isinstance(dtype, str) or any(type(size) is not int or size < 0 for size in sizes):
         raise ValueError(
-            f"{path}: the metadata says observation_shape {shape!r} and observation_dtype {dtype!r}; they must be a "
+            f"{path}: the metadata says observation_shape {shape!r} and observation_dtype "
+            f"{dtype!r}; they must be a "
             "list of whole numbers and a name such as 'float32'."
         )
     return tuple(size for size in sizes if size is not None)
@@ -392,7 +436,9 @@ def booleans(path: Path, name: str, column: Any) -> NDArray[np.bool_]:
     return column.to_numpy().astype(np.bool_)
 
 
-def metric(path: Path, table: Any, name: str, order: NDArray[np.int64], last: NDArray[np.bool_]) -> NDArray[np.float64]:
+def metric(
+    path: Path, table: Any, name: str, order: NDArray[np.int64], last: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """What a column says of each episode (E,), nan where it is null."""
     column = table.column(name)
     require_kind(path, name, is_number(column.type), column.type, "numbers")
@@ -400,13 +446,18 @@ def metric(path: Path, table: Any, name: str, order: NDArray[np.int64], last: ND
     return column.take(order[last]).to_numpy().astype(np.float64)
 
 
-def require_at_ends(path: Path, name: str, column: Any, order: NDArray[np.int64], last: NDArray[np.bool_]) -> None:
+def require_at_ends(
+    path: Path, name: str, column: Any, order: NDArray[np.int64], last: NDArray[np.bool_]
+) -> None:
     """Raises ValueError unless a column is there on each episode's last step, and nowhere else."""
     require_null_before_ends(path, name, column, order, last)
     missing = column.is_null().to_numpy()[order] & last
     if missing.any():
         row = order[missing.argmax()]
-        raise ValueError(f"{path}: {name} is null in row {row}, an episode's last step; the log breaks off there.")
+        raise ValueError(
+            f"{path}: {name} is null in row {row}, an episode's last step; the log breaks off "
+            "there."
+        )
 
 
 def require_null_before_ends(
@@ -416,11 +467,17 @@ def require_null_before_ends(
     if early.any():
         row = int(order[early.argmax()])
         value = reprlib.repr(column[row].as_py())
-        raise ValueError(f"{path}: {name} is {value} in row {row}; it must be null but on an episode's last step.")
+        raise ValueError(
+            f"{path}: {name} is {value} in row {row}; it must be null but on an episode's last "
+            "step."
+        )
 
 
-def lists(path: Path, name: str, column: Any, numbers: NDArray[np.int64], width: int | None) -> NDArray:
-    """A column of lists of equal lengths, (M, width). `numbers` (M,) are those of its rows in the file."""
+def lists(
+    path: Path, name: str, column: Any, numbers: NDArray[np.int64], width: int | None
+) -> NDArray:
+    """A column of lists of equal lengths, (M, width). `numbers` (M,) are those of its rows in the
+    file."""
     require_kind(path, name, is_list(column.type), column.type, "lists of numbers")
     require_no_nulls(path, name, column, numbers)
     lengths = np.concatenate([lengths_of(chunk) for chunk in column.chunks])
@@ -429,12 +486,19 @@ def lists(path: Path, name: str, column: Any, numbers: NDArray[np.int64], width:
     if not width:
         return np.zeros((len(numbers), 0))
     item = column.type.value_type
-    require_kind(path, name, is_number(item) or str(item) == "bool", column.type, "lists of numbers")
+    require_kind(
+        path, name, is_number(item) or str(item) == "bool", column.type, "lists of numbers"
+    )
     parts = [chunk.flatten() for chunk in column.chunks]
     if any(part.null_count for part in parts):
         nulls = np.concatenate([part.is_null().to_numpy(zero_copy_only=False) for part in parts])
-        raise ValueError(f"{path}: {name} has a null in row {numbers[nulls.argmax() // width]}; all must be numbers.")
-    return np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]).reshape(-1, width)
+        raise ValueError(
+            f"{path}: {name} has a null in row {numbers[nulls.argmax() // width]}; all must be "
+            "numbers."
+        )
+    return np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]).reshape(
+        -1, width
+    )
 
 
 def lengths_of(chunk: Any) -> NDArray[np.int64]:

@@ -1,4 +1,5 @@
-"""Logged episodes as a Minari dataset (Younis et al. 2024), which other libraries learn offline from."""
+"""Logged episodes as a Minari dataset (Younis et al. 2024), which other libraries learn offline
+from."""
 
 import os
 import warnings
@@ -19,11 +20,13 @@ def write_minari(
     action_space: gymnasium.Space,
     about: str,
 ) -> None:
-    """Writes a dataset such as care-episode/clinicians-v0, as Arrow, where MINARI_DATASETS_PATH says or in ~/.minari.
+    """Writes a dataset such as care-episode/clinicians-v0, as Arrow, where MINARI_DATASETS_PATH
+    says or in ~/.minari.
 
-    `infos` have a row for each observation: the probabilities that the behaviour policy decided by there, zeros at the
-    last, and the cost of the step that led there. Raises ValueError for an id that Minari does not take or has already,
-    and for episodes that are not of these spaces or have values that cannot be."""
+    `infos` have a row for each observation: the probabilities that the behaviour policy decided by
+    there, zeros at the last, and the cost of the step that led there. Raises ValueError for an id
+    that Minari does not take or has already, and for episodes that are not of these spaces or have
+    values that cannot be."""
     import minari
     from minari.data_collector import EpisodeBuffer
 
@@ -51,13 +54,17 @@ def require_new_dataset(dataset: str) -> None:
     from minari.dataset.minari_dataset import parse_dataset_id
 
     parse_dataset_id(dataset)
-    folder = Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets") / dataset
+    folder = (
+        Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
+        / dataset
+    )
     if folder.exists():
         raise ValueError(f"Minari has {dataset} already, in {folder}; choose another --minari.")
 
 
 def of_episode(episodes: Episodes, number: int) -> dict[str, Any]:
-    """What Minari keeps of one: an observation more than steps (T + 1, ...), and (T,) of all else."""
+    """What Minari keeps of one: an observation more than steps (T + 1, ...), and (T,) of all
+    else."""
     alive = episodes.alive[:, number]
     last = np.arange(alive.sum()) == alive.sum() - 1
     infos: dict[str, Any] = {"cost": [0.0, *episodes.costs[alive, number].tolist()]}

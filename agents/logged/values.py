@@ -1,4 +1,5 @@
-"""Checks of values that come from files: each names the file, the column, the row and the value that is wrong."""
+"""Checks of values that come from files: each names the file, the column, the row and the value
+that is wrong."""
 
 import gymnasium
 import numpy as np
@@ -7,10 +8,13 @@ from gymnasium.spaces import Box, Dict, Discrete
 from numpy.typing import NDArray
 
 LARGEST = 1e30
-"""The largest size of a number in a file: the sum of all rewards of an episode still fits a float32."""
+"""The largest size of a number in a file: the sum of all rewards of an episode still fits a
+float32."""
 
 
-def require_all(good: NDArray, path: object, column: str, values: NDArray, rows: NDArray, wanted: str) -> None:
+def require_all(
+    good: NDArray, path: object, column: str, values: NDArray, rows: NDArray, wanted: str
+) -> None:
     """Raises ValueError about the first of the values (M, ...) that is not good, bool (M, ...).
 
     `rows` (M,) are the numbers of their rows in the file, from 0."""
@@ -23,34 +27,41 @@ def require_all(good: NDArray, path: object, column: str, values: NDArray, rows:
 
 
 def require_finite(path: object, column: str, values: NDArray, rows: NDArray) -> None:
-    """Raises ValueError for NaN, infinity and numbers that are too large to compute with in float32."""
+    """Raises ValueError for NaN, infinity and numbers that are too large to compute with in
+    float32."""
     if values.dtype.kind == "f":
         sound = np.abs(values) <= LARGEST  # false for NaN
-        require_all(sound, path, column, values, rows, f"a finite number of at most {LARGEST:g} in size")
+        require_all(
+            sound, path, column, values, rows, f"a finite number of at most {LARGEST:g} in size"
+        )
 
 
 def require_within(path: object, column: str, values: NDArray, rows: NDArray, space: Box) -> None:
-    """Raises ValueError unless values (M, *shape) are finite and between the bounds of the space."""
+    """Raises ValueError unless values (M, *shape) are finite and between the bounds of the
+    space."""
     require_finite(path, column, values, rows)
     inside = (space.low <= values) & (values <= space.high)
     if inside.all():
         return
     within = np.unravel_index(int(inside.argmin()), inside.shape)[1:]
-    bounds = f"from {space.low[within]} to {space.high[within]}, the bounds of the environment's space"
+    bounds = (
+        f"from {space.low[within]} to {space.high[within]}, the bounds of the environment's space"
+    )
     require_all(inside, path, column, values, rows, bounds)
 
 
 def require_observations(
     path: object, column: str, observations: NDArray, rows: NDArray, space: gymnasium.Space
 ) -> None:
-    """Raises ValueError unless packed observations (M, ...) are of this space: its shape, its dtype, within its
-    bounds."""
+    """Raises ValueError unless packed observations (M, ...) are of this space: its shape, its
+    dtype, within its bounds."""
     from agents.networks.packing import Packing  # torch, which a command's help does without
 
     packing = Packing(space)
     if (observations.shape[1:], observations.dtype) != (packing.shape, packing.dtype):
         raise ValueError(
-            f"{path} is not for observations of {in_one_line(space)}: its column {column} is {kind_of(observations)}."
+            f"{path} is not for observations of {in_one_line(space)}: its column {column} is "
+            f"{kind_of(observations)}."
         )
     if isinstance(space, Dict):
         for name, part in packing.parts.items():
@@ -61,24 +72,37 @@ def require_observations(
         require_within(path, column, observations, rows, space)
 
 
-def require_actions(path: object, column: str, actions: NDArray, rows: NDArray, space: gymnasium.Space) -> None:
-    """Raises ValueError unless the actions (M, ...) are of this space: whole numbers of a Discrete, or numbers within
-    the bounds of a Box."""
+def require_actions(
+    path: object, column: str, actions: NDArray, rows: NDArray, space: gymnasium.Space
+) -> None:
+    """Raises ValueError unless the actions (M, ...) are of this space: whole numbers of a Discrete,
+    or numbers within the bounds of a Box."""
     if isinstance(space, Discrete):
         require_discrete(path, column, actions, rows, int(space.start), int(space.n))
-    elif not isinstance(space, Box) or actions.dtype.kind not in "iuf" or actions.shape[1:] != space.shape:
+    elif (
+        not isinstance(space, Box)
+        or actions.dtype.kind not in "iuf"
+        or actions.shape[1:] != space.shape
+    ):
         raise ValueError(
-            f"{path} is not for actions of {in_one_line(space)}: its column {column} is {kind_of(actions)}."
+            f"{path} is not for actions of {in_one_line(space)}: its column {column} is "
+            f"{kind_of(actions)}."
         )
     else:
         require_finite(path, column, actions, rows)
         require_within(path, column, actions.astype(space.dtype), rows, space)
 
 
-def require_discrete(path: object, column: str, actions: NDArray, rows: NDArray, start: int, number: int) -> None:
-    """Raises ValueError unless the actions (M,) are whole numbers from `start`, below `start + number`."""
+def require_discrete(
+    path: object, column: str, actions: NDArray, rows: NDArray, start: int, number: int
+) -> None:
+    """Raises ValueError unless the actions (M,) are whole numbers from `start`, below `start +
+    number`."""
     if actions.ndim != 1 or actions.dtype.kind not in "iu":
-        raise ValueError(f"{path} is not for {number} discrete actions: its column {column} is {kind_of(actions)}.")
+        raise ValueError(
+            f"{path} is not for {number} discrete actions: its column {column} is "
+            f"{kind_of(actions)}."
+        )
     known = (actions >= start) & (actions < start + number)
     require_all(known, path, column, actions, rows, f"from {start} to {start + number - 1}")
 
@@ -97,7 +121,11 @@ def free_memory() -> int:
 
 
 def require_memory(needed: int, what: str, free: int | None = None) -> None:
-    """Raises ValueError where so many bytes are more than are free; `free` is for those that were free before."""
+    """Raises ValueError where so many bytes are more than are free; `free` is for those that were
+    free before."""
     free = free_memory() if free is None else free
     if needed > free:
-        raise ValueError(f"{what} would take {needed / 2**30:,.1f} GiB of memory; {free / 2**30:,.1f} GiB are free.")
+        raise ValueError(
+            f"{what} would take {needed / 2**30:,.1f} GiB of memory; {free / 2**30:,.1f} GiB are "
+            "free."
+        )

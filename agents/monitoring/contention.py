@@ -37,9 +37,14 @@ class Contention:
 
 def contended(others: float, cores: int) -> str:
     has_one_thread = os.environ.get("OMP_NUM_THREADS") == "1"
-    advice = "Wait for the others." if has_one_thread else "Start it with OMP_NUM_THREADS=1, or wait for the others."
+    advice = (
+        "Wait for the others."
+        if has_one_thread
+        else "Start it with OMP_NUM_THREADS=1, or wait for the others."
+    )
     return (
-        f"other programs use {others:.1f} of {cores} cores, which slows this run by more than their share: its threads "
+        f"other programs use {others:.1f} of {cores} cores, which slows this run by more than "
+        "their share: its threads "
         f"wait for each other. {advice}"
     )
 

@@ -41,7 +41,8 @@ MEMORY = "memory/rss_mib"
 
 
 def episode_metrics(returns: Sequence[float], lengths: Sequence[int]) -> dict[str, float]:
-    """Statistics of true returns and lengths of whole training episodes (`RecentEpisodes`); nothing of none."""
+    """Statistics of true returns and lengths of whole training episodes (`RecentEpisodes`); nothing
+    of none."""
     if not returns:
         return {}
     return {
@@ -51,9 +52,14 @@ def episode_metrics(returns: Sequence[float], lengths: Sequence[int]) -> dict[st
     }
 
 
-def speed_metrics(env_steps: int, iteration_seconds: float, phases: dict[str, float]) -> dict[str, float]:
+def speed_metrics(
+    env_steps: int, iteration_seconds: float, phases: dict[str, float]
+) -> dict[str, float]:
     """Env steps a second, overall and as if only that phase took time."""
-    speeds = {f"speed/{phase}_env_steps_per_second": env_steps / max(s, 1e-9) for phase, s in phases.items()}
+    speeds = {
+        f"speed/{phase}_env_steps_per_second": env_steps / max(s, 1e-9)
+        for phase, s in phases.items()
+    }
     return {STEPS_PER_SECOND: env_steps / max(iteration_seconds, 1e-9)} | speeds
 
 
@@ -91,7 +97,10 @@ class RunLog:
     def experiment(self, settings: dict[str, Any]) -> None:
         described = json.dumps(settings, indent=2)
         self.tensorboard.add(text("experiment", f"```json\n{described}\n```"))
-        flat = {k: v if isinstance(v, bool | int | float | str) else json.dumps(v) for k, v in flatten(settings)}
+        flat = {
+            k: v if isinstance(v, bool | int | float | str) else json.dumps(v)
+            for k, v in flatten(settings)
+        }
         for summary in hparams(flat, {RETURN_MEAN: 0.0, EVALUATION_RETURN_MEAN: 0.0}):
             self.tensorboard.add(summary)
 
@@ -153,7 +162,9 @@ class LineDisplay:
     def show(self, env_steps: int, metrics: dict[str, float]) -> None:
         if time.monotonic() - self.last >= LINE_EVERY_SECONDS or env_steps >= self.total:
             self.last = time.monotonic()
-            self.say("  ".join(f"{k} {v}" for k, v in summary(env_steps, self.total, metrics).items()))
+            self.say(
+                "  ".join(f"{k} {v}" for k, v in summary(env_steps, self.total, metrics).items())
+            )
 
     def say(self, text: str) -> None:
         print(text, flush=True)
@@ -178,12 +189,17 @@ def summary(env_steps: int, total: int, metrics: dict[str, float]) -> dict[str, 
     if RETURN_MEAN in metrics:
         rows["return"] = f"{metrics[RETURN_MEAN]:.1f}"
         rows["length"] = f"{metrics[LENGTH_MEAN]:.0f}"
-    learner = {k.removeprefix("learner/"): v for k, v in metrics.items() if k.startswith("learner/")}
-    return rows | {k: f"{v:.3g}" for k, v in learner.items() if k.endswith("loss") or k in ("entropy", "kl")}
+    learner = {
+        k.removeprefix("learner/"): v for k, v in metrics.items() if k.startswith("learner/")
+    }
+    return rows | {
+        k: f"{v:.3g}" for k, v in learner.items() if k.endswith("loss") or k in ("entropy", "kl")
+    }
 
 
 def read_progress(path: Path) -> list[dict[str, Any]]:
-    """The lines of a progress.jsonl. What is not a line of a run, as a kill or a damage leaves it, is left out."""
+    """The lines of a progress.jsonl. What is not a line of a run, as a kill or a damage leaves it,
+    is left out."""
     if not path.exists():
         return []
     lines = []
@@ -198,5 +214,9 @@ def read_progress(path: Path) -> list[dict[str, Any]]:
 def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for key, value in settings.items():
-        pairs += flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+        pairs += (
+            flatten(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else [(prefix + key, value)]
+        )
     return pairs

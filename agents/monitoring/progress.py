@@ -1,4 +1,5 @@
-"""Progress of what takes longer than two seconds: how far it is, and about how long it will still take."""
+"""Progress of what takes longer than two seconds: how far it is, and about how long it will still
+take."""
 
 import sys
 import threading
@@ -39,13 +40,16 @@ class Pace:
         self.done += int(number)
 
     def __str__(self) -> str:
-        """As `evaluating: 3 of 10, 0:00:42 so far, about 0:01:38 left`, with what is known of it."""
+        """As `evaluating: 3 of 10, 0:00:42 so far, about 0:01:38 left`, with what is known of
+        it."""
         passed = self.clock() - self.begun
         parts = [f"{duration(passed)} so far"]
         if self.total:
             parts.insert(0, f"{self.done:,} of {self.total:,}")
             if self.done:
-                parts.append(f"about {duration(passed / self.done * max(0, self.total - self.done))} left")
+                parts.append(
+                    f"about {duration(passed / self.done * max(0, self.total - self.done))} left"
+                )
         elif self.done:
             parts.insert(0, f"{self.done:,} done")
         return f"{self.what}: {', '.join(parts)}"
@@ -53,12 +57,14 @@ class Pace:
 
 @contextmanager
 def progress(what: str, total: int | None = None, at_once: bool = False) -> Iterator[Advance]:
-    """Shows on standard error how far the block is: in place on a terminal, else in a line every ten seconds.
+    """Shows on standard error how far the block is: in place on a terminal, else in a line every
+    ten seconds.
 
-    The display begins after two seconds, or `at_once`, which is for what always takes longer, such as importing torch.
+    The display begins after two seconds, or `at_once`, which is for what always takes longer, such
+    as importing torch.
 
-    The block calls what it is given for each part that is done, of `total`; without a total it is only said how long
-    it has taken so far."""
+    The block calls what it is given for each part that is done, of `total`; without a total it is
+    only said how long it has taken so far."""
     show = on_terminal if sys.stderr.isatty() else partial(in_lines, say=to_stderr)
     with shown(Pace(what, total, at_once=at_once), show) as advance:
         yield advance
@@ -66,7 +72,8 @@ def progress(what: str, total: int | None = None, at_once: bool = False) -> Iter
 
 @contextmanager
 def shown(pace: Pace, show: Show) -> Iterator[Advance]:
-    """Runs `show` in a thread while the block runs, so that it speaks also where the block says nothing for long."""
+    """Runs `show` in a thread while the block runs, so that it speaks also where the block says
+    nothing for long."""
     over = threading.Event()
     thread = threading.Thread(target=show, args=(pace, over), daemon=True)
     thread.start()
@@ -91,9 +98,12 @@ def on_terminal(pace: Pace, over: threading.Event) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    # What the block prints to the same terminal goes above the display; a file or a pipe gets it as it is.
+    # What the block prints to the same terminal goes above the display; a file or a pipe gets it as
+    # it is.
     above = sys.stdout.isatty()
-    with Live(console=Console(stderr=True), transient=True, redirect_stdout=above, auto_refresh=False) as live:
+    with Live(
+        console=Console(stderr=True), transient=True, redirect_stdout=above, auto_refresh=False
+    ) as live:
         while not over.wait(REFRESH_SECONDS):
             live.update(Text(str(pace)), refresh=True)
 

@@ -1,1 +1,2 @@
-"""Networks with their heads: what RLlib calls RL modules, distributions, packing of observations."""
+"""Networks with their heads: what RLlib calls RL modules, distributions, packing of
+observations."""

@@ -1,4 +1,5 @@
-"""The units of continuous actions: a policy acts around 0, its environment takes numbers of a Box."""
+"""The units of continuous actions: a policy acts around 0, its environment takes numbers of a
+Box."""
 
 from typing import Any
 
@@ -12,14 +13,17 @@ SAVED_AS = "_extra_state"  # torch's name for a module's state that is not a ten
 
 
 class ActionScaling(nn.Module):
-    """The affine map from a policy's actions to a Box, for each dimension: `centre + half_range * action`.
+    """The affine map from a policy's actions to a Box, for each dimension: `centre + half_range *
+    action`.
 
-    A dimension with two bounds maps [-1, 1] to [low, high]. With one bound, the bound is at -1 or 1 and a policy's unit
-    is the environment's; with none, both have the same numbers. A bound that is as large as its dtype can hold, or as
-    float32 can, is none. Whatever the policy says, what is sent lies in the Box.
+    A dimension with two bounds maps [-1, 1] to [low, high]. With one bound, the bound is at -1 or 1
+    and a policy's unit is the environment's; with none, both have the same numbers. A bound that is
+    as large as its dtype can hold, or as float32 can, is none. Whatever the policy says, what is
+    sent lies in the Box.
 
-    The map is part of a network's state, as its weights are. `earlier` is the map of states without one, which were
-    saved before they had it: actors that end in tanh were scaled to the Box, Gaussian policies were clipped to it.
+    The map is part of a network's state, as its weights are. `earlier` is the map of states without
+    one, which were saved before they had it: actors that end in tanh were scaled to the Box,
+    Gaussian policies were clipped to it.
     """
 
     def __init__(self, space: Box, earlier: str = "scaled") -> None:
@@ -41,7 +45,8 @@ class ActionScaling(nn.Module):
         return np.clip(scaled, self.low, self.high).astype(self.dtype)
 
     def to_policy(self, actions: NDArray) -> NDArray[np.float32]:
-        """Actions (..., A) of the environment in the policy's units; 0 where the Box has a single number."""
+        """Actions (..., A) of the environment in the policy's units; 0 where the Box has a single
+        number."""
         moves = self.half_range > 0
         away = actions.astype(self.low.dtype) - self.centre
         return np.where(moves, away / np.where(moves, self.half_range, 1.0), 0.0).astype(np.float32)
@@ -54,13 +59,19 @@ class ActionScaling(nn.Module):
         """Raises ValueError for a state of another Box."""
         centre_and_half = np.array(torch.as_tensor(state).cpu(), np.float64)
         if centre_and_half.shape != (2, len(self.low)):
-            raise ValueError(f"A scaling of shape {centre_and_half.shape} is not one of {len(self.low)} actions.")
+            raise ValueError(
+                f"A scaling of shape {centre_and_half.shape} is not one of {len(self.low)} actions."
+            )
         self.centre, self.half_range = centre_and_half
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
         if prefix + SAVED_AS not in state_dict:
             clipped = torch.stack([torch.zeros(len(self.low)), torch.ones(len(self.low))])
-            state_dict[prefix + SAVED_AS] = clipped if self.earlier == "clipped" else self.get_extra_state()
+            state_dict[prefix + SAVED_AS] = (
+                clipped if self.earlier == "clipped" else self.get_extra_state()
+            )
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 

@@ -26,29 +26,36 @@ class Network(TorchRLModule):
 
     def to_environment(self, actions: NDArray) -> NDArray:
         """The network's actions (B, ...) as the environment takes them, within its action space."""
-        return actions if self.action_scaling is None else self.action_scaling.to_environment(actions)
+        return (
+            actions if self.action_scaling is None else self.action_scaling.to_environment(actions)
+        )
 
     def to_policy(self, actions: NDArray) -> NDArray:
         """The environment's actions (..., A) in the network's units."""
         return actions if self.action_scaling is None else self.action_scaling.to_policy(actions)
 
     def get_state(self, *_: Any, **__: Any) -> dict[str, NDArray]:
-        """Weights and buffers by name, each in its dtype: RLlib's own rounds float64, as of running moments, to
-        float32. All of them, whatever part RLlib asks for."""
-        return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        """Weights and buffers by name, each in its dtype: RLlib's own rounds float64, as of running
+        moments, to float32. All of them, whatever part RLlib asks for."""
+        return {
+            name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Weights and buffers by name, in their dtypes; raises RuntimeError where they are of another network."""
+        """Weights and buffers by name, in their dtypes; raises RuntimeError where they are of
+        another network."""
         self.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
 
 
 class ActorCritic(Network):
-    """Observations -> (parameters of the action distribution, value of the observation, what is remembered then).
+    """Observations -> (parameters of the action distribution, value of the observation, what is
+    remembered then).
 
     Call it in two steps, `prepare` once an observation, then the module as often as needed.
     The encoder may run in bfloat16; memory and both heads, and all that follows them, are float32.
 
-    `model_config`: `encoder` (an Encoder), `memory` (a Memory), `share_encoder`, `normalize_observations`, `precision`.
+    `model_config`: `encoder` (an Encoder), `memory` (a Memory), `share_encoder`,
+    `normalize_observations`, `precision`.
     """
 
     def setup(self) -> None:
@@ -59,7 +66,9 @@ class ActorCritic(Network):
         packing = Packing(self.observation_space)
         self.encoder = build_encoder(config["encoder"], self.observation_space)
         shared = config["share_encoder"]
-        self.value_encoder = None if shared else build_encoder(config["encoder"], self.observation_space)
+        self.value_encoder = (
+            None if shared else build_encoder(config["encoder"], self.observation_space)
+        )
         features = self.encoder.output_dim
         self.memory = config["memory"].build(features if shared else 2 * features)
         self.memory_size: int = config["memory"].size
@@ -67,7 +76,9 @@ class ActorCritic(Network):
         self.policy_head = head(width, outputs, gain=0.01)
         self.value_head = head(width, 1, gain=1.0)
         self.log_std = nn.Parameter(torch.zeros(outputs)) if gaussian else None
-        self.action_scaling = ActionScaling(self.action_space, earlier="clipped") if gaussian else None
+        self.action_scaling = (
+            ActionScaling(self.action_space, earlier="clipped") if gaussian else None
+        )
         normalize = config["normalize_observations"]
         self.normaliser = RunningMoments(packing.shape) if normalize else None
         self.precision: Precision = config["precision"]
@@ -89,15 +100,25 @@ class ActorCritic(Network):
     def forward(
         self, prepared: Tensor, memory: Tensor | None = None, first: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Prepared observations (B, ...) -> distribution parameters (B, P), values (B,), memory (B, S).
+        """Prepared observations (B, ...) -> distribution parameters (B, P), values (B,), memory (B,
+        S).
 
-        `memory` (B, S) is what is remembered from before, nothing if not said. Of L steps, prepared (L * B, ...), it is
-        what was before the first one, and `first` (L * B,) says which later ones begin an episode."""
+        `memory` (B, S) is what is remembered from before, nothing if not said. Of L steps, prepared
+        (L * B, ...), it is what was before the first one, and `first` (L * B,) says which later
+        ones begin an episode."""
         kept = self.no_memory(len(prepared)) if memory is None else memory
         with self._autocast(prepared):
-            read = [encoder.torso(prepared) for encoder in (self.encoder, self.value_encoder) if encoder is not None]
+            read = [
+                encoder.torso(prepared)
+                for encoder in (self.encoder, self.value_encoder)
+                if encoder is not None
+            ]
         if self.memory is not None:
-            first = torch.zeros(len(prepared), dtype=torch.bool, device=prepared.device) if first is None else first
+            first = (
+                torch.zeros(len(prepared), dtype=torch.bool, device=prepared.device)
+                if first is None
+                else first
+            )
             remembered, kept = self.memory(torch.cat(read, 1).float(), kept, first)
             read = [remembered]
         parameters = self.policy_head(read[0].float())
@@ -112,15 +133,18 @@ class ActorCritic(Network):
     def act(
         self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
-        """Actions (B, ...) in the policy's units, drawn from it or its likeliest, and what is remembered after them
-        (B, S)."""
+        """Actions (B, ...) in the policy's units, drawn from it or its likeliest, and what is
+        remembered after them (B, S)."""
         parameters, _, memory = self(prepared, memory)
         if deterministic:
             return self.distribution.mode(parameters), memory
         return self.distribution.sample(parameters, generator), memory
 
-    def probabilities(self, prepared: Tensor, memory: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
-        """Of each discrete action (B, A), by which `act` draws; and what is remembered after it (B, S)."""
+    def probabilities(
+        self, prepared: Tensor, memory: Tensor, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Of each discrete action (B, A), by which `act` draws; and what is remembered after it (B,
+        S)."""
         logits, _, memory = self(prepared, memory)
         if deterministic:
             return one_hot(self.distribution.mode(logits), logits.shape[1]).float(), memory
@@ -132,7 +156,8 @@ class ActorCritic(Network):
 
 
 def head(features: int, outputs: int, gain: float) -> nn.Linear:
-    """A linear layer with orthogonal weights and no bias at first (Huang et al. 2022, PPO detail 2)."""
+    """A linear layer with orthogonal weights and no bias at first (Huang et al. 2022, PPO detail
+    2)."""
     layer = nn.Linear(features, outputs)
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
@@ -140,5 +165,6 @@ def head(features: int, outputs: int, gain: float) -> nn.Linear:
 
 
 def use_bf16(precision: Precision, pays: bool, device_type: str) -> bool:
-    """Whether a network's large layers run in bfloat16: on request, or where it pays on a device made for it."""
+    """Whether a network's large layers run in bfloat16: on request, or where it pays on a device
+    made for it."""
     return precision == "bf16" or (precision == "auto" and pays and has_fast_bf16(device_type))

@@ -12,12 +12,13 @@ from agents.networks.packing import build_encoder
 
 
 class DeterministicActorCritic(Network):
-    """Observations -> features -> actions (B, A), each number in [-1, 1]; features and actions -> values (C, B).
+    """Observations -> features -> actions (B, A), each number in [-1, 1]; features and actions ->
+    values (C, B).
 
     The encoder learns from the critics. The environment's Box is reached by `to_environment`.
 
-    `model_config`: `encoder` (an Encoder), `hidden_sizes` (of the actor and of each critic), `num_critics`,
-    `precision`.
+    `model_config`: `encoder` (an Encoder), `hidden_sizes` (of the actor and of each critic),
+    `num_critics`, `precision`.
     """
 
     def setup(self) -> None:
@@ -28,7 +29,8 @@ class DeterministicActorCritic(Network):
         actions = self.action_space.shape[0]
         self.actor = Trunk(features, config["hidden_sizes"], actions)
         self.critics = nn.ModuleList(
-            Trunk(features + actions, config["hidden_sizes"], 1) for _ in range(config["num_critics"])
+            Trunk(features + actions, config["hidden_sizes"], 1)
+            for _ in range(config["num_critics"])
         )
         self.action_scaling = ActionScaling(self.action_space)
 
@@ -68,9 +70,11 @@ class DeterministicActorCritic(Network):
         """Actions (B, A) in [-1, 1], without noise; and `memory` as it was, for it has none."""
         return self.actions(self.features(prepared)), memory
 
-    def explore(self, prepared: Tensor, exploration: Tensor, noise: Tensor, generator: torch.Generator) -> Tensor:
-        """Actions (B, A) in [-1, 1]: the policy's with `noise` (B, A) times `exploration` (B,); where that is infinite,
-        any, all with the same chance."""
+    def explore(
+        self, prepared: Tensor, exploration: Tensor, noise: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Actions (B, A) in [-1, 1]: the policy's with `noise` (B, A) times `exploration` (B,);
+        where that is infinite, any, all with the same chance."""
         anything = torch.rand(noise.shape, generator=generator, device=noise.device) * 2 - 1
         by_chance = exploration.isinf()[:, None]
         if by_chance.all():
@@ -86,8 +90,8 @@ class DeterministicActorCritic(Network):
 class Trunk(nn.Module):
     """Fully connected layers with ReLU between them: (B, inputs) -> (B, outputs) float32.
 
-    The first and the last layer stay in float32 whatever autocast says: they are small, and positions, actions and
-    values have more digits than bfloat16 holds."""
+    The first and the last layer stay in float32 whatever autocast says: they are small, and
+    positions, actions and values have more digits than bfloat16 holds."""
 
     def __init__(self, inputs: int, hidden_sizes: tuple[int, ...], outputs: int) -> None:
         super().__init__()

@@ -16,9 +16,9 @@ from torch import Tensor
 class Distribution(Protocol):
     """What an algorithm needs of a policy's action distribution.
 
-    `parameters` (B, num_parameters) is the network's output; actions are (B,) int64 or
-    (B, action) float32, in the network's units (`ActionScaling`); log-probabilities and entropies are (B,), in nats, of
-    densities over these units.
+    `parameters` (B, num_parameters) is the network's output; actions are (B,) int64 or (B, action)
+    float32, in the network's units (`ActionScaling`); log-probabilities and entropies are (B,), in
+    nats, of densities over these units.
     """
 
     num_parameters: int
@@ -81,4 +81,6 @@ def distribution_for(space: gymnasium.Space) -> Distribution:
         return Categorical(space)
     if isinstance(space, Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
         return DiagonalGaussian(space)
-    raise ValueError(f"Actions must be Discrete from 0, or a one-dimensional Box of real numbers, not {space}.")
+    raise ValueError(
+        f"Actions must be Discrete from 0, or a one-dimensional Box of real numbers, not {space}."
+    )

@@ -1,4 +1,5 @@
-"""Observations of several parts, such as a camera and range sensors, as one array: columns and replay need no other."""
+"""Observations of several parts, such as a camera and range sensors, as one array: columns and
+replay need no other."""
 
 import math
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ EXACT = 2**24
 
 
 class Packing:
-    """How observations of a space are packed: those of a Box as they are; the parts of a Dict side by side, as
-    numbers where all parts have one dtype, else as bytes.
+    """How observations of a space are packed: those of a Box as they are; the parts of a Dict side
+    by side, as numbers where all parts have one dtype, else as bytes.
 
     Raises ValueError for a Dict with parts other than a Box."""
 
@@ -32,7 +33,9 @@ class Packing:
             return
         for name, part in space.spaces.items():
             if not isinstance(part, Box):
-                raise ValueError(f"The parts of an observation must each be a Box; '{name}' is {part}.")
+                raise ValueError(
+                    f"The parts of an observation must each be a Box; '{name}' is {part}."
+                )
             self.parts[name] = part
         dtypes = {native(part.dtype) for part in self.parts.values()}
         self.dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.uint8)
@@ -47,12 +50,15 @@ class Packing:
     def pack(self, observations: NDArray | Mapping[str, NDArray]) -> NDArray:
         """Observations (B, ...), or such parts by name -> (B, *shape).
 
-        Raises ValueError where they have another shape than the space, or numbers that its dtype cannot hold."""
+        Raises ValueError where they have another shape than the space, or numbers that its dtype
+        cannot hold."""
         if not isinstance(observations, Mapping):
             return as_dtype(observations, self.shape, self.dtype)
         columns = []
         for name, part in self.parts.items():
-            column = np.ascontiguousarray(as_dtype(observations[name], part.shape, native(part.dtype)))
+            column = np.ascontiguousarray(
+                as_dtype(observations[name], part.shape, native(part.dtype))
+            )
             columns.append(column.reshape(len(column), -1).view(self.dtype))
         return np.concatenate(columns, 1)
 
@@ -63,15 +69,19 @@ class Packing:
         return self.pack({name: np.asarray(value)[None] for name, value in observation.items()})[0]
 
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
-        """(B, *shape) -> parts by name, each (B, *part); numbers that were made of them, such as normalised ones, keep
-        their dtype."""
-        return {name: self.unpack_part(packed[:, columns], name) for name, columns in self.slices.items()}
+        """(B, *shape) -> parts by name, each (B, *part); numbers that were made of them, such as
+        normalised ones, keep their dtype."""
+        return {
+            name: self.unpack_part(packed[:, columns], name)
+            for name, columns in self.slices.items()
+        }
 
     def unpack_part(self, packed: Tensor, name: str) -> Tensor:
         """The columns of one part (B, columns) -> (B, *part)."""
         part = self.parts[name]
         if packed.dtype == torch.uint8:
-            # Not `contiguous`: for a single row that is the row itself, which may begin or end within a number.
+            # Not `contiguous`: for a single row that is the row itself, which may begin or end
+            # within a number.
             packed = packed.clone(memory_format=torch.contiguous_format).view(
                 torch.from_numpy(np.empty(0, native(part.dtype))).dtype
             )
@@ -83,7 +93,8 @@ def require_exact(space: gymnasium.Space, advice: str) -> None:
     for part in space.spaces.values() if isinstance(space, Dict) else [space]:
         if isinstance(part, Box) and part.dtype.kind in "iu" and largest(part) > EXACT:
             raise ValueError(
-                f"Observations are integers up to {largest(part):,}, and networks see the first {EXACT:,} apart; "
+                f"Observations are integers up to {largest(part):,}, and networks see the first "
+                f"{EXACT:,} apart; "
                 f"{advice}."
             )
 
@@ -101,16 +112,21 @@ def native(dtype: npt.DTypeLike) -> np.dtype:
 def as_dtype(observations: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """Observations (B, *shape) in this dtype; not copied where they have it.
 
-    Raises ValueError for another shape, and where a number would change by more than the rounding of real numbers."""
+    Raises ValueError for another shape, and where a number would change by more than the rounding
+    of real numbers."""
     array = np.asarray(observations)
     if array.shape[1:] != shape:
-        raise ValueError(f"observations have the shape {array.shape[1:]}, and their space has {shape}")
+        raise ValueError(
+            f"observations have the shape {array.shape[1:]}, and their space has {shape}"
+        )
     if array.dtype == dtype:
         return array
     cast = array.astype(dtype)
     rounds = array.dtype.kind == dtype.kind == "f"
     if not rounds and not np.array_equal(cast.astype(array.dtype), array):
-        raise ValueError(f"observations are {array.dtype}, and their space's {dtype} cannot hold their numbers")
+        raise ValueError(
+            f"observations are {array.dtype}, and their space's {dtype} cannot hold their numbers"
+        )
     return cast
 
 

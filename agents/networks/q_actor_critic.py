@@ -1,4 +1,5 @@
-"""The actor-critic network with critics of actions beside it, for algorithms that learn from what others did."""
+"""The actor-critic network with critics of actions beside it, for algorithms that learn from what
+others did."""
 
 import math
 
@@ -15,9 +16,11 @@ NUM_CRITICS = 2
 
 
 class QActorCritic(ActorCritic):
-    """Besides policy and value: observations and actions -> what each of two critics thinks that these are worth.
+    """Besides policy and value: observations and actions -> what each of two critics thinks that
+    these are worth.
 
-    `model_config`: as the actor-critic's, and `hidden_sizes` (of each critic, after the encoder that they share)."""
+    `model_config`: as the actor-critic's, and `hidden_sizes` (of each critic, after the encoder
+    that they share)."""
 
     def setup(self) -> None:
         super().setup()
@@ -25,8 +28,12 @@ class QActorCritic(ActorCritic):
         space = self.action_space
         self.critic_encoder = build_encoder(config["encoder"], self.observation_space)
         self.num_actions = int(space.n) if isinstance(space, Discrete) else 0
-        features = self.critic_encoder.output_dim + (self.num_actions or math.prod(space.shape or ()))
-        self.critics = nn.ModuleList(Trunk(features, config["hidden_sizes"], 1) for _ in range(NUM_CRITICS))
+        features = self.critic_encoder.output_dim + (
+            self.num_actions or math.prod(space.shape or ())
+        )
+        self.critics = nn.ModuleList(
+            Trunk(features, config["hidden_sizes"], 1) for _ in range(NUM_CRITICS)
+        )
 
     def q_values(self, prepared: Tensor, actions: Tensor) -> Tensor:
         """Prepared observations (B, ...) and actions (B, ...) -> expected returns (2, B)."""

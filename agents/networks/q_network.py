@@ -14,11 +14,13 @@ from agents.networks.running_moments import RunningMoments
 class QNetwork(Network):
     """Observations -> outputs (B, actions, K), of which `values.mean` makes expected returns.
 
-    Call it in two steps, as the actor-critic: `prepare` once an observation, then the module.
-    The encoder and the hidden layers may run in bfloat16; outputs, and all that follows them, are float32.
+    Call it in two steps, as the actor-critic: `prepare` once an observation, then the module. The
+    encoder and the hidden layers may run in bfloat16; outputs, and all that follows them, are
+    float32.
 
-    `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `stream_width` (0 for a head without
-    streams), `noisy` (layers of the head), `normalize_observations`, `precision`, `evaluation_epsilon`.
+    `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `stream_width` (0 for a
+    head without streams), `noisy` (layers of the head), `normalize_observations`, `precision`,
+    `evaluation_epsilon`.
     """
 
     def setup(self) -> None:
@@ -28,7 +30,9 @@ class QNetwork(Network):
         self.precision: Precision = config["precision"]
         packing = Packing(self.observation_space)
         self.low_precision_pays = packing.sees_images
-        self.normaliser = RunningMoments(packing.shape) if config["normalize_observations"] else None
+        self.normaliser = (
+            RunningMoments(packing.shape) if config["normalize_observations"] else None
+        )
         self.num_actions = int(self.action_space.n)
         self.action_scaling = None
         self.encoder = build_encoder(config["encoder"], self.observation_space)
@@ -37,8 +41,13 @@ class QNetwork(Network):
         outputs = self.num_actions * self.values.num_outputs
         if width := config["stream_width"]:
             # Two streams (Wang et al. 2016), each with a layer of its own.
-            self.streams = nn.ModuleList(nn.Sequential(layer(features, width), nn.ReLU()) for _ in range(2))
-            self.advantage, self.state_value = layer(width, outputs), layer(width, self.values.num_outputs)
+            self.streams = nn.ModuleList(
+                nn.Sequential(layer(features, width), nn.ReLU()) for _ in range(2)
+            )
+            self.advantage, self.state_value = (
+                layer(width, outputs),
+                layer(width, self.values.num_outputs),
+            )
         else:
             self.streams = None
             self.advantage = layer(features, outputs)
@@ -60,12 +69,20 @@ class QNetwork(Network):
         """Prepared observations (B, ...) -> outputs (B, actions, K)."""
         with self._autocast(prepared):
             features = self.encoder.torso(prepared)
-            hidden = [features] if self.streams is None else [stream(features) for stream in self.streams]
-        outputs = self.advantage(hidden[0].float()).view(-1, self.num_actions, self.values.num_outputs)
+            hidden = (
+                [features]
+                if self.streams is None
+                else [stream(features) for stream in self.streams]
+            )
+        outputs = self.advantage(hidden[0].float()).view(
+            -1, self.num_actions, self.values.num_outputs
+        )
         if self.state_value is None:
             return outputs
         # Advantages over their mean, so that value and advantage are told apart (equation 9).
-        return self.state_value(hidden[1].float())[:, None] + outputs - outputs.mean(1, keepdim=True)
+        return (
+            self.state_value(hidden[1].float())[:, None] + outputs - outputs.mean(1, keepdim=True)
+        )
 
     def q_values(self, prepared: Tensor) -> Tensor:
         """Prepared observations (B, ...) -> expected returns (B, actions)."""
@@ -78,14 +95,18 @@ class QNetwork(Network):
     def act(
         self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
-        """Actions (B,): the best, or now and then any, lest a policy without chance is caught in a loop; and `memory`
-        as it was, for it has none."""
+        """Actions (B,): the best, or now and then any, lest a policy without chance is caught in a
+        loop; and `memory` as it was, for it has none."""
         epsilon = torch.full(
-            (len(prepared),), 0.0 if deterministic else self.evaluation_epsilon, device=prepared.device
+            (len(prepared),),
+            0.0 if deterministic else self.evaluation_epsilon,
+            device=prepared.device,
         )
         return self.explore(prepared, epsilon, generator), memory
 
-    def probabilities(self, prepared: Tensor, memory: Tensor, deterministic: bool) -> tuple[Tensor, Tensor]:
+    def probabilities(
+        self, prepared: Tensor, memory: Tensor, deterministic: bool
+    ) -> tuple[Tensor, Tensor]:
         """Of each action (B, A), by which `act` draws; and `memory` as it was."""
         epsilon = 0.0 if deterministic else self.evaluation_epsilon
         best = F.one_hot(self.q_values(prepared).argmax(-1), self.num_actions)
@@ -97,7 +118,9 @@ class QNetwork(Network):
             self.draw_noise(generator)
         best = self.q_values(prepared).argmax(-1)
         chance = torch.rand(len(best), generator=generator, device=best.device)
-        anything = torch.randint(self.num_actions, best.shape, generator=generator, device=best.device)
+        anything = torch.randint(
+            self.num_actions, best.shape, generator=generator, device=best.device
+        )
         return torch.where(chance < epsilon, anything, best)
 
     def draw_noise(self, generator: torch.Generator) -> None:

@@ -1,4 +1,5 @@
-"""Whether float32, which networks compute in, holds the differences between an environment's observations."""
+"""Whether float32, which networks compute in, holds the differences between an environment's
+observations."""
 
 import gymnasium
 import numpy as np
@@ -25,8 +26,8 @@ class RoundingCheck:
         self.high: dict[str, NDArray] = {}
 
     def warning(self, observations: NDArray) -> str:
-        """Takes in packed observations (T, N, ...). Returns one line, at the end of the first 1,000, where float32 does
-        not hold their differences; else nothing."""
+        """Takes in packed observations (T, N, ...). Returns one line, at the end of the first
+        1,000, where float32 does not hold their differences; else nothing."""
         if self.packing is None or self.left <= 0:
             return ""
         rows = observations.reshape(observations.shape[0] * observations.shape[1], -1)
@@ -36,11 +37,15 @@ class RoundingCheck:
         self.left -= len(rows)
         if self.left > 0:
             return ""
-        return next((line for name in self.low if (line := rounded(name, self.low[name], self.high[name]))), "")
+        return next(
+            (line for name in self.low if (line := rounded(name, self.low[name], self.high[name]))),
+            "",
+        )
 
 
 def wide_parts(rows: NDArray, packing: Packing) -> dict[str, NDArray]:
-    """The numbers (B, columns) of a Box, or of each part of a Dict, that float32 cannot hold all of."""
+    """The numbers (B, columns) of a Box, or of each part of a Dict, that float32 cannot hold all
+    of."""
     if not packing.parts:
         return {"observation": rows} if loses_digits(rows.dtype) else {}
     return {
@@ -56,7 +61,8 @@ def loses_digits(dtype: np.dtype) -> bool:
 
 
 def rounded(name: str, low: NDArray, high: NDArray) -> str:
-    """One line about the worst column whose range (C,) has too few float32 numbers; nothing where there is none."""
+    """One line about the worst column whose range (C,) has too few float32 numbers; nothing where
+    there is none."""
     spread = (high - low).astype(np.float64)
     largest = np.maximum(np.abs(low), np.abs(high)).astype(np.float32)
     spacing = np.spacing(largest).astype(np.float64)
@@ -65,7 +71,9 @@ def rounded(name: str, low: NDArray, high: NDArray) -> str:
     if not numbers[column] < LEAST_NUMBERS:
         return ""
     return (
-        f"{name}[{column}] was between {low[column]:,.7g} and {high[column]:,.7g} in the first {OBSERVATIONS:,} env "
-        f"steps, where the network's float32 numbers are {spacing[column]:.3g} apart: subtract a constant from it in "
+        f"{name}[{column}] was between {low[column]:,.7g} and {high[column]:,.7g} in the first "
+        f"{OBSERVATIONS:,} env "
+        f"steps, where the network's float32 numbers are {spacing[column]:.3g} apart: subtract a "
+        "constant from it in "
         "the environment, or use an algorithm that has --algo.normalize-observations."
     )

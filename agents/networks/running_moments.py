@@ -1,4 +1,5 @@
-"""Running mean and variance, kept as buffers so that they are saved and synchronised as weights are."""
+"""Running mean and variance, kept as buffers so that they are saved and synchronised as weights
+are."""
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ MOST_DEVIATIONS = 10.0
 class RunningMoments(nn.Module):
     """Mean and variance of everything seen so far, merged batch by batch (Chan et al. 1979).
 
-    Numbers keep their own precision until the mean is subtracted: a second of a timestamp of 1.7e9 seconds is lost in
-    float32, whose numbers are 128 apart there."""
+    Numbers keep their own precision until the mean is subtracted: a second of a timestamp of 1.7e9
+    seconds is lost in float32, whose numbers are 128 apart there."""
 
     mean: Tensor
     variance: Tensor

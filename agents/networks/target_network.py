@@ -1,4 +1,5 @@
-"""A target network (Mnih et al. 2015): a slower copy of a network, which says what its values should become."""
+"""A target network (Mnih et al. 2015): a slower copy of a network, which says what its values
+should become."""
 
 import copy
 from typing import Any
@@ -17,7 +18,8 @@ class TargetNetwork:
 
     @torch.no_grad()
     def move(self, rate: float) -> None:
-        """Moves every parameter by this share of the way to the online network's (Lillicrap et al. 2016, tau)."""
+        """Moves every parameter by this share of the way to the online network's (Lillicrap et al.
+        2016, tau)."""
         torch._foreach_lerp_(self.parameters, self.online_parameters, rate)  # pyright: ignore[reportPrivateImportUsage]
 
     def copy_weights(self) -> None:

@@ -1,7 +1,8 @@
-"""What a Q network predicts of a return: its expectation, or its distribution on fixed or learnt values.
+"""What a Q network predicts of a return: its expectation, or its distribution on fixed or learnt
+values.
 
-Each is a loss between what the network says of (observation, action) and what follows from it; `outputs` are K
-numbers an action, in float32.
+Each is a loss between what the network says of (observation, action) and what follows from it;
+`outputs` are K numbers an action, in float32.
 """
 
 from typing import Protocol
@@ -19,23 +20,28 @@ class ValueDistribution(Protocol):
         """Outputs (..., K) -> expected returns (...)."""
         ...
 
-    def loss(self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Losses (B,), and errors (B,) to prioritise by.
 
-        `outputs` (B, K) are of the actions taken; `following` (B, K) of the best actions in the observations that
-        came `rewards` (B,) later, worth `discounts` (B,) of what they are."""
+        `outputs` (B, K) are of the actions taken; `following` (B, K) of the best actions in the
+        observations that came `rewards` (B,) later, worth `discounts` (B,) of what they are."""
         ...
 
 
 class Expectation:
-    """The mean alone (Mnih et al. 2015): the Huber loss of the temporal difference, which clips its gradient."""
+    """The mean alone (Mnih et al. 2015): the Huber loss of the temporal difference, which clips its
+    gradient."""
 
     num_outputs = 1
 
     def mean(self, outputs: Tensor) -> Tensor:
         return outputs.squeeze(-1)
 
-    def loss(self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor
+    ) -> tuple[Tensor, Tensor]:
         target = rewards + discounts * following.squeeze(-1)
         values = outputs.squeeze(-1)
         return F.smooth_l1_loss(values, target, reduction="none"), target - values
@@ -56,18 +62,23 @@ class Categorical:
     def mean(self, outputs: Tensor) -> Tensor:
         return (outputs.softmax(-1) * self.support(outputs.device)).sum(-1)
 
-    def loss(self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
-        """The cross-entropy to the projected target; the error is their divergence (Hessel et al. 2018)."""
+    def loss(
+        self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The cross-entropy to the projected target; the error is their divergence (Hessel et al.
+        2018)."""
         target = self.project(following.softmax(-1), rewards, discounts)
         losses = -(target * outputs.log_softmax(-1)).sum(-1)
         # What is learnt perfectly has no divergence, however uncertain the target is.
         return losses, (losses.detach() + torch.xlogy(target, target).sum(-1)).clamp_min(0)
 
     def project(self, probabilities: Tensor, rewards: Tensor, discounts: Tensor) -> Tensor:
-        """The distribution of rewards + discounts * return, each mass shared between its two neighbours: (B, K)."""
+        """The distribution of rewards + discounts * return, each mass shared between its two
+        neighbours: (B, K)."""
         support = self.support(probabilities.device)
         moved = (rewards[:, None] + discounts[:, None] * support).clamp(self.low, self.high)
-        # How near each of the support's values (second axis) is to each moved one (last axis), 1 to 0.
+        # How near each of the support's values (second axis) is to each moved one (last axis), 1 to
+        # 0.
         distance = (moved[:, None, :] - support[None, :, None]).abs() / self.step
         return ((1 - distance).clamp_min(0) * probabilities[:, None, :]).sum(-1)
 
@@ -81,12 +92,17 @@ class Quantiles:
     def mean(self, outputs: Tensor) -> Tensor:
         return outputs.mean(-1)
 
-    def loss(self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
-        """The quantile Huber loss (equation 10), summed over quantiles, a mean over what they are compared with."""
+    def loss(
+        self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The quantile Huber loss (equation 10), summed over quantiles, a mean over what they are
+        compared with."""
         target = rewards[:, None] + discounts[:, None] * following
         errors = target[:, None, :] - outputs[:, :, None]  # (B, quantile, target)
         huber = F.smooth_l1_loss(
-            outputs[:, :, None].expand_as(errors), target[:, None, :].expand_as(errors), reduction="none"
+            outputs[:, :, None].expand_as(errors),
+            target[:, None, :].expand_as(errors),
+            reduction="none",
         )
         middles = (torch.arange(self.num_outputs, device=outputs.device) + 0.5) / self.num_outputs
         weight = (middles[None, :, None] - (errors.detach() < 0).float()).abs()

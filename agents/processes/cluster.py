@@ -1,4 +1,5 @@
-"""Where a run's processes are: on this machine or on a Ray cluster's, each with the cores and GPUs that it holds."""
+"""Where a run's processes are: on this machine or on a Ray cluster's, each with the cores and GPUs
+that it holds."""
 
 import logging
 import os
@@ -30,7 +31,8 @@ from agents.monitoring.progress import to_stderr
 from common.provenance import REPOSITORY
 
 STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycache__"]
-"""What of the repository the other machines need not have; patterns as git's ignore files have them."""
+"""What of the repository the other machines need not have; patterns as git's ignore files have
+them."""
 
 NO_GPU_UNASKED = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """A process that holds no GPU sees none."""
@@ -41,10 +43,13 @@ NO_IDLE_WORKERS = {"prestart_worker_first_driver": False, "enable_worker_prestar
 RESERVE_SECONDS = 10.0
 WATCH_SECONDS = 0.2
 ANSWER_SECONDS = 10.0
-ADDRESS = re.compile(r"(ray://)?(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+ADDRESS = re.compile(
+    r"(ray://)?(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})"
+)
 MAX_SHOWN = 80
 MAX_TEMPORARY_PATH = 25
-"""Characters of the folder for temporary files; a socket's path has at most 107, and Ray adds up to 80."""
+"""Characters of the folder for temporary files; a socket's path has at most 107, and Ray adds up to
+80."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ class Bundle:
 
     def to_ray(self) -> dict[str, float]:
         """By Ray's names; what it holds nothing of is left out."""
-        return {name: amount for name, amount in (("CPU", self.cpus), ("GPU", self.gpus)) if amount > 0}
+        return {
+            name: amount for name, amount in (("CPU", self.cpus), ("GPU", self.gpus)) if amount > 0
+        }
 
 
 def env_runner_bundle(experiment: Experiment) -> Bundle:
@@ -88,11 +95,16 @@ def remote_bundles(experiment: Experiment) -> list[Bundle]:
 
 def gpus_at_hand() -> int:
     """Of the cluster, once it is joined; before that, of this machine."""
-    return int(ray.cluster_resources().get("GPU", 0)) if ray.is_initialized() else torch.cuda.device_count()
+    return (
+        int(ray.cluster_resources().get("GPU", 0))
+        if ray.is_initialized()
+        else torch.cuda.device_count()
+    )
 
 
 def settled(experiment: Experiment) -> Experiment:
-    """With what its learners hold said, so that a cluster that loses its GPUs does not make them learn on cores."""
+    """With what its learners hold said, so that a cluster that loses its GPUs does not make them
+    learn on cores."""
     learner = learner_bundle(experiment)
     resources = replace(experiment.resources, learner_cpus=learner.cpus, learner_gpus=learner.gpus)
     return replace(experiment, resources=resources)
@@ -105,10 +117,11 @@ def cluster_address(experiment: Experiment) -> str:
 
 @contextmanager
 def ray_running(experiment: Experiment) -> Iterator[None]:
-    """Joins the cluster, or starts Ray here, and leaves it in the end; where Ray runs in this process already, that is
-    the one, and it goes on.
+    """Joins the cluster, or starts Ray here, and leaves it in the end; where Ray runs in this
+    process already, that is the one, and it goes on.
 
-    Raises InvalidExperiment where no cluster answers or it has too little, ConnectionError where Ray does not start."""
+    Raises InvalidExperiment where no cluster answers or it has too little, ConnectionError where
+    Ray does not start."""
     if ray.is_initialized():
         require_room(remote_bundles(experiment))
         yield
@@ -124,7 +137,8 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
         require_room(remote_bundles(experiment))  # only now is it known which GPUs there are
         require(
             not address or can_reserve(experiment, experiment.resources.patience_seconds),
-            f"The cluster at {address} has what this run's processes hold, but not free, or not in one place; wait, or "
+            f"The cluster at {address} has what this run's processes hold, but not free, or not in "
+            "one place; wait, or "
             "start fewer.",
         )
         with watched(("raylet", "gcs_server") if folder else ()):
@@ -143,8 +157,8 @@ def ray_running(experiment: Experiment) -> Iterator[None]:
 
 @contextmanager
 def watched(names: Collection[str]) -> Iterator[None]:
-    """Asks for an orderly end of this program, as SIGTERM does, when one of its child processes of these names ends:
-    soon after, Ray's core would end the program without a word.
+    """Asks for an orderly end of this program, as SIGTERM does, when one of its child processes of
+    these names ends: soon after, Ray's core would end the program without a word.
 
     Raises ConnectionError where that happened."""
     watched_ones = [child for child in psutil.Process().children() if child.name() in names]
@@ -196,17 +210,23 @@ def join(address: str) -> None:
                 address=address,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env={"working_dir": str(REPOSITORY), "excludes": STAYS_HERE, "env_vars": NO_GPU_UNASKED},
+                runtime_env={
+                    "working_dir": str(REPOSITORY),
+                    "excludes": STAYS_HERE,
+                    "env_vars": NO_GPU_UNASKED,
+                },
             )
     except (ConnectionError, ValueError, RuntimeError) as refusal:
         raise InvalidExperiment(
-            f"The Ray cluster at {address} does not let this run in: {first_line(refusal)} If it asks for a token, "
+            f"The Ray cluster at {address} does not let this run in: {first_line(refusal)} If it "
+            "asks for a token, "
             "cluster/README.md has how to give it one."
         ) from refusal
 
 
 def require_answer(address: str) -> None:
-    """Raises InvalidExperiment for what is no address, or where nothing speaks gRPC: Ray itself would try for minutes.
+    """Raises InvalidExperiment for what is no address, or where nothing speaks gRPC: Ray itself
+    would try for minutes.
 
     `auto` is left to Ray, which knows the clusters of this machine."""
     if address == "auto":
@@ -222,25 +242,31 @@ def require_answer(address: str) -> None:
     try:
         grpc.channel_ready_future(channel).result(timeout=ANSWER_SECONDS)
     except grpc.FutureTimeoutError as silence:
-        raise InvalidExperiment(f"No Ray cluster answers at {address} within {ANSWER_SECONDS:g} seconds.") from silence
+        raise InvalidExperiment(
+            f"No Ray cluster answers at {address} within {ANSWER_SECONDS:g} seconds."
+        ) from silence
     finally:
         channel.close()
 
 
 def start(processes: int) -> Path:
-    """Starts Ray on this machine alone and returns its folder. Its processes may outnumber the cores: they wait for
-    each other most of the time.
+    """Starts Ray on this machine alone and returns its folder. Its processes may outnumber the
+    cores: they wait for each other most of the time.
 
-    Other machines reach none of its ports, and other users none of its files. It is tried twice: on a busy machine a
-    process may answer too late for Ray. Raises ConnectionError where it does not start."""
+    Other machines reach none of its ports, and other users none of its files. It is tried twice: on
+    a busy machine a process may answer too late for Ray. Raises ConnectionError where it does not
+    start."""
     # The run itself says which of its processes died; what else Ray prints is in its logs.
     ray_worker.print_to_stdstream = lambda *_, **__: None
     for module in ("utils.actor_manager", "env.env_runner_group"):
         logging.getLogger(f"ray.rllib.{module}").setLevel(logging.CRITICAL)
-    # Ray would have its workers yield to every other program: runners would starve beside a busy learner.
+    # Ray would have its workers yield to every other program: runners would starve beside a busy
+    # learner.
     os.environ.setdefault("RAY_worker_niceness", "0")
     base = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())
-    folder = tempfile.mkdtemp(prefix="ray-", dir=base if len(base) <= MAX_TEMPORARY_PATH else "/tmp")
+    folder = tempfile.mkdtemp(
+        prefix="ray-", dir=base if len(base) <= MAX_TEMPORARY_PATH else "/tmp"
+    )
     try:
         init_here(processes, f"{folder}/1")
     except Exception as failure:  # a busy machine's timeout is an Exception of no kind
@@ -250,20 +276,27 @@ def start(processes: int) -> Path:
             init_here(processes, f"{folder}/2")
         except Exception as again:
             raise ConnectionError(
-                f"Ray did not start on this machine ({first_line(again)}). Where other programs hold the cores, try "
+                f"Ray did not start on this machine ({first_line(again)}). Where other programs "
+                "hold the cores, try "
                 f"again when they have ended. The logs of Ray's processes are in {folder}."
             ) from again
     return Path(folder)
 
 
 def init_here(processes: int, folder: str) -> None:
-    """Starts Ray's processes, which write into the folder. Ray opens it to everybody; the one around it stays shut."""
+    """Starts Ray's processes, which write into the folder. Ray opens it to everybody; the one
+    around it stays shut."""
     with keeps_signal_handlers(), on_loopback(), without_services():
         ray.init(
             address="local",
             _temp_dir=folder,
             # Actors import what this process can import, wherever it was started from.
-            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **NO_GPU_UNASKED}},
+            runtime_env={
+                "env_vars": {
+                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    **NO_GPU_UNASKED,
+                }
+            },
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -275,7 +308,8 @@ def init_here(processes: int, folder: str) -> None:
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """While Ray starts: its processes listen on the loopback interface alone, as they do on macOS and Windows."""
+    """While Ray starts: its processes listen on the loopback interface alone, as they do on macOS
+    and Windows."""
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
@@ -286,8 +320,9 @@ def on_loopback() -> Iterator[None]:
 
 @contextmanager
 def without_services() -> Iterator[None]:
-    """While Ray starts: leaves out the dashboard's server, the autoscaler's and the logs' monitors. Nothing of a run on
-    one machine asks them, and starting them takes longer than all the rest of Ray."""
+    """While Ray starts: leaves out the dashboard's server, the autoscaler's and the logs' monitors.
+    Nothing of a run on one machine asks them, and starting them takes longer than all the rest of
+    Ray."""
     before = {name: getattr(Node, name) for name in SERVICES}
     for name in SERVICES:
         setattr(Node, name, lambda *_, **__: None)
@@ -300,12 +335,15 @@ def without_services() -> Iterator[None]:
 
 @contextmanager
 def keeps_signal_handlers() -> Iterator[None]:
-    """While Ray starts: signals are this program's to handle. Ray's handlers of SIGTERM would exit in the middle of
-    the start, which leaves processes behind, and its C++ core's would print a stack trace."""
+    """While Ray starts: signals are this program's to handle. Ray's handlers of SIGTERM would exit
+    in the middle of the start, which leaves processes behind, and its C++ core's would print a
+    stack trace."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     set_by_ray = ray_utils.set_sigterm_handler
     ray_utils.set_sigterm_handler = lambda _: None
     try:
@@ -317,7 +355,8 @@ def keeps_signal_handlers() -> Iterator[None]:
 
 
 def require_room(bundles: list[Bundle]) -> None:
-    """Raises InvalidExperiment where so many processes would wait for ever for cores or GPUs that are not there."""
+    """Raises InvalidExperiment where so many processes would wait for ever for cores or GPUs that
+    are not there."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     roles = Counter(bundle.role for bundle in bundles)
     who = ", ".join(f"{count} {role}{'s' if count > 1 else ''}" for role, count in roles.items())
@@ -326,40 +365,53 @@ def require_room(bundles: list[Bundle]) -> None:
         per_machine = [machine.get(resource, 0.0) for machine in machines]
         require(
             max(each, default=0.0) <= max(per_machine),
-            f"One process is to hold {max(each, default=0.0):g} {noun}, and no machine has more than "
+            f"One process is to hold {max(each, default=0.0):g} {noun}, and no machine has more "
+            "than "
             f"{max(per_machine):g}; see --resources.",
         )
         needed = sum(each)
         has = sum(per_machine)
         require(
             needed <= has,
-            f"{who} hold {needed:g} {noun}, and Ray has {has:g}; start fewer, or give each less by --resources.",
+            f"{who} hold {needed:g} {noun}, and Ray has {has:g}; start fewer, or give each less by "
+            "--resources.",
         )
 
 
 def with_room(experiment: Experiment) -> Experiment:
-    """The experiment, once its processes have room again after a death; with fewer env runners where machines that a
-    cluster lost do not come back.
+    """The experiment, once its processes have room again after a death; with fewer env runners
+    where machines that a cluster lost do not come back.
 
     Raises ConnectionError where there is no room for its learners either."""
-    # A sweep's trial has room of its own, which nobody else can take, nor could it be reserved once more.
-    if get_current_placement_group() or can_reserve(experiment, experiment.resources.patience_seconds):
+    # A sweep's trial has room of its own, which nobody else can take, nor could it be reserved once
+    # more.
+    if get_current_placement_group() or can_reserve(
+        experiment, experiment.resources.patience_seconds
+    ):
         return experiment
-    fewer = [n for n in reversed(range(experiment.num_env_runners)) if experiment.num_envs % max(1, n) == 0]
+    fewer = [
+        n
+        for n in reversed(range(experiment.num_env_runners))
+        if experiment.num_envs % max(1, n) == 0
+    ]
     for runners in fewer:
         smaller = replace(experiment, num_env_runners=runners)
         if can_reserve(smaller, RESERVE_SECONDS):
             return smaller
     raise ConnectionError(
-        f"Ray's machines have no room for {experiment.num_learners} learner(s) any more. Go on with --resume when they "
+        f"Ray's machines have no room for {experiment.num_learners} learner(s) any more. Go on "
+        "with --resume when they "
         "have."
     )
 
 
 def can_reserve(experiment: Experiment, seconds: float) -> bool:
-    """Whether env runners and learners get what they hold within so many seconds: asked of the machines themselves,
-    since a dead one is on the cluster's list for some seconds more. The evaluator is not asked for: it may be alive."""
-    wanted = [bundle.to_ray() for bundle in remote_bundles(replace(experiment, evaluate_beside=False))]
+    """Whether env runners and learners get what they hold within so many seconds: asked of the
+    machines themselves, since a dead one is on the cluster's list for some seconds more. The
+    evaluator is not asked for: it may be alive."""
+    wanted = [
+        bundle.to_ray() for bundle in remote_bundles(replace(experiment, evaluate_beside=False))
+    ]
     if not any(wanted):
         return True
     reserved = placement_group([bundle for bundle in wanted if bundle])

@@ -17,15 +17,18 @@ PATIENCE_SECONDS = 1.0
 def without_ray_lines() -> Iterator[None]:
     """Leaves Ray's lines out of what is written to standard error within the block.
 
-    Ray's core writes its errors to the file descriptor itself, which no setting prevents. So a pipe takes the
-    descriptor's place, and a thread passes on all other lines; what Python prints goes past the pipe."""
+    Ray's core writes its errors to the file descriptor itself, which no setting prevents. So a pipe
+    takes the descriptor's place, and a thread passes on all other lines; what Python prints goes
+    past the pipe."""
     terminal = os.dup(2)
     reader, writer = os.pipe()
     os.dup2(writer, 2)
     os.close(writer)
     python = sys.stderr
     if writes_to_descriptor(python):
-        sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1, encoding=python.encoding, errors=python.errors)
+        sys.stderr = os.fdopen(
+            os.dup(terminal), "w", buffering=1, encoding=python.encoding, errors=python.errors
+        )
     thread = threading.Thread(target=pass_on, args=(reader, terminal), daemon=True)
     thread.start()
     try:

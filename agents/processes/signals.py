@@ -13,8 +13,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stop_requests(told: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C, SIGTERM, and SIGHUP, which a terminal that is closed sends, ask for an orderly end, which `told` is
-    called with; a second one ends at once. SIGHUP stays ignored for a run that was started with nohup.
+    """Ctrl-C, SIGTERM, and SIGHUP, which a terminal that is closed sends, ask for an orderly end,
+    which `told` is called with; a second one ends at once. SIGHUP stays ignored for a run that was
+    started with nohup.
 
     Python lets only the main thread hear signals."""
     asked = False

@@ -1,8 +1,9 @@
-"""Experience replay (Lin 1992; Mnih et al. 2015): a ring of single frames, drawn from as n-step transitions.
+"""Experience replay (Lin 1992; Mnih et al. 2015): a ring of single frames, drawn from as n-step
+transitions.
 
-An Atari observation is a stack of four frames, three of which the step before has too. The ring keeps
-the newest one alone, a quarter of the bytes, and rebuilds stacks when they are drawn; what an n-step
-return is made of is decided then, too, so that rewards may be relabelled.
+An Atari observation is a stack of four frames, three of which the step before has too. The ring
+keeps the newest one alone, a quarter of the bytes, and rebuilds stacks when they are drawn; what an
+n-step return is made of is decided then, too, so that rewards may be relabelled.
 """
 
 import math
@@ -26,7 +27,18 @@ from common.files import write_durably
 
 SEGMENT_BYTES = 64 * 2**20
 SMALLEST_PRIORITY = 1e-6  # an error of 0 is drawn again some day
-COLUMNS = ("actions", "rewards", "terminated", "cut", "final", "begun", "last", "age", "whole", "drawable")
+COLUMNS = (
+    "actions",
+    "rewards",
+    "terminated",
+    "cut",
+    "final",
+    "begun",
+    "last",
+    "age",
+    "whole",
+    "drawable",
+)
 COUNTERS = ("added", "max_priority")
 SEGMENT = re.compile(r"frames-(\d{12,18})-(\d{12,18})\.safetensors")
 MOST_TRIES = 50
@@ -35,10 +47,13 @@ MOST_TRIES = 50
 
 @dataclass(frozen=True)
 class Frames(Experience):
-    """Experience to remember: of each observation's stack, the newest frame alone (T, N, *frame)."""
+    """Experience to remember: of each observation's stack, the newest frame alone (T, N,
+    *frame)."""
 
     starts: NDArray[np.bool_]  # (T, N), an episode's first, whose stack is zeros but for this frame
-    finals: NDArray[np.object_]  # (T, N), of an episode's last step the frame that it ended in, else None
+    finals: NDArray[
+        np.object_
+    ]  # (T, N), of an episode's last step the frame that it ended in, else None
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,9 @@ class Transitions:
     observations: torch.Tensor  # (B, *observation)
     actions: NDArray  # (B, ...)
     rewards: NDArray[np.float32]  # (n, B), each step's own, 0 after the transition's end
-    discounts: NDArray[np.float32]  # (B,), of the value of the observations that followed; 0 after termination
+    discounts: NDArray[
+        np.float32
+    ]  # (B,), of the value of the observations that followed; 0 after termination
     next_observations: torch.Tensor  # (B, *observation)
     weights: NDArray[np.float32]  # (B,), importance of each, the largest 1
 
@@ -58,8 +75,9 @@ class Replay:
     """The latest `capacity` env steps of N environments that advance together.
 
     Env step t of environment n stands at row (t mod length) * N + n of every column. A row can be
-    drawn once its n successors are there, if its stack is whole and what followed it is known. An episode's
-    last observation is nobody's row, so it is kept apart; where it is missing, windows end before it.
+    drawn once its n successors are there, if its stack is whole and what followed it is known. An
+    episode's last observation is nobody's row, so it is kept apart; where it is missing, windows
+    end before it.
     """
 
     def __init__(
@@ -79,7 +97,8 @@ class Replay:
     ) -> None:
         """`stack` frames are stacked along the observation's first axis; 1 where none are.
 
-        With `memory_map`, a folder, frames lie in a file there, which may be larger than the memory."""
+        With `memory_map`, a folder, frames lie in a file there, which may be larger than the
+        memory."""
         self.num_envs = num_envs
         self.stack = stack
         self.n_step = n_step
@@ -87,7 +106,8 @@ class Replay:
         self.length = capacity // num_envs
         if self.length < stack + n_step + 1:
             raise ValueError(
-                f"A replay of {capacity:,} steps is too small for {num_envs} environments: it must hold at least "
+                f"A replay of {capacity:,} steps is too small for {num_envs} environments: it must "
+                "hold at least "
                 f"{(stack + n_step + 1) * num_envs:,}."
             )
         frame = observation_shape if stack == 1 else observation_shape[1:]
@@ -101,8 +121,12 @@ class Replay:
         self.final = np.zeros(rows, np.bool_)  # it is in `finals`
         self.finals: dict[int, NDArray] = {}
         self.begun = np.zeros(rows, np.int64)  # env step at which the episode began
-        self.last = np.full(rows, -1, np.int64)  # last env step of the episode whose successor is known; -1: it goes on
-        self.age = np.zeros(rows, np.uint8)  # frames before this one that are its episode's, up to stack - 1
+        self.last = np.full(
+            rows, -1, np.int64
+        )  # last env step of the episode whose successor is known; -1: it goes on
+        self.age = np.zeros(
+            rows, np.uint8
+        )  # frames before this one that are its episode's, up to stack - 1
         self.whole = np.zeros(rows, np.bool_)  # the stack can be rebuilt
         self.drawable = np.zeros(rows, np.bool_)
         self.added = 0  # env steps of each environment, ever
@@ -137,11 +161,16 @@ class Replay:
             self._add_step(experience, t)
 
     def draw(
-        self, size: int, random: np.random.Generator, importance_exponent: float = 0.0, batches: int = 1
+        self,
+        size: int,
+        random: np.random.Generator,
+        importance_exponent: float = 0.0,
+        batches: int = 1,
     ) -> Transitions:
         """So many transitions, by priority where there are priorities; there must be some to draw.
 
-        They are `batches` equal ones, one after the other, each from the whole range of priorities."""
+        They are `batches` equal ones, one after the other, each from the whole range of
+        priorities."""
         if self.priorities is None:
             rows = self._uniform(size, random)
         else:
@@ -158,12 +187,15 @@ class Replay:
         )
 
     def prioritize(self, rows: NDArray[np.int64], errors: NDArray) -> None:
-        """Gives drawn rows the priority of their absolute errors (Schaul et al. 2016, proportional)."""
+        """Gives drawn rows the priority of their absolute errors (Schaul et al. 2016,
+        proportional)."""
         if self.priorities is not None:
             errors = np.abs(errors).astype(np.float64) + SMALLEST_PRIORITY
             self.max_priority = max(self.max_priority, float(errors.max()))
             # A row that was overwritten since it was drawn cannot be drawn.
-            self.priorities.set(rows, np.where(self.drawable[rows], errors**self.priority_exponent, 0.0))
+            self.priorities.set(
+                rows, np.where(self.drawable[rows], errors**self.priority_exponent, 0.0)
+            )
 
     def _add_step(self, experience: Frames, t: int) -> None:
         now = self._rows(self.added)
@@ -191,7 +223,8 @@ class Replay:
         if settled >= 0:
             rows = self._rows(settled)
             self._allow(rows, self.whole[rows] & (~self.cut[rows] | self.final[rows]))
-        # The next step is written over the oldest, which stacks of the steps after it may reach into.
+        # The next step is written over the oldest, which stacks of the steps after it may reach
+        # into.
         leaving = self.added - self.length + self.stack - 2
         if leaving >= 0:
             self._allow(self._rows(leaving), False)
@@ -200,7 +233,9 @@ class Replay:
         """Whether rows can be drawn; if so, at first as if their errors were the largest yet."""
         self.drawable[rows] = allowed
         if self.priorities is not None:
-            self.priorities.set(rows, self.drawable[rows] * self.max_priority**self.priority_exponent)
+            self.priorities.set(
+                rows, self.drawable[rows] * self.max_priority**self.priority_exponent
+            )
 
     def _rows(self, step: int) -> NDArray[np.int64]:
         return (step % self.length) * self.num_envs + np.arange(self.num_envs)
@@ -225,8 +260,11 @@ class Replay:
         priorities = self.priorities.get(rows)
         return ((priorities / priorities.min()) ** -importance_exponent).astype(np.float32)
 
-    def _windows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-        """Last rows of the n-step transitions from these, their rewards (n, B), and the discount of what follows."""
+    def _windows(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Last rows of the n-step transitions from these, their rewards (n, B), and the discount of
+        what follows."""
         ends = rows
         discounts = np.ones(len(rows), np.float32)
         rewards = np.zeros((self.n_step, len(rows)), np.float32)
@@ -242,7 +280,8 @@ class Replay:
         return ends, rewards, discounts
 
     def following(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """The observations (B, ...) that followed these rows' steps; anything where the step terminated."""
+        """The observations (B, ...) that followed these rows' steps; anything where the step
+        terminated."""
         following = self._observations(self._later(rows, 1))
         for i in np.flatnonzero(self.final[rows]):
             newest = torch.from_numpy(self.finals[int(rows[i])])
@@ -280,42 +319,60 @@ class Replay:
     def _observations(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Observations (B, ...) at these rows, their stacks rebuilt, oldest frame first.
 
-        In memory, the frames of a stack are interleaved: that is how convolutions like to read them, and OpenCV
-        does it ten times faster than torch would later."""
+        In memory, the frames of a stack are interleaved: that is how convolutions like to read
+        them, and OpenCV does it ten times faster than torch would later."""
         back = np.arange(self.stack)[::-1, None]
-        frames = np.take(self.frames, (rows - back * self.num_envs) % len(self.rewards), 0)  # (stack, B, *frame)
+        frames = np.take(
+            self.frames, (rows - back * self.num_envs) % len(self.rewards), 0
+        )  # (stack, B, *frame)
         frames[back > self.age[rows]] = 0
         if self.stack == 1:
             return torch.from_numpy(frames[0])
         # Pinned memory reaches a GPU while the processor goes on.
         shape = (len(rows), *self.frames.shape[1:], self.stack)
-        drawn = torch.empty(shape, dtype=torch.from_numpy(frames).dtype, pin_memory=torch.cuda.is_available())
-        cv2.merge(list(frames.reshape(self.stack, len(rows), -1)), drawn.numpy().reshape(len(rows), -1, self.stack))
+        drawn = torch.empty(
+            shape, dtype=torch.from_numpy(frames).dtype, pin_memory=torch.cuda.is_available()
+        )
+        cv2.merge(
+            list(frames.reshape(self.stack, len(rows), -1)),
+            drawn.numpy().reshape(len(rows), -1, self.stack),
+        )
         return drawn.movedim(-1, 1)
 
     def save(self, folder: Path, previous: Path | None, limit_bytes: float = float("inf")) -> None:
-        """Writes everything into a new `folder`; frames that lie in the `previous` one already are linked to.
+        """Writes everything into a new `folder`; frames that lie in the `previous` one already are
+        linked to.
 
-        Frames lie in files of about 64 MB that never change, so each save writes only what is new. Beyond
-        `limit_bytes` of frames the oldest steps are left out.
+        Frames lie in files of about 64 MB that never change, so each save writes only what is new.
+        Beyond `limit_bytes` of frames the oldest steps are left out.
         """
         folder.mkdir(parents=True)
         kept = max(1, int(min(limit_bytes / self._step_bytes(), self.added)))
         oldest = max(self.oldest, self.added - kept)
         known = {} if previous is None else known_frames(previous)
         digests: dict[str, str] = {}
-        for start in range(oldest // self.segment_steps * self.segment_steps, self.added, self.segment_steps):
+        for start in range(
+            oldest // self.segment_steps * self.segment_steps, self.added, self.segment_steps
+        ):
             stop = min(start + self.segment_steps, self.added)
-            # One that was complete when it was saved has steps that have been overwritten here since.
+            # One that was complete when it was saved has steps that have been overwritten here
+            # since.
             name = segment_name(start, stop)
-            if previous is not None and name in known and self._linked(previous / name, folder / name):
+            if (
+                previous is not None
+                and name in known
+                and self._linked(previous / name, folder / name)
+            ):
                 digests[name] = known[name]
             else:
                 name = segment_name(max(start, oldest), stop)
                 blob = save({"frames": self.frames[self._span(max(start, oldest), stop)]})
                 write_durably(folder / name, blob)
                 digests[name] = sha256(blob)
-        state = {name: getattr(self, name) for name in (*COLUMNS, *COUNTERS)} | {"oldest": oldest, "frames": digests}
+        state = {name: getattr(self, name) for name in (*COLUMNS, *COUNTERS)} | {
+            "oldest": oldest,
+            "frames": digests,
+        }
         state["finals"] = {
             "rows": np.array(list(self.finals), np.int64),
             "frames": np.array(list(self.finals.values()), self.frames.dtype),
@@ -325,7 +382,8 @@ class Replay:
         save_state(folder, state)
 
     def _linked(self, source: Path, target: Path) -> bool:
-        """Links to a file of the save before, if that is there and whole; else the frames are written from memory."""
+        """Links to a file of the save before, if that is there and whole; else the frames are
+        written from memory."""
         if source in self.damaged:
             return False
         try:
@@ -336,17 +394,20 @@ class Replay:
         return True
 
     def load(self, folder: Path) -> list[str]:
-        """Takes over what `save` wrote of a replay of the same kind; says, a line each, which frames are lost.
+        """Takes over what `save` wrote of a replay of the same kind; says, a line each, which
+        frames are lost.
 
-        Steps whose frames are lost are never drawn, nor are those whose stacks or whose following observations reach
-        into them. Raises Damaged where the replay's state cannot be read, ValueError where it is of another kind; the
-        replay is then as it was."""
+        Steps whose frames are lost are never drawn, nor are those whose stacks or whose following
+        observations reach into them. Raises Damaged where the replay's state cannot be read,
+        ValueError where it is of another kind; the replay is then as it was."""
         state = load_state(folder)
         if flaw := flaw_of(self, state):
             raise ValueError(f"The replay in {folder} has {flaw}.")
         for name in (*COLUMNS, *COUNTERS, "oldest"):
             setattr(self, name, state[name])
-        self.finals = dict(zip(state["finals"]["rows"].tolist(), state["finals"]["frames"].copy(), strict=True))
+        self.finals = dict(
+            zip(state["finals"]["rows"].tolist(), state["finals"]["frames"].copy(), strict=True)
+        )
         lost: list[str] = []
         found = np.zeros(self.length, np.bool_)
         for name, digest in state["frames"].items():
@@ -357,7 +418,10 @@ class Replay:
             except UNREADABLE as damage:
                 self.damaged.add(folder / name)
                 steps = (stop - kept) * self.num_envs
-                lost.append(f"{steps:,} env steps of the replay are lost: {folder / name} is damaged ({damage})")
+                lost.append(
+                    f"{steps:,} env steps of the replay are lost: {folder / name} is damaged "
+                    f"({damage})"
+                )
                 continue
             self.frames[self._span(kept, stop)] = frames[(kept - start) * self.num_envs :]
             found[np.arange(kept, stop) % self.length] = True
@@ -372,7 +436,8 @@ class Replay:
         return lost
 
     def _read_segment(self, path: Path, digest: str) -> NDArray:
-        """The frames (steps x N, *frame) of a file. Raises one of UNREADABLE where it is not what was saved."""
+        """The frames (steps x N, *frame) of a file. Raises one of UNREADABLE where it is not what
+        was saved."""
         start, stop = segment_range(path.name)
         blob = path.read_bytes()
         if sha256(blob) != digest:
@@ -380,11 +445,14 @@ class Replay:
         frames = load(blob)["frames"]
         wanted = ((stop - start) * self.num_envs, *self.frames.shape[1:])
         if frames.shape != wanted or frames.dtype != self.frames.dtype:
-            raise ValueError(f"it holds {frames.dtype} {frames.shape}, not {self.frames.dtype} {wanted}")
+            raise ValueError(
+                f"it holds {frames.dtype} {frames.shape}, not {self.frames.dtype} {wanted}"
+            )
         return frames
 
     def _forget(self, start: int, stop: int) -> None:
-        """Never draws what needs the frames of the steps from `start` to before `stop`, which are lost."""
+        """Never draws what needs the frames of the steps from `start` to before `stop`, which are
+        lost."""
         goes_on = self.begun[self._rows(start)] < start  # episodes that were under way
         if start > self.oldest:
             before = self._rows(start - 1)[goes_on]
@@ -424,7 +492,8 @@ class Replay:
 
 
 def allocate(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray:
-    """Zeros, in memory that is only taken as it is written to, or in a file that nobody else sees."""
+    """Zeros, in memory that is only taken as it is written to, or in a file that nobody else
+    sees."""
     if folder is None:
         return np.zeros(shape, dtype)
     folder.mkdir(parents=True, exist_ok=True)
@@ -439,7 +508,8 @@ def segment_name(start: int, stop: int) -> str:
 
 
 def segment_range(name: str) -> tuple[int, int]:
-    """The first step of a file of frames, and the one after its last. Raises ValueError for another file's name."""
+    """The first step of a file of frames, and the one after its last. Raises ValueError for another
+    file's name."""
     found = SEGMENT.fullmatch(name)
     if not found:
         raise ValueError(f"{name} is not a file of frames")
@@ -447,7 +517,8 @@ def segment_range(name: str) -> tuple[int, int]:
 
 
 def known_frames(previous: Path) -> dict[str, str]:
-    """The files of frames in a replay that was saved before, with their digests; none where it cannot be read."""
+    """The files of frames in a replay that was saved before, with their digests; none where it
+    cannot be read."""
     try:
         return load_state(previous)["frames"]
     except ValueError:
@@ -461,7 +532,8 @@ def runs_of(chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def flaw_of(replay: Replay, state: dict[str, Any]) -> str:
-    """What the state of a saved replay has that this kind of replay cannot have; empty where there is no such thing."""
+    """What the state of a saved replay has that this kind of replay cannot have; empty where there
+    is no such thing."""
     try:
         return wrong_kind(replay, state) or wrong_shape(replay, state) or wrong_value(replay, state)
     except (LookupError, TypeError, ValueError, AttributeError) as missing:
@@ -470,7 +542,11 @@ def flaw_of(replay: Replay, state: dict[str, Any]) -> str:
 
 def wrong_kind(replay: Replay, state: dict[str, Any]) -> str:
     kind = state["kind"]
-    others = [f"{name} {kind[name]}, not {value}" for name, value in replay.kind.items() if kind[name] != value]
+    others = [
+        f"{name} {kind[name]}, not {value}"
+        for name, value in replay.kind.items()
+        if kind[name] != value
+    ]
     return f"been made with {'; '.join(others)}; go on with what it was made with" if others else ""
 
 
@@ -513,7 +589,9 @@ def wrong_value(replay: Replay, state: dict[str, Any]) -> str:
     borders = sorted(segment_range(name) for name in state["frames"])
     starts = [start for start, _ in borders]
     stops = [stop for _, stop in borders]
-    gapless = bool(borders) and starts[0] <= oldest and starts[1:] == stops[:-1] and stops[-1] == added
+    gapless = (
+        bool(borders) and starts[0] <= oldest and starts[1:] == stops[:-1] and stops[-1] == added
+    )
     if not gapless and added > oldest:
         return f"files of frames that do not cover its steps from {oldest:,} to {added:,}"
     return ""

@@ -1,4 +1,5 @@
-"""Hindsight experience replay (Andrychowicz et al. 2017): what was reached is learnt from as if it was the goal."""
+"""Hindsight experience replay (Andrychowicz et al. 2017): what was reached is learnt from as if it
+was the goal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,8 +35,11 @@ class Hindsight:
     rewards: Rewards
     """What achieving the one would have been worth if the other had been the goal."""
 
-    def relabel(self, replay: Replay, drawn: Transitions, random: np.random.Generator) -> Transitions:
-        """The same one-step transitions, a share of them with another goal and the reward that it would have brought.
+    def relabel(
+        self, replay: Replay, drawn: Transitions, random: np.random.Generator
+    ) -> Transitions:
+        """The same one-step transitions, a share of them with another goal and the reward that it
+        would have brought.
 
         `drawn` is this caller's alone: its observations are written to."""
         achieved, desired = (self.packing.slices[name] for name in GOALS)
@@ -50,7 +54,9 @@ class Hindsight:
         rewards[0, chosen] = self.rewards(reached.numpy(), wanted.numpy())
         return replace(drawn, rewards=rewards)
 
-    def goal_rows(self, replay: Replay, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    def goal_rows(
+        self, replay: Replay, rows: NDArray[np.int64], random: np.random.Generator
+    ) -> NDArray[np.int64]:
         """Rows of the steps after which the new goals were achieved, one for each of these rows."""
         steps = replay.steps_of(rows)
         last = np.where(replay.last[rows] < 0, replay.added - 2, replay.last[rows])
@@ -64,7 +70,8 @@ class Hindsight:
 
 
 def has_goals(environment: gymnasium.Env) -> bool:
-    """Whether observations have goals, and the environment says what reaching another one would have brought."""
+    """Whether observations have goals, and the environment says what reaching another one would
+    have brought."""
     space = environment.observation_space
     parts = isinstance(space, Dict) and set(GOALS) <= set(space.spaces)
     return parts and environment.has_wrapper_attr("compute_reward")
@@ -76,14 +83,16 @@ def goal_packing(environment: gymnasium.Env) -> Packing:
     Raises ValueError unless it has goals, both of one shape and dtype."""
     if not has_goals(environment):
         raise ValueError(
-            "Hindsight needs an environment with goals: observations with achieved_goal and desired_goal, and "
+            "Hindsight needs an environment with goals: observations with achieved_goal and "
+            "desired_goal, and "
             "compute_reward; use --algo.hindsight none."
         )
     packing = Packing(environment.observation_space)
     achieved, desired = (packing.parts[name] for name in GOALS)
     if (achieved.shape, achieved.dtype) != (desired.shape, desired.dtype):
         raise ValueError(
-            f"Hindsight needs achieved and desired goals of one shape and dtype, not {achieved.shape} "
+            f"Hindsight needs achieved and desired goals of one shape and dtype, not "
+            f"{achieved.shape} "
             f"{achieved.dtype} and {desired.shape} {desired.dtype}; use --algo.hindsight none."
         )
     return packing
@@ -95,14 +104,18 @@ def hindsight(environment: gymnasium.Env, strategy: Strategy, share: float) -> H
 
 
 def goal_rewards(environment: gymnasium.Env) -> Rewards:
-    """The environment's `compute_reward` for many goals, as gymnasium-robotics has it; asked about one goal after the
-    other where it does not answer so for two."""
-    compute: Callable[[NDArray, NDArray, dict], Any] = environment.get_wrapper_attr("compute_reward")
+    """The environment's `compute_reward` for many goals, as gymnasium-robotics has it; asked about
+    one goal after the other where it does not answer so for two."""
+    compute: Callable[[NDArray, NDArray, dict], Any] = environment.get_wrapper_attr(
+        "compute_reward"
+    )
     space: Any = environment.observation_space
 
     def one_by_one(achieved: NDArray, desired: NDArray) -> NDArray:
         pairs = zip(achieved, desired, strict=True)
-        return np.array([float(np.asarray(compute(*pair, {})).item()) for pair in pairs], np.float32)
+        return np.array(
+            [float(np.asarray(compute(*pair, {})).item()) for pair in pairs], np.float32
+        )
 
     def together(achieved: NDArray, desired: NDArray) -> NDArray:
         return np.asarray(compute(achieved, desired, {}), np.float32)
@@ -117,4 +130,6 @@ def goal_rewards(environment: gymnasium.Env) -> Rewards:
         both = together(achieved, desired)
     except Exception:  # it is made for a single goal
         return one_by_one
-    return together if both.shape == (2,) and np.allclose(both, singly, equal_nan=True) else one_by_one
+    return (
+        together if both.shape == (2,) and np.allclose(both, singly, equal_nan=True) else one_by_one
+    )

@@ -1,11 +1,13 @@
-"""A sum tree: numbers at the leaves, drawn in proportion to their size (Schaul et al. 2016, appendix B.2.1)."""
+"""A sum tree: numbers at the leaves, drawn in proportion to their size (Schaul et al. 2016,
+appendix B.2.1)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 class SumTree:
-    """`size` numbers, none below 0, all 0 at first; setting and drawing k of them takes O(k log size).
+    """`size` numbers, none below 0, all 0 at first; setting and drawing k of them takes O(k log
+    size).
 
     Node i is the sum of nodes 2i and 2i + 1; the root is node 1, the leaves are the last level.
     """
@@ -38,7 +40,8 @@ class SumTree:
             self.nodes[nodes] = self.nodes[2 * nodes] + self.nodes[2 * nodes + 1]
 
     def draw(self, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """Indices (count,), one from each of `count` equal shares of the total; never one whose number is 0.
+        """Indices (count,), one from each of `count` equal shares of the total; never one whose
+        number is 0.
 
         Raises ValueError where all numbers are 0."""
         if not self.total > 0:

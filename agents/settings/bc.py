@@ -21,12 +21,15 @@ SEARCH_SPACE: SearchSpace = {
 
 @dataclass(frozen=True)
 class BC:
-    """Clones a demonstrated behaviour; env steps are then demonstrated ones, each as often as it was learnt from."""
+    """Clones a demonstrated behaviour; env steps are then demonstrated ones, each as often as it
+    was learnt from."""
 
     demonstrations: str = ""
-    """The file of logged episodes, of scripts/make_demonstrations.py or scripts/log_episodes.py (.parquet)."""
+    """The file of logged episodes, of scripts/make_demonstrations.py or scripts/log_episodes.py
+    (.parquet)."""
     rollout_length: Steps = 32
-    """Steps of a window (T), in which a memory begins with nothing; --num-envs of them are taken an update."""
+    """Steps of a window (T), in which a memory begins with nothing; --num-envs of them are taken an
+    update."""
     minibatch_size: Size = 512
     """Steps a gradient step, on each learner."""
     learning_rate: PositiveFraction = 1e-3
@@ -42,7 +45,8 @@ class BC:
     max_gradient_norm: Positive = 0.5
     """Gradients are scaled down to this global norm."""
     share_encoder: bool = True
-    """Policy and value read one encoder; false gives each its own. A memory reads both and is one."""
+    """Policy and value read one encoder; false gives each its own. A memory reads both and is
+    one."""
     normalize_observations: bool = False
     """Standardise observations by their mean and deviation among those that were demonstrated."""
     normalize_rewards: bool = False
@@ -66,9 +70,16 @@ class BC:
         from agents.engine.offline import OfflineAlgorithm
         from agents.networks.actor_critic import ActorCritic
 
-        return Parts(algorithm=OfflineAlgorithm, runner=OnPolicyEnvRunner, learner=CloningLearner, module=ActorCritic)
+        return Parts(
+            algorithm=OfflineAlgorithm,
+            runner=OnPolicyEnvRunner,
+            learner=CloningLearner,
+            module=ActorCritic,
+        )
 
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+    def check(
+        self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
+    ) -> None:
         from agents.networks.distributions import distribution_for
 
         distribution_for(environment.action_space)
@@ -76,8 +87,10 @@ class BC:
         batch = num_envs * self.rollout_length // max(1, num_learners)
         if batch % self.minibatch_size or self.minibatch_size % self.rollout_length:
             raise ValueError(
-                f"{num_envs} windows of {self.rollout_length} steps do not divide into minibatches of "
-                f"{self.minibatch_size} that are whole windows, on {max(1, num_learners)} learner(s). Change "
+                f"{num_envs} windows of {self.rollout_length} steps do not divide into minibatches "
+                "of "
+                f"{self.minibatch_size} that are whole windows, on {max(1, num_learners)} "
+                "learner(s). Change "
                 "--algo.minibatch-size, --algo.rollout-length or --num-envs."
             )
 
@@ -85,7 +98,12 @@ class BC:
         from agents.logged.demonstrations import Demonstrations
 
         return Demonstrations.read(
-            self.demonstrations, observations, actions, self.discount, self.rollout_length, self.normalize_rewards
+            self.demonstrations,
+            observations,
+            actions,
+            self.discount,
+            self.rollout_length,
+            self.normalize_rewards,
         )
 
     def check_memory(self, steps: int) -> None:
@@ -99,11 +117,16 @@ class BC:
     def learning_starts_env_steps(self) -> int:
         return 0
 
-    def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
+    def checkpoint_bytes(
+        self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int
+    ) -> int:
         return 0
 
     def module_config(self) -> dict[str, Any]:
-        return {"share_encoder": self.share_encoder, "normalize_observations": self.normalize_observations}
+        return {
+            "share_encoder": self.share_encoder,
+            "normalize_observations": self.normalize_observations,
+        }
 
     def learning_rate_at(self, progress: float) -> float:
         return self.learning_rate * (1.0 - progress if self.anneal_learning_rate else 1.0)

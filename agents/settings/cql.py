@@ -42,16 +42,31 @@ class CQL(Offline):
         from agents.engine.offline import OfflineAlgorithm
         from agents.networks.q_network import QNetwork
 
-        return Parts(algorithm=OfflineAlgorithm, runner=OffPolicyEnvRunner, learner=CQLLearner, module=QNetwork)
+        return Parts(
+            algorithm=OfflineAlgorithm,
+            runner=OffPolicyEnvRunner,
+            learner=CQLLearner,
+            module=QNetwork,
+        )
 
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+    def check(
+        self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
+    ) -> None:
         space = environment.action_space
         if not (isinstance(space, Discrete) and space.start == 0):
-            raise ValueError(f"CQL chooses among actions that are Discrete from 0, not {space}; try --algo iql or bc.")
+            raise ValueError(
+                f"CQL chooses among actions that are Discrete from 0, not {space}; try --algo iql "
+                "or bc."
+            )
         self.check_log(environment, num_envs, num_learners)
 
     def module_config(self) -> dict[str, Any]:
         from agents.networks.value_distributions import Expectation
 
-        own = {"stream_width": 0, "noisy": False, "evaluation_epsilon": 0.0, "values": Expectation()}
+        own = {
+            "stream_width": 0,
+            "noisy": False,
+            "evaluation_epsilon": 0.0,
+            "values": Expectation(),
+        }
         return own | {"normalize_observations": self.normalize_observations}

@@ -27,14 +27,16 @@ SEARCH_SPACE: SearchSpace = {
 
 @dataclass(frozen=True)
 class DDPG(OffPolicy):
-    """Off-policy: critics learn what actions are worth, a deterministic actor follows their gradient."""
+    """Off-policy: critics learn what actions are worth, a deterministic actor follows their
+    gradient."""
 
     name: str = "ddpg"
     """What this choice of fields is called, in the run folder's name and in evaluations."""
     hidden_sizes: tuple[Size, ...] = (400, 300)
     """Hidden layers of the actor and of each critic, after the encoder (Lillicrap et al. 2016)."""
     target_rate: PositiveFraction = 0.005
-    """How far the target networks move towards the networks at a time (tau; Fujimoto et al. 2018)."""
+    """How far the target networks move towards the networks at a time (tau; Fujimoto et al.
+    2018)."""
     num_critics: Count = 1
     """The target is the least that any of them says."""
     policy_delay: Steps = 1
@@ -44,14 +46,14 @@ class DDPG(OffPolicy):
     target_noise_limit: NonNegative = 0.5
     """Most that this noise may be."""
     noise: NonNegative = 0.1
-    """Deviation of what is added to the noise on actions at each step of exploring, as a share of half the action's
-    range."""
+    """Deviation of what is added to the noise on actions at each step of exploring, as a share of
+    half the action's range."""
     noise_correlation: Fraction = 0.0
     """What the noise keeps of itself at each step: 0 is Gaussian noise, 0.85 an Ornstein-Uhlenbeck process with theta
     0.15 (Lillicrap et al. 2016), whose deviation grows to 1.9 times `noise`."""
     compile_losses: bool = True
-    """Translate the losses and their gradients to machine code at the start, which takes some seconds (torch.compile);
-    where no C++ compiler is found, they run as they are."""
+    """Translate the losses and their gradients to machine code at the start, which takes some
+    seconds (torch.compile); where no C++ compiler is found, they run as they are."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,14 +78,21 @@ class DDPG(OffPolicy):
             module=DeterministicActorCritic,
         )
 
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+    def check(
+        self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
+    ) -> None:
         from agents.networks.action_scaling import bounds_that_count
 
         space = environment.action_space
-        vector = isinstance(space, Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)
+        vector = (
+            isinstance(space, Box)
+            and len(space.shape) == 1
+            and np.issubdtype(space.dtype, np.floating)
+        )
         if not (vector and np.all(bounds_that_count(space))):
             raise ValueError(
-                f"{self.name.upper()} acts in a one-dimensional Box of real numbers with bounds, not {space}; "
+                f"{self.name.upper()} acts in a one-dimensional Box of real numbers with bounds, "
+                f"not {space}; "
                 "try --algo dqn or ppo."
             )
         self.check_replay(environment, frame_stack, num_envs, num_learners)
@@ -91,7 +100,10 @@ class DDPG(OffPolicy):
     def module_config(self) -> dict[str, Any]:
         return {"hidden_sizes": self.hidden_sizes, "num_critics": self.num_critics}
 
-    def exploration_at(self, env_steps: int, num_envs: int, num_runners: int) -> NDArray[np.float32]:
-        """Deviation of each environment's noise (num_envs,); infinite, that is any action, until learning starts."""
+    def exploration_at(
+        self, env_steps: int, num_envs: int, num_runners: int
+    ) -> NDArray[np.float32]:
+        """Deviation of each environment's noise (num_envs,); infinite, that is any action, until
+        learning starts."""
         deviation = math.inf if env_steps < self.learning_starts_env_steps else self.noise
         return np.full(num_envs, deviation, np.float32)

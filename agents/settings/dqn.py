@@ -1,4 +1,5 @@
-"""Deep Q-learning's settings, each of its improvements a field; loss and learner: agents/algorithms/dqn.py."""
+"""Deep Q-learning's settings, each of its improvements a field; loss and learner:
+agents/algorithms/dqn.py."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -56,7 +57,8 @@ class DQN(OffPolicy):
     noisy: bool = False
     """Explore by learnt noise in the head's weights; set epsilon to 0 with it."""
     values: Literal["expectation", "categorical", "quantile"] = "expectation"
-    """What is learnt of a return: its mean, C51's probabilities of fixed values, or QR-DQN's quantiles."""
+    """What is learnt of a return: its mean, C51's probabilities of fixed values, or QR-DQN's
+    quantiles."""
     num_atoms: Annotated[int, Range(2, 10_000)] = 51
     """Values of the categorical distribution."""
     value_limit: Positive = 10.0
@@ -68,8 +70,8 @@ class DQN(OffPolicy):
     epsilon_end: Fraction = 0.01
     """Chance of a random action in the end."""
     epsilon_decay_env_steps: Steps = 100_000
-    """Env steps in which it falls linearly. With several runners it falls in each environment to a chance of its
-    own instead, from 0.4 to 0.0007, as in Ape-X."""
+    """Env steps in which it falls linearly. With several runners it falls in each environment to a
+    chance of its own instead, from 0.4 to 0.0007, as in Ape-X."""
     evaluation_epsilon: Fraction = 0.001
     """Chance of a random action in evaluations (Castro et al. 2018)."""
 
@@ -84,25 +86,42 @@ class DQN(OffPolicy):
         from agents.engine.off_policy import OffPolicyAlgorithm
         from agents.networks.q_network import QNetwork
 
-        return Parts(algorithm=OffPolicyAlgorithm, runner=OffPolicyEnvRunner, learner=DQNLearner, module=QNetwork)
+        return Parts(
+            algorithm=OffPolicyAlgorithm,
+            runner=OffPolicyEnvRunner,
+            learner=DQNLearner,
+            module=QNetwork,
+        )
 
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+    def check(
+        self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
+    ) -> None:
         space = environment.action_space
         if not (isinstance(space, Discrete) and space.start == 0):
-            raise ValueError(f"DQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo or td3.")
+            raise ValueError(
+                f"DQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo "
+                "or td3."
+            )
         if num_envs * self.rollout_length > self.target_update_every_env_steps:
             raise ValueError(
-                f"{num_envs * self.rollout_length:,} env steps between two visits to the replay are more than "
-                f"target_update_every_env_steps, {self.target_update_every_env_steps:,}; lower --algo.rollout-length."
+                f"{num_envs * self.rollout_length:,} env steps between two visits to the replay "
+                "are more than "
+                f"target_update_every_env_steps, {self.target_update_every_env_steps:,}; lower "
+                "--algo.rollout-length."
             )
         self.check_loss_memory()
         self.check_replay(environment, frame_stack, num_envs, num_learners)
 
     def check_loss_memory(self) -> None:
-        """Raises ValueError where a batch's loss, which compares all atoms or quantiles, does not fit into memory."""
+        """Raises ValueError where a batch's loss, which compares all atoms or quantiles, does not
+        fit into memory."""
         from agents.logged.values import require_memory
 
-        compared = {"expectation": 1, "categorical": self.num_atoms, "quantile": self.num_quantiles}[self.values]
+        compared = {
+            "expectation": 1,
+            "categorical": self.num_atoms,
+            "quantile": self.num_quantiles,
+        }[self.values]
         what = f"The loss of batches of {self.batch_size:,} transitions with {compared:,} x {compared:,} comparisons"
         require_memory(self.batch_size * compared**2 * FLOAT32_BYTES, what)
 
@@ -116,7 +135,12 @@ class DQN(OffPolicy):
         return own | {"values": self.value_distribution()}
 
     def value_distribution(self) -> "ValueDistribution":
-        from agents.networks.value_distributions import Categorical, Expectation, Quantiles, ValueDistribution
+        from agents.networks.value_distributions import (
+            Categorical,
+            Expectation,
+            Quantiles,
+            ValueDistribution,
+        )
 
         kinds: dict[str, ValueDistribution] = {
             "expectation": Expectation(),
@@ -125,7 +149,9 @@ class DQN(OffPolicy):
         }
         return kinds[self.values]
 
-    def exploration_at(self, env_steps: int, num_envs: int, num_runners: int) -> NDArray[np.float32]:
+    def exploration_at(
+        self, env_steps: int, num_envs: int, num_runners: int
+    ) -> NDArray[np.float32]:
         """Epsilon of each environment: (num_envs,)."""
         done = min(1.0, env_steps / self.epsilon_decay_env_steps)
         if num_runners < 2 or self.noisy:

@@ -23,9 +23,11 @@ class IQL(Offline):
     """Learns from a log what its better actions are worth, and a policy that prefers them."""
 
     expectile: Annotated[float, Range(0.5, 1.0)] = 0.7
-    """Whose value is learnt: 0.5 of the mean of the logged actions, towards 1 of the best (tau; section 4.1)."""
+    """Whose value is learnt: 0.5 of the mean of the logged actions, towards 1 of the best (tau;
+    section 4.1)."""
     inverse_temperature: NonNegative = 3.0
-    """How much more an action is cloned for what it is better than that: 0 clones all alike (beta; equation 7)."""
+    """How much more an action is cloned for what it is better than that: 0 clones all alike (beta;
+    equation 7)."""
     most_weight: Positive = 100.0
     """No step is cloned more than this."""
     hidden_sizes: tuple[Size, ...] = (256,)
@@ -51,9 +53,16 @@ class IQL(Offline):
         from agents.engine.offline import OfflineAlgorithm
         from agents.networks.q_actor_critic import QActorCritic
 
-        return Parts(algorithm=OfflineAlgorithm, runner=OnPolicyEnvRunner, learner=IQLLearner, module=QActorCritic)
+        return Parts(
+            algorithm=OfflineAlgorithm,
+            runner=OnPolicyEnvRunner,
+            learner=IQLLearner,
+            module=QActorCritic,
+        )
 
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+    def check(
+        self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
+    ) -> None:
         from agents.networks.distributions import distribution_for
 
         distribution_for(environment.action_space)

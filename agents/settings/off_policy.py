@@ -1,13 +1,25 @@
-"""Settings that algorithms with a replay share; the replay and its learner: agents/engine/off_policy.py."""
+"""Settings that algorithms with a replay share; the replay and its learner:
+agents/engine/off_policy.py."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import gymnasium
 
-from common.ranges import Count, Fraction, Positive, PositiveFraction, Size, Steps, StepsOrZero, check_ranges
+from common.ranges import (
+    Count,
+    Fraction,
+    Positive,
+    PositiveFraction,
+    Size,
+    Steps,
+    StepsOrZero,
+    check_ranges,
+)
 
-MOST_TRANSITIONS_A_VISIT = 16_384  # drawn at once: half a gigabyte of Atari images, and as much again that follow
+MOST_TRANSITIONS_A_VISIT = (
+    16_384  # drawn at once: half a gigabyte of Atari images, and as much again that follow
+)
 
 
 @dataclass(frozen=True)
@@ -29,9 +41,11 @@ class OffPolicy:
     memory_map_replay: bool = False
     """Keep frames in a file of the system's temporary folder instead of memory."""
     checkpoint_replay: bool = True
-    """Save the replay with every checkpoint; without it a resumed run collects anew before it learns."""
+    """Save the replay with every checkpoint; without it a resumed run collects anew before it
+    learns."""
     checkpoint_replay_limit_gb: Positive = 16.0
-    """Most gigabytes of frames that a checkpoint holds; of what is beyond it, the newest are saved."""
+    """Most gigabytes of frames that a checkpoint holds; of what is beyond it, the newest are
+    saved."""
     learning_rate: PositiveFraction = 1e-3
     """Adam's step size at the start."""
     anneal_learning_rate: bool = False
@@ -43,19 +57,24 @@ class OffPolicy:
     n_step: Count = 1
     """Steps of real rewards before the target network is asked."""
     priority_exponent: Fraction = 0.0
-    """How much the size of its last error decides how often a transition is drawn; 0 draws all alike."""
+    """How much the size of its last error decides how often a transition is drawn; 0 draws all
+    alike."""
     importance_exponent: Fraction = 0.4
     """How far weights undo that bias at first; they undo it wholly at the end of the run."""
     hindsight: Literal["none", "future", "final", "episode"] = "none"
-    """Learn from goals that were reached, too, as if they had been meant: those after a transition, at the end of its
-    episode, or anywhere in it."""
+    """Learn from goals that were reached, too, as if they had been meant: those after a transition,
+    at the end of its episode, or anywhere in it."""
     hindsight_share: Fraction = 0.8
-    """Fraction of transitions that get such a goal (Andrychowicz et al. 2017, four for each that keeps its own)."""
+    """Fraction of transitions that get such a goal (Andrychowicz et al. 2017, four for each that
+    keeps its own)."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.hindsight != "none" and self.n_step > 1:
-            raise ValueError(f"Hindsight gives one step another goal; n_step must be 1 with it, not {self.n_step}.")
+            raise ValueError(
+                f"Hindsight gives one step another goal; n_step must be 1 with it, not "
+                f"{self.n_step}."
+            )
 
     @property
     def judges_single_steps(self) -> bool:
@@ -68,8 +87,11 @@ class OffPolicy:
     def learning_rate_at(self, progress: float) -> float:
         return self.learning_rate * (1.0 - progress if self.anneal_learning_rate else 1.0)
 
-    def check_replay(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
-        """Raises ValueError, in one line, where experience of this environment could not be remembered or drawn."""
+    def check_replay(
+        self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
+    ) -> None:
+        """Raises ValueError, in one line, where experience of this environment could not be
+        remembered or drawn."""
         import psutil
 
         from agents.engine.off_policy import frame_bytes
@@ -78,23 +100,31 @@ class OffPolicy:
 
         if num_envs * self.rollout_length % self.update_every_env_steps:
             raise ValueError(
-                f"{num_envs} environments x {self.rollout_length} steps are no multiple of update_every_env_steps, "
+                f"{num_envs} environments x {self.rollout_length} steps are no multiple of "
+                "update_every_env_steps, "
                 f"{self.update_every_env_steps}; change --algo.rollout-length or --num-envs."
             )
         transitions = self.updates_after(num_envs * self.rollout_length) * self.batch_size
         if transitions > MOST_TRANSITIONS_A_VISIT:
             raise ValueError(
-                f"{num_envs * self.rollout_length:,} env steps between two visits to the replay would draw "
-                f"{transitions:,} transitions at once; {MOST_TRANSITIONS_A_VISIT:,} are the most; lower "
+                f"{num_envs * self.rollout_length:,} env steps between two visits to the replay "
+                "would draw "
+                f"{transitions:,} transitions at once; {MOST_TRANSITIONS_A_VISIT:,} are the most; "
+                "lower "
                 "--algo.rollout-length, --num-envs, --algo.gradient-steps or --algo.batch-size."
             )
         require_exact(environment.observation_space, "use --algo ppo, which can normalise them")
         if self.hindsight != "none":
             goal_packing(environment)
-        ring = self.replay_capacity // max(1, num_learners) // (num_envs // max(1, num_learners))  # steps of each
+        ring = (
+            self.replay_capacity // max(1, num_learners) // (num_envs // max(1, num_learners))
+        )  # steps of each
         smallest = self.n_step + frame_stack + 1
         if ring < smallest:
-            raise ValueError(f"replay_capacity must be at least {smallest * num_envs:,} with {num_envs} environments.")
+            raise ValueError(
+                f"replay_capacity must be at least {smallest * num_envs:,} with {num_envs} "
+                "environments."
+            )
         if ring * num_envs < self.learning_starts_env_steps:
             raise ValueError(
                 f"Learning would never start: the replay holds {ring * num_envs:,} env steps, and "
@@ -104,18 +134,28 @@ class OffPolicy:
         free = psutil.virtual_memory().available
         if frames > free and not self.memory_map_replay:
             raise ValueError(
-                f"replay_capacity {self.replay_capacity:,} needs {frames / 2**30:.1f} GiB of memory, and "
+                f"replay_capacity {self.replay_capacity:,} needs {frames / 2**30:.1f} GiB of "
+                "memory, and "
                 f"{free / 2**30:.1f} are free; lower it, or use --algo.memory-map-replay."
             )
 
     def check_memory(self, steps: int) -> None:
         raise ValueError(
-            "No memory can be trained by single steps, from which it learns; --memory is for ppo and appo."
+            "No memory can be trained by single steps, from which it learns; --memory is for ppo "
+            "and appo."
         )
 
-    def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
+    def checkpoint_bytes(
+        self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int
+    ) -> int:
         """The frames of the newest checkpoint and those of the best, which may be others."""
         from agents.engine.off_policy import frame_bytes
 
-        held = min(self.replay_capacity, total_env_steps) * frame_bytes(observation_space, frame_stack)
-        return 2 * int(min(held, self.checkpoint_replay_limit_gb * 1e9)) if self.checkpoint_replay else 0
+        held = min(self.replay_capacity, total_env_steps) * frame_bytes(
+            observation_space, frame_stack
+        )
+        return (
+            2 * int(min(held, self.checkpoint_replay_limit_gb * 1e9))
+            if self.checkpoint_replay
+            else 0
+        )

@@ -1,4 +1,5 @@
-"""Settings that algorithms share which learn from a log alone; their learner: agents/engine/offline.py."""
+"""Settings that algorithms share which learn from a log alone; their learner:
+agents/engine/offline.py."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Offline:
-    """Settings of learning from single logged steps; env steps are then these, each as often as it was learnt from."""
+    """Settings of learning from single logged steps; env steps are then these, each as often as it
+    was learnt from."""
 
     demonstrations: str = ""
-    """The file of logged episodes, of scripts/log_episodes.py (.parquet) or scripts/make_demonstrations.py."""
+    """The file of logged episodes, of scripts/log_episodes.py (.parquet) or
+    scripts/make_demonstrations.py."""
     rollout_length: Steps = 256
     """Steps an update, times --num-envs."""
     minibatch_size: Size = 256
@@ -50,13 +53,16 @@ class Offline:
         return 0
 
     def check_log(self, environment: gymnasium.Env, num_envs: int, num_learners: int) -> None:
-        """Raises ValueError, in one line, where the log is not this environment's, or is taken in uneven parts."""
+        """Raises ValueError, in one line, where the log is not this environment's, or is taken in
+        uneven parts."""
         self.read_log(environment.observation_space, environment.action_space)
         batch = num_envs * self.rollout_length // max(1, num_learners)
         if batch % self.minibatch_size:
             raise ValueError(
-                f"{num_envs} x {self.rollout_length} steps do not divide into minibatches of {self.minibatch_size} on "
-                f"{max(1, num_learners)} learner(s). Change --algo.minibatch-size, --algo.rollout-length or --num-envs."
+                f"{num_envs} x {self.rollout_length} steps do not divide into minibatches of "
+                f"{self.minibatch_size} on "
+                f"{max(1, num_learners)} learner(s). Change --algo.minibatch-size, "
+                "--algo.rollout-length or --num-envs."
             )
 
     def read_log(self, observations: gymnasium.Space, actions: gymnasium.Space) -> "LoggedSteps":
@@ -68,11 +74,14 @@ class Offline:
 
     def check_memory(self, steps: int) -> None:
         raise ValueError(
-            "CQL and IQL judge single steps, by which no memory can be trained; --memory is for ppo, appo and bc. "
+            "CQL and IQL judge single steps, by which no memory can be trained; --memory is for "
+            "ppo, appo and bc. "
             "Where one reading says too little, log and train with more of them: --env.history."
         )
 
-    def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
+    def checkpoint_bytes(
+        self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int
+    ) -> int:
         return 0
 
     def learning_rate_at(self, progress: float) -> float:

@@ -9,7 +9,16 @@ import numpy as np
 
 from agents.interfaces import Parts
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform, UniformInteger
-from common.ranges import Count, Fraction, NonNegative, Positive, PositiveFraction, Size, Steps, check_ranges
+from common.ranges import (
+    Count,
+    Fraction,
+    NonNegative,
+    Positive,
+    PositiveFraction,
+    Size,
+    Steps,
+    check_ranges,
+)
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(3e-5, 3e-3),
@@ -20,7 +29,8 @@ SEARCH_SPACE: SearchSpace = {
     "discount": Choice((0.95, 0.98, 0.99, 0.995)),
     "gae_lambda": Uniform(0.85, 1.0),
 }
-"""Where to look for better settings (after Andrychowicz et al. 2021, What Matters In On-Policy RL)."""
+"""Where to look for better settings (after Andrychowicz et al. 2021, What Matters In On-Policy
+RL)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,8 @@ class PPO:
     target_kl: NonNegative = 0.0
     """End an update after the epoch in which the policy moved this far (nats); 0 never does."""
     share_encoder: bool = True
-    """Policy and value read one encoder; false gives each its own. A memory reads both and is one."""
+    """Policy and value read one encoder; false gives each its own. A memory reads both and is
+    one."""
     normalize_observations: bool = False
     """Standardise observations by their running mean and deviation; for vectors."""
     normalize_rewards: bool = False
@@ -71,7 +82,10 @@ class PPO:
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.normalize_advantages and self.minibatch_size == 1:
-            raise ValueError("A minibatch of one has no deviation; raise minibatch_size, or normalize_advantages off.")
+            raise ValueError(
+                "A minibatch of one has no deviation; raise minibatch_size, or "
+                "normalize_advantages off."
+            )
 
     @property
     def name(self) -> str:
@@ -88,31 +102,44 @@ class PPO:
         from agents.engine.env_runner import OnPolicyEnvRunner
         from agents.networks.actor_critic import ActorCritic
 
-        return Parts(algorithm=ColumnarAlgorithm, runner=OnPolicyEnvRunner, learner=PPOLearner, module=ActorCritic)
+        return Parts(
+            algorithm=ColumnarAlgorithm,
+            runner=OnPolicyEnvRunner,
+            learner=PPOLearner,
+            module=ActorCritic,
+        )
 
-    def check(self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int) -> None:
+    def check(
+        self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
+    ) -> None:
         from agents.networks.distributions import distribution_for
         from agents.networks.packing import Packing, require_exact
 
         distribution_for(environment.action_space)
         packing = Packing(environment.observation_space)
         if self.normalize_observations and packing.dtype == np.uint8:
-            raise ValueError("Images and text cannot be normalised; use --algo.no-normalize-observations.")
+            raise ValueError(
+                "Images and text cannot be normalised; use --algo.no-normalize-observations."
+            )
         if not self.normalize_observations:
             require_exact(environment.observation_space, "use --algo.normalize-observations")
         batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
         if remainder or batch % self.minibatch_size:
             raise ValueError(
-                f"{num_envs} environments x {self.rollout_length} steps are {num_envs * self.rollout_length} env steps "
+                f"{num_envs} environments x {self.rollout_length} steps are "
+                f"{num_envs * self.rollout_length} env steps "
                 f"an update; they do not divide into minibatches of {self.minibatch_size} "
-                f"on {max(1, num_learners)} learner(s). Change --algo.minibatch-size or --algo.rollout-length."
+                f"on {max(1, num_learners)} learner(s). Change --algo.minibatch-size or "
+                "--algo.rollout-length."
             )
 
     def check_memory(self, steps: int) -> None:
         if self.rollout_length % steps or self.minibatch_size % steps:
             raise ValueError(
-                f"{steps} steps of memory do not divide both a rollout of {self.rollout_length} and a minibatch of "
-                f"{self.minibatch_size}; {math.gcd(self.rollout_length, self.minibatch_size)} do: --memory.steps."
+                f"{steps} steps of memory do not divide both a rollout of {self.rollout_length} "
+                "and a minibatch of "
+                f"{self.minibatch_size}; {math.gcd(self.rollout_length, self.minibatch_size)} do: "
+                "--memory.steps."
             )
 
     @property
@@ -123,11 +150,16 @@ class PPO:
     def learning_starts_env_steps(self) -> int:
         return 0
 
-    def checkpoint_bytes(self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int) -> int:
+    def checkpoint_bytes(
+        self, observation_space: gymnasium.Space, frame_stack: int, total_env_steps: int
+    ) -> int:
         return 0
 
     def module_config(self) -> dict[str, Any]:
-        return {"share_encoder": self.share_encoder, "normalize_observations": self.normalize_observations}
+        return {
+            "share_encoder": self.share_encoder,
+            "normalize_observations": self.normalize_observations,
+        }
 
     def learning_rate_at(self, progress: float) -> float:
         return self.learning_rate * (1.0 - progress if self.anneal_learning_rate else 1.0)

@@ -20,7 +20,8 @@ class Pretraining:
     batch_size: Size = 32
     """Examples a gradient step."""
     learning_rate: PositiveFraction = 1e-3
-    """AdamW's step size, after a warm-up of a twentieth of the steps; it falls to zero along a cosine."""
+    """AdamW's step size, after a warm-up of a twentieth of the steps; it falls to zero along a
+    cosine."""
     weight_decay: NonNegative = 1e-4
     """AdamW's weight decay."""
     evaluate_every_steps: Steps = 200

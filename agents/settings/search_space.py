@@ -1,4 +1,5 @@
-"""What a sweep draws settings from, in terms of our own; `agents.training.tune` translates it for Ray Tune."""
+"""What a sweep draws settings from, in terms of our own; `agents.training.tune` translates it for
+Ray Tune."""
 
 from dataclasses import dataclass
 from typing import Any

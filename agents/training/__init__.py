@@ -1,1 +1,2 @@
-"""A run from its command to its end: folders, checkpoints, recovery, sweeps, and modules trained apart."""
+"""A run from its command to its end: folders, checkpoints, recovery, sweeps, and modules trained
+apart."""

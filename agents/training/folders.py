@@ -42,7 +42,11 @@ class Owner:
     """Local time at which the process started."""
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, started at {self.since}" if self.pid else "another process"
+        return (
+            f"process {self.pid} on {self.host}, started at {self.since}"
+            if self.pid
+            else "another process"
+        )
 
 
 UNKNOWN = Owner("", 0, "")
@@ -51,10 +55,12 @@ UNKNOWN = Owner("", 0, "")
 
 @contextmanager
 def owned(folder: Path) -> Iterator[Path]:
-    """Makes this process the only one that writes into an existing folder, until the end of the block.
+    """Makes this process the only one that writes into an existing folder, until the end of the
+    block.
 
-    The kernel releases the lock however the process ends. Raises InvalidExperiment, which names the other process,
-    where one writes into the folder already, or where the folder cannot be written to."""
+    The kernel releases the lock however the process ends. Raises InvalidExperiment, which names the
+    other process, where one writes into the folder already, or where the folder cannot be written
+    to."""
     path = folder / OWNER
     descriptor = take(path)
     _held.add(descriptor)
@@ -68,8 +74,9 @@ def owned(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(wanted: str, default: str) -> Iterator[Path]:
-    """A new folder that this process owns: `wanted`, or, where that is empty, the first of `default`, `default-2`,
-    `default-3`, ... that does not exist. If nothing is written into it, it is removed at the end of the block.
+    """A new folder that this process owns: `wanted`, or, where that is empty, the first of
+    `default`, `default-2`, `default-3`, ... that does not exist. If nothing is written into it, it
+    is removed at the end of the block.
 
     Raises InvalidExperiment where `wanted` holds something, or another process owns it."""
     with made(wanted, default) as path, owned(path):
@@ -81,8 +88,8 @@ def new_folder(wanted: str, default: str) -> Iterator[Path]:
 
 @contextmanager
 def made(wanted: str, default: str) -> Iterator[Path]:
-    """The folder of `new_folder`, which may be another process's. Parents and folder are removed in the end if this
-    call made them and they are empty."""
+    """The folder of `new_folder`, which may be another process's. Parents and folder are removed in
+    the end if this call made them and they are empty."""
     first = Path(wanted or default)
     is_new = not wanted or not exists(first)
     new_parents = [path for path in first.parents if not exists(path)]
@@ -101,7 +108,8 @@ def made(wanted: str, default: str) -> Iterator[Path]:
 
 
 def first_free(path: Path) -> Path:
-    """Makes `path`, or `path-2`, `path-3`, ..., whichever does not exist. No two callers get the same one."""
+    """Makes `path`, or `path-2`, `path-3`, ..., whichever does not exist. No two callers get the
+    same one."""
     for number in count(1):
         candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
         with suppress(FileExistsError):
@@ -111,11 +119,17 @@ def first_free(path: Path) -> Path:
 
 
 def check_new_folder(folder: Path, checkpoint_bytes: int = 0) -> None:
-    """Raises InvalidExperiment for a folder that holds something or is another process's, or has no room to write, and
-    for what a shell or a store would have to read as a path first."""
+    """Raises InvalidExperiment for a folder that holds something or is another process's, or has no
+    room to write, and for what a shell or a store would have to read as a path first."""
     text = str(folder)
-    require(not text.startswith("~"), f"{text} begins with ~, which only a shell reads as your home; write it out.")
-    require(not ADDRESS.match(text), f"{text} is an address; runs are written to folders of this machine.")
+    require(
+        not text.startswith("~"),
+        f"{text} begins with ~, which only a shell reads as your home; write it out.",
+    )
+    require(
+        not ADDRESS.match(text),
+        f"{text} is an address; runs are written to folders of this machine.",
+    )
     owner = owner_of(folder)
     require(owner is None, f"{folder} is written to by {owner}; choose another --run-dir.")
     require(not exists(folder) or is_vacant(folder), occupied(folder))
@@ -123,14 +137,23 @@ def check_new_folder(folder: Path, checkpoint_bytes: int = 0) -> None:
 
 
 def check_disk(folder: Path, checkpoint_bytes: int = 0) -> None:
-    """Raises InvalidExperiment where checkpoints could not be written; `checkpoint_bytes` is besides networks."""
+    """Raises InvalidExperiment where checkpoints could not be written; `checkpoint_bytes` is
+    besides networks."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if exists(path))
     require(nearest.is_dir(), f"{nearest} is a file, not a folder to write a run into.")
     require(os.access(nearest, os.W_OK | os.X_OK), f"{nearest} cannot be written to.")
     free = shutil.disk_usage(nearest).free
     needed = FREE_DISK_BYTES + checkpoint_bytes
-    hint = " Most of it is the replay; see --algo.checkpoint-replay-limit-gb." if checkpoint_bytes else ""
-    require(free > needed, f"Only {free >> 20:,} MiB are free at {nearest}; this run needs {needed >> 20:,} MiB.{hint}")
+    hint = (
+        " Most of it is the replay; see --algo.checkpoint-replay-limit-gb."
+        if checkpoint_bytes
+        else ""
+    )
+    require(
+        free > needed,
+        f"Only {free >> 20:,} MiB are free at {nearest}; this run needs {needed >> 20:,} "
+        f"MiB.{hint}",
+    )
 
 
 def exists(path: Path) -> bool:
@@ -140,7 +163,9 @@ def exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as refusal:
-        raise InvalidExperiment(f"No folder can be at {str(path)[:60]}...: {reason_of(refusal)}.") from refusal
+        raise InvalidExperiment(
+            f"No folder can be at {str(path)[:60]}...: {reason_of(refusal)}."
+        ) from refusal
     return True
 
 
@@ -150,7 +175,8 @@ def reason_of(refusal: OSError | ValueError) -> str:
 
 
 def is_vacant(folder: Path) -> bool:
-    """Whether a new run may begin in this folder: it is empty, but for what a killed process had just begun."""
+    """Whether a new run may begin in this folder: it is empty, but for what a killed process had
+    just begun."""
     if not folder.is_dir():
         return False
     return all(path.name == OWNER or path.name.startswith(TEMPORARY) for path in folder.iterdir())
@@ -185,9 +211,14 @@ def take(path: Path) -> int:
             # A link could lead to any file of the user's, which the record would overwrite.
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as refusal:
-            raise InvalidExperiment(f"{path.parent} cannot be written to: {refusal.strerror}.") from refusal
+            raise InvalidExperiment(
+                f"{path.parent} cannot be written to: {refusal.strerror}."
+            ) from refusal
         try:
-            require(stat.S_ISREG(os.fstat(descriptor).st_mode), f"{path} is not a plain file; remove it.")
+            require(
+                stat.S_ISREG(os.fstat(descriptor).st_mode),
+                f"{path} is not a plain file; remove it.",
+            )
             lock(descriptor, path)
         except BaseException:
             os.close(descriptor)
@@ -198,7 +229,8 @@ def take(path: Path) -> int:
 
 
 def lock(descriptor: int, path: Path) -> None:
-    """Locks the file and writes into it whose it is. Raises InvalidExperiment where it is another process's."""
+    """Locks the file and writes into it whose it is. Raises InvalidExperiment where it is another
+    process's."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as refusal:
@@ -206,13 +238,15 @@ def lock(descriptor: int, path: Path) -> None:
             take_by_record(descriptor, path)
             return
         raise InvalidExperiment(
-            f"{path.parent} is written to by {lock_holder(path)}; wait until it has ended, or stop it."
+            f"{path.parent} is written to by {lock_holder(path)}; wait until it has ended, or stop "
+            "it."
         ) from refusal
     write_record(descriptor)
 
 
 def lock_holder(path: Path) -> Owner:
-    """The process that has locked an owner file; it may only be about to write into it who it is."""
+    """The process that has locked an owner file; it may only be about to write into it who it
+    is."""
     deadline = time.monotonic() + SETTLING_SECONDS
     while time.monotonic() < deadline:
         if holder := recorded(path):
@@ -222,18 +256,22 @@ def lock_holder(path: Path) -> Owner:
 
 
 def take_by_record(descriptor: int, path: Path) -> None:
-    """For file systems without locks, such as some of clusters: the file's text alone says whose it is. Of several
-    processes that write it at the same time, the last one is the owner."""
+    """For file systems without locks, such as some of clusters: the file's text alone says whose it
+    is. Of several processes that write it at the same time, the last one is the owner."""
     holder = recorded(path)
     require(
         not may_be_alive(holder),
-        f"{path.parent} is written to by {holder}. This file system has no locks: if that process has ended, "
+        f"{path.parent} is written to by {holder}. This file system has no locks: if that process "
+        "has ended, "
         f"delete {path}.",
     )
     write_record(descriptor)
     time.sleep(SETTLING_SECONDS)
     winner = recorded(path)
-    require(winner == this_process(), f"{path.parent} is written to by {winner}; wait until it has ended, or stop it.")
+    require(
+        winner == this_process(),
+        f"{path.parent} is written to by {winner}; wait until it has ended, or stop it.",
+    )
 
 
 def may_be_alive(holder: Owner | None) -> bool:

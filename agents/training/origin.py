@@ -1,4 +1,5 @@
-"""Where logged or demonstrated episodes come from, compared with the environment that they are used for."""
+"""Where logged or demonstrated episodes come from, compared with the environment that they are used
+for."""
 
 import json
 from collections.abc import Mapping, Set
@@ -35,14 +36,16 @@ MAY_DIFFER = frozenset(
         "sensor_error",
     )
 )
-"""Settings by which an environment is met by others, is measured less exactly, or lasts longer. Every other setting
-changes what observations, actions or rewards mean."""
+"""Settings by which an environment is met by others, is measured less exactly, or lasts longer.
+Every other setting changes what observations, actions or rewards mean."""
 
 
 def check_origins(experiment: Experiment) -> list[str]:
-    """What an experiment's log or demonstrations have been made with otherwise than it trains, a line each.
+    """What an experiment's log or demonstrations have been made with otherwise than it trains, a
+    line each.
 
-    Raises InvalidExperiment where they are of another environment, or with settings that change what they mean."""
+    Raises InvalidExperiment where they are of another environment, or with settings that change
+    what they mean."""
     lines = []
     for part in (experiment.algo, experiment.reward):
         if path := getattr(part, "demonstrations", ""):
@@ -51,7 +54,8 @@ def check_origins(experiment: Experiment) -> list[str]:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What a log file or a file of demonstrations says of itself; nothing where the latter does not."""
+    """What a log file or a file of demonstrations says of itself; nothing where the latter does
+    not."""
     if path.suffix == ".parquet":
         return read_about(path)
     try:
@@ -69,17 +73,25 @@ def differences(
 ) -> list[str]:
     """The settings in which a file's environment and this one differ, a line each.
 
-    Raises InvalidExperiment where it is another environment, has settings that this environment cannot have, or
-    differs in others than `may_differ`."""
+    Raises InvalidExperiment where it is another environment, has settings that this environment
+    cannot have, or differs in others than `may_differ`."""
     name = environment.name
     if not about:
-        return [f"Note: {path} does not say which environment it is of; it is taken to be of {name}."]
+        return [
+            f"Note: {path} does not say which environment it is of; it is taken to be of {name}."
+        ]
     require("env" in about, f"{path} does not say which environment it is of.")
     require(about["env"] == name, f"{path} is of {about['env']}, not of {name}.")
     if "env_settings" not in about:
-        return [f"Note: {path} does not say with which settings of {name} it was made; they are taken to be the same."]
+        return [
+            f"Note: {path} does not say with which settings of {name} it was made; they are taken "
+            "to be the same."
+        ]
     made_with = described_environment(path, about, {type(environment).__name__: type(environment)})
-    require(made_with.name == name, f"{path} says that it is of {name}, but its settings are of {made_with.name}.")
+    require(
+        made_with.name == name,
+        f"{path} says that it is of {name}, but its settings are of {made_with.name}.",
+    )
     lines = []
     for field in fields(environment):  # pyright: ignore[reportArgumentType]
         then = getattr(made_with, field.name)
@@ -89,7 +101,8 @@ def differences(
         option = f"--env.{dashed(field.name)}"
         require(
             field.name in may_differ,
-            f"{path} was made with {option} {then}, which means something else than {now}; take {option} {then}, or "
+            f"{path} was made with {option} {then}, which means something else than {now}; take "
+            f"{option} {then}, or "
             f"make the file anew with {option} {now}.",
         )
         lines.append(f"Note: {path} was made with {option} {then}; here it is {now}.")
@@ -106,4 +119,6 @@ def described_environment(path: object, about: dict[str, Any], classes: Mapping[
         return from_json(settings, classes)
     except (LookupError, TypeError, ValueError, TypeCheckError) as damage:
         reason = " ".join(str(damage).split()).rstrip(".")
-        raise InvalidExperiment(f"{path} does not say what environment it is of: {reason}.") from damage
+        raise InvalidExperiment(
+            f"{path} does not say what environment it is of: {reason}."
+        ) from damage

@@ -1,4 +1,5 @@
-"""Trains a module apart from any agent: Task -> a folder with its weights, its held-out score and its history."""
+"""Trains a module apart from any agent: Task -> a folder with its weights, its held-out score and
+its history."""
 
 import io
 import json
@@ -44,14 +45,17 @@ class Pretrained:
 def pretrain(settings: Pretraining) -> Pretrained:
     """Trains, keeps the weights that did best on held-out examples, and says how well they did.
 
-    Ctrl-C and SIGTERM stop it early, with what has been kept. Raises InvalidExperiment for a user's mistake,
-    FloatingPointError when the loss or the score stopped being a finite number."""
+    Ctrl-C and SIGTERM stop it early, with what has been kept. Raises InvalidExperiment for a user's
+    mistake, FloatingPointError when the loss or the score stopped being a finite number."""
     settings.validate()
     default = f"runs/modules/{settings.task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     check_disk(Path(settings.run_dir or default))
     if settings.run_dir:
         wanted = Path(settings.run_dir)
-        require(not exists(wanted) or is_vacant(wanted), f"{wanted} exists already; choose another --run-dir.")
+        require(
+            not exists(wanted) or is_vacant(wanted),
+            f"{wanted} exists already; choose another --run-dir.",
+        )
     torch.manual_seed(settings.seed)
     lesson = lesson_of(settings.task)
     check_memory(lesson, settings.batch_size)
@@ -77,18 +81,27 @@ def check_memory(lesson: Lesson, batch_size: int) -> None:
     free = psutil.virtual_memory().available
     require(
         needed < free,
-        f"--batch-size {batch_size:,} takes {needed >> 20:,} MiB a batch, and {free >> 20:,} MiB of memory are free.",
+        f"--batch-size {batch_size:,} takes {needed >> 20:,} MiB a batch, and {free >> 20:,} MiB "
+        "of memory are free.",
     )
 
 
 def _train(
-    settings: Pretraining, lesson: Lesson, folder: Path, device: torch.device, events: EventFile, history: Any
+    settings: Pretraining,
+    lesson: Lesson,
+    folder: Path,
+    device: torch.device,
+    events: EventFile,
+    history: Any,
 ) -> Pretrained:
     best = {lesson.score: -math.inf}
     best_step = 0
     last_line = -math.inf
     optimizer = torch.optim.AdamW(
-        lesson.module.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        lesson.module.parameters(),
+        settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
     random = np.random.default_rng(settings.seed)
     with stop_requests(tell_of_the_end) as stopped:
@@ -101,17 +114,32 @@ def _train(
                 last_line = now
                 told = finite({name: float(term) for name, term in terms.items()}, step)
                 log(events, history, step, {f"train/{name}": value for name, value in told.items()})
-                print("  ".join([f"step {step:,}/{settings.total_steps:,}", *pairs(told), *pairs(best)]), flush=True)
-            if step % settings.evaluate_every_steps and step != settings.total_steps and not stopped():
+                print(
+                    "  ".join(
+                        [f"step {step:,}/{settings.total_steps:,}", *pairs(told), *pairs(best)]
+                    ),
+                    flush=True,
+                )
+            if (
+                step % settings.evaluate_every_steps
+                and step != settings.total_steps
+                and not stopped()
+            ):
                 continue
             finite({name: float(term) for name, term in terms.items()}, step)
             with progress("evaluating on held-out data"):
                 metrics = held_out(lesson)
             if not math.isfinite(metrics[lesson.score]):
                 raise FloatingPointError(
-                    f"{lesson.score} became {metrics[lesson.score]} after {step:,} steps; lower --learning-rate."
+                    f"{lesson.score} became {metrics[lesson.score]} after {step:,} steps; lower "
+                    "--learning-rate."
                 )
-            log(events, history, step, {f"held-out/{name}": value for name, value in metrics.items()})
+            log(
+                events,
+                history,
+                step,
+                {f"held-out/{name}": value for name, value in metrics.items()},
+            )
             if metrics[lesson.score] > best[lesson.score]:
                 best = metrics
                 best_step = step
@@ -120,7 +148,10 @@ def _train(
                     height, width, _ = picture.shape
                     events.add_image(f"held-out/{name}", png(picture), (width, height), step)
             elif step - best_step >= settings.patience * settings.evaluate_every_steps:
-                print(f"No better {lesson.score} for {settings.patience} evaluations: stopped after {step:,} steps.")
+                print(
+                    f"No better {lesson.score} for {settings.patience} evaluations: stopped after "
+                    f"{step:,} steps."
+                )
                 break
             if stopped():
                 break
@@ -128,10 +159,17 @@ def _train(
 
 
 def gradient_step(
-    lesson: Lesson, optimizer: torch.optim.Optimizer, random: np.random.Generator, size: int, device: torch.device
+    lesson: Lesson,
+    optimizer: torch.optim.Optimizer,
+    random: np.random.Generator,
+    size: int,
+    device: torch.device,
 ) -> dict[str, Tensor]:
     lesson.module.train()
-    batch = {name: column.to(device, non_blocking=True) for name, column in lesson.batch(random, size).items()}
+    batch = {
+        name: column.to(device, non_blocking=True)
+        for name, column in lesson.batch(random, size).items()
+    }
     loss, terms = lesson.loss(batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -147,13 +185,16 @@ def held_out(lesson: Lesson) -> dict[str, float]:
 
 
 def lesson_of(task: Task) -> Lesson:
-    """The task's module with its data. Raises InvalidExperiment for settings or data that cannot be."""
+    """The task's module with its data. Raises InvalidExperiment for settings or data that cannot
+    be."""
     try:
         with memory_checked("the module"):
             return task.lesson()
     except (ValueError, TypeError, OverflowError, RuntimeError, MemoryError) as mistake:
         # torch tells of sizes that no memory holds by a RuntimeError.
-        raise InvalidExperiment(f"No {task.name} can be made of these settings: {first_line(mistake)}") from mistake
+        raise InvalidExperiment(
+            f"No {task.name} can be made of these settings: {first_line(mistake)}"
+        ) from mistake
 
 
 def tell_of_the_end() -> None:
@@ -167,7 +208,9 @@ def schedule(done: float) -> float:
 
 def finite(terms: dict[str, float], step: int) -> dict[str, float]:
     if not math.isfinite(terms["loss"]):
-        raise FloatingPointError(f"The loss became {terms['loss']} after {step:,} steps; lower --learning-rate.")
+        raise FloatingPointError(
+            f"The loss became {terms['loss']} after {step:,} steps; lower --learning-rate."
+        )
     return terms
 
 
@@ -192,12 +235,14 @@ def describe(result: Pretrained, settings: Pretraining, lesson: Lesson) -> None:
 
 
 def restore(lesson: Lesson, folder: Path) -> None:
-    """Loads the module's weights from its folder. Raises InvalidExperiment where they are missing, of another module or
-    not finite."""
+    """Loads the module's weights from its folder. Raises InvalidExperiment where they are missing,
+    of another module or not finite."""
     try:
         lesson.module.load_state_dict(read_weights(folder))
     except Exception as damage:  # a vocabulary among them may raise anything
-        raise InvalidExperiment(f"{folder} does not hold this module's weights: {damage}") from damage
+        raise InvalidExperiment(
+            f"{folder} does not hold this module's weights: {damage}"
+        ) from damage
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:

@@ -62,7 +62,9 @@ class RunFolder:
         self.contention = Contention()
         if total != asked:
             update = env_steps_an_update(self.experiment)
-            self.screen.say(f"{asked:,} env steps asked for; {total:,} in whole updates of {update:,}")
+            self.screen.say(
+                f"{asked:,} env steps asked for; {total:,} in whole updates of {update:,}"
+            )
         self.screen.say(f"tensorboard --logdir {shlex.quote(str(self.path.parent))}")
 
     def say_losses(self, algorithm: ColumnarAlgorithm) -> None:
@@ -91,7 +93,9 @@ class RunFolder:
         return next(iter(finished_checkpoints(self.checkpoints)), None)
 
     def save(self, algorithm: ColumnarAlgorithm) -> Path:
-        path = write_checkpoint(self.checkpoints, checkpoint_name(algorithm.env_steps), algorithm.save_checkpoint)
+        path = write_checkpoint(
+            self.checkpoints, checkpoint_name(algorithm.env_steps), algorithm.save_checkpoint
+        )
         self.saved_at = algorithm.env_steps
         algorithm.last_checkpoint = path.absolute()
         self.recoveries = 0
@@ -105,15 +109,19 @@ class RunFolder:
             self.save(algorithm)
 
     def lacks_evaluation(self, env_steps: int) -> bool:
-        """Whether one was due with the newest checkpoint, after so many env steps, but a kill or a stop came first."""
+        """Whether one was due with the newest checkpoint, after so many env steps, but a kill or a
+        stop came first."""
         experiment = self.experiment
         lines = read_progress(self.path / "progress.jsonl")
         steps = sorted({line["env_steps"] for line in lines if line["env_steps"] < env_steps})
         due = evaluation_is_due(experiment, steps[-1] if steps else 0, env_steps)
-        return due and not any(EVALUATION_RETURN_MEAN in line for line in lines if line["env_steps"] == env_steps)
+        return due and not any(
+            EVALUATION_RETURN_MEAN in line for line in lines if line["env_steps"] == env_steps
+        )
 
     def evaluate(self, algorithm: ColumnarAlgorithm, stop: Callable[[], bool]) -> None:
-        """A checkpoint with its evaluation and film; none of it touches the training's randomness."""
+        """A checkpoint with its evaluation and film; none of it touches the training's
+        randomness."""
         self.save_if_new(algorithm)
         env_steps = algorithm.env_steps
         checkpoint = checkpoint_name(algorithm.env_steps)
@@ -127,16 +135,20 @@ class RunFolder:
         with suppress(Stopped):
             # The display ends before anything else is said.
             with self.screen.progress("evaluating", self.experiment.evaluation_episodes) as advance:
-                judgement = judge(self.experiment, self.network, env_steps, checkpoint, stop, advance)
+                judgement = judge(
+                    self.experiment, self.network, env_steps, checkpoint, stop, advance
+                )
             self.tell(judgement)
 
     def await_evaluation(self, stop: Callable[[], bool]) -> None:
-        """Waits for the evaluation that is made beside the training, if there is one, and tells of it."""
+        """Waits for the evaluation that is made beside the training, if there is one, and tells of
+        it."""
         with self.screen.progress("waiting for the evaluation beside"):
             self.tell_evaluation(give_up=stop)
 
     def tell_evaluation(self, give_up: Callable[[], bool]) -> None:
-        """Of the one that is made beside the training, once it is ready, or not if `give_up()` says so before."""
+        """Of the one that is made beside the training, once it is ready, or not if `give_up()` says
+        so before."""
         try:
             judgement = self.evaluator.take(give_up)
         except ConnectionError as death:
@@ -161,7 +173,8 @@ class RunFolder:
         success = "" if result.success_rate is None else f", success {result.success_rate:.0%}"
         self.screen.say(
             f"evaluation at {env_steps:,} env steps: mean return {result.mean:.1f} "
-            f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes{success}; {self.film(judgement)}"
+            f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes{success}; "
+            f"{self.film(judgement)}"
         )
         self.report(env_steps, metrics, self.checkpoints / judgement.checkpoint)
 
@@ -180,8 +193,8 @@ class RunFolder:
 
 
 def evaluation_is_due(experiment: Experiment, before: int, done: int) -> bool:
-    """Whether between these env steps one is: at a tenth of the interval, so that a newcomer sees something happen, at
-    its multiples, resumed or not, and at the end."""
+    """Whether between these env steps one is: at a tenth of the interval, so that a newcomer sees
+    something happen, at its multiples, resumed or not, and at the end."""
     every = experiment.evaluate_every_env_steps
     if not every:
         return False
@@ -196,7 +209,8 @@ def env_steps_an_update(experiment: Experiment) -> int:
 
 
 def last_env_step(experiment: Experiment, env_steps: int) -> int:
-    """Where a run that stands at `env_steps` ends: after the update that reaches `total_env_steps`."""
+    """Where a run that stands at `env_steps` ends: after the update that reaches
+    `total_env_steps`."""
     update = env_steps_an_update(experiment)
     missing = max(0, experiment.total_env_steps - env_steps)
     return env_steps + update * -(-missing // update)
@@ -217,17 +231,26 @@ def evaluation_metrics(result: Evaluation) -> dict[str, float]:
         "evaluation/return_max": max(result.returns),
         "evaluation/length_mean": sum(result.lengths) / len(result.lengths),
     }
-    return returns | {f"evaluation/{name}": value for name, value in (success | result.metrics).items()}
+    return returns | {
+        f"evaluation/{name}": value for name, value in (success | result.metrics).items()
+    }
 
 
 def check_run_folder(path: Path) -> None:
-    """Raises InvalidExperiment where a run's folder holds a file in a folder's place, or a folder in a file's."""
+    """Raises InvalidExperiment where a run's folder holds a file in a folder's place, or a folder
+    in a file's."""
     for name in ("checkpoints", "videos"):
         place = path / name
-        require(place.is_dir() or not os.path.lexists(place), f"{place} is in the way: it is not a folder.")
+        require(
+            place.is_dir() or not os.path.lexists(place),
+            f"{place} is in the way: it is not a folder.",
+        )
     for name in ("progress.jsonl", "best.json"):
         place = path / name
-        require(place.is_file() or not os.path.lexists(place), f"{place} is in the way: it is not a file.")
+        require(
+            place.is_file() or not os.path.lexists(place),
+            f"{place} is in the way: it is not a file.",
+        )
 
 
 def default_run_dir(experiment: Experiment) -> str:

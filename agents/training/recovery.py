@@ -22,11 +22,14 @@ RUNNER_ANSWERS_SECONDS = 60.0
 def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
     """RLlib's Algorithm, at the beginning or where the checkpoint was.
 
-    Raises InvalidExperiment for a checkpoint that does not fit, ConnectionError where no env runner starts."""
+    Raises InvalidExperiment for a checkpoint that does not fit, ConnectionError where no env runner
+    starts."""
     try:
         algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
     except IndexError as nobody:  # RLlib takes the first runner's answer
-        raise ConnectionError(f"No env runner could be started: {why_no_runner(experiment)}.") from nobody
+        raise ConnectionError(
+            f"No env runner could be started: {why_no_runner(experiment)}."
+        ) from nobody
     if checkpoint is None and experiment.begin_from:
         network, _ = load_chosen(experiment, Path(experiment.begin_from), "latest")
         algorithm.begin_with(network.get_state())
@@ -40,9 +43,12 @@ def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
 
 
 def why_no_runner(experiment: Experiment) -> str:
-    """Why an env runner's process cannot build its environments, found by building them in such a process."""
+    """Why an env runner's process cannot build its environments, found by building them in such a
+    process."""
     runner = env_runner_bundle(experiment)
-    there = ray.remote(build_environments).options(num_cpus=runner.cpus, num_gpus=runner.gpus, max_retries=0)
+    there = ray.remote(build_environments).options(
+        num_cpus=runner.cpus, num_gpus=runner.gpus, max_retries=0
+    )
     try:
         ray.get(there.remote(experiment), timeout=RUNNER_ANSWERS_SECONDS)
     except GetTimeoutError:
@@ -64,10 +70,11 @@ def last_line(failure: BaseException) -> str:
 def recovered(
     folder: RunFolder, experiment: Experiment, algorithm: ColumnarAlgorithm, death: RayError
 ) -> ColumnarAlgorithm:
-    """The run as it was at its newest checkpoint, or at its beginning, after a process of it has died.
+    """The run as it was at its newest checkpoint, or at its beginning, after a process of it has
+    died.
 
-    Raises what ended it where that was no death, ConnectionError where it dies again and again, or where the machines
-    that are left have no room for it."""
+    Raises what ended it where that was no death, ConnectionError where it dies again and again, or
+    where the machines that are left have no room for it."""
     with suppress(Exception):  # parts of it are dead
         algorithm.stop()
     while True:
@@ -78,14 +85,19 @@ def recovered(
         reason = first_line(cause)
         if folder.recoveries == MOST_RECOVERIES:
             raise ConnectionError(
-                f"Processes died {MOST_RECOVERIES + 1} times since the last checkpoint; the last time: {reason}"
+                f"Processes died {MOST_RECOVERIES + 1} times since the last checkpoint; the last "
+                f"time: {reason}"
             ) from death
         folder.recoveries += 1
         newest = folder.newest_checkpoint()
-        folder.screen.say(f"a process died ({reason}); going on from {newest.name if newest else 'the beginning'}")
+        folder.screen.say(
+            f"a process died ({reason}); going on from {newest.name if newest else 'the beginning'}"
+        )
         smaller = with_room(experiment)
         if smaller != experiment:
-            folder.screen.say(f"machines are missing; going on with {smaller.num_env_runners} env runner(s)")
+            folder.screen.say(
+                f"machines are missing; going on with {smaller.num_env_runners} env runner(s)"
+            )
         try:
             algorithm = built(smaller, newest)
         except RayError as another:

@@ -1,4 +1,5 @@
-"""The state of a sweep: what was asked for, its trials and their evaluations, as JSON in the sweep's folder."""
+"""The state of a sweep: what was asked for, its trials and their evaluations, as JSON in the
+sweep's folder."""
 
 import json
 import math
@@ -32,8 +33,9 @@ class Sweep:
     gpus_per_trial: NonNegative = 0.0
     """GPUs, or the share of one, that each trial holds, where it has no learners apart."""
     scheduler: Literal["asha", "pbt"] = "asha"
-    """asha ends the poorer trials early (Li et al. 2020), and Optuna proposes what the next ones try. pbt lets the
-    poorer ones go on from the better ones' weights, with settings near to theirs (Jaderberg et al. 2017)."""
+    """asha ends the poorer trials early (Li et al. 2020), and Optuna proposes what the next ones
+    try. pbt lets the poorer ones go on from the better ones' weights, with settings near to theirs
+    (Jaderberg et al. 2017)."""
     reduction: Annotated[int, Range(2, 2**20)] = 3
     """asha: one in so many trials goes on at each halving."""
     vary: tuple[str, ...] = ()
@@ -46,7 +48,10 @@ class Sweep:
         except ValueError as mistake:
             raise InvalidExperiment(str(mistake)) from mistake
         gpus = self.gpus_per_trial
-        require(gpus <= 1 or float(gpus).is_integer(), f"--gpus-per-trial above 1 must be whole, and is {gpus}.")
+        require(
+            gpus <= 1 or float(gpus).is_integer(),
+            f"--gpus-per-trial above 1 must be whole, and is {gpus}.",
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ def search_space(experiment: Experiment, settings: Sweep) -> SearchSpace:
 
 
 def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
-    """The experiment with these settings of its algorithm. Raises InvalidExperiment for settings that cannot be."""
+    """The experiment with these settings of its algorithm. Raises InvalidExperiment for settings
+    that cannot be."""
     try:
         return replace(experiment, algo=replace(experiment.algo, **settings))  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError) as mistake:
@@ -100,8 +106,8 @@ def write_sweep(folder: Path, settings: Sweep, trials: list[Trial]) -> None:
 
 
 def read_sweep(folder: Path, experiment: Experiment) -> tuple[Sweep, list[Trial]]:
-    """The settings and trials of the sweep in a folder; whoever wrote it, its trials lie in that folder and have
-    settings of the experiment's search space.
+    """The settings and trials of the sweep in a folder; whoever wrote it, its trials lie in that
+    folder and have settings of the experiment's search space.
 
     Raises InvalidExperiment where there is none or it is damaged."""
     from typeguard import TypeCheckError, check_type
@@ -124,8 +130,11 @@ def read_sweep(folder: Path, experiment: Experiment) -> tuple[Sweep, list[Trial]
     return settings, trials
 
 
-def read_trial(folder: Path, described: dict[str, Any], experiment: Experiment, space: Mapping[str, Domain]) -> Trial:
-    """The trial that `write_sweep` described. Raises ValueError, LookupError or TypeCheckError for anything else."""
+def read_trial(
+    folder: Path, described: dict[str, Any], experiment: Experiment, space: Mapping[str, Domain]
+) -> Trial:
+    """The trial that `write_sweep` described. Raises ValueError, LookupError or TypeCheckError for
+    anything else."""
     from typeguard import check_type
 
     name = check_type(described["run"], str)
@@ -150,11 +159,14 @@ def clipped(config: dict[str, Any], space: Mapping[str, Domain]) -> dict[str, An
 
 
 def checked(cls: type, described: Any) -> Any:
-    """A dataclass from JSON's types: lists become tuples, and each value must be of its field's type."""
+    """A dataclass from JSON's types: lists become tuples, and each value must be of its field's
+    type."""
     from typeguard import CollectionCheckStrategy, check_type
 
     hints = get_type_hints(cls)
-    values = {name: in_tuples(value) for name, value in check_type(described, dict[str, Any]).items()}
+    values = {
+        name: in_tuples(value) for name, value in check_type(described, dict[str, Any]).items()
+    }
     for name, value in values.items():
         check_type(value, hints[name], collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
     return cls(**values)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from ray.exceptions import RayError
 
-from agents.checkpoint import env_steps_of, finished_checkpoints, incomplete_checkpoints, remove_leftovers
+from agents.checkpoint import (
+    env_steps_of,
+    finished_checkpoints,
+    incomplete_checkpoints,
+    remove_leftovers,
+)
 from agents.engine.algorithm import FAULTS_COUNT_ENV_STEPS, ColumnarAlgorithm, read_run_state
 from agents.engine.env_runner import check_environment
 from agents.engine.network_memory import require_network_memory
@@ -59,19 +64,26 @@ def train(experiment: Experiment, report: Report = to_nobody) -> Path:
 
 
 def check_first_reset(experiment: Experiment) -> None:
-    """Raises InvalidExperiment where the environment's first reset shows that it cannot be sampled."""
+    """Raises InvalidExperiment where the environment's first reset shows that it cannot be
+    sampled."""
     try:
         check_environment(experiment.env)
     except ValueError as mistake:
-        raise InvalidExperiment(f"{experiment.env.name} cannot be trained on: {first_line(mistake)}") from mistake
+        raise InvalidExperiment(
+            f"{experiment.env.name} cannot be trained on: {first_line(mistake)}"
+        ) from mistake
 
 
 @without_ray_lines()
 def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Path:
-    """Goes on from the newest checkpoint of a run, as if it had not stopped; from the beginning if it had none yet.
+    """Goes on from the newest checkpoint of a run, as if it had not stopped; from the beginning if
+    it had none yet.
 
     Raises InvalidExperiment if it cannot be read, or if another process runs it."""
-    require(not (path / "sweep.json").exists(), f"{path} is a sweep: {next_command('tune_agent.py', '--resume', path)}")
+    require(
+        not (path / "sweep.json").exists(),
+        f"{path} is a sweep: {next_command('tune_agent.py', '--resume', path)}",
+    )
     require_network_memory(experiment, experiment.validate())
     check_origins(experiment)
     with stop_requests(tell_of_the_end) as stop_requested, owned(path):
@@ -83,7 +95,9 @@ def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Pa
         check_disk(path, max(0, experiment.checkpoint_bytes() - bytes_of(checkpoint)))
         done = -1
         if checkpoint is not None:
-            load_network(experiment, checkpoint)  # so that a checkpoint that does not fit is told of now
+            load_network(
+                experiment, checkpoint
+            )  # so that a checkpoint that does not fit is told of now
             done = env_steps_done(checkpoint)
         folder = RunFolder(experiment, path, saved_at=done, report=report)
         if done >= experiment.total_env_steps and not folder.lacks_evaluation(done):
@@ -108,7 +122,8 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
 
 
 def env_steps_done(checkpoint: Path) -> int:
-    """The env steps after which a checkpoint was saved. Raises InvalidExperiment where it cannot be read."""
+    """The env steps after which a checkpoint was saved. Raises InvalidExperiment where it cannot be
+    read."""
     try:
         return read_run_state(checkpoint)["env_steps"]
     except ValueError as damage:
@@ -125,7 +140,8 @@ def passed_over(path: Path, checkpoint: Path | None) -> list[str]:
     others = ", ".join(folder.name for folder in folders if folder not in incomplete)
     require(
         checkpoint is not None or not others,
-        f"{path / 'checkpoints'} holds {others}, which no checkpoint is named; a name is step- and twelve digits.",
+        f"{path / 'checkpoints'} holds {others}, which no checkpoint is named; a name is step- and "
+        "twelve digits.",
     )
     require(
         checkpoint is not None or not incomplete,
@@ -133,7 +149,9 @@ def passed_over(path: Path, checkpoint: Path | None) -> list[str]:
         f"{path / 'checkpoints'} the run starts from the beginning.",
     )
     newer = [
-        folder for folder in incomplete if checkpoint and env_steps_of(folder.name) > env_steps_of(checkpoint.name)
+        folder
+        for folder in incomplete
+        if checkpoint and env_steps_of(folder.name) > env_steps_of(checkpoint.name)
     ]
     return [f"{folder} is left out: its state.json is missing" for folder in newer]
 
@@ -145,8 +163,8 @@ def bytes_of(checkpoint: Path | None) -> int:
 
 
 def run(folder: RunFolder, checkpoint: Path | None, stop_requested: Callable[[], bool]) -> None:
-    """Trains from the checkpoint until the run has all its env steps or is asked to stop. Where a process dies, it goes
-    on from the newest checkpoint."""
+    """Trains from the checkpoint until the run has all its env steps or is asked to stop. Where a
+    process dies, it goes on from the newest checkpoint."""
     if stop_requested():  # while Ray was started
         raise KeyboardInterrupt
     experiment = settled(folder.experiment)
@@ -174,12 +192,15 @@ def run(folder: RunFolder, checkpoint: Path | None, stop_requested: Callable[[],
 
 
 def train_to_the_end(
-    folder: RunFolder, algorithm: ColumnarAlgorithm, stop_requested: Callable[[], bool], evaluate_first: bool
+    folder: RunFolder,
+    algorithm: ColumnarAlgorithm,
+    stop_requested: Callable[[], bool],
+    evaluate_first: bool,
 ) -> None:
     """Iterations, until the run has all its env steps or is asked to stop; then it is saved.
 
-    Raises EnvironmentFailure, after saving, where environments fail too often, and whatever a process that died
-    raises."""
+    Raises EnvironmentFailure, after saving, where environments fail too often, and whatever a
+    process that died raises."""
     total = folder.experiment.total_env_steps
     try:
         if evaluate_first:
@@ -205,7 +226,9 @@ def advance(folder: RunFolder, algorithm: ColumnarAlgorithm, stop: Callable[[], 
     for note in algorithm.notes:
         folder.screen.say(note)
     algorithm.notes.clear()
-    folder.iteration(done, iteration_metrics(algorithm, done - before, time.perf_counter() - started))
+    folder.iteration(
+        done, iteration_metrics(algorithm, done - before, time.perf_counter() - started)
+    )
     folder.tell_evaluation(give_up=at_once)
     if evaluation_is_due(experiment, before, done):
         folder.evaluate(algorithm, stop)
@@ -214,7 +237,8 @@ def advance(folder: RunFolder, algorithm: ColumnarAlgorithm, stop: Callable[[], 
 
 
 def tell_faults(algorithm: ColumnarAlgorithm, folder: RunFolder) -> None:
-    """Tells of environments that failed. Raises EnvironmentFailure where these are more than the run bears."""
+    """Tells of environments that failed. Raises EnvironmentFailure where these are more than the
+    run bears."""
     if not algorithm.faults:
         return
     count = len(algorithm.faults)
@@ -225,15 +249,22 @@ def tell_faults(algorithm: ColumnarAlgorithm, folder: RunFolder) -> None:
     most = folder.experiment.most_environment_faults
     if recently > most:
         raise EnvironmentFailure(
-            f"{recently} environments failed within {FAULTS_COUNT_ENV_STEPS:,} env steps, more than the {most} of "
-            f"--most-environment-faults; the last one: {reason}. Saved at {algorithm.env_steps:,} env steps."
+            f"{recently} environments failed within {FAULTS_COUNT_ENV_STEPS:,} env steps, more "
+            f"than the {most} of "
+            f"--most-environment-faults; the last one: {reason}. Saved at {algorithm.env_steps:,} "
+            "env steps."
         )
 
 
-def iteration_metrics(algorithm: ColumnarAlgorithm, env_steps: int, seconds: float) -> dict[str, float]:
+def iteration_metrics(
+    algorithm: ColumnarAlgorithm, env_steps: int, seconds: float
+) -> dict[str, float]:
     return (
         episode_metrics(*algorithm.recent_episodes.returns_and_lengths())
-        | {"episode/count": float(algorithm.episodes), "episode/environment_faults": float(algorithm.faults_in_all)}
+        | {
+            "episode/count": float(algorithm.episodes),
+            "episode/environment_faults": float(algorithm.faults_in_all),
+        }
         | speed_metrics(env_steps, seconds, algorithm.seconds)
         | {f"learner/{name}": value for name, value in algorithm.learner_metrics.items()}
         | memory_metrics()

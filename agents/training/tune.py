@@ -1,7 +1,9 @@
-"""Many runs whose settings are drawn from a search space, the poor ones ended early: Ray Tune, with a run folder each.
+"""Many runs whose settings are drawn from a search space, the poor ones ended early: Ray Tune, with
+a run folder each.
 
-A trial's folder is a run's like any other, and sweep.json is the state of the whole. Tune pickles a state of its own:
-that goes into a new private folder, which is deleted in the end and never read back.
+A trial's folder is a run's like any other, and sweep.json is the state of the whole. Tune pickles a
+state of its own: that goes into a new private folder, which is deleted in the end and never read
+back.
 """
 
 import json
@@ -36,7 +38,14 @@ from agents.monitoring.progress import Advance, progress, unseen
 from agents.processes.cluster import Bundle, ray_running, remote_bundles, require_room
 from agents.processes.ray_output import without_ray_lines
 from agents.processes.signals import stop_requests
-from agents.settings.search_space import Choice, Domain, LogUniform, SearchSpace, Uniform, UniformInteger
+from agents.settings.search_space import (
+    Choice,
+    Domain,
+    LogUniform,
+    SearchSpace,
+    Uniform,
+    UniformInteger,
+)
 from agents.training.folders import check_new_folder, new_folder, owned
 from agents.training.origin import check_origins
 from agents.training.recorder import default_run_dir
@@ -47,24 +56,28 @@ from common.files import TEMPORARY, write_json
 ENV_STEPS = "env_steps"
 MOST_RETRIES = 3
 ORIGIN = "origin.json"
-"""Beside a checkpoint that Tune keeps: the trial it is of, and the mean return of its evaluation."""
+"""Beside a checkpoint that Tune keeps: the trial it is of, and the mean return of its
+evaluation."""
 PRIVATE = ".tune-"
 """Begins the name of Tune's own folder."""
 
 
 @without_ray_lines()
-def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None = None) -> list[Trial]:
-    """Runs the trials in the experiment's run folder; with `earlier`, the trials of a sweep that was stopped there,
-    those that are left of it.
+def sweep(
+    experiment: Experiment, settings: Sweep, earlier: list[Trial] | None = None
+) -> list[Trial]:
+    """Runs the trials in the experiment's run folder; with `earlier`, the trials of a sweep that
+    was stopped there, those that are left of it.
 
-    Returns the trials, the best one first; none where it was stopped. Raises InvalidExperiment before anything is
-    started."""
+    Returns the trials, the best one first; none where it was stopped. Raises InvalidExperiment
+    before anything is started."""
     folder = Path(experiment.run_dir or f"{default_run_dir(experiment)}-sweep")
     settings.validate()
     space = search_space(experiment, settings)
     require(
         0 < experiment.evaluate_every_env_steps <= experiment.total_env_steps,
-        "Trials are compared by their evaluations: --evaluate-every-env-steps must lie between 1 and "
+        "Trials are compared by their evaluations: --evaluate-every-env-steps must lie between 1 "
+        "and "
         f"--total-env-steps, and is {experiment.evaluate_every_env_steps:,}.",
     )
     for candidate in extremes(experiment, space):
@@ -88,10 +101,15 @@ def sweep(experiment: Experiment, settings: Sweep, earlier: list[Trial] | None =
         trials = Trials(experiment, settings, folder, earlier or [], stop_requested)
         write_json(folder / "experiment.json", {"experiment": experiment.to_json()})
         trials.write()
-        print(f"{settings.trials} trials in {folder}; tensorboard --logdir {shlex.quote(str(folder))}", flush=True)
+        print(
+            f"{settings.trials} trials in {folder}; tensorboard --logdir "
+            f"{shlex.quote(str(folder))}",
+            flush=True,
+        )
         for leftover in folder.glob(f"{PRIVATE}*"):
             shutil.rmtree(leftover)
-        # In the sweep's folder, where machines of a cluster can write to it and checkpoints find room.
+        # In the sweep's folder, where machines of a cluster can write to it and checkpoints find
+        # room.
         with (
             tempfile.TemporaryDirectory(prefix=PRIVATE, dir=folder) as private,
             progress(f"env steps of {trials.left} trials", trials.env_steps_left) as trials.advance,
@@ -130,10 +148,12 @@ def ranked(trials: Iterable[Trial]) -> list[Trial]:
 
 
 class Trials(tune.Callback):
-    """The trials of a sweep that is under way. Tune reports what they do; each change is written to sweep.json.
+    """The trials of a sweep that is under way. Tune reports what they do; each change is written to
+    sweep.json.
 
-    Tune ends in order soon after `stop_requested()` says so. `advance` is called with the env steps that are done, or
-    that are not needed because a trial has ended early; `env_steps_left` is how many these are in all."""
+    Tune ends in order soon after `stop_requested()` says so. `advance` is called with the env steps
+    that are done, or that are not needed because a trial has ended early; `env_steps_left` is how
+    many these are in all."""
 
     def __init__(
         self,
@@ -150,7 +170,9 @@ class Trials(tune.Callback):
         self.by_name = {trial.run.name: trial for trial in earlier}
         self.unfinished = [trial for trial in self.by_name.values() if not trial.complete]
         self.left = settings.trials - len(self.by_name) + len(self.unfinished)
-        self.env_steps_left = sum(self.total_env_steps - trial.env_steps for trial in self.unfinished)
+        self.env_steps_left = sum(
+            self.total_env_steps - trial.env_steps for trial in self.unfinished
+        )
         self.env_steps_left += (settings.trials - len(self.by_name)) * self.total_env_steps
         self.advance: Advance = unseen
         self._to_restart = [trial.run.name for trial in self.unfinished]
@@ -161,8 +183,8 @@ class Trials(tune.Callback):
             signal.raise_signal(signal.SIGUSR1)  # Tune's own request for an orderly end
 
     def name(self, trial: Any) -> str:
-        """The name of one of Tune's trials. Unfinished trials are proposed first and in their order, so that Tune's
-        first trials have their names."""
+        """The name of one of Tune's trials. Unfinished trials are proposed first and in their
+        order, so that Tune's first trials have their names."""
         if trial.trial_id not in self._names:
             new = f"trial-{len(self.by_name):05d}"
             self._names[trial.trial_id] = self._to_restart.pop(0) if self._to_restart else new
@@ -172,7 +194,9 @@ class Trials(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self._update(trial)
 
-    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         env_steps = int(result[ENV_STEPS])
         mean = float(result[EVALUATION_RETURN_MEAN])
         before = self.by_name[self.name(trial)].evaluations
@@ -205,7 +229,8 @@ class Trials(tune.Callback):
         self.write()
 
     def _env_steps_over(self, trial: Trial) -> int:
-        """Env steps of a trial that are not waited for any more: all of them once it has ended, however early."""
+        """Env steps of a trial that are not waited for any more: all of them once it has ended,
+        however early."""
         return self.total_env_steps if trial.ended else min(trial.env_steps, self.total_env_steps)
 
     def write(self) -> None:
@@ -225,13 +250,22 @@ def last_line(path: str | None) -> str:
 
 
 def extremes(experiment: Experiment, space: Mapping[str, Domain]) -> list[Experiment]:
-    """The experiment itself, and with each choice of the space in turn, so that what cannot be is told of before."""
-    choices = [(name, value) for name, domain in space.items() if isinstance(domain, Choice) for value in domain.values]
+    """The experiment itself, and with each choice of the space in turn, so that what cannot be is
+    told of before."""
+    choices = [
+        (name, value)
+        for name, domain in space.items()
+        if isinstance(domain, Choice)
+        for value in domain.values
+    ]
     return [experiment, *(with_settings(experiment, {name: value}) for name, value in choices)]
 
 
-def tuner(experiment: Experiment, settings: Sweep, space: SearchSpace, trials: Trials, private: Path) -> tune.Tuner:
-    """Tune, with the trials that are left, the earlier ones made known to its scheduler and its sampler."""
+def tuner(
+    experiment: Experiment, settings: Sweep, space: SearchSpace, trials: Trials, private: Path
+) -> tune.Tuner:
+    """Tune, with the trials that are left, the earlier ones made known to its scheduler and its
+    sampler."""
     chosen = scheduler(experiment, settings, space)
 
     def name(trial: Any) -> str:
@@ -245,7 +279,9 @@ def tuner(experiment: Experiment, settings: Sweep, space: SearchSpace, trials: T
             make_known(chosen, trial.run.name, trial)
     return tune.Tuner(
         trainable(experiment, settings, trials.folder),
-        param_space=ray_space(space) if settings.scheduler == "pbt" else {},  # Optuna has a space of its own
+        param_space=ray_space(space)
+        if settings.scheduler == "pbt"
+        else {},  # Optuna has a space of its own
         tune_config=tune.TuneConfig(
             num_samples=trials.left,
             max_concurrent_trials=settings.at_a_time or None,
@@ -268,9 +304,11 @@ def tuner(experiment: Experiment, settings: Sweep, space: SearchSpace, trials: T
 def sampler(
     experiment: Experiment, settings: Sweep, space: SearchSpace, trials: Trials
 ) -> OptunaSearch | BasicVariantGenerator:
-    """Proposes the settings of the unfinished trials, in their order, and then new ones: by Optuna for asha, by chance
-    for pbt, which Tune allows no other sampler."""
-    seed = experiment.seed + len(trials.by_name)  # or the first new ones would be those of the beginning
+    """Proposes the settings of the unfinished trials, in their order, and then new ones: by Optuna
+    for asha, by chance for pbt, which Tune allows no other sampler."""
+    seed = experiment.seed + len(
+        trials.by_name
+    )  # or the first new ones would be those of the beginning
     unfinished = [trial.settings for trial in trials.unfinished]
     if settings.scheduler == "pbt":
         return BasicVariantGenerator(points_to_evaluate=unfinished, random_state=seed)
@@ -315,7 +353,8 @@ def scheduler(experiment: Experiment, settings: Sweep, space: SearchSpace) -> Tr
             perturbation_interval=every,
             # Of a list it takes a neighbour; what it multiplies may leave the space.
             hyperparam_mutations={
-                n: list(d.values) if isinstance(d, Choice) else ray_domain(d) for n, d in space.items()
+                n: list(d.values) if isinstance(d, Choice) else ray_domain(d)
+                for n, d in space.items()
             },
             custom_explore_fn=partial(clipped, space=space),
             log_config=False,
@@ -342,26 +381,33 @@ def make_known(asha: ASHAScheduler, trial_id: str, trial: Trial) -> None:
 def trainable(experiment: Experiment, settings: Sweep, folder: Path) -> Any:
     """What Tune runs as a trial, with the cores and GPUs that it holds."""
     shares = settings.scheduler == "pbt"
-    function = tune.with_parameters(trial, experiment=experiment, shares=shares, folder=str(folder.absolute()))
+    function = tune.with_parameters(
+        trial, experiment=experiment, shares=shares, folder=str(folder.absolute())
+    )
     holds = [bundle.to_ray() for bundle in held(experiment, settings)]
     return tune.with_resources(function, tune.PlacementGroupFactory(holds))
 
 
 def held(experiment: Experiment, settings: Sweep) -> list[Bundle]:
     """By one trial's processes."""
-    return [Bundle("trial", settings.cpus_per_trial, settings.gpus_per_trial), *remote_bundles(experiment)]
+    return [
+        Bundle("trial", settings.cpus_per_trial, settings.gpus_per_trial),
+        *remote_bundles(experiment),
+    ]
 
 
 def trial(config: dict[str, Any], experiment: Experiment, shares: bool, folder: str) -> None:
-    """One trial, in a process of its own: from the beginning, from where its folder stands, or from what Tune has of
-    another trial. With `shares`, others may go on from its checkpoints."""
+    """One trial, in a process of its own: from the beginning, from where its folder stands, or from
+    what Tune has of another trial. With `shares`, others may go on from its checkpoints."""
     name = tune.get_context().get_trial_name()
     run = Path(folder) / name
     mine = replace(with_settings(experiment, config), run_dir=str(run))
     if (kept := tune.get_checkpoint()) is not None:
         with kept.as_directory() as theirs:
             if json.loads((Path(theirs) / ORIGIN).read_text())["trial"] != name:
-                with owned(run):  # the process of this trial's last attempt may still be writing into it
+                with owned(
+                    run
+                ):  # the process of this trial's last attempt may still be writing into it
                     take_over(Path(theirs), run)
     report = to_tune_with_checkpoint if shares else to_tune
     if not (run / "experiment.json").exists():
@@ -376,17 +422,25 @@ def to_tune(env_steps: int, metrics: dict[str, float], checkpoint: Path) -> None
 
 
 def to_tune_with_checkpoint(env_steps: int, metrics: dict[str, float], checkpoint: Path) -> None:
-    """The same, with the checkpoint and what it was worth, for Tune to keep and to give to other trials."""
+    """The same, with the checkpoint and what it was worth, for Tune to keep and to give to other
+    trials."""
     run = checkpoint.parents[1]
     with tempfile.TemporaryDirectory(dir=run) as folder:
         linked(checkpoint, Path(folder) / checkpoint.name)
-        origin = {"trial": run.name, "checkpoint": checkpoint.name, "mean": metrics[EVALUATION_RETURN_MEAN]}
+        origin = {
+            "trial": run.name,
+            "checkpoint": checkpoint.name,
+            "mean": metrics[EVALUATION_RETURN_MEAN],
+        }
         (Path(folder) / ORIGIN).write_text(json.dumps(origin))
-        tune.report({ENV_STEPS: env_steps, **metrics}, checkpoint=tune.Checkpoint.from_directory(folder))
+        tune.report(
+            {ENV_STEPS: env_steps, **metrics}, checkpoint=tune.Checkpoint.from_directory(folder)
+        )
 
 
 def take_over(theirs: Path, run: Path) -> None:
-    """What Tune has of another trial takes the place of a run's own checkpoints, and of the best of them."""
+    """What Tune has of another trial takes the place of a run's own checkpoints, and of the best of
+    them."""
     origin = json.loads((theirs / ORIGIN).read_text())
     beside = run / "checkpoints" / f"{TEMPORARY}{origin['checkpoint']}"
     remove_leftovers(run / "checkpoints")
@@ -400,7 +454,9 @@ def take_over(theirs: Path, run: Path) -> None:
 
 def linked(folder: Path, copy: Path) -> None:
     """The same files under another name."""
-    shutil.copytree(folder, copy, copy_function=lambda source, target: link_or_copy(Path(source), Path(target)))
+    shutil.copytree(
+        folder, copy, copy_function=lambda source, target: link_or_copy(Path(source), Path(target))
+    )
 
 
 def tell_of_the_end() -> None:
@@ -414,5 +470,7 @@ def quiet_tune() -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # a table of its own otherwise
     warnings.filterwarnings("ignore", message="Consider boosting PBT")
     for name in ("ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # of trials that fail, `Trials` tells in a line
+        logging.getLogger(name).setLevel(
+            logging.CRITICAL
+        )  # of trials that fail, `Trials` tells in a line
     logging.getLogger("optuna").setLevel(logging.ERROR)

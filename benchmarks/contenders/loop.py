@@ -45,7 +45,9 @@ def main(
 
     steps = (rollout_length, num_envs)
     batch_size = rollout_length * num_envs
-    observations = torch.zeros((*steps, *envs.single_observation_space.shape), dtype=torch.uint8, device=device)
+    observations = torch.zeros(
+        (*steps, *envs.single_observation_space.shape), dtype=torch.uint8, device=device
+    )
     actions = torch.zeros(steps, dtype=torch.int64, device=device)
     log_probs, rewards, dones, values = (torch.zeros(steps, device=device) for _ in range(4))
     next_observation = torch.as_tensor(envs.reset(seed=1)[0], device=device)
@@ -136,15 +138,24 @@ def orthogonal(layer: nn.Module, gain: float = 2**0.5) -> nn.Module:
 
 
 def ppo_loss(
-    agent: Agent, observations: Tensor, actions: Tensor, old_log_probs: Tensor, advantages: Tensor, returns: Tensor
+    agent: Agent,
+    observations: Tensor,
+    actions: Tensor,
+    old_log_probs: Tensor,
+    advantages: Tensor,
+    returns: Tensor,
 ) -> Tensor:
     logits, values = agent(observations)
     policy = Categorical(logits=logits)
     ratio = (policy.log_prob(actions) - old_log_probs).exp()
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-    policy_loss = -torch.min(advantages * ratio, advantages * ratio.clamp(1 - CLIP, 1 + CLIP)).mean()
+    policy_loss = -torch.min(
+        advantages * ratio, advantages * ratio.clamp(1 - CLIP, 1 + CLIP)
+    ).mean()
     value_loss = 0.5 * ((values - returns) ** 2).mean()
-    return policy_loss + VALUE_COEFFICIENT * value_loss - ENTROPY_COEFFICIENT * policy.entropy().mean()
+    return (
+        policy_loss + VALUE_COEFFICIENT * value_loss - ENTROPY_COEFFICIENT * policy.entropy().mean()
+    )
 
 
 if __name__ == "__main__":

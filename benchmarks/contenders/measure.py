@@ -1,4 +1,5 @@
-"""How every contender is timed: some iterations to warm up, then whole iterations until time is up."""
+"""How every contender is timed: some iterations to warm up, then whole iterations until time is
+up."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 """Praxis: the recipe of an algorithm, as agents/training/train.py runs it between two evaluations.
 
-PPO, APPO and the DQN family play Space Invaders with all cores; DDPG and TD3 move HalfCheetah on one core.
+PPO, APPO and the DQN family play Space Invaders with all cores; DDPG and TD3 move HalfCheetah on
+one core.
 """
 
 import sys
@@ -63,8 +64,14 @@ def main(
     task = TASKS[algo]
     if task.one_core:
         on_one_core()
-    base = recipes.recipe_named(algo.removesuffix("-prioritized"))(recipes.environment_named(task.env))
-    settings = task.settings if minibatch_size is None else task.settings | {"minibatch_size": minibatch_size}
+    base = recipes.recipe_named(algo.removesuffix("-prioritized"))(
+        recipes.environment_named(task.env)
+    )
+    settings = (
+        task.settings
+        if minibatch_size is None
+        else task.settings | {"minibatch_size": minibatch_size}
+    )
     experiment = replace(
         base,
         algo=replace(base.algo, **settings),  # pyright: ignore[reportArgumentType]

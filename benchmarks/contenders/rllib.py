@@ -1,4 +1,5 @@
-"""RLlib's own PPO and DQN on its new API stack, with its own Atari wrapper; float32, its default."""
+"""RLlib's own PPO and DQN on its new API stack, with its own Atari wrapper; float32, its
+default."""
 
 import logging
 import os
@@ -23,9 +24,15 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 from ray.tune.registry import register_env
 from torch import Tensor, nn
 
-# The same layers by RLlib's own model settings: the dense layer is a convolution over the whole 7x7 image.
+# The same layers by RLlib's own model settings: the dense layer is a convolution over the whole 7x7
+# image.
 NATURE_SETTINGS = DefaultModelConfig(
-    conv_filters=[(32, 8, 4, "valid"), (64, 4, 2, "valid"), (64, 3, 1, "valid"), (512, 7, 1, "valid")]
+    conv_filters=[
+        (32, 8, 4, "valid"),
+        (64, 4, 2, "valid"),
+        (64, 3, 1, "valid"),
+        (512, 7, 1, "valid"),
+    ]
 )
 LEARNING_STARTS = {"ppo": 0, "dqn": 1_100}
 """Env steps before the warm-up: DQN learns from 1,000 on."""
@@ -58,7 +65,9 @@ def main(
     config = ppo(module) if algo == "ppo" else dqn()
     algorithm = (
         config.environment("space_invaders")
-        .env_runners(num_env_runners=num_env_runners, num_envs_per_env_runner=num_envs_per_env_runner)
+        .env_runners(
+            num_env_runners=num_env_runners, num_envs_per_env_runner=num_envs_per_env_runner
+        )
         .learners(num_learners=0, num_gpus_per_learner=1 if torch.cuda.is_available() else 0)
         .debugging(seed=1, log_level="ERROR")
         .build_algo()
@@ -74,14 +83,20 @@ def main(
     while env_steps <= LEARNING_STARTS[algo]:
         iterate()
     network = algorithm.learner_group._learner.module["default_policy"]
-    online = sum(parameter.numel() for name, parameter in network.named_parameters() if "target" not in name)
+    online = sum(
+        parameter.numel() for name, parameter in network.named_parameters() if "target" not in name
+    )
     measure(iterate, seconds, online)
     algorithm.stop()
     ray.shutdown()
 
 
 def ppo(module: str) -> AlgorithmConfig:
-    spec = RLModuleSpec(module_class=NatureCNN) if module == "ours" else RLModuleSpec(model_config=NATURE_SETTINGS)
+    spec = (
+        RLModuleSpec(module_class=NatureCNN)
+        if module == "ours"
+        else RLModuleSpec(model_config=NATURE_SETTINGS)
+    )
     return (
         PPOConfig()
         .training(
@@ -119,7 +134,11 @@ def dqn() -> AlgorithmConfig:
             n_step=1,
             epsilon=[(0, 1.0), (100_000, 0.01)],
         )
-        .rl_module(model_config=DefaultModelConfig(conv_filters=NATURE_SETTINGS.conv_filters, head_fcnet_hiddens=[]))
+        .rl_module(
+            model_config=DefaultModelConfig(
+                conv_filters=NATURE_SETTINGS.conv_filters, head_fcnet_hiddens=[]
+            )
+        )
     )
 
 
@@ -162,7 +181,9 @@ class NatureCNN(TorchRLModule, ValueFunctionAPI):
         return self.critic(features).squeeze(-1)
 
     def _features(self, batch: dict) -> Tensor:
-        return self.torso(batch[Columns.OBS].permute(0, 3, 1, 2))  # the wrapper's images are channels-last
+        return self.torso(
+            batch[Columns.OBS].permute(0, 3, 1, 2)
+        )  # the wrapper's images are channels-last
 
 
 if __name__ == "__main__":

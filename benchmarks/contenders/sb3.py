@@ -1,7 +1,9 @@
-"""Stable-Baselines3: PPO and DQN on Space Invaders with its own Atari wrappers, DDPG and TD3 on HalfCheetah.
+"""Stable-Baselines3: PPO and DQN on Space Invaders with its own Atari wrappers, DDPG and TD3 on
+HalfCheetah.
 
-The settings are those of its Atari examples and of its tuned ones (rl-baselines3-zoo); float32, which is all it has.
-This file measures speed; sb3_learning.py trains the same agents for benchmarks/learning_beside_sb3.py.
+The settings are those of its Atari examples and of its tuned ones (rl-baselines3-zoo); float32,
+which is all it has. This file measures speed; sb3_learning.py trains the same agents for
+benchmarks/learning_beside_sb3.py.
 """
 
 from typing import Any, Literal
@@ -19,8 +21,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFram
 
 VECTOR_ENVIRONMENTS = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}
 ROBOT_ALGORITHMS: dict[str, Any] = {"ddpg": DDPG, "td3": TD3}
-NETWORKS = {"ppo": ("policy",), "dqn": ("q_net",), "ddpg": ("actor", "critic"), "td3": ("actor", "critic")}
-"""The attributes of an agent that hold what Praxis counts as its network, without target networks."""
+NETWORKS = {
+    "ppo": ("policy",),
+    "dqn": ("q_net",),
+    "ddpg": ("actor", "critic"),
+    "td3": ("actor", "critic"),
+}
+"""The attributes of an agent that hold what Praxis counts as its network, without target
+networks."""
 ROLLOUT_LENGTH = 128
 LEARNING_STARTS = 1_000
 
@@ -45,7 +53,13 @@ def main(
         agent = robot_agent("HalfCheetah", algo, seed=1, learning_starts=LEARNING_STARTS)
     elif algo == "dqn":
         played = games("SpaceInvaders", num_envs, seed=1, vector_environment=vector_environment)
-        agent = dqn(played, seed=1, total_env_steps=10_000_000, learning_starts=LEARNING_STARTS, buffer_size=50_000)
+        agent = dqn(
+            played,
+            seed=1,
+            total_env_steps=10_000_000,
+            learning_starts=LEARNING_STARTS,
+            buffer_size=50_000,
+        )
     else:
         played = games("SpaceInvaders", num_envs, seed=1, vector_environment=vector_environment)
         agent = ppo(played, seed=1)
@@ -57,7 +71,9 @@ def main(
         agent.learn(env_steps, reset_num_timesteps=False)
         return agent.num_timesteps - before
 
-    measure(iterate, seconds, sum(count_parameters(getattr(agent, name)) for name in NETWORKS[algo]))
+    measure(
+        iterate, seconds, sum(count_parameters(getattr(agent, name)) for name in NETWORKS[algo])
+    )
     agent.env.close()
 
 
@@ -113,7 +129,8 @@ def dqn(
 
 
 def robot_agent(robot: str, algo: str, *, seed: int, learning_starts: int = 10_000) -> Any:
-    """DDPG or TD3 with the settings of Praxis's recipes (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv)."""
+    """DDPG or TD3 with the settings of Praxis's recipes (rl-baselines3-zoo, ddpg.yml,
+    HalfCheetahBulletEnv)."""
     env = Monitor(robot_env(robot))
     actions = env.action_space.shape[0]  # pyright: ignore[reportOptionalSubscript]
     return ROBOT_ALGORITHMS[algo](
@@ -147,7 +164,10 @@ def games(
         f"{game}NoFrameskip-v4",
         num_envs,
         seed=seed,
-        wrapper_kwargs={"terminal_on_life_loss": not for_evaluation, "clip_reward": not for_evaluation},
+        wrapper_kwargs={
+            "terminal_on_life_loss": not for_evaluation,
+            "clip_reward": not for_evaluation,
+        },
         vec_env_cls=VECTOR_ENVIRONMENTS[vector_environment],
     )
     return VecFrameStack(env, n_stack=4)

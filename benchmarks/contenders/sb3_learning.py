@@ -1,4 +1,5 @@
-"""Stable-Baselines3's agents learn and play whole episodes: what benchmarks/learning_beside_sb3.py compares with."""
+"""Stable-Baselines3's agents learn and play whole episodes: what benchmarks/learning_beside_sb3.py
+compares with."""
 
 import json
 from collections.abc import Callable
@@ -57,7 +58,8 @@ def main(
 
 
 class Watch(BaseCallback):
-    """Mean return of the latest 100 training episodes every 1,000 env steps; and episodes played at some env steps."""
+    """Mean return of the latest 100 training episodes every 1,000 env steps; and episodes played at
+    some env steps."""
 
     def __init__(self, play_at: list[int], play: Callable[[], list[float]]) -> None:
         super().__init__()
@@ -76,7 +78,8 @@ class Watch(BaseCallback):
 
 
 def play_games(agent: DQN, game: str, count: int, epsilon: float) -> list[float]:
-    """The returns of one whole game in each of `count` consoles, so that short games do not count more often."""
+    """The returns of one whole game in each of `count` consoles, so that short games do not count
+    more often."""
     consoles = games(game, count, seed=1_000_000, for_evaluation=True)
     generator = np.random.default_rng(1_000_000)
     returns: dict[int, float] = {}

@@ -23,7 +23,9 @@ def play(run: Path, checkpoint: str = "latest", seed: int = 0) -> float:
     total = 0.0
     over = False
     while not over:
-        actions, memory = act(network, batch_of_one(observation), memory, generator, deterministic=True)
+        actions, memory = act(
+            network, batch_of_one(observation), memory, generator, deterministic=True
+        )
         observation, reward, terminated, truncated, _ = env.step(actions[0])
         total += float(reward)
         over = terminated or truncated

@@ -22,7 +22,8 @@ from perception.settings.encoders import MLPConfig
 
 @dataclass(frozen=True)
 class A2C(PPO):
-    """PPO's settings with defaults for A2C: one gradient step for each rollout, and no clipping of the ratio."""
+    """PPO's settings with defaults for A2C: one gradient step for each rollout, and no clipping of
+    the ratio."""
 
     rollout_length: Steps = 16
     """Steps that each environment takes between two updates."""
@@ -39,7 +40,10 @@ class A2C(PPO):
 
     @property
     def search_space(self) -> SearchSpace:
-        return {"learning_rate": LogUniform(3e-4, 1e-2), "entropy_coefficient": LogUniform(1e-5, 3e-2)}
+        return {
+            "learning_rate": LogUniform(3e-4, 1e-2),
+            "entropy_coefficient": LogUniform(1e-5, 3e-2),
+        }
 
     @property
     def parts(self) -> Parts:
@@ -49,17 +53,23 @@ class A2C(PPO):
 def a2c_loss(
     log_probs: Tensor, values: Tensor, entropies: Tensor, batch: Columns, settings: A2C
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The policy gradient with value loss and entropy bonus, and its parts as metrics; all inputs are (B,)."""
+    """The policy gradient with value loss and entropy bonus, and its parts as metrics; all inputs
+    are (B,)."""
     policy_loss = -(batch["advantages"] * log_probs).mean()
     value_loss = 0.5 * ((values - batch["returns"]) ** 2).mean()
     entropy = entropies.mean()
-    loss = policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient * entropy
+    loss = (
+        policy_loss
+        + settings.value_coefficient * value_loss
+        - settings.entropy_coefficient * entropy
+    )
     metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
     return loss, {name: value.detach() for name, value in metrics.items()}
 
 
 class A2CLearner(PPOLearner):
-    """Takes rollouts, advantages, minibatches and the gradient step from PPO's learner; the loss is its own."""
+    """Takes rollouts, advantages, minibatches and the gradient step from PPO's learner; the loss is
+    its own."""
 
     settings: A2C  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -68,11 +78,14 @@ class A2CLearner(PPOLearner):
         parameters, values, _ = self.network(minibatch["observations"], memory, minibatch["first"])
         distribution = self.bare_network.distribution
         log_probs = distribution.log_prob(parameters, minibatch["actions"])
-        return Loss(*a2c_loss(log_probs, values, distribution.entropy(parameters), minibatch, self.settings))
+        return Loss(
+            *a2c_loss(log_probs, values, distribution.entropy(parameters), minibatch, self.settings)
+        )
 
 
 def experiment(run_dir: str = "") -> Experiment:
-    """Ten times an episode one of four signs is shown, and the action of the same number pays 1; chance earns 2.5."""
+    """Ten times an episode one of four signs is shown, and the action of the same number pays 1;
+    chance earns 2.5."""
     return Experiment(
         env=ChoiceConfig(),
         algo=A2C(discount=0.0),

@@ -44,7 +44,9 @@ class FourierEncoder(nn.Module):
 
     def __init__(self, config: FourierConfig, size: int) -> None:
         super().__init__()
-        self.input_layer = Cosines(size, config.cosines, config.scale)  # has no parameters that learn
+        self.input_layer = Cosines(
+            size, config.cosines, config.scale
+        )  # has no parameters that learn
         self.torso = nn.Sequential(nn.Linear(config.cosines, config.features), nn.Tanh())
         self.output_dim = config.features
 

@@ -50,14 +50,17 @@ class Trace(nn.Module):
         self.output_dim = features + config.units
 
     def forward(self, features: Tensor, memory: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        """L steps of B environments, one step of all of them after the other: features (L * B, F), memory before the
-        first step (B, S), episode starts (L * B,) -> outputs (L * B, F + S), memory after the last step (B, S)."""
+        """L steps of B environments, one step of all of them after the other: features (L * B, F),
+        memory before the first step (B, S), episode starts (L * B,) -> outputs (L * B, F + S),
+        memory after the last step (B, S)."""
         num_envs = len(memory)
         written = self.write(features).view(-1, num_envs, memory.shape[1])
         starts = first.view(-1, num_envs, 1)
         traces = []
         for step, new in enumerate(written):
-            if step > 0:  # the memory before the first step is empty already where an episode starts there
+            if (
+                step > 0
+            ):  # the memory before the first step is empty already where an episode starts there
                 memory = memory.masked_fill(starts[step], 0.0)
             memory = self.decay * memory + new
             traces.append(memory)
@@ -65,10 +68,17 @@ class Trace(nn.Module):
 
 
 def experiment(run_dir: str = "") -> Experiment:
-    """A sign is shown, and asked for two steps later; without a memory the mean return is 0.5 at best."""
+    """A sign is shown, and asked for two steps later; without a memory the mean return is 0.5 at
+    best."""
     return Experiment(
         env=RecallConfig(delay=2),
-        algo=PPO(rollout_length=32, epochs=8, minibatch_size=128, learning_rate=3e-3, entropy_coefficient=0.01),
+        algo=PPO(
+            rollout_length=32,
+            epochs=8,
+            minibatch_size=128,
+            learning_rate=3e-3,
+            entropy_coefficient=0.01,
+        ),
         encoder=MLPConfig(),
         memory=TraceConfig(),
         total_env_steps=8_192,

@@ -78,7 +78,8 @@ class DynamicsLesson:
 
 
 def random_play(transitions: int) -> tuple[Tensor, Tensor]:
-    """States with the actions taken in them (N, 5), and the changes of the state that followed (N, 4)."""
+    """States with the actions taken in them (N, 5), and the changes of the state that followed (N,
+    4)."""
     env = gymnasium.make("CartPole-v1")
     random = np.random.default_rng(0)
     inputs = []

@@ -1,4 +1,5 @@
-"""A new reward: a bonus for rare observations, counted by hashes (SimHash; Tang et al. 2017, #Exploration).
+"""A new reward: a bonus for rare observations, counted by hashes (SimHash; Tang et al. 2017,
+#Exploration).
 
 Run it: python -m docs.examples.reward
 """
@@ -36,7 +37,9 @@ class CountRewardConfig:
     def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
         return rewards
 
-    def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "CountReward":
+    def build(
+        self, observation_space: gymnasium.Space, action_space: gymnasium.Space
+    ) -> "CountReward":
         if not isinstance(observation_space, Box):
             raise ValueError(f"Counts are of arrays, not of {observation_space}.")
         return CountReward(self, int(np.prod(observation_space.shape)))

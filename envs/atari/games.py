@@ -39,7 +39,8 @@ class AtariConfig:
     game: str = "SpaceInvaders"
     """The game's plain name, such as SpaceInvaders or MontezumaRevenge."""
     repeat_action_probability: FractionBelowOne = 0.0
-    """Chance that the console repeats the last action instead: 0 (Mnih 2015), or sticky at 0.25 (Machado 2018)."""
+    """Chance that the console repeats the last action instead: 0 (Mnih 2015), or sticky at 0.25
+    (Machado 2018)."""
     full_action_space: bool = False
     """All 18 joystick actions instead of those that the game uses."""
     max_frames_per_episode: Annotated[int, Range(4, 2**31 - 1)] = 108_000
@@ -47,9 +48,11 @@ class AtariConfig:
     noop_max: CountOrZero = 30
     """An episode starts after a random number of idle frames, up to this many."""
     lost_life_terminates: bool = True
-    """The learner treats a lost life as the end; evaluation and every logged return are of whole games."""
+    """The learner treats a lost life as the end; evaluation and every logged return are of whole
+    games."""
     palette_shift: Annotated[float, Range(0.0, 1e3)] = 0.0
-    """How far each colour is moved, each episode anew; 1 as far as modules that see are trained with. Slower."""
+    """How far each colour is moved, each episode anew; 1 as far as modules that see are trained
+    with. Slower."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -77,7 +80,9 @@ class AtariConfig:
             max_num_frames_per_episode=self.max_frames_per_episode,
         )
         size = (WIDTH, HEIGHT) if self.palette_shift else 84
-        env = gymnasium.wrappers.AtariPreprocessing(FireReset(env), noop_max=self.noop_max, screen_size=size)
+        env = gymnasium.wrappers.AtariPreprocessing(
+            FireReset(env), noop_max=self.noop_max, screen_size=size
+        )
         if self.palette_shift:
             env = ShiftedPalette(env, self.palette_shift)
         return gymnasium.wrappers.FrameStackObservation(env, 4, padding_type="zero")
@@ -117,7 +122,8 @@ class LostLives(VectorWrapper):
 
 
 class FireReset(gymnasium.Wrapper):
-    """Presses FIRE once at the start, as the native vector does, so that a film shows the same game."""
+    """Presses FIRE once at the start, as the native vector does, so that a film shows the same
+    game."""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         observation, info = self.env.reset(seed=seed, options=options)
@@ -129,13 +135,15 @@ class FireReset(gymnasium.Wrapper):
 
 @cache
 def shipped() -> dict[str, str]:
-    """Every ROM that ale-py brings: plain spelling -> ROM name, such as spaceinvaders -> space_invaders."""
+    """Every ROM that ale-py brings: plain spelling -> ROM name, such as spaceinvaders ->
+    space_invaders."""
     return {plain(rom): rom for rom in roms.get_all_rom_ids() if roms.get_rom_path(rom)}
 
 
 @cache
 def games() -> dict[str, str]:
-    """The shipped games that one player can play; ALE has no single-player form of the other four."""
+    """The shipped games that one player can play; ALE has no single-player form of the other
+    four."""
     return {game: rom for game, rom in shipped().items() if game in display_names()}
 
 
@@ -152,7 +160,9 @@ def rom_of(game: str) -> str:
     if plain(game) in shipped() and plain(game) not in games():
         raise ValueError(f"{game} is for several players; an agent here plays alone.")
     if plain(game) not in games():
-        raise ValueError(f"There is no Atari game '{game}'.{near_matches(game, display_names().values())}")
+        raise ValueError(
+            f"There is no Atari game '{game}'.{near_matches(game, display_names().values())}"
+        )
     return games()[plain(game)]
 
 

@@ -1,4 +1,5 @@
-"""Space Invaders as a list of what is on its screen, exactly: what an agent could do with whom seeing costs nothing."""
+"""Space Invaders as a list of what is on its screen, exactly: what an agent could do with whom
+seeing costs nothing."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,7 +11,15 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
-from envs.atari.games import HEIGHT, REFERENCE_SCORES, WIDTH, FireReset, LostLives, gymnasium_id, rom_of
+from envs.atari.games import (
+    HEIGHT,
+    REFERENCE_SCORES,
+    WIDTH,
+    FireReset,
+    LostLives,
+    gymnasium_id,
+    rom_of,
+)
 from envs.atari.space_invaders import CLASSES, GREYS, boxes_of, classes_of
 
 GAME = "SpaceInvaders"
@@ -22,15 +31,18 @@ SPACE = Box(0.0, 1.0, (2 * OBJECTS, NUMBERS), np.float32)
 
 @dataclass(frozen=True)
 class SpaceInvadersObjectsConfig:
-    """Aliens, player, shields and bullets of the two newest frames, as numbers float32 (2 * 48, 9), the newest last.
+    """Aliens, player, shields and bullets of the two newest frames, as numbers float32 (2 * 48, 9),
+    the newest last.
 
-    A row is one object: 1, its centre x, y, its width and height in shares of the screen, and its class, one of four;
-    rows are ordered by class, then from above, then from the left, and zeros follow the last."""
+    A row is one object: 1, its centre x, y, its width and height in shares of the screen, and its
+    class, one of four; rows are ordered by class, then from above, then from the left, and zeros
+    follow the last."""
 
     kind: ClassVar[str] = "atari-objects"
 
     lost_life_terminates: bool = True
-    """The learner treats a lost life as the end; evaluation and every logged return are of whole games."""
+    """The learner treats a lost life as the end; evaluation and every logged return are of whole
+    games."""
 
     @property
     def name(self) -> str:
@@ -45,8 +57,12 @@ class SpaceInvadersObjectsConfig:
         return 1
 
     def build(self) -> gymnasium.Env:
-        env = gymnasium.make(gymnasium_id(GAME), render_mode="rgb_array", frameskip=1, repeat_action_probability=0.0)
-        return Objects(gymnasium.wrappers.AtariPreprocessing(FireReset(env), screen_size=(WIDTH, HEIGHT)))
+        env = gymnasium.make(
+            gymnasium_id(GAME), render_mode="rgb_array", frameskip=1, repeat_action_probability=0.0
+        )
+        return Objects(
+            gymnasium.wrappers.AtariPreprocessing(FireReset(env), screen_size=(WIDTH, HEIGHT))
+        )
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         screens = ale_py.AtariVectorEnv(

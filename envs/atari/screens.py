@@ -1,4 +1,5 @@
-"""Screens of Atari games as the console has them: numbers of its palette, in full size, to learn to see from."""
+"""Screens of Atari games as the console has them: numbers of its palette, in full size, to learn to
+see from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ class Screens:
 
 
 def screens_of(game: str, seeds: Iterable[int], every: int) -> Screens:
-    """One screen every so many steps of whole episodes, one episode a seed, played at random with runs of one action.
+    """One screen every so many steps of whole episodes, one episode a seed, played at random with
+    runs of one action.
 
     Raises ValueError for a game that is not shipped, or whose screen has another size."""
     console = ALEInterface()
@@ -53,5 +55,7 @@ def screens_of(game: str, seeds: Iterable[int], every: int) -> Screens:
                 ram.append(console.getRAM())
     seen = np.array(screens, np.uint8)
     if seen.shape[1:] != (HEIGHT, WIDTH):
-        raise ValueError(f"{game} has screens of {seen.shape[1:]}, not {HEIGHT}x{WIDTH}; leave it out.")
+        raise ValueError(
+            f"{game} has screens of {seen.shape[1:]}, not {HEIGHT}x{WIDTH}; leave it out."
+        )
     return Screens(seen, np.array(episodes, np.int64), np.array(ram, np.uint8), palette)

@@ -1,4 +1,5 @@
-"""BabyAI's levels with what the agent is told to do in them, in English or Chinese (Chevalier-Boisvert et al. 2019)."""
+"""BabyAI's levels with what the agent is told to do in them, in English or Chinese
+(Chevalier-Boisvert et al. 2019)."""
 
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -29,9 +30,10 @@ BAR = 24  # pixels below the picture, for the mission
 class LanguageGridConfig:
     """A level of BabyAI's, such as GoToLocal, whose instruction is part of the observation.
 
-    An observation has `image`, what lies in the seven by seven squares before the agent, as numbers uint8 (3, 7, 7):
-    kind of thing, colour, state; and `mission`, the instruction in UTF-8, uint8 (128,), zeros after it. The reward is
-    1 - 0.9 * steps / limit for success, else 0; time truncates."""
+    An observation has `image`, what lies in the seven by seven squares before the agent, as numbers
+    uint8 (3, 7, 7): kind of thing, colour, state; and `mission`, the instruction in UTF-8, uint8
+    (128,), zeros after it. The reward is 1 - 0.9 * steps / limit for success, else 0; time
+    truncates."""
 
     kind: ClassVar[str] = "instructed-grid"
 
@@ -42,14 +44,17 @@ class LanguageGridConfig:
     shuffled: bool = False
     """Shows the instruction of another episode, to see whether the agent heeds it."""
     captions: bool = False
-    """Tells besides, as `caption`, what the agent's last step has come to; a success ends the episode one step later,
-    so that it can be told."""
+    """Tells besides, as `caption`, what the agent's last step has come to; a success ends the
+    episode one step later, so that it can be told."""
 
     def __post_init__(self) -> None:
         grid = GridConfig(self.task)  # names what comes near a wrong name
         id = tasks()[plain(self.task)]
         if not id.startswith("BabyAI-"):
-            raise ValueError(f"{grid.name} is a level without instructions that differ; --env {grid.name} has it.")
+            raise ValueError(
+                f"{grid.name} is a level without instructions that differ; --env {grid.name} has "
+                "it."
+            )
 
     @property
     def name(self) -> str:
@@ -75,7 +80,9 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     """View and mission; an episode that ends with a reward was a success."""
 
     def __init__(self, env: gymnasium.Env, language: str, shuffled: bool, captions: bool) -> None:
-        gymnasium.utils.RecordConstructorArgs.__init__(self, language=language, shuffled=shuffled, captions=captions)
+        gymnasium.utils.RecordConstructorArgs.__init__(
+            self, language=language, shuffled=shuffled, captions=captions
+        )
         gymnasium.Wrapper.__init__(self, env)
         self.language = language
         self.shuffled = shuffled
@@ -117,8 +124,12 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
         picture: Any = self.env.render()
         bar = np.full((BAR, picture.shape[1], 3), 255, np.uint8)
-        scale = min(0.4, 0.4 * (picture.shape[1] - 8) / cv2.getTextSize(self.english, 0, 0.4, 1)[0][0])
-        cv2.putText(bar, self.english, (4, BAR - 8), 0, scale, (0, 0, 0), 1, cv2.LINE_AA)  # its fonts have no Chinese
+        scale = min(
+            0.4, 0.4 * (picture.shape[1] - 8) / cv2.getTextSize(self.english, 0, 0.4, 1)[0][0]
+        )
+        cv2.putText(
+            bar, self.english, (4, BAR - 8), 0, scale, (0, 0, 0), 1, cv2.LINE_AA
+        )  # its fonts have no Chinese
         return np.concatenate([picture, bar])
 
     def _observed(self, observation: Mapping[str, Any]) -> dict[str, NDArray[np.uint8]]:
@@ -143,7 +154,9 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         if carried is not None and level.carrying is None:
             x, y = level.front_pos
             around = (level.grid.get(x + right, y + down) for right, down in BESIDE)
-            neighbours = [named(thing) for thing in around if thing is not None and thing.type != "wall"]
+            neighbours = [
+                named(thing) for thing in around if thing is not None and thing.type != "wall"
+            ]
             if neighbours:
                 return f"you have put {named(carried)} next to {' and '.join(neighbours)}"
         if closed and ahead is not None and ahead.type == "door" and ahead.is_open:
@@ -153,7 +166,11 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     def _before_the_agent(self) -> str:
         level: Any = self.unwrapped
         ahead = level.grid.get(*level.front_pos)
-        return NOTHING if ahead is None or ahead.type == "wall" else f"you are in front of {named(ahead)}"
+        return (
+            NOTHING
+            if ahead is None or ahead.type == "wall"
+            else f"you are in front of {named(ahead)}"
+        )
 
 
 def named(thing: Any) -> str:
@@ -161,11 +178,14 @@ def named(thing: Any) -> str:
 
 
 def task_of(name: str) -> str:
-    """The level that a name such as LanguageGoToLocal has after its prefix; empty where it is no such name."""
+    """The level that a name such as LanguageGoToLocal has after its prefix; empty where it is no
+    such name."""
     told = plain(name)
     task = told.removeprefix(plain(PREFIX))
     return task if task != told and tasks().get(task, "").startswith("BabyAI-") else ""
 
 
 def names() -> list[str]:
-    return sorted({PREFIX + spellings(id)[0] for id in tasks().values() if id.startswith("BabyAI-")})
+    return sorted(
+        {PREFIX + spellings(id)[0] for id in tasks().values() if id.startswith("BabyAI-")}
+    )

@@ -1,5 +1,5 @@
-"""Rooms of coloured things on a grid, seen by an agent in them (Chevalier-Boisvert et al. 2019 and 2023, MiniGrid and
-BabyAI)."""
+"""Rooms of coloured things on a grid, seen by an agent in them (Chevalier-Boisvert et al. 2019 and
+2023, MiniGrid and BabyAI)."""
 
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -29,11 +29,13 @@ LARGEST = (10, 5, 3)  # object, colour and state, as MiniGrid numbers them
 class GridConfig:
     """One task, such as MultiRoom-N4-S5 or GoToRedBallGrey; its instruction is not shown.
 
-    An observation is what lies in the seven by seven squares before the agent, as numbers uint8 (3, 7, 7): kind of
-    thing, colour, state. The reward is 1 - 0.9 * steps / limit for success, else 0; time truncates."""
+    An observation is what lies in the seven by seven squares before the agent, as numbers uint8 (3,
+    7, 7): kind of thing, colour, state. The reward is 1 - 0.9 * steps / limit for success, else 0;
+    time truncates."""
 
     task: str = "MultiRoom-N4-S5"
-    """The id that gymnasium knows, with or without MiniGrid- or BabyAI- before it and its version after it."""
+    """The id that gymnasium knows, with or without MiniGrid- or BabyAI- before it and its version
+    after it."""
 
     def __post_init__(self) -> None:
         if find_spec("minigrid") is None:
@@ -59,7 +61,9 @@ class GridConfig:
         return 1
 
     def build(self) -> gymnasium.Env:
-        return Symbols(gymnasium.make(tasks()[plain(self.task)], render_mode="rgb_array", tile_size=16))
+        return Symbols(
+            gymnasium.make(tasks()[plain(self.task)], render_mode="rgb_array", tile_size=16)
+        )
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         return vectorised(self.build, num_envs)
@@ -80,7 +84,13 @@ class Symbols(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
     def step(self, action: Any):
         observation, reward, terminated, truncated, _ = self.env.step(action)
-        return view(observation), float(reward), terminated, truncated, {IS_SUCCESS: float(reward) > 0}
+        return (
+            view(observation),
+            float(reward),
+            terminated,
+            truncated,
+            {IS_SUCCESS: float(reward) > 0},
+        )
 
 
 def symbols() -> Box:
@@ -95,7 +105,8 @@ def view(observation: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 @cache
 def tasks() -> dict[str, str]:
-    """Plain names -> id, where MiniGrid is installed. Of ids that share a short name it is MiniGrid's newest one's."""
+    """Plain names -> id, where MiniGrid is installed. Of ids that share a short name it is
+    MiniGrid's newest one's."""
     if find_spec("minigrid") is not None:
         import_module("minigrid")  # registers them
     ids = sorted(name for name in gymnasium.registry if name.startswith(PREFIXES))  # BabyAI's first
@@ -114,7 +125,8 @@ def names() -> list[str]:
 
 
 def bot_of(env: gymnasium.Env) -> Callable[[], int]:
-    """BabyAI's bot for the episode that has just begun: each call gives the next action, which must then be taken.
+    """BabyAI's bot for the episode that has just begun: each call gives the next action, which must
+    then be taken.
 
     Raises ValueError for a task without an instruction that it understands."""
     from minigrid.utils.baby_ai_bot import BabyAIBot  # MiniGrid may not be installed

@@ -1,5 +1,5 @@
-"""What agents in grids are told to do, in the English of BabyAI (Chevalier-Boisvert et al. 2019, section 3.2) and in
-Chinese; and what can be told of what they did."""
+"""What agents in grids are told to do, in the English of BabyAI (Chevalier-Boisvert et al. 2019,
+section 3.2) and in Chinese; and what can be told of what they did."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,14 @@ DEEDS = {
 JOINED = {", then ": "{0}，然后{1}", " after you ": "{1}，然后{0}", " and ": "{0}，并且{1}"}
 """What may stand between orders; what comes first here joins what comes later."""
 
-CHINESE_COLOURS = {"red": "红", "green": "绿", "blue": "蓝", "purple": "紫", "yellow": "黄", "grey": "灰"}
+CHINESE_COLOURS = {
+    "red": "红",
+    "green": "绿",
+    "blue": "蓝",
+    "purple": "紫",
+    "yellow": "黄",
+    "grey": "灰",
+}
 CHINESE_KINDS = {
     "ball": ("个", "球", "小球", "皮球"),
     "box": ("个", "箱子", "盒子", "小箱子"),
@@ -95,13 +102,20 @@ class Thing:
 
 def missions() -> list[str]:
     """All orders of one thing with a colour, or of two in which both have one."""
-    one = [f"{article} {colour} {kind}" for article, colour, kind in product(("a", "the"), COLOURS, KINDS)]
+    one = [
+        f"{article} {colour} {kind}"
+        for article, colour, kind in product(("a", "the"), COLOURS, KINDS)
+    ]
     portable = [name for name in one if not name.endswith("door")]
     return [
         *(f"go to {name}" for name in one),
         *(f"pick up {name}" for name in portable),
         *(f"open {name}" for name in one if name.endswith("door")),
-        *(f"put {x} next to {y}" for x, y in product(portable, repeat=2) if x.partition(" ")[2] != y.partition(" ")[2]),
+        *(
+            f"put {x} next to {y}"
+            for x, y in product(portable, repeat=2)
+            if x.partition(" ")[2] != y.partition(" ")[2]
+        ),
     ]
 
 
@@ -112,7 +126,9 @@ def in_chinese(mission: str, random: np.random.Generator | None = None) -> str:
     for word, joined in JOINED.items():
         before, found, after = mission.partition(word)
         if found:
-            return joined.format(in_chinese(before, random), in_chinese(after, random)).replace("？，", "，")
+            return joined.format(in_chinese(before, random), in_chinese(after, random)).replace(
+                "？，", "，"
+            )
     kind, things = understood(mission, ORDERS)
     wordings = WORDINGS[kind]
     wording = wordings[0] if random is None else wordings[random.integers(len(wordings))]
@@ -131,8 +147,8 @@ def chinese_thing(thing: Thing, random: np.random.Generator | None) -> str:
 
 
 def captions() -> list[str]:
-    """All that can be told of a step with things that have a colour; but a thing may be put next to several, which are
-    then joined by and."""
+    """All that can be told of a step with things that have a colour; but a thing may be put next to
+    several, which are then joined by and."""
     things = [f"the {colour} {kind}" for colour, kind in product(COLOURS, KINDS)]
     portable = [name for name in things if not name.endswith("door")]
     return [
@@ -156,7 +172,9 @@ def fulfils(caption: str, mission: str) -> bool:
     first, *others = caption.split(" and ")
     beside = [first.partition(" next to ")[0] + f" next to {other}" for other in others]
     for deed, done in (understood(told, DEEDS) for told in (first, *beside)):
-        if deed == order and all(one.is_meant_by(other) for one, other in zip(done, wanted, strict=True)):
+        if deed == order and all(
+            one.is_meant_by(other) for one, other in zip(done, wanted, strict=True)
+        ):
             return True
     return False
 

@@ -1,5 +1,5 @@
-"""Treatments: the action is what a patient gets. gymnasium knows them as health/<name>-v0 once this is
-imported, which `gymnasium.make("envs.health:health/<name>-v0")` does by itself."""
+"""Treatments: the action is what a patient gets. gymnasium knows them as health/<name>-v0 once this
+is imported, which `gymnasium.make("envs.health:health/<name>-v0")` does by itself."""
 
 from typing import Any
 
@@ -22,7 +22,8 @@ TREATMENTS: Imported[type[TreatmentConfig]] = Imported(
 
 
 def patient(treatment: str, render_mode: str | None = None, **settings: Any) -> gymnasium.Env:
-    """One patient of a treatment, for `gymnasium.make`; the settings are the fields of its configuration."""
+    """One patient of a treatment, for `gymnasium.make`; the settings are the fields of its
+    configuration."""
     return Patient(TREATMENTS[treatment](**settings), render_mode)
 
 
@@ -32,8 +33,8 @@ def patients(treatment: str, num_envs: int = 1, **settings: Any) -> gymnasium.ve
 
 
 def register() -> None:
-    """Registers all treatments with gymnasium, by names of functions, so that a spec can be pickled and written as
-    JSON."""
+    """Registers all treatments with gymnasium, by names of functions, so that a spec can be pickled
+    and written as JSON."""
     for slug in TREATMENTS:
         gymnasium.register(
             f"health/{slug}-v0",

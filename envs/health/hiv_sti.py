@@ -1,14 +1,17 @@
-"""Structured treatment interruption of HIV (Adams et al. 2004), with the reward of Ernst et al. 2006.
+"""Structured treatment interruption of HIV (Adams et al. 2004), with the reward of Ernst et al.
+2006.
 
-Six differential equations: healthy and infected cells of two kinds (T1, T2, T1*, T2*; cells/ml), free virus (V;
-copies/ml) and immune effectors (E; cells/ml). Every five days is decided whether to give a reverse transcriptase
-inhibitor (efficacy 0.7), a protease inhibitor (0.3), both, or none. The infected steady state is stable; so is one in
-which the immune system holds the virus down without any drug, but the way there leads through interruptions.
+Six differential equations: healthy and infected cells of two kinds (T1, T2, T1*, T2*; cells/ml),
+free virus (V; copies/ml) and immune effectors (E; cells/ml). Every five days is decided whether to
+give a reverse transcriptase inhibitor (efficacy 0.7), a protease inhibitor (0.3), both, or none.
+The infected steady state is stable; so is one in which the immune system holds the virus down
+without any drug, but the way there leads through interruptions.
 
-The reward of a step is -0.1 V - 2e4 e1^2 - 2e3 e2^2 + 1e3 E at its end. An episode is 1,000 days. The published
-patient is that of Adams et al., table 1; others differ in eight of its parameters, log-normally by a tenth, and also
-begin in the published infected steady state. A patient may not be treated for more than is asked: there are no limits,
-and `cost` counts nothing. Synthetic; not for clinical use."""
+The reward of a step is -0.1 V - 2e4 e1^2 - 2e3 e2^2 + 1e3 E at its end. An episode is 1,000 days.
+The published patient is that of Adams et al., table 1; others differ in eight of its parameters,
+log-normally by a tenth, and also begin in the published infected steady state. A patient may not be
+treated for more than is asked: there are no limits, and `cost` counts nothing. Synthetic; not for
+clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,11 +52,14 @@ PUBLISHED = {
     "Kd": 500.0,  # where that is half, cells/ml
     "deltaE": 0.1,  # effectors dying, 1/day
 }
-VARYING: dict[str, float] = dict.fromkeys(("lambda1", "k1", "lambda2", "k2", "delta", "NT", "c", "bE"), 0.1)
+VARYING: dict[str, float] = dict.fromkeys(
+    ("lambda1", "k1", "lambda2", "k2", "delta", "NT", "c", "bE"), 0.1
+)
 INFECTED = (163_573.0, 5.0, 11_945.0, 46.0, 63_919.0, 24.0)
 """The steady state of an infection that nobody treats: T1, T2, T1*, T2*, V, E."""
 INHIBITORS = np.array([[0.0, 0.0], [0.7, 0.0], [0.0, 0.3], [0.7, 0.3]])
-"""Of each action, the efficacy of the reverse transcriptase inhibitor (e1) and of the protease inhibitor (e2)."""
+"""Of each action, the efficacy of the reverse transcriptase inhibitor (e1) and of the protease
+inhibitor (e2)."""
 NONE = 0
 BOTH = 3
 DAYS = 1_000
@@ -67,8 +73,8 @@ class HivConfig(TreatmentConfig):
     slug: ClassVar[str] = "hiv-sti"
 
     cohort: Cohort = "published"
-    """Who is treated: the patient that was published, patients to train on, others of the same population, or patients
-    of another population."""
+    """Who is treated: the patient that was published, patients to train on, others of the same
+    population, or patients of another population."""
     step_hours: Annotated[float, Range(12.0, 720.0)] = 120.0
     """Between two decisions."""
 
@@ -132,7 +138,9 @@ class HivSimulation:
         self.drug_days += days * (self.given > 0).sum(0)
         virus = self.state[4]
         effectors = self.state[5]
-        rewards = -0.1 * virus - 2e4 * self.given[0] ** 2 - 2e3 * self.given[1] ** 2 + 1e3 * effectors
+        rewards = (
+            -0.1 * virus - 2e4 * self.given[0] ** 2 - 2e3 * self.given[1] ** 2 + 1e3 * effectors
+        )
         nobody = np.zeros(len(rewards), np.bool_)
         return Outcome(rewards, nobody, self.steps >= self.last, np.zeros(len(rewards)))
 
@@ -153,10 +161,13 @@ class HivSimulation:
 
 
 def state_after(
-    state: NDArray[np.float64], given: NDArray[np.float64], parameters: dict[str, NDArray[np.float64]], days: float
+    state: NDArray[np.float64],
+    given: NDArray[np.float64],
+    parameters: dict[str, NDArray[np.float64]],
+    days: float,
 ) -> NDArray[np.float64]:
-    """The state (6, N) so many days later. Each patient's steps are as long as the fastest of the rates, at which virus
-    infects T2 or is cleared, allows."""
+    """The state (6, N) so many days later. Each patient's steps are as long as the fastest of the
+    rates, at which virus infects T2 or is cleared, allows."""
     left = np.full(state.shape[1], days)
     while left.any():
         fastest = parameters["c"] + (parameters["k1"] + parameters["k2"]) * np.abs(state[4])

@@ -1,25 +1,29 @@
-"""Sepsis in intensive care: ICU-Sepsis (Choudhary, Gupta and Thomas 2024), a Markov decision process of real patients.
+"""Sepsis in intensive care: ICU-Sepsis (Choudhary, Gupta and Thomas 2024), a Markov decision
+process of real patients.
 
-It was made of some 17,000 patients in MIMIC-III, after Komorowski et al. 2018: 47 readings every four hours,
-standardised, in 750 clusters, of which 713 were visited often enough; 5 levels of intravenous fluids x 5 of
-vasopressors, none and quartiles of what was given. A stay ends in death or survival, counted 90 days after admission;
-survival is the reward of 1, and there is no other. The probabilities come with the package icu-sepsis (MIT licence);
-no record of a patient does.
+It was made of some 17,000 patients in MIMIC-III, after Komorowski et al. 2018: 47 readings every
+four hours, standardised, in 750 clusters, of which 713 were visited often enough; 5 levels of
+intravenous fluids x 5 of vasopressors, none and quartiles of what was given. A stay ends in death
+or survival, counted 90 days after admission; survival is the reward of 1, and there is no other.
+The probabilities come with the package icu-sepsis (MIT licence); no record of a patient does.
 
-An action is admissible in a state in which clinicians took it more than 20 times: 3 of 25 on average. Another is
-replaced by one of these, each as likely, and costs 1; the outcome is the mean of theirs, as in the published process.
-Clinicians' own policy, all that they did, holds 12 % of such rare actions.
+An action is admissible in a state in which clinicians took it more than 20 times: 3 of 25 on
+average. Another is replaced by one of these, each as likely, and costs 1; the outcome is the mean
+of theirs, as in the published process. Clinicians' own policy, all that they did, holds 12 % of
+such rare actions.
 
-There is one process, so patients differ in the state in which they are admitted: the published cohort is all of them;
-held-out patients are admitted in a fifth of the states, in which no patient of the train cohort is, although these
-may come there later; shifted patients are the sickest quarter, at admission, by SOFA. Exact survival of all,
-by dynamic programming: random actions 0.7801, no drug 0.7824, clinicians 0.7818, the best policy 0.8751; no drug
-is replaced in 73 % of its steps. What is best for returns discounted by 0.99 a step is 0.8682, by 0.95 0.8393.
+There is one process, so patients differ in the state in which they are admitted: the published
+cohort is all of them; held-out patients are admitted in a fifth of the states, in which no patient
+of the train cohort is, although these may come there later; shifted patients are the sickest
+quarter, at admission, by SOFA. Exact survival of all, by dynamic programming: random actions
+0.7801, no drug 0.7824, clinicians 0.7818, the best policy 0.8751; no drug is replaced in 73 % of
+its steps. What is best for returns discounted by 0.99 a step is 0.8682, by 0.95 0.8393.
 
-The readings have the doses of the same four hours among them, as in the paper, so a state tells what was given in it.
+The readings have the doses of the same four hours among them, as in the paper, so a state tells
+what was given in it.
 
-A clinic without a laboratory (`partial`) has what is measured at the bedside. Built from real records by others, not
-validated for any patient; not for clinical use."""
+A clinic without a laboratory (`partial`) has what is measured at the bedside. Built from real
+records by others, not validated for any patient; not for clinical use."""
 
 import importlib.util
 from collections.abc import Callable
@@ -38,7 +42,13 @@ from envs.health.core.chart import Panel
 from envs.health.core.cohorts import Cohort
 from envs.health.core.policies import always, random_policy
 from envs.health.core.simulation import Outcome, Simulation
-from envs.health.core.tabular import TabularModel, optimal_policy, state_values, transition_sampler, visits
+from envs.health.core.tabular import (
+    TabularModel,
+    optimal_policy,
+    state_values,
+    transition_sampler,
+    visits,
+)
 from envs.health.core.treatment import TreatmentConfig
 
 Observed = Literal["state", "features"]
@@ -49,10 +59,12 @@ LEVELS = 5
 DEATH, SURVIVAL = 713, 714
 """States that end a stay; that of all those after it, 715, is never seen."""
 NOTHING = 0
-"""The action without any drug; action 5 f + v gives fluids at level f and vasopressors at level v."""
+"""The action without any drug; action 5 f + v gives fluids at level f and vasopressors at level
+v."""
 DATA_HOURS = 4
 LONGEST_HOURS = 500 * DATA_HOURS
-"""After which a stay is cut off, as in the package; by chance or the best policy fewer than one in 10^17 are."""
+"""After which a stay is cut off, as in the package; by chance or the best policy fewer than one in
+10^17 are."""
 HELD_OUT_SHARE = 0.2
 SICKEST_SHARE = 0.25
 
@@ -64,14 +76,59 @@ BEDSIDE = (
 """Readings that need no laboratory."""
 READINGS = (
     *("gender", "mechvent", "max_dose_vaso", "re_admission"),  # less a half
-    *("age", "Weight_kg", "GCS", "HR", "SysBP", "MeanBP", "DiaBP", "RR", "Temp_C", "FiO2_1", "Potassium", "Sodium"),
-    *("Chloride", "Glucose", "Magnesium", "Calcium", "Hb", "WBC_count", "Platelets_count", "PTT", "PT", "Arterial_pH"),
-    *("paO2", "paCO2", "Arterial_BE", "HCO3", "Arterial_lactate", "SOFA", "SIRS", "Shock_Index", "PaO2_FiO2"),
-    *("cumulated_balance", "SpO2", "BUN", "Creatinine", "SGOT", "SGPT", "Total_bili", "INR", "input_total"),
+    *(
+        "age",
+        "Weight_kg",
+        "GCS",
+        "HR",
+        "SysBP",
+        "MeanBP",
+        "DiaBP",
+        "RR",
+        "Temp_C",
+        "FiO2_1",
+        "Potassium",
+        "Sodium",
+    ),
+    *(
+        "Chloride",
+        "Glucose",
+        "Magnesium",
+        "Calcium",
+        "Hb",
+        "WBC_count",
+        "Platelets_count",
+        "PTT",
+        "PT",
+        "Arterial_pH",
+    ),
+    *(
+        "paO2",
+        "paCO2",
+        "Arterial_BE",
+        "HCO3",
+        "Arterial_lactate",
+        "SOFA",
+        "SIRS",
+        "Shock_Index",
+        "PaO2_FiO2",
+    ),
+    *(
+        "cumulated_balance",
+        "SpO2",
+        "BUN",
+        "Creatinine",
+        "SGOT",
+        "SGPT",
+        "Total_bili",
+        "INR",
+        "input_total",
+    ),
     *("input_4hourly", "output_total", "output_4hourly"),
 )
-"""In the package's order, by the names of Komorowski et al.; from age on standardised, and from SpO2 on their
-logarithms; max_dose_vaso, in ug/(kg min), too is less a half, re_admission more a tenth, input_4hourly twice itself."""
+"""In the package's order, by the names of Komorowski et al.; from age on standardised, and from
+SpO2 on their logarithms; max_dose_vaso, in ug/(kg min), too is less a half, re_admission more a
+tenth, input_4hourly twice itself."""
 
 
 class SepsisTables(NamedTuple):
@@ -97,21 +154,28 @@ class SepsisConfig(TreatmentConfig):
     random_return: ClassVar[float | None] = 0.7801
 
     cohort: Cohort = "published"
-    """Who is admitted: all patients, those to train on, those in states kept from these, or the sickest."""
+    """Who is admitted: all patients, those to train on, those in states kept from these, or the
+    sickest."""
     observed: Observed = "state"
     """What is seen: which of 716 states it is (one-hot), or its 47 mean readings and SOFA."""
     show_admissible: bool = False
     """Adds to the observation whether each action is admissible, 25 zeros and ones."""
     step_hours: Annotated[float, Range(4.0, 24.0, reason="a multiple of 4, as the data is")] = 4.0
-    """Between two decisions, a multiple of 4; what was decided is done again in between, where it is admissible."""
+    """Between two decisions, a multiple of 4; what was decided is done again in between, where it
+    is admissible."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.step_hours not in range(DATA_HOURS, 25, DATA_HOURS):
-            raise ValueError(f"step_hours must be 4, 8, 12, 16, 20 or 24, as the data is, not {self.step_hours}.")
-        if (self.observed == "state" or self.show_admissible) and (self.noise or self.missing or self.partial):
             raise ValueError(
-                "A state, and what is admissible in it, has no noise and nothing missing or hidden; set observed to "
+                f"step_hours must be 4, 8, 12, 16, 20 or 24, as the data is, not {self.step_hours}."
+            )
+        if (self.observed == "state" or self.show_admissible) and (
+            self.noise or self.missing or self.partial
+        ):
+            raise ValueError(
+                "A state, and what is admissible in it, has no noise and nothing missing or "
+                "hidden; set observed to "
                 "features, and show_admissible off."
             )
 
@@ -175,7 +239,9 @@ class SepsisSimulation:
         self.organ_failure, self.fluids, self.vasopressors = np.zeros((3, patients))
 
     def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
-        self.states[rows] = np.searchsorted(self.start, random.random(len(rows)) * self.start[-1], side="right")
+        self.states[rows] = np.searchsorted(
+            self.start, random.random(len(rows)) * self.start[-1], side="right"
+        )
         self.given[rows] = NOTHING
         for total in (self.steps, self.organ_failure, self.fluids, self.vasopressors):
             total[rows] = 0
@@ -189,7 +255,9 @@ class SepsisSimulation:
         for _ in range(round(self.step_hours / DATA_HOURS)):
             rows = np.flatnonzero(self.states < DEATH)
             states = self.states[rows]
-            given = np.where(self.tables.admissible[states, actions[rows]], actions[rows], self.substitutes[rows])
+            given = np.where(
+                self.tables.admissible[states, actions[rows]], actions[rows], self.substitutes[rows]
+            )
             self.given[rows] = given
             self.steps[rows] += 1
             self.organ_failure[rows] += self.tables.sofa[states]
@@ -200,7 +268,12 @@ class SepsisSimulation:
         survived = self.states == SURVIVAL
         terminated = self.states >= DEATH
         late = self.steps * DATA_HOURS >= LONGEST_HOURS
-        return Outcome((survived & before).astype(np.float64), terminated, late & ~terminated, np.zeros(len(before)))
+        return Outcome(
+            (survived & before).astype(np.float64),
+            terminated,
+            late & ~terminated,
+            np.zeros(len(before)),
+        )
 
     def allowed(self) -> NDArray[np.bool_]:
         return self.tables.admissible[self.states]
@@ -225,11 +298,14 @@ class SepsisSimulation:
         if state >= DEATH:
             return np.nan, 100.0 * (state == DEATH), np.nan, np.nan, *doses
         pressure, lactate = (
-            float(self.tables.centres[state, READINGS.index(name)]) for name in ("MeanBP", "Arterial_lactate")
+            float(self.tables.centres[state, READINGS.index(name)])
+            for name in ("MeanBP", "Arterial_lactate")
         )
         return float(self.tables.sofa[state]), 100 * float(risk()[state]), pressure, lactate, *doses
 
-    def _admissible(self, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    def _admissible(
+        self, rows: NDArray[np.int64], random: np.random.Generator
+    ) -> NDArray[np.int64]:
         edges = self.tables.admissible[self.states[rows]].cumsum(1)
         return (random.random((len(rows), 1)) * edges[:, -1:] >= edges).sum(1)
 
@@ -262,12 +338,15 @@ def oracle(simulation: Simulation) -> Policy:
 @lru_cache(1)
 def tables() -> SepsisTables:
     """Reads the package's arrays without importing it, which would bring the old gym."""
-    from scipy.sparse import csr_array  # here, because it takes a seventh of a second and settings do without
+    from scipy.sparse import (
+        csr_array,
+    )  # here, because it takes a seventh of a second and settings do without
 
     spec = importlib.util.find_spec("icu_sepsis")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
-            "sepsis-icu needs the package icu-sepsis: pip install 'praxis-rl[health]'.", name="icu-sepsis"
+            "sepsis-icu needs the package icu-sepsis: pip install 'praxis-rl[health]'.",
+            name="icu-sepsis",
         )
     folder = Path(spec.submodule_search_locations[0]) / "envs" / "assets"
     with np.load(folder / "dynamics.npz", allow_pickle=False) as arrays:
@@ -287,7 +366,9 @@ def tables() -> SepsisTables:
 
 
 @lru_cache(1)
-def sampler() -> Callable[[NDArray[np.int64], NDArray[np.int64], np.random.Generator], NDArray[np.int64]]:
+def sampler() -> Callable[
+    [NDArray[np.int64], NDArray[np.int64], np.random.Generator], NDArray[np.int64]
+]:
     return transition_sampler(tables().model)
 
 
@@ -320,7 +401,9 @@ def readings(observed: Observed, show_admissible: bool = False) -> NDArray[np.fl
         seen = np.eye(STATES, dtype=np.float32)
     else:
         seen = np.column_stack([tables().centres, tables().sofa]).astype(np.float32)
-    return np.column_stack([seen, tables().admissible.astype(np.float32)]) if show_admissible else seen
+    return (
+        np.column_stack([seen, tables().admissible.astype(np.float32)]) if show_admissible else seen
+    )
 
 
 @lru_cache(4)

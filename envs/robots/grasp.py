@@ -1,12 +1,14 @@
 """Grasping from camera images: a Kuka iiwa arm over a tray, in the spirit of Quillen et al. 2018.
 
-The agent sees a small image, moves the hand sideways and turns it, and the hand sinks by itself. At the bottom the
-fingers close, the arm lifts, and the reward is 1 if something came along (Quillen, Jang, Nachum, Finn, Ibarz and
-Levine: Deep Reinforcement Learning for Vision-Based Robotic Grasping). The objects are tetrominoes (Golomb 1954) of
-five sizes and any colour: I, O, L and J to train with, S, T and Z held out.
+The agent sees a small image, moves the hand sideways and turns it, and the hand sinks by itself. At
+the bottom the fingers close, the arm lifts, and the reward is 1 if something came along (Quillen,
+Jang, Nachum, Finn, Ibarz and Levine: Deep Reinforcement Learning for Vision-Based Robotic
+Grasping). The objects are tetrominoes (Golomb 1954) of five sizes and any colour: I, O, L and J to
+train with, S, T and Z held out.
 
-Above the objects the arm is put where it is told; from there on it is simulated, fingers, friction and all. The camera
-sees the hand alone, not the links that carry it, which would cost most of the time.
+Above the objects the arm is put where it is told; from there on it is simulated, fingers, friction
+and all. The camera sees the hand alone, not the links that carry it, which would cost most of the
+time.
 """
 
 import colorsys
@@ -29,7 +31,8 @@ from envs.vector import vectorised
 TRAINING_SHAPES = (("####",), ("##", "##"), ("###", "#.."), ("###", "..#"))
 HELD_OUT_SHAPES = ((".##", "##."), ("###", ".#."), ("##.", ".##"))
 SIDES = (0.020, 0.022, 0.024, 0.026, 0.028)
-"""Sides of a tetromino's squares; each shape comes in all sizes. Lengths are in metres, angles in radians."""
+"""Sides of a tetromino's squares; each shape comes in all sizes. Lengths are in metres, angles in
+radians."""
 SIDES_HIGH = 1.5
 """How high a tetromino stands, in sides."""
 
@@ -62,15 +65,17 @@ NEAR, FAR = 0.4, 1.2
 class KukaGraspConfig:
     """A Kuka arm that is to lift an object out of a tray, seen by a camera beside it.
 
-    Observations are bytes (channels, size, size), actions (dx, dy, turn) in [-1, 1]: up to 3.5 cm and half a radian a
-    step. The eighth step grasps, which ends the episode; the reward is 1 if an object is in the air then, else 0."""
+    Observations are bytes (channels, size, size), actions (dx, dy, turn) in [-1, 1]: up to 3.5 cm
+    and half a radian a step. The eighth step grasps, which ends the episode; the reward is 1 if an
+    object is in the air then, else 0."""
 
     kind: ClassVar[str] = "grasping"
 
     size: Annotated[int, Range(16, 4_096)] = 64
     """Height and width of the image, in pixels."""
     depth: bool = False
-    """A fourth channel beside red, green and blue: the distance from the camera, 0 at 40 cm and 255 at 120 cm."""
+    """A fourth channel beside red, green and blue: the distance from the camera, 0 at 40 cm and 255
+    at 120 cm."""
     num_objects: Annotated[int, Range(1, 4)] = 1
     """Objects in the tray, 1 to 4; any of them counts."""
     held_out: bool = False
@@ -78,12 +83,13 @@ class KukaGraspConfig:
     control_height: bool = False
     """A fourth action moves the hand up or down by up to 2 cm; else it sinks by 2 cm a step."""
     shaped: bool = False
-    """Also rewards coming nearer, sideways, to an object by potential-based shaping (Ng et al. 1999), which leaves the
-    best policy as it is where `discount` is the learner's."""
+    """Also rewards coming nearer, sideways, to an object by potential-based shaping (Ng et al.
+    1999), which leaves the best policy as it is where `discount` is the learner's."""
     discount: PositiveFraction = 0.99
     """What the shaping takes for the learner's discount; change it with --algo.discount."""
     max_episode_steps: Annotated[int, Range(STEPS_DOWN, 2**31 - 1)] = 15
-    """Steps after which an episode without a grasp is truncated; without height control the grasp comes before."""
+    """Steps after which an episode without a grasp is truncated; without height control the grasp
+    comes before."""
     parallel: bool = False
     """Each arm in a process of its own."""
 
@@ -116,14 +122,17 @@ class Tetromino(NamedTuple):
 
 
 class KukaGrasp(gymnasium.Env):
-    """One arm in a simulation of its own. `hand` is where its fingertips should be: (x, y, z, yaw), float64."""
+    """One arm in a simulation of its own. `hand` is where its fingertips should be: (x, y, z, yaw),
+    float64."""
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
 
     def __init__(self, config: KukaGraspConfig) -> None:
         self.config = config
         self.render_mode = "rgb_array"
-        self.observation_space = Box(0, 255, (4 if config.depth else 3, config.size, config.size), np.uint8)
+        self.observation_space = Box(
+            0, 255, (4 if config.depth else 3, config.size, config.size), np.uint8
+        )
         self.action_space = Box(-1.0, 1.0, (4 if config.control_height else 3,), np.float32)
         self.hand = np.array([*TRAY, START, 0.0])
         self._client = client = pybullet_client()
@@ -134,7 +143,9 @@ class KukaGrasp(gymnasium.Env):
             self._arm = client.loadSDF("kuka_iiwa/kuka_with_gripper2.sdf")[0]
         for joint in JOINTS[-4:]:
             client.changeDynamics(self._arm, joint, lateralFriction=1.0, spinningFriction=0.1)
-        self._colours = [shape[7][:3] for shape in client.getVisualShapeData(self._arm)][: len(CARRIERS)]
+        self._colours = [shape[7][:3] for shape in client.getVisualShapeData(self._arm)][
+            : len(CARRIERS)
+        ]
         self._show_carriers(0.0)
         make_table_and_tray(client)
         shapes = HELD_OUT_SHAPES if config.held_out else TRAINING_SHAPES
@@ -187,8 +198,13 @@ class KukaGrasp(gymnasium.Env):
 
     def object_poses(self) -> NDArray[np.float64]:
         """Where the objects are, (num_objects, 4): x, y and z of their middles, and yaw."""
-        poses = [self._client.getBasePositionAndOrientation(tetromino.body) for tetromino in self._objects]
-        return np.array([[*at, self._client.getEulerFromQuaternion(turned)[2]] for at, turned in poses])
+        poses = [
+            self._client.getBasePositionAndOrientation(tetromino.body)
+            for tetromino in self._objects
+        ]
+        return np.array(
+            [[*at, self._client.getEulerFromQuaternion(turned)[2]] for at, turned in poses]
+        )
 
     def _observation(self) -> NDArray[np.uint8]:
         size = self.config.size
@@ -200,7 +216,8 @@ class KukaGrasp(gymnasium.Env):
         return np.stack(channels)
 
     def _photograph(self, width: int, height: int, view: Any, projection: Any, shadow: int):
-        """An image (height, width, 3), uint8, and OpenGL's depth buffer (height, width), float32."""
+        """An image (height, width, 3), uint8, and OpenGL's depth buffer (height, width),
+        float32."""
         renderer = self._client.ER_TINY_RENDERER
         flags = self._client.ER_NO_SEGMENTATION_MASK
         _, _, rgba, buffer, _ = self._client.getCameraImage(
@@ -228,18 +245,26 @@ class KukaGrasp(gymnasium.Env):
         hue = self.np_random.random()
         turned = self._client.getQuaternionFromEuler([0, 0, yaw])
         self._client.changeDynamics(tetromino.body, -1, mass=0.1)
-        self._client.resetBasePositionAndOrientation(tetromino.body, [*place, tetromino.height], turned)
-        self._client.changeVisualShape(tetromino.body, -1, rgbaColor=[*colorsys.hsv_to_rgb(hue, 0.9, 0.8), 1.0])
+        self._client.resetBasePositionAndOrientation(
+            tetromino.body, [*place, tetromino.height], turned
+        )
+        self._client.changeVisualShape(
+            tetromino.body, -1, rgbaColor=[*colorsys.hsv_to_rgb(hue, 0.9, 0.8), 1.0]
+        )
 
     def _put_away(self, tetromino: Tetromino) -> None:
         # Without mass it does not fall.
         self._client.changeDynamics(tetromino.body, -1, mass=0.0)
-        self._client.resetBasePositionAndOrientation(tetromino.body, [-2.0, 0.2 * tetromino.body, 0.0], [0, 0, 0, 1])
+        self._client.resetBasePositionAndOrientation(
+            tetromino.body, [-2.0, 0.2 * tetromino.body, 0.0], [0, 0, 0, 1]
+        )
         self._client.changeVisualShape(tetromino.body, -1, rgbaColor=[0, 0, 0, 0])
 
     def _move(self, action: NDArray[np.floating]) -> None:
         up = action[3] if self.config.control_height else -1.0
-        self.hand[:2] = np.clip(self.hand[:2] + SIDEWAYS * action[:2], TRAY - HAND_HALF, TRAY + HAND_HALF)
+        self.hand[:2] = np.clip(
+            self.hand[:2] + SIDEWAYS * action[:2], TRAY - HAND_HALF, TRAY + HAND_HALF
+        )
         self.hand[2] = np.clip(self.hand[2] + DOWN * up, BOTTOM, START)
         self.hand[3] = np.clip(self.hand[3] + TURN * action[2], -math.pi / 2, math.pi / 2)
         if self.hand[2] > CLEAR:
@@ -277,7 +302,8 @@ class KukaGrasp(gymnasium.Env):
         return bool((self.object_poses()[:, 2] > resting + 0.05).any())
 
     def _potential(self) -> float:
-        """Minus the distance to the nearest object, sideways, in units of 10 cm; 0 if nobody asks for it."""
+        """Minus the distance to the nearest object, sideways, in units of 10 cm; 0 if nobody asks
+        for it."""
         return -10.0 * float(distances_sideways(self).min()) if self.config.shaped else 0.0
 
 
@@ -287,9 +313,11 @@ def distances_sideways(arm: KukaGrasp) -> NDArray[np.float64]:
 
 
 def inverse_kinematics(x: float, y: float, z: float, yaw: float) -> list[float]:
-    """The first eight joints' angles that hold open fingertips about (x, y, z), pointing down and closing along `yaw`.
+    """The first eight joints' angles that hold open fingertips about (x, y, z), pointing down and
+    closing along `yaw`.
 
-    In closed form: the arm stays in one upright plane, where shoulder, elbow and wrist are a triangle."""
+    In closed form: the arm stays in one upright plane, where shoulder, elbow and wrist are a
+    triangle."""
     # The fingers sit 24 mm beside the wrist's axis.
     x = x + 0.024 * math.sin(yaw)
     y = y - 0.024 * math.cos(yaw)
@@ -299,14 +327,18 @@ def inverse_kinematics(x: float, y: float, z: float, yaw: float) -> list[float]:
     upper = 0.42
     lower = 0.40
     bend = math.acos((reach**2 + height**2 - upper**2 - lower**2) / (2 * upper * lower))
-    shoulder = math.atan2(reach, height) - math.atan2(lower * math.sin(bend), upper + lower * math.cos(bend))
+    shoulder = math.atan2(reach, height) - math.atan2(
+        lower * math.sin(bend), upper + lower * math.cos(bend)
+    )
     bearing = math.atan2(y, x)
     return [bearing, shoulder, 0.0, -bend, 0.0, math.pi - shoulder - bend, 0.0, bearing - yaw]
 
 
 def make_tetromino(client: Any, rows: Sequence[str], side: float) -> Tetromino:
     """A body of one box a row, about the middle of its mass; its first row is at the lowest y."""
-    squares = np.array([(x, y) for y, row in enumerate(rows) for x, mark in enumerate(row) if mark == "#"])
+    squares = np.array(
+        [(x, y) for y, row in enumerate(rows) for x, mark in enumerate(row) if mark == "#"]
+    )
     middle = squares.mean(axis=0)
     half_height = side * SIDES_HIGH / 2
     centres = []
@@ -337,24 +369,31 @@ def make_table_and_tray(client: Any) -> None:
 def make_boxes(client: Any, halves: list[list[float]], centres: list[list[float]]) -> int:
     """A body without mass, of boxes that are given by half their extents (x, y, z)."""
     kinds = [client.GEOM_BOX] * len(halves)
-    collision = client.createCollisionShapeArray(kinds, halfExtents=halves, collisionFramePositions=centres)
+    collision = client.createCollisionShapeArray(
+        kinds, halfExtents=halves, collisionFramePositions=centres
+    )
     visual = client.createVisualShapeArray(kinds, halfExtents=halves, visualFramePositions=centres)
     return client.createMultiBody(0.0, collision, visual)
 
 
 def oracle_action(arm: KukaGrasp) -> NDArray[np.float32]:
-    """Goes to the nearest object by its true pose, and turns the fingers across it: an upper bound, (3,) or (4,)."""
+    """Goes to the nearest object by its true pose, and turns the fingers across it: an upper bound,
+    (3,) or (4,)."""
     x, y, _, yaw = arm.object_poses()[distances_sideways(arm).argmin()]
-    # A quarter turn from its rows; of the two that are half a turn apart, the one that the hand can reach.
+    # A quarter turn from its rows; of the two that are half a turn apart, the one that the hand can
+    # reach.
     across = (yaw + math.pi / 2 + math.pi / 2) % math.pi - math.pi / 2
     return sinking(arm, [*((x, y) - arm.hand[:2]) / SIDEWAYS, (across - arm.hand[3]) / TURN])
 
 
 def blind_action(arm: KukaGrasp, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Sinks while it moves sideways and turns at random: what every policy must beat, (3,) or (4,)."""
+    """Sinks while it moves sideways and turns at random: what every policy must beat, (3,) or
+    (4,)."""
     return sinking(arm, rng.uniform(-1.0, 1.0, 3))
 
 
-def sinking(arm: KukaGrasp, sideways_and_turn: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float32]:
+def sinking(
+    arm: KukaGrasp, sideways_and_turn: Sequence[float] | NDArray[np.float64]
+) -> NDArray[np.float32]:
     action = [*sideways_and_turn, -1.0] if arm.config.control_height else sideways_and_turn
     return np.clip(action, -1.0, 1.0).astype(np.float32)

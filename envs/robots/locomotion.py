@@ -1,4 +1,5 @@
-"""Robots that walk, run, reach and push on PyBullet (Coumans and Bai 2016): the tasks of pybullet-envs-gymnasium."""
+"""Robots that walk, run, reach and push on PyBullet (Coumans and Bai 2016): the tasks of
+pybullet-envs-gymnasium."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,7 +25,8 @@ RANDOM_RETURNS = {
 class LocomotionConfig:
     """One robot, by its plain name: joint angles and speeds as a vector, torques as actions.
 
-    An episode ends when the robot has fallen, if it can; else it is truncated, after 1,000 steps of 1/60 s as a rule.
+    An episode ends when the robot has fallen, if it can; else it is truncated, after 1,000 steps of
+    1/60 s as a rule.
     """
 
     kind: ClassVar[str] = "locomotion"
@@ -38,10 +40,14 @@ class LocomotionConfig:
 
     def __post_init__(self) -> None:
         if plain(self.robot) not in names():
-            raise ValueError(f"There is no robot '{self.robot}'; there are: {', '.join(RANDOM_RETURNS)}.")
+            raise ValueError(
+                f"There is no robot '{self.robot}'; there are: {', '.join(RANDOM_RETURNS)}."
+            )
         check_ranges(self)
         if self.max_episode_steps == 0:
-            raise ValueError(f"max_episode_steps must be at least 1, or -1, not {self.max_episode_steps}.")
+            raise ValueError(
+                f"max_episode_steps must be at least 1, or -1, not {self.max_episode_steps}."
+            )
 
     @property
     def name(self) -> str:
@@ -58,7 +64,9 @@ class LocomotionConfig:
     def build(self) -> gymnasium.Env:
         import_quietly("pybullet_envs_gymnasium")
         limit = self.max_episode_steps if self.max_episode_steps > 0 else None
-        env = gymnasium.make(f"{self.name}BulletEnv-v0", render_mode="rgb_array", max_episode_steps=limit)
+        env = gymnasium.make(
+            f"{self.name}BulletEnv-v0", render_mode="rgb_array", max_episode_steps=limit
+        )
         # What draws and what steps is one object, and nothing of it exists before the first reset.
         with quiet():
             env.reset()

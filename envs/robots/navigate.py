@@ -1,15 +1,17 @@
-"""Path planning: a wheeled robot drives to a goal through obstacles that it knows by its sensors alone.
+"""Path planning: a wheeled robot drives to a goal through obstacles that it knows by its sensors
+alone.
 
-The robot is Clearpath's Husky. Its body and its obstacles are PyBullet's, which finds collisions, casts the range
-sensor's rays and draws; its motion is a unicycle's with Husky's limits on speed and acceleration. Simulated wheels
-are not worth their price: Husky turns by skidding, and on PyBullet's contacts, as they come, it turns at a third of
-the rate that its wheels ask for and wanders meanwhile, while 0.2 s of it take 2 to 5 ms, several whole steps here.
+The robot is Clearpath's Husky. Its body and its obstacles are PyBullet's, which finds collisions,
+casts the range sensor's rays and draws; its motion is a unicycle's with Husky's limits on speed and
+acceleration. Simulated wheels are not worth their price: Husky turns by skidding, and on PyBullet's
+contacts, as they come, it turns at a third of the rate that its wheels ask for and wanders
+meanwhile, while 0.2 s of it take 2 to 5 ms, several whole steps here.
 
-The reward is the way won, along the shortest ways around the obstacles (as potential-based shaping, Ng et al. 1999,
-but undiscounted, and nothing is given back at a collision): progress in a straight line would lead into dead ends, and
-the policy need not see the map for it. A collision ends the episode, so success means that nothing was touched. On 300
-held-out maps, following A*'s path reached every goal, driving straight at the goal half of them; of 500, a random
-policy reached none.
+The reward is the way won, along the shortest ways around the obstacles (as potential-based shaping,
+Ng et al. 1999, but undiscounted, and nothing is given back at a collision): progress in a straight
+line would lead into dead ends, and the policy need not see the map for it. A collision ends the
+episode, so success means that nothing was touched. On 300 held-out maps, following A*'s path
+reached every goal, driving straight at the goal half of them; of 500, a random policy reached none.
 """
 
 import math
@@ -31,7 +33,8 @@ from envs.vector import vectorised
 
 SECONDS_PER_STEP = 0.2
 SUBSTEPS = 4
-# m/s, m/s², rad/s, rad/s²: the speed that Husky is built for, and Clearpath's limits (husky_control, control.yaml).
+# m/s, m/s², rad/s, rad/s²: the speed that Husky is built for, and Clearpath's limits
+# (husky_control, control.yaml).
 MAX_SPEED = 1.0
 MAX_ACCELERATION = 3.0
 MAX_TURN = 2.0
@@ -53,27 +56,31 @@ REWARD_COLLISION = -5.0
 REWARD_STEP = -0.02
 
 MAX_OBSTACLES = 16  # more leave few places that are far apart and have a way between them
-STATIC = 2  # Bullet's collision group of bodies without mass, which rays are to hit; the robot is in another
+# Bullet's collision group of bodies without mass, which rays are to hit; the robot is in another
+STATIC = 2
 
 
 @dataclass(frozen=True)
 class NavigateConfig:
     """Drive to a goal through obstacles on a map never seen before.
 
-    The vector of sensors, float32 (43,) in [-1, 1]: 36 ranges up to 5 m, anticlockwise from straight ahead; the
-    goal's distance, cosine and sine of its bearing; speed and turn rate; the last action. With a camera, the
-    observation is a dictionary of `camera`, uint8 RGB (3, 48, 64), and `sensors`. The action, float32 (2,) in
-    [-1, 1]: speed, where 1 is 1 m/s forwards, and turn rate, where 1 is 2 rad/s anticlockwise, for 0.2 s.
+    The vector of sensors, float32 (43,) in [-1, 1]: 36 ranges up to 5 m, anticlockwise from
+    straight ahead; the goal's distance, cosine and sine of its bearing; speed and turn rate; the
+    last action. With a camera, the observation is a dictionary of `camera`, uint8 RGB (3, 48, 64),
+    and `sensors`. The action, float32 (2,) in [-1, 1]: speed, where 1 is 1 m/s forwards, and turn
+    rate, where 1 is 2 rad/s anticlockwise, for 0.2 s.
 
-    Reaching the goal and colliding terminate an episode. Every step's info has `is_success`, `path_length` (driven)
-    and `shortest_path` (by A*, up to where the goal counts as reached), in metres; that of a success also how much
-    longer the way was, as `path_over_shortest` of its `episode_metrics`.
+    Reaching the goal and colliding terminate an episode. Every step's info has `is_success`,
+    `path_length` (driven) and `shortest_path` (by A*, up to where the goal counts as reached), in
+    metres; that of a success also how much longer the way was, as `path_over_shortest` of its
+    `episode_metrics`.
     """
 
     kind: ClassVar[str] = "navigation"
 
     camera: bool = False
-    """Observe a camera's image besides: about 0.7 ms a step more, where a step takes 0.35 ms without."""
+    """Observe a camera's image besides: about 0.7 ms a step more, where a step takes 0.35 ms
+    without."""
     num_obstacles: Annotated[int, Range(0, MAX_OBSTACLES)] = 8
     """Pillars, crates and walls on a map of 10 m x 10 m, from 0 to 16."""
     held_out: bool = False
@@ -106,7 +113,8 @@ class NavigateConfig:
 
 
 class NavigateEnv(gymnasium.Env):
-    """The environment that NavigateConfig describes; `map` and `pose` (x, y, heading) are for planners and tests."""
+    """The environment that NavigateConfig describes; `map` and `pose` (x, y, heading) are for
+    planners and tests."""
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": round(1 / SECONDS_PER_STEP)}
     action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -117,7 +125,9 @@ class NavigateEnv(gymnasium.Env):
         self.observation_space = spaces.Box(-1.0, 1.0, (NUM_RAYS + 7,), np.float32)
         if config.camera:
             image = spaces.Box(0, 255, (3, CAMERA_HEIGHT, CAMERA_WIDTH), np.uint8)
-            self.observation_space = spaces.Dict({"camera": image, "sensors": self.observation_space})
+            self.observation_space = spaces.Dict(
+                {"camera": image, "sensors": self.observation_space}
+            )
         self._client: Any = pybullet_client()
         self._robot = load_husky(self._client, self._client.URDF_IGNORE_VISUAL_SHAPES)
         self._bodies, self._goal_marker = build_arena(self._client)
@@ -147,7 +157,9 @@ class NavigateEnv(gymnasium.Env):
         for shape, body in enumerate(self._bodies):
             # Obstacles of other maps wait far below the floor.
             x, y, heading = poses.get(shape, (0.0, 0.0, 0.0))
-            place(self._client, body, x, y, heading, OBSTACLE_HEIGHT / 2 if shape in poses else -100.0)
+            place(
+                self._client, body, x, y, heading, OBSTACLE_HEIGHT / 2 if shape in poses else -100.0
+            )
         place(self._client, self._goal_marker, *map.goal.tolist(), heading=0.0)
         place(self._client, self._robot, *self.pose)
         self._client.performCollisionDetection()
@@ -166,7 +178,9 @@ class NavigateEnv(gymnasium.Env):
         truncated = not ended and self.clock >= self.config.max_episode_steps
         info = self._info(success)
         if success:
-            info[EPISODE_METRICS] = {"path_over_shortest": self.driven / max(self._shortest, GOAL_RADIUS)}
+            info[EPISODE_METRICS] = {
+                "path_over_shortest": self.driven / max(self._shortest, GOAL_RADIUS)
+            }
         return self._observation(), reward, ended, truncated, info
 
     def _drive(self) -> bool:
@@ -186,7 +200,8 @@ class NavigateEnv(gymnasium.Env):
             self.driven += abs(way)
             place(self._client, self._robot, *self.pose)
             self._client.performCollisionDetection()
-            # A contact's ninth number is the distance in metres; Bullet lists what is merely near, too.
+            # A contact's ninth number is the distance in metres; Bullet lists what is merely near,
+            # too.
             if any(contact[8] <= 0.0 for contact in self._client.getContactPoints(self._robot)):
                 return True
         return False
@@ -208,14 +223,18 @@ class NavigateEnv(gymnasium.Env):
         return {"camera": self._photograph(), "sensors": sensors} if self.config.camera else sensors
 
     def _ranges(self) -> list[float]:
-        """From the robot's middle to what each ray hits, as a fraction of RANGE; 1 where there is nothing."""
+        """From the robot's middle to what each ray hits, as a fraction of RANGE; 1 where there is
+        nothing."""
         x, y, heading = self.pose
         angles = heading + ANGLES
         self._rays[:, 0] = x + RANGE * np.cos(angles)
         self._rays[:, 1] = y + RANGE * np.sin(angles)
         self._rays[:, 2] = LIDAR_HEIGHT
         hits = self._client.rayTestBatch(
-            [(x, y, LIDAR_HEIGHT)] * NUM_RAYS, self._rays.tolist(), numThreads=1, collisionFilterMask=STATIC
+            [(x, y, LIDAR_HEIGHT)] * NUM_RAYS,
+            self._rays.tolist(),
+            numThreads=1,
+            collisionFilterMask=STATIC,
         )
         return [hit[2] for hit in hits]
 
@@ -225,7 +244,9 @@ class NavigateEnv(gymnasium.Env):
         ahead = np.array([math.cos(heading), math.sin(heading)])
         eye, target = (np.array([x, y]) + ahead * reach for reach in (0.52, 1.52))
         view = self._client.computeViewMatrix((*eye, 0.5), (*target, 0.4), (0, 0, 1))
-        projection = self._client.computeProjectionMatrixFOV(75, CAMERA_WIDTH / CAMERA_HEIGHT, 0.02, 15)
+        projection = self._client.computeProjectionMatrixFOV(
+            75, CAMERA_WIDTH / CAMERA_HEIGHT, 0.02, 15
+        )
         image = picture(self._client, CAMERA_WIDTH, CAMERA_HEIGHT, view, projection)
         return np.ascontiguousarray(image.transpose(2, 0, 1))
 
@@ -233,10 +254,12 @@ class NavigateEnv(gymnasium.Env):
         return {IS_SUCCESS: success, "path_length": self.driven, "shortest_path": self._shortest}
 
     def render(self) -> NDArray[np.uint8]:
-        """The arena from above, (FILM_SIZE, FILM_SIZE, 3): goal green, shortest path white, way driven orange."""
+        """The arena from above, (FILM_SIZE, FILM_SIZE, 3): goal green, shortest path white, way
+        driven orange."""
         client = self._client
         if self._husky_to_look_at is None:
-            # Husky's fine meshes make every image some ms dearer, the camera's, too: only who makes films pays.
+            # Husky's fine meshes make every image some ms dearer, the camera's, too: only who makes
+            # films pays.
             self._husky_to_look_at = load_husky(client, client.URDF_IGNORE_COLLISION_SHAPES)
         place(client, self._husky_to_look_at, *self.pose)
         view = client.computeViewMatrix((0, -0.55 * ARENA, 1.25 * ARENA), (0, -0.2, 0), (0, 1, 0))
@@ -267,28 +290,44 @@ def place(client: Any, body: int, x: float, y: float, heading: float, height: fl
 
 def load_husky(client: Any, flags: int) -> int:
     with quiet():
-        return client.loadURDF("husky/husky.urdf", useFixedBase=True, flags=flags | client.URDF_USE_IMPLICIT_CYLINDER)
+        return client.loadURDF(
+            "husky/husky.urdf", useFixedBase=True, flags=flags | client.URDF_USE_IMPLICIT_CYLINDER
+        )
 
 
 def build_arena(client: Any) -> tuple[list[int], int]:
-    """A floor, four walls, every obstacle of SHAPES and the goal's mark; the ids of the obstacles and of the mark."""
+    """A floor, four walls, every obstacle of SHAPES and the goal's mark; the ids of the obstacles
+    and of the mark."""
     half = ARENA / 2
     thickness = 0.1
     floor = add_body(client, Shape(half, half, 0.0), 0.01, (0.6, 0.6, 0.6), solid=False)
     place(client, floor, 0.0, 0.0, 0.0, -0.01)
     for side in range(4):
         along = side * math.pi / 2
-        wall = add_body(client, Shape(half + 2 * thickness, thickness, 0.0), OBSTACLE_HEIGHT / 2, (0.35, 0.4, 0.5))
+        wall = add_body(
+            client,
+            Shape(half + 2 * thickness, thickness, 0.0),
+            OBSTACLE_HEIGHT / 2,
+            (0.35, 0.4, 0.5),
+        )
         x = -(half + thickness) * math.sin(along)
         y = (half + thickness) * math.cos(along)
         place(client, wall, x, y, along, OBSTACLE_HEIGHT / 2)
     colours = {True: (0.2, 0.4, 0.8), False: (0.75, 0.3, 0.25)}
-    bodies = [add_body(client, shape, OBSTACLE_HEIGHT / 2, colours[shape.radius > 0]) for shape in SHAPES]
-    return bodies, add_body(client, Shape(0.0, 0.0, GOAL_RADIUS), 0.02, (0.1, 0.8, 0.2), solid=False)
+    bodies = [
+        add_body(client, shape, OBSTACLE_HEIGHT / 2, colours[shape.radius > 0]) for shape in SHAPES
+    ]
+    return bodies, add_body(
+        client, Shape(0.0, 0.0, GOAL_RADIUS), 0.02, (0.1, 0.8, 0.2), solid=False
+    )
 
 
 def add_body(
-    client: Any, shape: Shape, half_height: float, colour: tuple[float, float, float], solid: bool = True
+    client: Any,
+    shape: Shape,
+    half_height: float,
+    colour: tuple[float, float, float],
+    solid: bool = True,
 ) -> int:
     """A body at the origin that nothing moves by itself; if not solid, only to look at. Its id."""
     if shape.radius:
@@ -314,29 +353,39 @@ def picture(client: Any, width: int, height: int, view: Any, projection: Any) ->
     return np.asarray(pixels, np.uint8).reshape(height, width, 4)[:, :, :3].copy()
 
 
-def draw_line(frame: NDArray[np.uint8], camera: NDArray, corners: NDArray, colour: tuple[int, int, int]) -> None:
-    """Draws a line over the floor through corners (k, 2); `camera` (4, 4) is projection times view."""
+def draw_line(
+    frame: NDArray[np.uint8], camera: NDArray, corners: NDArray, colour: tuple[int, int, int]
+) -> None:
+    """Draws a line over the floor through corners (k, 2); `camera` (4, 4) is projection times
+    view."""
     length = np.r_[0.0, np.linalg.norm(np.diff(corners, axis=0), axis=1).cumsum()]
     along = np.arange(0.0, length[-1] + 1e-9, 0.02)
     x, y = (np.interp(along, length, corners[:, axis]) for axis in (0, 1))
     seen = camera @ np.stack([x, y, np.full_like(x, 0.02), np.ones_like(x)])
-    columns, rows = ((seen[:2] / seen[3] * [[1], [-1]] + 1) / 2 * [[frame.shape[1]], [frame.shape[0]]]).astype(int)
+    columns, rows = (
+        (seen[:2] / seen[3] * [[1], [-1]] + 1) / 2 * [[frame.shape[1]], [frame.shape[0]]]
+    ).astype(int)
     for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        frame[np.clip(rows + row, 0, len(frame) - 1), np.clip(columns + column, 0, frame.shape[1] - 1)] = colour
+        frame[
+            np.clip(rows + row, 0, len(frame) - 1), np.clip(columns + column, 0, frame.shape[1] - 1)
+        ] = colour
 
 
 LOOK_AHEAD = 0.6
 
 
 def astar_action(env: gymnasium.Env) -> NDArray[np.float32]:
-    """What a planner that knows the map does: pure pursuit (Coulter 1992) of the A* path, turning on the spot first.
+    """What a planner that knows the map does: pure pursuit (Coulter 1992) of the A* path, turning
+    on the spot first.
 
-    The action, float32 (2,), for the state that a NavigateEnv, wrapped or not, is in; the baseline to compare with."""
+    The action, float32 (2,), for the state that a NavigateEnv, wrapped or not, is in; the baseline
+    to compare with."""
     robot = env.unwrapped
     assert isinstance(robot, NavigateEnv)
     x, y, heading = robot.pose
     target_x, target_y = maps.ahead_on(robot.map.path, (x, y), LOOK_AHEAD)
     turn = math.remainder(math.atan2(target_y - y, target_x - x) - heading, math.tau)
-    # Half the turn that would point straight there in a step: the whole would swing past, since speed takes time.
+    # Half the turn that would point straight there in a step: the whole would swing past, since
+    # speed takes time.
     rate = 0.5 * turn / (SECONDS_PER_STEP * MAX_TURN)
     return np.clip([max(0.0, 1.0 - 2.0 * abs(turn)), rate], -1.0, 1.0).astype(np.float32)

@@ -12,31 +12,43 @@ from envs.names import plain
 from envs.robots.simulation import import_quietly, quiet
 from envs.vector import vectorised
 
-RANDOM_RETURNS = {"Reach": -49.5, "Push": -45.6, "Slide": -50.0, "PickAndPlace": -47.1, "Stack": -97.5}
-"""Every task with the mean return of 200 episodes of random actions, with sparse rewards, measured here."""
+RANDOM_RETURNS = {
+    "Reach": -49.5,
+    "Push": -45.6,
+    "Slide": -50.0,
+    "PickAndPlace": -47.1,
+    "Stack": -97.5,
+}
+"""Every task with the mean return of 200 episodes of random actions, with sparse rewards, measured
+here."""
 
 
 @dataclass(frozen=True)
 class PandaConfig:
-    """One task: the arm's and the object's state as `observation`, with `achieved_goal` and `desired_goal` (metres).
+    """One task: the arm's and the object's state as `observation`, with `achieved_goal` and
+    `desired_goal` (metres).
 
-    An episode is truncated after 50 steps of 1/25 s (Stack: 100), and goes on when the goal is reached: staying there
-    is part of the task. `info["is_success"]` says whether it is reached."""
+    An episode is truncated after 50 steps of 1/25 s (Stack: 100), and goes on when the goal is
+    reached: staying there is part of the task. `info["is_success"]` says whether it is reached."""
 
     kind: ClassVar[str] = "arm"
 
     task: str = "Reach"
     """Reach, Push, Slide, PickAndPlace or Stack."""
     dense: bool = False
-    """The reward is minus the distance to the goal, in metres; else minus 1 until the goal is reached."""
+    """The reward is minus the distance to the goal, in metres; else minus 1 until the goal is
+    reached."""
     control: Literal["hand", "joints"] = "hand"
-    """What actions move: the hand, by up to 5 cm along each axis, or the seven joints; then the fingers, if needed."""
+    """What actions move: the hand, by up to 5 cm along each axis, or the seven joints; then the
+    fingers, if needed."""
     parallel: bool = False
     """Each arm in a process of its own."""
 
     def __post_init__(self) -> None:
         if plain(self.task) not in names():
-            raise ValueError(f"There is no Panda task '{self.task}'; there are: {', '.join(RANDOM_RETURNS)}.")
+            raise ValueError(
+                f"There is no Panda task '{self.task}'; there are: {', '.join(RANDOM_RETURNS)}."
+            )
 
     @property
     def name(self) -> str:
@@ -71,8 +83,8 @@ class PandaConfig:
 class GoesOn(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     """An episode goes on when the goal is reached: only time ends it.
 
-    What a seed decides, it decides wholly: by itself the task draws goals from the machine's chance at every reset that
-    has no seed, and the simulation remembers contacts of the episode before."""
+    What a seed decides, it decides wholly: by itself the task draws goals from the machine's chance
+    at every reset that has no seed, and the simulation remembers contacts of the episode before."""
 
     def __init__(self, env: gymnasium.Env) -> None:
         gymnasium.utils.RecordConstructorArgs.__init__(self)
@@ -87,15 +99,19 @@ class GoesOn(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         return self.env.reset(seed=int(self._seeds.integers(2**31)), options=options)
 
     def _forget_contacts(self) -> None:
-        """Lifts what lies there into the air, each by itself, and has the simulation see that nothing touches."""
+        """Lifts what lies there into the air, each by itself, and has the simulation see that
+        nothing touches."""
         client = self._simulation.physics_client
         for name, body in self._simulation._bodies_idx.items():
             if name.startswith("object"):
-                client.resetBasePositionAndOrientation(body, [0.0, 0.0, 9.0 + body], [0.0, 0.0, 0.0, 1.0])
+                client.resetBasePositionAndOrientation(
+                    body, [0.0, 0.0, 9.0 + body], [0.0, 0.0, 0.0, 1.0]
+                )
         client.performCollisionDetection()
 
     def compute_reward(self, achieved_goal: NDArray, desired_goal: NDArray, info: Any) -> NDArray:
-        """What having achieved the one would bring if the other were the goal; for one or for many."""
+        """What having achieved the one would bring if the other were the goal; for one or for
+        many."""
         unwrapped: Any = self.env.unwrapped
         return unwrapped.compute_reward(achieved_goal, desired_goal, info)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 @contextmanager
 def quiet(*descriptors: int) -> Iterator[None]:
-    """While it lasts, nothing reaches these descriptors, by default standard output: PyBullet writes there from C."""
+    """While it lasts, nothing reaches these descriptors, by default standard output: PyBullet
+    writes there from C."""
     flush()
     before = {to: os.dup(to) for to in descriptors or (1,)}
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -35,13 +36,16 @@ def flush() -> None:
 
 
 def import_quietly(module: str) -> Any:
-    """A module that needs PyBullet, and first PyBullet, which says hello; raises ValueError where one is missing."""
+    """A module that needs PyBullet, and first PyBullet, which says hello; raises ValueError where
+    one is missing."""
     try:
         with quiet(1, 2):  # when it was built, it tells standard error
             importlib.import_module("pybullet")
             return importlib.import_module(module)
     except ImportError as missing:
-        raise ValueError(f"Robots need PyBullet ({missing}): pip install 'praxis-rl[robots]'.") from missing
+        raise ValueError(
+            f"Robots need PyBullet ({missing}): pip install 'praxis-rl[robots]'."
+        ) from missing
 
 
 def pybullet_client() -> Any:

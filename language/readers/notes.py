@@ -1,4 +1,5 @@
-"""An encoder of notes: observations that are text alone, such as what a nurse wrote of a patient."""
+"""An encoder of notes: observations that are text alone, such as what a nurse wrote of a
+patient."""
 
 import torch
 from torch import Tensor, nn

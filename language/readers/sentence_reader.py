@@ -1,11 +1,18 @@
-"""Reads instructions by a sentence encoder that was trained elsewhere, on many languages or on English alone."""
+"""Reads instructions by a sentence encoder that was trained elsewhere, on many languages or on
+English alone."""
 
 import torch
 from torch import Tensor, nn
 
 from language.settings.encoders import SentenceReaderConfig
 from language.text import different, texts
-from language.vectors.sentence_encoders import MINILM_WIDTH, MULTILINGUAL_WIDTH, SentenceEncoder, minilm, multilingual
+from language.vectors.sentence_encoders import (
+    MINILM_WIDTH,
+    MULTILINGUAL_WIDTH,
+    SentenceEncoder,
+    minilm,
+    multilingual,
+)
 
 ENCODERS: dict[str, tuple[SentenceEncoder, int]] = {
     "minilm": (minilm, MINILM_WIDTH),
@@ -14,8 +21,8 @@ ENCODERS: dict[str, tuple[SentenceEncoder, int]] = {
 
 
 class SentenceReader(nn.Module):
-    """Sentences in UTF-8 (B, L) uint8 -> the sentence vector as the only word (B, 1, D), that it is one (B, 1) bool,
-    and the sentence vector (B, D), float32."""
+    """Sentences in UTF-8 (B, L) uint8 -> the sentence vector as the only word (B, 1, D), that it is
+    one (B, 1) bool, and the sentence vector (B, D), float32."""
 
     def __init__(self, config: SentenceReaderConfig) -> None:
         super().__init__()
@@ -29,4 +36,8 @@ class SentenceReader(nn.Module):
         vectors = torch.from_numpy(self.encode(unique)).to(sentences.device)
         with torch.autocast(sentences.device.type, enabled=False):
             whole = torch.tanh(self.layer(vectors)).index_select(0, index.to(sentences.device))
-        return whole[:, None], torch.ones(len(whole), 1, dtype=torch.bool, device=whole.device), whole
+        return (
+            whole[:, None],
+            torch.ones(len(whole), 1, dtype=torch.bool, device=whole.device),
+            whole,
+        )

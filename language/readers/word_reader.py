@@ -1,4 +1,5 @@
-"""Instruction encoders: a sentence as word vectors and as one vector, by networks that learn with the agent."""
+"""Instruction encoders: a sentence as word vectors and as one vector, by networks that learn with
+the agent."""
 
 import re
 from collections.abc import Callable
@@ -23,11 +24,11 @@ NO_WORD = 0
 
 
 class Reader(nn.Module):
-    """Sentences in UTF-8 (B, L) uint8 -> word vectors (B, W, D), which of them are words (B, W) bool, and sentence
-    vectors (B, D), all float32.
+    """Sentences in UTF-8 (B, L) uint8 -> word vectors (B, W, D), which of them are words (B, W)
+    bool, and sentence vectors (B, D), all float32.
 
-    Each different sentence of a batch is read once; without gradients, once until there are other weights, so that an
-    agent reads its instruction once an episode and not at every step."""
+    Each different sentence of a batch is read once; without gradients, once until there are other
+    weights, so that an agent reads its instruction once an episode and not at every step."""
 
     def __init__(self, config: ReaderConfig) -> None:
         super().__init__()
@@ -42,7 +43,8 @@ class Reader(nn.Module):
         self.known: dict[str, int] = {}
         self.tables: tuple[Tensor, ...] = ()
         self.known_with = 0
-        # An optimiser's kernel changes weights without counting it; what follows a gradient is such a change.
+        # An optimiser's kernel changes weights without counting it; what follows a gradient is such
+        # a change.
         self.vectors.weight.register_post_accumulate_grad_hook(lambda _: self.known.clear())
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
@@ -62,8 +64,11 @@ class Reader(nn.Module):
         return words, is_word, whole
 
     def remembered(self, sentences: list[str]) -> tuple[tuple[Tensor, ...], Tensor]:
-        """What is known of all sentences that were read with these weights, and each one's row in it (B,)."""
-        changes = self.vectors.weight._version  # by a state that was loaded, or a step towards other weights
+        """What is known of all sentences that were read with these weights, and each one's row in
+        it (B,)."""
+        changes = (
+            self.vectors.weight._version
+        )  # by a state that was loaded, or a step towards other weights
         if changes != self.known_with or len(self.known) > MOST_REMEMBERED:
             self.known.clear()
             self.known_with = changes
@@ -71,7 +76,9 @@ class Reader(nn.Module):
             read = self.read(new)
             end = len(self.known)
             tables = self.tables or tuple(part[:0] for part in read)
-            self.tables = tuple(with_rows(table, end, part) for table, part in zip(tables, read, strict=True))
+            self.tables = tuple(
+                with_rows(table, end, part) for table, part in zip(tables, read, strict=True)
+            )
             self.known |= {sentence: end + row for row, sentence in enumerate(new)}
         return self.tables, torch.tensor([self.known[sentence] for sentence in sentences])
 
@@ -91,17 +98,21 @@ class Reader(nn.Module):
                 self.numbers.clear()
                 new = sentences
             understood = self.understood(new)
-            self.numbers |= {one: numbered(text, self.buckets) for one, text in zip(new, understood, strict=True)}
+            self.numbers |= {
+                one: numbered(text, self.buckets) for one, text in zip(new, understood, strict=True)
+            }
         return [self.numbers[sentence] for sentence in sentences]
 
 
 def with_rows(table: Tensor, end: int, rows: Tensor) -> Tensor:
-    """A table (C, W, ...) of which `end` rows are in use, with those that follow (U, V, ...), filled up by zeros; a
-    larger one where they do not fit."""
+    """A table (C, W, ...) of which `end` rows are in use, with those that follow (U, V, ...),
+    filled up by zeros; a larger one where they do not fit."""
     used = end + len(rows)
     wide = rows.shape[1]
     if used > len(table) or wide > table.shape[1]:
-        larger = rows.new_zeros(max(used, 2 * len(table)), max(wide, table.shape[1]), *rows.shape[2:])
+        larger = rows.new_zeros(
+            max(used, 2 * len(table)), max(wide, table.shape[1]), *rows.shape[2:]
+        )
         larger[:end, : table.shape[1]] = table[:end]
         table = larger
     table[end:used, :wide] = rows
@@ -110,7 +121,8 @@ def with_rows(table: Tensor, end: int, rows: Tensor) -> Tensor:
 
 
 def known_vectors(config: ReaderConfig) -> Tensor:
-    """Of each bucket but the first (buckets - 1, width): those of its most frequent word, on the scale of new ones.
+    """Of each bucket but the first (buckets - 1, width): those of its most frequent word, on the
+    scale of new ones.
 
     Raises ValueError, in one line, where they are missing or do not fit."""
     from language.vectors.word_vectors import word_vectors  # its libraries may not be installed
@@ -118,7 +130,8 @@ def known_vectors(config: ReaderConfig) -> Tensor:
     words, vectors = word_vectors(config.words)
     if vectors.shape[1] != config.width or len(words) >= config.buckets:
         raise ValueError(
-            f"{config.words} has {len(words):,} words of {vectors.shape[1]} numbers; a reader for them has that width "
+            f"{config.words} has {len(words):,} words of {vectors.shape[1]} numbers; a reader for "
+            "them has that width "
             "and more buckets: --encoder.reader.width, --encoder.reader.buckets."
         )
     table = torch.randn(config.buckets, config.width)
@@ -132,16 +145,22 @@ def as_they_are(sentences: list[str]) -> list[str]:
 
 
 def in_english(folder: str) -> Callable[[list[str]], list[str]]:
-    """Translates those that have Chinese characters, by a module that is frozen and no part of whoever asks.
+    """Translates those that have Chinese characters, by a module that is frozen and no part of
+    whoever asks.
 
     Raises ValueError, in one line, where the folder has none."""
-    from language.translation.model import trained_translator, translate  # its libraries may not be installed
+    from language.translation.model import (
+        trained_translator,
+        translate,
+    )  # its libraries may not be installed
 
     translator, _ = trained_translator(folder)
 
     def understood(sentences: list[str]) -> list[str]:
         chinese = [sentence for sentence in sentences if CHINESE.search(sentence)]
-        english = dict(zip(chinese, translate(translator, chinese, "en"), strict=True)) if chinese else {}
+        english = (
+            dict(zip(chinese, translate(translator, chinese, "en"), strict=True)) if chinese else {}
+        )
         return [english.get(sentence, sentence) for sentence in sentences]
 
     return understood
@@ -154,7 +173,8 @@ def numbered(sentence: str, buckets: int) -> list[int]:
 
 
 class Mean(nn.Module):
-    """Word vectors (U, W, D) and which are words (U, W) -> the same vectors, and their mean (U, D)."""
+    """Word vectors (U, W, D) and which are words (U, W) -> the same vectors, and their mean (U,
+    D)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -179,7 +199,8 @@ class Recurrent(nn.Module):
 
 
 class Attention(nn.Module):
-    """As `Mean`, by an LSTM whose states are weighed by how much they are like what the network looks for."""
+    """As `Mean`, by an LSTM whose states are weighed by how much they are like what the network
+    looks for."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -189,7 +210,9 @@ class Attention(nn.Module):
 
     def forward(self, vectors: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
         states, _ = self.recurrent(vectors, is_word)
-        scores = self.query(torch.tanh(self.key(states))).masked_fill(~is_word[..., None], -torch.inf)
+        scores = self.query(torch.tanh(self.key(states))).masked_fill(
+            ~is_word[..., None], -torch.inf
+        )
         return states, (states * scores.softmax(1)).sum(1)
 
 
@@ -208,11 +231,13 @@ class Transformer(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Word vectors (U, W, D) and which are words (U, W) -> word vectors (U, W, D): each asks all, then thinks alone.
+    """Word vectors (U, W, D) and which are words (U, W) -> word vectors (U, W, D): each asks all,
+    then thinks alone.
 
-    One head, as wide as one of the paper's where the width is 64, which needs no layer to bring heads together;
-    normalised before each half (Xiong et al. 2020). Neither biases nor a normalisation's own weights: for an agent's
-    few sentences a small tensor costs as much as a large one, and torch's own layer takes twice as long."""
+    One head, as wide as one of the paper's where the width is 64, which needs no layer to bring
+    heads together; normalised before each half (Xiong et al. 2020). Neither biases nor a
+    normalisation's own weights: for an agent's few sentences a small tensor costs as much as a
+    large one, and torch's own layer takes twice as long."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -222,7 +247,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, words: Tensor, is_word: Tensor) -> Tensor:
         queries, keys, values = self.asks(normalised(words))[:, None].chunk(3, -1)
-        answers = F.scaled_dot_product_attention(queries, keys, values, attn_mask=is_word[:, None, None])[:, 0]
+        answers = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=is_word[:, None, None]
+        )[:, 0]
         words = words + answers
         return words + self.narrow(torch.relu(self.wide(normalised(words))))
 

@@ -20,16 +20,20 @@ class ReaderConfig:
     """Reads an instruction word by word; Chinese, character by character."""
 
     kind: Literal["mean", "rnn", "lstm", "attention", "transformer"] = "lstm"
-    """How words become a sentence: by their mean; by an RNN (Elman 1990) or LSTM (Hochreiter and Schmidhuber 1997) from
-    both sides; by an LSTM's states, weighed by attention (Yang et al. 2016); by a Transformer (Vaswani et al. 2017)."""
+    """How words become a sentence: by their mean; by an RNN (Elman 1990) or LSTM (Hochreiter and
+    Schmidhuber 1997) from both sides; by an LSTM's states, weighed by attention (Yang et al. 2016);
+    by a Transformer (Vaswani et al. 2017)."""
     width: Size = 64
     """How many numbers a word and a sentence become."""
     buckets: Annotated[int, Range(2, 2**20)] = 1_024
-    """Word vectors. Words share them by their hash (Weinberger et al. 2009), so that no list of words is needed."""
+    """Word vectors. Words share them by their hash (Weinberger et al. 2009), so that no list of
+    words is needed."""
     words: str = ""
-    """The folder of scripts/train_module.py embeddings, whose word vectors it begins with; empty draws new ones."""
+    """The folder of scripts/train_module.py embeddings, whose word vectors it begins with; empty
+    draws new ones."""
     translator: str = ""
-    """The folder of scripts/train_module.py mission-translation: what is in Chinese is read in English."""
+    """The folder of scripts/train_module.py mission-translation: what is in Chinese is read in
+    English."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -47,7 +51,8 @@ class SentenceReaderConfig:
     """A frozen sentence encoder and a linear layer that learns with the agent."""
 
     encoder: Literal["minilm", "multilingual"] = "multilingual"
-    """minilm knows English; multilingual gives a sentence much the same vector in sixteen languages."""
+    """minilm knows English; multilingual gives a sentence much the same vector in sixteen
+    languages."""
     width: Size = 64
     """How many numbers the layer makes of a sentence."""
 
@@ -77,5 +82,8 @@ class NoteEncoderConfig:
 
         text = isinstance(observation_space, Box) and observation_space.dtype == np.uint8
         if not text or len(observation_space.shape or ()) != 1:
-            raise ValueError(f"This encoder reads text in UTF-8, as --env.notes gives it, not {observation_space}.")
+            raise ValueError(
+                f"This encoder reads text in UTF-8, as --env.notes gives it, not "
+                f"{observation_space}."
+            )
         return NoteEncoder(self)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimilarityRewardConfig:
-    """The agent is rewarded by no other reward than for a caption that means what its mission wants."""
+    """The agent is rewarded by no other reward than for a caption that means what its mission
+    wants."""
 
     weights: str = ""
     """The folder of scripts/train_module.py similarity."""
@@ -31,12 +32,18 @@ class SimilarityRewardConfig:
     def of_environment(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.zeros_like(rewards)
 
-    def build(self, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> "SimilarityReward":
+    def build(
+        self, observation_space: gymnasium.Space, action_space: gymnasium.Space
+    ) -> "SimilarityReward":
         from language.similarity.reward import SimilarityReward
 
-        if not isinstance(observation_space, Dict) or not {"caption", "mission"} <= observation_space.keys():
+        if (
+            not isinstance(observation_space, Dict)
+            or not {"caption", "mission"} <= observation_space.keys()
+        ):
             raise ValueError(
-                "This reward reads observations that have a mission and a caption, as LanguageGoToLocal's with "
+                "This reward reads observations that have a mission and a caption, as "
+                "LanguageGoToLocal's with "
                 "--env.captions."
             )
         return SimilarityReward(self)

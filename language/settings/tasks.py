@@ -1,10 +1,21 @@
-"""Settings of the modules that read, trained apart from any agent; each task's `lesson()` imports its network."""
+"""Settings of the modules that read, trained apart from any agent; each task's `lesson()` imports
+its network."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from common.ranges import Count, Fraction, FractionBelowOne, Range, Seed, Size, Steps, StepsOrZero, check_ranges
+from common.ranges import (
+    Count,
+    Fraction,
+    FractionBelowOne,
+    Range,
+    Seed,
+    Size,
+    Steps,
+    StepsOrZero,
+    check_ranges,
+)
 from language.corpus import Language
 
 if TYPE_CHECKING:
@@ -60,8 +71,8 @@ class TranslationTask:
 
 @dataclass(frozen=True)
 class DistillationTask(TranslationTask):
-    """Learns to translate as a trained module does, from the same texts; with fewer pieces of words, as most of what
-    so small a module knows is a vector for each."""
+    """Learns to translate as a trained module does, from the same texts; with fewer pieces of
+    words, as most of what so small a module knows is a vector for each."""
 
     width: Width = 128
     vocabulary: Size = 2_400
@@ -69,7 +80,8 @@ class DistillationTask(TranslationTask):
     teacher: str = "runs/modules/translation"
     """The folder of scripts/train_module.py translation."""
     distilled: bool = True
-    """Whether it learns the teacher's translations beside the true ones; without, the true ones alone, to compare."""
+    """Whether it learns the teacher's translations beside the true ones; without, the true ones
+    alone, to compare."""
 
     @property
     def name(self) -> str:
@@ -83,13 +95,15 @@ class DistillationTask(TranslationTask):
 
 @dataclass(frozen=True)
 class BackTranslationTask(TranslationTask):
-    """Learns to translate from few pairs, and from many texts of which only the target language's side is known."""
+    """Learns to translate from few pairs, and from many texts of which only the target language's
+    side is known."""
 
     pairs: StepsOrZero = 5_000
     alone: StepsOrZero = 10_000
     """Texts in the target language, from the pairs after those to train on."""
     backward: str = "runs/modules/translation-backward"
-    """The folder of scripts/train_module.py translation --task.pairs 5000, for the other direction."""
+    """The folder of scripts/train_module.py translation --task.pairs 5000, for the other
+    direction."""
 
     @property
     def name(self) -> str:
@@ -103,8 +117,8 @@ class BackTranslationTask(TranslationTask):
 
 @dataclass(frozen=True)
 class MultiTask(TranslationTask):
-    """Learns to translate into one language from few pairs and into the other from all, and of missions, in either
-    language, their intent: the verb. The score is of the few."""
+    """Learns to translate into one language from few pairs and into the other from all, and of
+    missions, in either language, their intent: the verb. The score is of the few."""
 
     language: Language = "zh"
     pairs: StepsOrZero = 5_000
@@ -125,8 +139,8 @@ class MultiTask(TranslationTask):
 
 @dataclass(frozen=True)
 class EmbeddingsTask:
-    """Learns word vectors from texts that nobody rated, then by one layer on the mean of a sentence's vectors whether
-    it speaks well of a film; the sentences to test on are in neither."""
+    """Learns word vectors from texts that nobody rated, then by one layer on the mean of a
+    sentence's vectors whether it speaks well of a film; the sentences to test on are in neither."""
 
     data: str = "runs/corpus"
     """The folder of scripts/make_corpus.py."""
@@ -156,12 +170,14 @@ class EmbeddingsTask:
 
 @dataclass(frozen=True)
 class SimilarityTask:
-    """Learns from pairs of caption and mission which match, and is tested on colours of things that no pair had."""
+    """Learns from pairs of caption and mission which match, and is tested on colours of things that
+    no pair had."""
 
     data: str = "runs/corpus"
     """The folder of scripts/make_captions.py."""
     kind: Literal["siamese", "bert"] = "siamese"
-    """Who reads both sentences: an LSTM that learns to, or MiniLM, which stays as it is, with two layers that learn."""
+    """Who reads both sentences: an LSTM that learns to, or MiniLM, which stays as it is, with two
+    layers that learn."""
     width: Width = 64
     """How many numbers a sentence becomes."""
 
@@ -182,13 +198,14 @@ class SimilarityTask:
 
 @dataclass(frozen=True)
 class RetrievalTask:
-    """Learns from Chinese wordings of missions and from the help's paragraphs which English sentence they mean; tested
-    with missions and pages that it has not learnt from."""
+    """Learns from Chinese wordings of missions and from the help's paragraphs which English
+    sentence they mean; tested with missions and pages that it has not learnt from."""
 
     data: str = "runs/corpus"
     """The folder of scripts/make_corpus.py."""
     help_pairs: Steps = 2_000
-    """Paragraphs to learn from beside the missions, so that it does not forget the rest of the language."""
+    """Paragraphs to learn from beside the missions, so that it does not forget the rest of the
+    language."""
     tested_help_pairs: Steps = 500
     """Paragraphs among which to find a translation."""
     width: Width = 512

@@ -1,5 +1,5 @@
-"""Whether what is told fulfils what was ordered: a Siamese network (Bromley et al. 1994; of sentences, Mueller and
-Thyagarajan 2016) and sentence BERT (Reimers and Gurevych 2019)."""
+"""Whether what is told fulfils what was ordered: a Siamese network (Bromley et al. 1994; of
+sentences, Mueller and Thyagarajan 2016) and sentence BERT (Reimers and Gurevych 2019)."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +30,9 @@ class SimilarityLesson:
 
     def __init__(self, task: SimilarityTask, train: Pairs, test: Pairs) -> None:
         if any(len({match for *_, match in pairs}) < 2 for pairs in (train, test)):
-            raise ValueError("There must be pairs that match and pairs that do not, to train and to test on.")
+            raise ValueError(
+                "There must be pairs that match and pairs that do not, to train and to test on."
+            )
         self.kind = task.kind
         self.test = test
         self.captions, self.missions, self.matches = columns(train)
@@ -40,9 +42,12 @@ class SimilarityLesson:
 
     @property
     def baseline(self) -> dict[str, float]:
-        """Of the share of words that both sentences have; of MiniLM's vectors as they are, where it reads them."""
+        """Of the share of words that both sentences have; of MiniLM's vectors as they are, where it
+        reads them."""
         words = [(set(caption.split()), set(mission.split())) for caption, mission, _ in self.test]
-        told = {"auc": auc(self.test_matches, torch.tensor([len(x & y) / len(x | y) for x, y in words]))}
+        told = {
+            "auc": auc(self.test_matches, torch.tensor([len(x & y) / len(x | y) for x, y in words]))
+        }
         if self.kind == "bert":
             captions, missions, _ = zip(*self.test, strict=True)
             cosine = (minilm(captions) * minilm(missions)).sum(1)
@@ -51,8 +56,14 @@ class SimilarityLesson:
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         """As many that match as that do not."""
-        rows = torch.cat([own[random.integers(len(own), size=(size + 1) // 2)] for own in self.of_each])
-        return {"captions": self.captions[rows], "missions": self.missions[rows], "matches": self.matches[rows].float()}
+        rows = torch.cat(
+            [own[random.integers(len(own), size=(size + 1) // 2)] for own in self.of_each]
+        )
+        return {
+            "captions": self.captions[rows],
+            "missions": self.missions[rows],
+            "matches": self.matches[rows].float(),
+        }
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         odds = self.module(batch["captions"], batch["missions"])
@@ -60,7 +71,8 @@ class SimilarityLesson:
         return F.binary_cross_entropy_with_logits(odds, batch["matches"]), {"right": right}
 
     def evaluate(self) -> dict[str, float]:
-        """`missed` is the share of true pairs with odds below evens, `false_alarms` of the others with odds above."""
+        """`missed` is the share of true pairs with odds below evens, `false_alarms` of the others
+        with odds above."""
         device = self.module.certainty.device
         odds = self.module(self.test_captions.to(device), self.test_missions.to(device)).cpu()
         return {
@@ -74,8 +86,8 @@ class SimilarityLesson:
 
 
 class Similarity(nn.Module):
-    """Captions and missions in UTF-8, each uint8 (B, L) -> log-odds that one fulfils the other (B,): they fall with the
-    Manhattan distance between what one encoder makes of both.
+    """Captions and missions in UTF-8, each uint8 (B, L) -> log-odds that one fulfils the other
+    (B,): they fall with the Manhattan distance between what one encoder makes of both.
 
     A cosine instead of it takes long sentences that differ in one word for alike."""
 
@@ -105,7 +117,9 @@ class SentenceBERT(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(MINILM_WIDTH, MINILM_WIDTH), nn.ReLU(), nn.Linear(MINILM_WIDTH, width))
+        self.layers = nn.Sequential(
+            nn.Linear(MINILM_WIDTH, MINILM_WIDTH), nn.ReLU(), nn.Linear(MINILM_WIDTH, width)
+        )
 
     def forward(self, sentences: Tensor) -> Tensor:
         unique, index = different(texts(sentences))
@@ -117,7 +131,8 @@ ENCODERS: dict[str, Callable[[int], nn.Module]] = {"siamese": Siamese, "bert": S
 
 
 def trained_similarity(folder: str) -> Similarity:
-    """As scripts/train_module.py similarity left it, frozen. Raises ValueError, in one line, where it did not."""
+    """As scripts/train_module.py similarity left it, frozen. Raises ValueError, in one line, where
+    it did not."""
     settings, weights = trained(folder, "similarity")
     module = Similarity(settings["kind"], settings["width"])
     take_weights(module, weights, folder)
@@ -140,7 +155,8 @@ def columns(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def auc(true: Tensor, told: Tensor) -> float:
-    """Probability that a pair that matches has more than one that does not (area under the ROC curve)."""
+    """Probability that a pair that matches has more than one that does not (area under the ROC
+    curve)."""
     from sklearn.metrics import roc_auc_score  # may not be installed
 
     return float(roc_auc_score(true.numpy(), told.numpy()))

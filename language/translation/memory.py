@@ -13,9 +13,12 @@ NEARLY_ZERO = 1e-9
 def nearest(known: Sequence[str], texts: Sequence[str]) -> list[int]:
     """Row in `known` of the text that is most similar to each of `texts`.
 
-    By the weighted Dice coefficient of TF-IDF vectors of one and two characters; unlike their cosine, it does not
-    favour short texts."""
-    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer  # may not be installed
+    By the weighted Dice coefficient of TF-IDF vectors of one and two characters; unlike their
+    cosine, it does not favour short texts."""
+    from sklearn.feature_extraction.text import (
+        CountVectorizer,
+        TfidfTransformer,
+    )  # may not be installed
 
     counter = CountVectorizer(analyzer="char", ngram_range=(1, 2))
     weigh = TfidfTransformer(norm=None)  # pyright: ignore[reportArgumentType]
@@ -27,7 +30,9 @@ def nearest(known: Sequence[str], texts: Sequence[str]) -> list[int]:
     for start in range(0, len(texts), CHUNK):
         part = slice(start, start + CHUNK)
         products = (ours[part] @ theirs.T).toarray()
-        rows += (products / (their_squares + our_squares[part, None] + NEARLY_ZERO)).argmax(1).tolist()
+        rows += (
+            (products / (their_squares + our_squares[part, None] + NEARLY_ZERO)).argmax(1).tolist()
+        )
     return rows
 
 

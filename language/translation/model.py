@@ -1,5 +1,5 @@
-"""Translation: an encoder reads, a decoder writes (Sutskever et al. 2014), and may look back at each word it writes
-(Bahdanau et al. 2015, Luong et al. 2015)."""
+"""Translation: an encoder reads, a decoder writes (Sutskever et al. 2014), and may look back at
+each word it writes (Bahdanau et al. 2015, Luong et al. 2015)."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -21,7 +21,8 @@ from language.translation.tokens import END, PADDING, START, Tokens, padded, tra
 from language.weights import trained
 
 BLEU_TOKENIZERS: dict[Language, str] = {"en": "13a", "zh": "zh"}
-"""sacrebleu's signature is nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0, or with tok:zh."""
+"""sacrebleu's signature is nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0, or with
+tok:zh."""
 LABEL_SMOOTHING = 0.1
 BATCH = 128
 """Texts that are translated at a time."""
@@ -33,9 +34,10 @@ State = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 class Translator(nn.Module):
     """Texts in one language to texts in another; the decoder's first token says in which.
 
-    Two LSTMs read, in both directions. Of the decoder's two LSTMs, the lower one looks at what was read and the upper
-    one gets what it saw (as in Wu et al. 2016), so that no step waits for the attention of the one before and a known
-    translation is read in one go. Without attention, only the encoder's last state gets across."""
+    Two LSTMs read, in both directions. Of the decoder's two LSTMs, the lower one looks at what was
+    read and the upper one gets what it saw (as in Wu et al. 2016), so that no step waits for the
+    attention of the one before and a known translation is read in one go. Without attention, only
+    the encoder's last state gets across."""
 
     def __init__(self, tokens: Tokens, width: int, attention: bool, dropout: float) -> None:
         super().__init__()
@@ -52,7 +54,8 @@ class Translator(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, S) -> what was read at each (B, S, width), and at the ends of both directions (B, width)."""
+        """Tokens (B, S) -> what was read at each (B, S, width), and at the ends of both directions
+        (B, width)."""
         lengths = (source != PADDING).sum(1, keepdim=True)
         places = torch.arange(source.shape[1], device=source.device)
         turned = torch.where(places < lengths, lengths - 1 - places, places)[..., None]
@@ -60,7 +63,9 @@ class Translator(nn.Module):
         onward, _ = self.onward(words)
         backward, _ = self.backward_(words.take_along_dim(turned, 1))
         last = (lengths - 1)[..., None]
-        ends = torch.cat([states.take_along_dim(last, 1).squeeze(1) for states in (onward, backward)], -1)
+        ends = torch.cat(
+            [states.take_along_dim(last, 1).squeeze(1) for states in (onward, backward)], -1
+        )
         return torch.cat([onward, backward.take_along_dim(turned, 1)], -1), ends
 
     def start(self, ends: Tensor) -> State:
@@ -68,8 +73,11 @@ class Translator(nn.Module):
         lower, upper = (half[None].contiguous() for half in self.bridge(ends).tanh().chunk(2, -1))
         return (lower, torch.zeros_like(lower)), (upper, torch.zeros_like(upper))
 
-    def decode(self, given: Tensor, state: State, read: Tensor, source: Tensor) -> tuple[Tensor, State]:
-        """Tokens so far (B, T) after a state -> scores of each one's successor (B, T, tokens), and the state then."""
+    def decode(
+        self, given: Tensor, state: State, read: Tensor, source: Tensor
+    ) -> tuple[Tensor, State]:
+        """Tokens so far (B, T) after a state -> scores of each one's successor (B, T, tokens), and
+        the state then."""
         low, lower = self.lower(self.dropout(self.embedding(given)), state[0])
         if self.query:
             scores = self.query(low) @ read.transpose(1, 2)
@@ -82,7 +90,8 @@ class Translator(nn.Module):
         return F.linear(self.dropout(self.mix(high).tanh()), self.embedding.weight), (lower, upper)
 
     def forward(self, source: Tensor, given: Tensor) -> Tensor:
-        """Tokens (B, S), and the translation's from its START on (B, T) -> scores of each successor (B, T, tokens)."""
+        """Tokens (B, S), and the translation's from its START on (B, T) -> scores of each successor
+        (B, T, tokens)."""
         with low_precision(source.device):
             read, ends = self.encode(source)
             return self.decode(given, self.start(ends), read, source)[0]
@@ -94,10 +103,15 @@ def low_precision(device: torch.device) -> AbstractContextManager:
 
 
 @torch.no_grad()
-def translate(module: Translator, texts: Sequence[str], language: Language, beam: int = 1) -> list[str]:
-    """Into `language`, by beam search over `beam` hypotheses; 1 is greedy. Of a blank text nothing is made."""
+def translate(
+    module: Translator, texts: Sequence[str], language: Language, beam: int = 1
+) -> list[str]:
+    """Into `language`, by beam search over `beam` hypotheses; 1 is greedy. Of a blank text nothing
+    is made."""
     rows = module.tokens.encode(texts)
-    order = sorted((row for row in range(len(rows)) if texts[row].strip()), key=lambda row: len(rows[row]))
+    order = sorted(
+        (row for row in range(len(rows)) if texts[row].strip()), key=lambda row: len(rows[row])
+    )
     found: dict[int, list[int]] = {}
     training = module.training
     module.eval()
@@ -111,7 +125,8 @@ def translate(module: Translator, texts: Sequence[str], language: Language, beam
 
 
 def searched(module: Translator, source: Tensor, start: int, beam: int) -> Tensor:
-    """Beam search: tokens (B, S) -> those of the likeliest translation found (B, T), by the mean over its tokens.
+    """Beam search: tokens (B, S) -> those of the likeliest translation found (B, T), by the mean
+    over its tokens.
 
     The translation is not let grow beyond one and a half times its source and ten tokens more."""
     texts = len(source)
@@ -167,10 +182,13 @@ def splits(task: TranslationTask) -> dict[Split, list[Pair]]:
     """The task's pairs. Raises ValueError, in one line, for what cannot be trained."""
     if task.width % 2:
         raise ValueError(f"width must be even, not {task.width}.")
-    pairs: dict[Split, list[Pair]] = {split: read_pairs(Path(task.data), task.texts, split) for split in SPLITS}
+    pairs: dict[Split, list[Pair]] = {
+        split: read_pairs(Path(task.data), task.texts, split) for split in SPLITS
+    }
     if task.pairs > len(pairs["train"]):
         raise ValueError(
-            f"There are {len(pairs['train'])} pairs to train on; pairs must be at most that, or 0 for all."
+            f"There are {len(pairs['train'])} pairs to train on; pairs must be at most that, or 0 "
+            "for all."
         )
     pairs["train"] = pairs["train"][: task.pairs or None]
     return pairs
@@ -188,11 +206,15 @@ def trained_translator(folder: str) -> tuple[Translator, dict[str, Any]]:
     """A module that scripts/train_module.py wrote, and its task's settings.
 
     Raises ValueError, in one line, where the folder is not such a module's."""
-    settings, weights = trained(folder, "translation", "mission-translation", "distillation", "back-translation")
+    settings, weights = trained(
+        folder, "translation", "mission-translation", "distillation", "back-translation"
+    )
     try:
         tokens = Tokens()
         tokens.set_extra_state(weights["tokens._extra_state"])
-        module = Translator(tokens, weights["embedding.weight"].shape[1], "query.weight" in weights, dropout=0.0)
+        module = Translator(
+            tokens, weights["embedding.weight"].shape[1], "query.weight" in weights, dropout=0.0
+        )
     except Exception as damage:  # tokenizers raises no narrower one
         raise ValueError(f"{folder} has lost its vocabulary: train it anew.") from damage
     take_weights(module, weights, folder)
@@ -203,14 +225,20 @@ class TranslationLesson:
     score = "validation_bleu"
 
     def __init__(
-        self, task: TranslationTask, module: Translator, pairs: dict[Split, list[Pair]], learnt: list[Pair]
+        self,
+        task: TranslationTask,
+        module: Translator,
+        pairs: dict[Split, list[Pair]],
+        learnt: list[Pair],
     ) -> None:
         """`learnt`: what it learns from; `pairs`: what the baseline knows, and what is held out."""
         self.task = task
         self.module = module
         self.train = pairs["train"]
         self.held_out = {"validation_": pairs["validation"], "": pairs["test"]}
-        self.batches = Batches(module.tokens, *sides(learnt, task.language), task.language, task.longest)
+        self.batches = Batches(
+            module.tokens, *sides(learnt, task.language), task.language, task.longest
+        )
 
     @property
     def baseline(self) -> dict[str, float]:
@@ -233,13 +261,18 @@ class TranslationLesson:
         told: dict[str, float] = {}
         for prefix, pairs in self.held_out.items():
             source, true = sides(pairs, self.task.language)
-            found = translate(self.module, source, self.task.language, 1 if prefix else self.task.beam)
+            found = translate(
+                self.module, source, self.task.language, 1 if prefix else self.task.beam
+            )
             told |= self.metrics(prefix, found, true)
         return told
 
     def metrics(self, prefix: str, found: list[str], true: list[str]) -> dict[str, float]:
         exact = float(np.mean([one == other for one, other in zip(found, true, strict=True)]))
-        return {f"{prefix}bleu": bleu(found, true, self.task.language), f"{prefix}exact_match": exact}
+        return {
+            f"{prefix}bleu": bleu(found, true, self.task.language),
+            f"{prefix}exact_match": exact,
+        }
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         return {}
@@ -253,13 +286,18 @@ def sides(pairs: Sequence[Pair], language: Language) -> tuple[list[str], list[st
 
 
 def translated(pairs: Sequence[Pair], language: Language, texts: Sequence[str]) -> list[Pair]:
-    """The pairs with other texts on the side of this language; those without a text are left out."""
-    return [pair._replace(**{language: text}) for pair, text in zip(pairs, texts, strict=True) if text]
+    """The pairs with other texts on the side of this language; those without a text are left
+    out."""
+    return [
+        pair._replace(**{language: text}) for pair, text in zip(pairs, texts, strict=True) if text
+    ]
 
 
-def teacher_forcing(module: Translator, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of each token after the true ones before it (Williams and Zipser 1989), with smoothed labels
-    (Szegedy et al. 2016)."""
+def teacher_forcing(
+    module: Translator, batch: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross-entropy of each token after the true ones before it (Williams and Zipser 1989), with
+    smoothed labels (Szegedy et al. 2016)."""
     scores = module(batch["source"], batch["target"][:, :-1]).flatten(0, 1).float()
     gold = batch["target"][:, 1:].flatten()
     return F.cross_entropy(scores, gold, ignore_index=PADDING, label_smoothing=LABEL_SMOOTHING), {}
@@ -269,19 +307,27 @@ class Batches:
     """Pairs of about one length together, so that little is padding; each pair once in an epoch."""
 
     def __init__(
-        self, tokens: Tokens, sources: Sequence[str], targets: Sequence[str], language: Language, longest: int
+        self,
+        tokens: Tokens,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        language: Language,
+        longest: int,
     ) -> None:
         pairs = zip(tokens.encode(sources), tokens.encode(targets), strict=True)
         self.pairs = [(source, [START[language], *target]) for source, target in pairs]
         self.pairs = [pair for pair in self.pairs if max(map(len, pair)) <= longest + 1]
         if not self.pairs:
-            raise ValueError(f"No pair has at most {longest} tokens on each side; take a larger --task.longest.")
+            raise ValueError(
+                f"No pair has at most {longest} tokens on each side; take a larger --task.longest."
+            )
         self.sizes = np.array([[len(source), len(target)] for source, target in self.pairs])
         self.waiting: dict[int, list[NDArray[np.int64]]] = {}
         """Rows of the batches that are left of an epoch, by the batches' size."""
 
     def draw(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """As many tokens as `size` pairs of mean length have: source (B, S) and target (B, T) int64."""
+        """As many tokens as `size` pairs of mean length have: source (B, S) and target (B, T)
+        int64."""
         if not self.waiting.get(size):
             self.waiting[size] = self.epoch(random, size)
         rows = self.waiting[size].pop()

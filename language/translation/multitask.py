@@ -1,5 +1,6 @@
-"""One encoder and one decoder for both directions, and a mission's intent from the same encoder: what is plentiful in
-one task helps another that has little (Luong et al. 2016, Johnson et al. 2017)."""
+"""One encoder and one decoder for both directions, and a mission's intent from the same encoder:
+what is plentiful in one task helps another that has little (Luong et al. 2016, Johnson et al.
+2017)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -71,14 +72,19 @@ class MultiTaskLesson:
     def baseline(self) -> dict[str, float]:
         """Of a translation memory of the few, and of the intent that is the most frequent."""
         likeliest = self.true.mode().values
-        return self.few.baseline | {"intent_accuracy": (self.held_out_true == likeliest).float().mean().item()}
+        return self.few.baseline | {
+            "intent_accuracy": (self.held_out_true == likeliest).float().mean().item()
+        }
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Of one task, drawn by their shares."""
         drawn = random.random()
         if drawn < self.task.intent_share:
             rows = random.integers(len(self.missions), size=size)
-            return {"missions": padded([self.missions[row] for row in rows]), "intents": self.true[rows]}
+            return {
+                "missions": padded([self.missions[row] for row in rows]),
+                "intents": self.true[rows],
+            }
         plentiful = drawn < self.task.intent_share + self.task.other_share
         return self.other.draw(random, size) if plentiful else self.few.batch(random, size)
 
@@ -90,7 +96,9 @@ class MultiTaskLesson:
     def evaluate(self) -> dict[str, float]:
         device = self.module.intent.weight.device
         found = [
-            self.module(padded(self.held_out_missions[start : start + TESTED_AT_A_TIME]).to(device)).argmax(1).cpu()
+            self.module(padded(self.held_out_missions[start : start + TESTED_AT_A_TIME]).to(device))
+            .argmax(1)
+            .cpu()
             for start in range(0, len(self.held_out_missions), TESTED_AT_A_TIME)
         ]
         right = (torch.cat(found) == self.held_out_true).float().mean().item()
@@ -101,10 +109,12 @@ class MultiTaskLesson:
 
 
 def multitask_lesson(task: MultiTask) -> MultiTaskLesson:
-    """Few pairs, many for the other direction, and missions. Raises ValueError where the texts are missing."""
+    """Few pairs, many for the other direction, and missions. Raises ValueError where the texts are
+    missing."""
     if task.other_share + task.intent_share >= 1:
         raise ValueError(
-            f"other_share and intent_share must be below 1 together, not {task.other_share} and {task.intent_share}."
+            f"other_share and intent_share must be below 1 together, not {task.other_share} and "
+            f"{task.intent_share}."
         )
     few = splits(task)
     plenty = splits(replace(task, pairs=0))["train"]

@@ -1,4 +1,5 @@
-"""Texts as numbers: pieces of words by byte pair encoding (Sennrich et al. 2016), Chinese by single characters."""
+"""Texts as numbers: pieces of words by byte pair encoding (Sennrich et al. 2016), Chinese by single
+characters."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,10 +15,12 @@ CHARACTER_ALONE = r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]"
 
 
 class Tokens(nn.Module):
-    """Its vocabulary is part of the module's state, so that weights and vocabulary are saved and loaded together."""
+    """Its vocabulary is part of the module's state, so that weights and vocabulary are saved and
+    loaded together."""
 
     def __init__(self, vocabulary: str = "") -> None:
-        """`vocabulary`: a `tokenizers.Tokenizer` as JSON; without one, only loading a state makes it useful."""
+        """`vocabulary`: a `tokenizers.Tokenizer` as JSON; without one, only loading a state makes
+        it useful."""
         super().__init__()
         from tokenizers import Tokenizer  # may not be installed
         from tokenizers.models import BPE
@@ -33,7 +36,9 @@ class Tokens(nn.Module):
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """What stands before END."""
-        return [text.strip() for text in self.tokenizer.decode_batch([until_end(row) for row in rows])]
+        return [
+            text.strip() for text in self.tokenizer.decode_batch([until_end(row) for row in rows])
+        ]
 
     def get_extra_state(self) -> Tensor:
         return torch.from_numpy(np.frombuffer(self.tokenizer.to_str().encode(), np.uint8).copy())
@@ -49,7 +54,8 @@ def until_end(row: Sequence[int]) -> list[int]:
 
 
 def trained_tokens(texts: Iterable[str], size: int) -> Tokens:
-    """A vocabulary of at most `size` pieces, or of all characters and the special tokens where they are more."""
+    """A vocabulary of at most `size` pieces, or of all characters and the special tokens where they
+    are more."""
     from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
     from tokenizers.models import BPE
     from tokenizers.trainers import BpeTrainer
@@ -65,7 +71,9 @@ def trained_tokens(texts: Iterable[str], size: int) -> Tokens:
         ]
     )
     tokenizer.decoder = decoders.Metaspace()
-    trainer = BpeTrainer(vocab_size=size, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False)
+    trainer = BpeTrainer(
+        vocab_size=size, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return Tokens(tokenizer.to_str())
 

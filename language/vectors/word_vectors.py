@@ -1,4 +1,5 @@
-"""Words as vectors that tell how they are used: Word2Vec (Mikolov et al. 2013) and GloVe (Pennington et al. 2014)."""
+"""Words as vectors that tell how they are used: Word2Vec (Mikolov et al. 2013) and GloVe
+(Pennington et al. 2014)."""
 
 import re
 from collections import Counter
@@ -24,8 +25,8 @@ RARE = 3
 """A word that is seen less often has no vector."""
 NO_WORD = 0
 ENOUGH_SEEN, RARITY = 10.0, 0.75
-"""GloVe's x_max and alpha: how often two words must meet to count in full, and how much less rarer meetings do. The
-paper has 100, for texts ten thousand times as long."""
+"""GloVe's x_max and alpha: how often two words must meet to count in full, and how much less rarer
+meetings do. The paper has 100, for texts ten thousand times as long."""
 ENTRIES_AT_A_TIME = 4_096
 TESTED_ON = 5
 """One rated sentence in so many is held out."""
@@ -37,7 +38,11 @@ class EmbeddingsLesson:
     score = "accuracy"
 
     def __init__(
-        self, task: EmbeddingsTask, texts: list[str], train: list[tuple[str, bool]], test: list[tuple[str, bool]]
+        self,
+        task: EmbeddingsTask,
+        texts: list[str],
+        train: list[tuple[str, bool]],
+        test: list[tuple[str, bool]],
     ) -> None:
         self.train = train
         self.test = test
@@ -51,11 +56,14 @@ class EmbeddingsLesson:
         self.test_tokens, self.test_good = self.examples(test)
 
     def examples(self, rated: list[tuple[str, bool]]) -> tuple[Tensor, Tensor]:
-        return self.module.words.tokens(text for text, _ in rated), torch.tensor([good for _, good in rated]).float()
+        return self.module.words.tokens(text for text, _ in rated), torch.tensor(
+            [good for _, good in rated]
+        ).float()
 
     @property
     def baseline(self) -> dict[str, float]:
-        """Of vectors of chance, as many numbers long, and of how often each word and pair of words is there."""
+        """Of vectors of chance, as many numbers long, and of how often each word and pair of words
+        is there."""
         from sklearn.feature_extraction.text import TfidfVectorizer  # may not be installed
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -66,11 +74,15 @@ class EmbeddingsLesson:
         words = MeanOfWords(self.module.words.vocabulary, random[1:])
         chance = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
         chance.fit(words(self.tokens), self.good)
-        counted = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=4.0))
+        counted = make_pipeline(
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=4.0)
+        )
         counted.fit([text for text, _ in self.train], self.good)
         return {
             "accuracy": float(chance.score(words(self.test_tokens), self.test_good)),
-            "accuracy_tf_idf": float(counted.score([text for text, _ in self.test], self.test_good)),
+            "accuracy_tf_idf": float(
+                counted.score([text for text, _ in self.test], self.test_good)
+            ),
         }
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
@@ -91,19 +103,26 @@ class EmbeddingsLesson:
 
 
 def embeddings_lesson(task: EmbeddingsTask) -> EmbeddingsLesson:
-    """Texts to learn words from and rated sentences, split. Raises ValueError where the texts are missing."""
+    """Texts to learn words from and rated sentences, split. Raises ValueError where the texts are
+    missing."""
     films = [
         (text, float(score) > 0)
         for source, score, text in read_rows(Path(task.data) / "sentiment.tsv", 3)
         if source == "movie" and float(score)
     ]
     tested = [crc32(text.encode()) % TESTED_ON == 0 for text, _ in films]
-    test, train = ([one for one, own in zip(films, tested, strict=True) if own is part] for part in (True, False))
-    return EmbeddingsLesson(task, [pair.en for pair in read_pairs(Path(task.data), "help", "train")], train, test)
+    test, train = (
+        [one for one, own in zip(films, tested, strict=True) if own is part]
+        for part in (True, False)
+    )
+    return EmbeddingsLesson(
+        task, [pair.en for pair in read_pairs(Path(task.data), "help", "train")], train, test
+    )
 
 
 class MeanOfWords(nn.Module):
-    """Tokens int64 (B, L) -> the mean of their vectors (B, D), which stay as they are; NO_WORD is not counted.
+    """Tokens int64 (B, L) -> the mean of their vectors (B, D), which stay as they are; NO_WORD is
+    not counted.
 
     Its vocabulary, the most frequent word first, is part of its state."""
 
@@ -119,7 +138,8 @@ class MeanOfWords(nn.Module):
         """(N, L); words without a vector are left out."""
         number = {word: 1 + row for row, word in enumerate(self.vocabulary)}
         rows = [
-            torch.tensor([number[word] for word in words_of(text) if word in number] or [NO_WORD]) for text in texts
+            torch.tensor([number[word] for word in words_of(text) if word in number] or [NO_WORD])
+            for text in texts
         ]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=NO_WORD)
 
@@ -148,8 +168,9 @@ class Judge(nn.Module):
 
 
 def word_vectors(folder: str) -> tuple[list[str], Tensor]:
-    """Words, the most frequent one first, and the vector of each (V, D) float32, as scripts/train_module.py embeddings
-    has learnt them. Raises ValueError, in one line, where the folder has none."""
+    """Words, the most frequent one first, and the vector of each (V, D) float32, as
+    scripts/train_module.py embeddings has learnt them. Raises ValueError, in one line, where the
+    folder has none."""
     _, weights = trained(folder, "embeddings")
     try:
         words = from_bytes(weights["words._extra_state"]).split("\n")
@@ -166,12 +187,18 @@ def words_of(text: str) -> list[str]:
 
 
 def vocabulary_of(sentences: Iterable[Sequence[str]]) -> list[str]:
-    """Words that are there often enough, the most frequent one first, else in the order of the alphabet."""
+    """Words that are there often enough, the most frequent one first, else in the order of the
+    alphabet."""
     counts = Counter(word for sentence in sentences for word in sentence)
-    return sorted((word for word, count in counts.items() if count >= RARE), key=lambda word: (-counts[word], word))
+    return sorted(
+        (word for word, count in counts.items() if count >= RARE),
+        key=lambda word: (-counts[word], word),
+    )
 
 
-def word2vec(sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTask) -> NDArray[np.float32]:
+def word2vec(
+    sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTask
+) -> NDArray[np.float32]:
     """(V, D), by skip-grams with negative sampling."""
     from gensim.models import Word2Vec  # may not be installed
 
@@ -189,9 +216,11 @@ def word2vec(sentences: list[list[str]], vocabulary: list[str], task: Embeddings
     return np.stack([model.wv[word] for word in vocabulary])
 
 
-def glove(sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTask) -> NDArray[np.float32]:
-    """(V, D), the sum of a word's vectors as word and as neighbour, whose products tell the logarithm of how often two
-    words meet; by AdaGrad (Duchi et al. 2011)."""
+def glove(
+    sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTask
+) -> NDArray[np.float32]:
+    """(V, D), the sum of a word's vectors as word and as neighbour, whose products tell the
+    logarithm of how often two words meet; by AdaGrad (Duchi et al. 2011)."""
     rows, columns, met = co_occurrences(sentences, vocabulary, task.window)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     logarithm = torch.from_numpy(np.log(met)).float().to(device)
@@ -200,13 +229,17 @@ def glove(sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTas
     random = torch.Generator().manual_seed(task.seed)
     # A word's vector and, last, its bias.
     word, neighbour = (
-        ((torch.rand(len(vocabulary), task.size + 1, generator=random) - 0.5) / task.size).to(device).requires_grad_()
+        ((torch.rand(len(vocabulary), task.size + 1, generator=random) - 0.5) / task.size)
+        .to(device)
+        .requires_grad_()
         for _ in range(2)
     )
     learner = torch.optim.Adagrad([word, neighbour], lr=0.05)
     with torch.enable_grad():
         for _ in range(task.epochs):
-            for part in torch.randperm(len(met), generator=random).to(device).split(ENTRIES_AT_A_TIME):
+            for part in (
+                torch.randperm(len(met), generator=random).to(device).split(ENTRIES_AT_A_TIME)
+            ):
                 ours = F.embedding(pairs[0, part], word)
                 theirs = F.embedding(pairs[1, part], neighbour)
                 told = (ours[:, :-1] * theirs[:, :-1]).sum(1) + ours[:, -1] + theirs[:, -1]
@@ -220,7 +253,8 @@ def glove(sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTas
 def co_occurrences(
     sentences: Iterable[Sequence[str]], vocabulary: list[str], window: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Which words (E,) have which neighbours (E,), and how often (E,): one d words away counts 1 / d."""
+    """Which words (E,) have which neighbours (E,), and how often (E,): one d words away counts 1 /
+    d."""
     number = {word: row for row, word in enumerate(vocabulary)}
     numbered = [[number[word] for word in sentence if word in number] for sentence in sentences]
     words = np.array([word for sentence in numbered for word in sentence])
@@ -233,7 +267,9 @@ def co_occurrences(
         after = words[distance:][together]
         pairs += [np.stack([before, after]), np.stack([after, before])]
         weights.append(np.full(2 * len(before), 1 / distance))
-    table = coo_array((np.concatenate(weights), tuple(np.concatenate(pairs, 1))), shape=(len(vocabulary),) * 2)
+    table = coo_array(
+        (np.concatenate(weights), tuple(np.concatenate(pairs, 1))), shape=(len(vocabulary),) * 2
+    )
     table.sum_duplicates()
     return table.row, table.col, table.data
 

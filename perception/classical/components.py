@@ -1,4 +1,5 @@
-"""Classical segmentation: things are what is connected and not of the background's grey (Rosenfeld and Pfaltz 1966)."""
+"""Classical segmentation: things are what is connected and not of the background's grey (Rosenfeld
+and Pfaltz 1966)."""
 
 from dataclasses import dataclass
 
@@ -18,18 +19,25 @@ class Components:
     """How things are found in a grey image."""
 
     contrast: int = 12
-    """Greys by which a thing differs from the background, which is the image's most frequent grey."""
+    """Greys by which a thing differs from the background, which is the image's most frequent
+    grey."""
     gap: int = 4
     """Pixels: pieces that are nearer to each other are one thing."""
 
     def boxes(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Of each thing in an image (H, W): left, top, right, bottom, in pixels; (M, 4), the largest first."""
+        """Of each thing in an image (H, W): left, top, right, bottom, in pixels; (M, 4), the
+        largest first."""
         background = np.bincount(image.ravel(), minlength=256).argmax()
         there = (np.abs(image.astype(np.int16) - background) > self.contrast).astype(np.uint8)
-        joined = cv2.dilate(there, np.ones((self.gap, self.gap), np.uint8)) if self.gap > 1 else there
+        joined = (
+            cv2.dilate(there, np.ones((self.gap, self.gap), np.uint8)) if self.gap > 1 else there
+        )
         count, labels = cv2.connectedComponents(joined)
         labels = labels * there  # what was only joined is no part of a thing
-        boxes = np.array([bounds(labels == thing) for thing in range(1, count) if (labels == thing).any()], np.float32)
+        boxes = np.array(
+            [bounds(labels == thing) for thing in range(1, count) if (labels == thing).any()],
+            np.float32,
+        )
         boxes = boxes.reshape(-1, 4)
         sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         return boxes[np.argsort(-sizes, kind="stable")]
@@ -41,11 +49,18 @@ def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 
-def count_of_size(boxes: NDArray[np.float32], width: tuple[float, float], height: tuple[float, float]) -> int:
+def count_of_size(
+    boxes: NDArray[np.float32], width: tuple[float, float], height: tuple[float, float]
+) -> int:
     """Things whose width and height lie in these ranges, in pixels, both ends included."""
     widths = boxes[:, 2] - boxes[:, 0]
     heights = boxes[:, 3] - boxes[:, 1]
-    fits = (widths >= width[0]) & (widths <= width[1]) & (heights >= height[0]) & (heights <= height[1])
+    fits = (
+        (widths >= width[0])
+        & (widths <= width[1])
+        & (heights >= height[0])
+        & (heights <= height[1])
+    )
     return int(fits.sum())
 
 
@@ -60,5 +75,11 @@ class ComponentsDetector(nn.Module):
 
     def found(self, images: Tensor) -> list[Found]:
         """Things in each image, uint8 (B, 1, H, W)."""
-        every = [torch.from_numpy(self.settings.boxes(image))[:MOST_OBJECTS] for image in images[:, 0].cpu().numpy()]
-        return [Found(own, torch.ones(len(own), dtype=torch.int64), torch.ones(len(own))) for own in every]
+        every = [
+            torch.from_numpy(self.settings.boxes(image))[:MOST_OBJECTS]
+            for image in images[:, 0].cpu().numpy()
+        ]
+        return [
+            Found(own, torch.ones(len(own), dtype=torch.int64), torch.ones(len(own)))
+            for own in every
+        ]

@@ -1,7 +1,8 @@
-"""Filters that clean images before a network sees them: windows that slide, and transforms that can be undone.
+"""Filters that clean images before a network sees them: windows that slide, and transforms that can
+be undone.
 
-Gaussian and median windows, non-local means (Buades et al. 2005), the Fourier transform with Wiener's weights, wavelets
-with thresholds (Donoho and Johnstone 1994)."""
+Gaussian and median windows, non-local means (Buades et al. 2005), the Fourier transform with
+Wiener's weights, wavelets with thresholds (Donoho and Johnstone 1994)."""
 
 from collections.abc import Callable
 
@@ -32,20 +33,26 @@ def median(image: Grey, noise: float) -> Grey:
 
 def non_local_means(image: Grey, noise: float) -> Grey:
     """The mean of places that look alike."""
-    cleaned = cv2.fastNlMeansDenoising(image, None, h=0.9 * noise, templateWindowSize=5, searchWindowSize=15)
+    cleaned = cv2.fastNlMeansDenoising(
+        image, None, h=0.9 * noise, templateWindowSize=5, searchWindowSize=15
+    )
     return np.asarray(cleaned, np.uint8)
 
 
 def fourier(image: Grey, noise: float) -> Grey:
-    """Keeps the waves that stand out of the noise, whose deviation in each of them is noise * sqrt(pixels)."""
+    """Keeps the waves that stand out of the noise, whose deviation in each of them is noise *
+    sqrt(pixels)."""
     waves = to_waves(image)
     size = np.abs(waves)
-    kept = np.maximum(0.0, 1 - (1.2 * noise) ** 2 * image.size / np.maximum(size**2, 1e-9))  # Wiener's, by each wave
+    kept = np.maximum(
+        0.0, 1 - (1.2 * noise) ** 2 * image.size / np.maximum(size**2, 1e-9)
+    )  # Wiener's, by each wave
     return to_bytes(from_waves(waves * kept, image.shape))
 
 
 def wavelet(image: Grey, noise: float) -> Grey:
-    """Shrinks details by as much as noise would bring, at each place and scale, over all shifts by one pixel."""
+    """Shrinks details by as much as noise would bring, at each place and scale, over all shifts by
+    one pixel."""
     import pywt  # may not be installed, here and below
 
     shifts = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -53,7 +60,9 @@ def wavelet(image: Grey, noise: float) -> Grey:
     for shift in shifts:
         approximation, *details = to_wavelets(np.roll(image, shift, (0, 1)))
         shrunk = [tuple(pywt.threshold(d, 1.5 * noise, "soft") for d in level) for level in details]
-        cleaned += np.roll(from_wavelets([approximation, *shrunk], image.shape), [-s for s in shift], (0, 1))
+        cleaned += np.roll(
+            from_wavelets([approximation, *shrunk], image.shape), [-s for s in shift], (0, 1)
+        )
     return to_bytes(cleaned / len(shifts))
 
 
@@ -125,5 +134,7 @@ class Filtered(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         if self.name == "none":
             return frames[:, 0]
-        cleaned = np.stack([FILTERS[self.name](frame, self.noise) for frame in frames[:, 0].cpu().numpy()])
+        cleaned = np.stack(
+            [FILTERS[self.name](frame, self.noise) for frame in frames[:, 0].cpu().numpy()]
+        )
         return torch.from_numpy(cleaned).to(frames.device)

@@ -1,4 +1,5 @@
-"""The encoder that suits an observation, for modules that read what the agent reads without being told how."""
+"""The encoder that suits an observation, for modules that read what the agent reads without being
+told how."""
 
 from typing import Any
 
@@ -16,7 +17,8 @@ from perception.spaces import SMALLEST_IMAGE, shows_symbols
 
 
 def reader_of(space: gymnasium.Space) -> Any:
-    """An encoder, itself a `torch.nn.Module` from raw observations (B, ...) to features (B, output_dim).
+    """An encoder, itself a `torch.nn.Module` from raw observations (B, ...) to features (B,
+    output_dim).
 
     Raises ValueError where none suits."""
     if isinstance(space, Dict):

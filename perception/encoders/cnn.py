@@ -17,7 +17,12 @@ class NatureCNN(nn.Module):
     capturable = True
 
     def __init__(
-        self, config: NatureCNNConfig, channels: int, height: int, width: int, pixels: nn.Module | None = None
+        self,
+        config: NatureCNNConfig,
+        channels: int,
+        height: int,
+        width: int,
+        pixels: nn.Module | None = None,
     ) -> None:
         """`pixels` maps raw images to numbers from 0 to 255; bytes where it is None."""
         super().__init__()
@@ -32,7 +37,11 @@ class NatureCNN(nn.Module):
             FlattenPixels(),
         )
         flat = flat_size(convolutions, channels, height, width)
-        dense = [orthogonal(nn.Linear(flat, config.features)), nn.ReLU(inplace=True)] if config.features else []
+        dense = (
+            [orthogonal(nn.Linear(flat, config.features)), nn.ReLU(inplace=True)]
+            if config.features
+            else []
+        )
         self.torso = nn.Sequential(*convolutions, *dense)
         self.output_dim = config.features or flat
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -46,12 +55,16 @@ class ImpalaResNet(nn.Module):
 
     capturable = True
 
-    def __init__(self, config: ImpalaResNetConfig, channels: int, height: int, width: int, pixels: nn.Module) -> None:
+    def __init__(
+        self, config: ImpalaResNetConfig, channels: int, height: int, width: int, pixels: nn.Module
+    ) -> None:
         super().__init__()
         self.input_layer = pixels
         stages: list[nn.Module] = []
         first: type[nn.Conv2d] = ByteConv2d
-        for width_before, width_after in zip((channels, *config.channels), config.channels, strict=False):
+        for width_before, width_after in zip(
+            (channels, *config.channels), config.channels, strict=False
+        ):
             stages += [
                 first(width_before, width_after, kernel_size=3, padding=1),
                 nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
@@ -108,7 +121,8 @@ class RealPixels(nn.Module):
 
 
 class FlattenPixels(nn.Module):
-    """Images (B, C, H, W) -> (B, H * W * C), the order of channels-last memory, so that nothing is copied."""
+    """Images (B, C, H, W) -> (B, H * W * C), the order of channels-last memory, so that nothing is
+    copied."""
 
     def forward(self, images: Tensor) -> Tensor:
         return images.permute(0, 2, 3, 1).flatten(1)
@@ -117,7 +131,9 @@ class FlattenPixels(nn.Module):
 class ByteConv2d(nn.Conv2d):
     """A convolution of images whose pixels are 0 to 255, as if they were 0 to 1."""
 
-    def __init__(self, channels: int, width: int, kernel_size: int, stride: int = 1, padding: int = 0):
+    def __init__(
+        self, channels: int, width: int, kernel_size: int, stride: int = 1, padding: int = 0
+    ):
         super().__init__(channels, width, kernel_size, stride, padding)
         orthogonal(self)
 
@@ -128,7 +144,11 @@ class ByteConv2d(nn.Conv2d):
 def pixels(space: gymnasium.Space) -> nn.Module:
     """The layer from a space's images to numbers from 0 to 255."""
     assert isinstance(space, Box)
-    return Bytes() if space.dtype == np.uint8 else RealPixels(float(space.low.min()), float(space.high.max()))
+    return (
+        Bytes()
+        if space.dtype == np.uint8
+        else RealPixels(float(space.low.min()), float(space.high.max()))
+    )
 
 
 def flat_size(convolutions: nn.Module, channels: int, height: int, width: int) -> int:

@@ -1,4 +1,5 @@
-"""Observations of several parts: each is read by the encoder that suits it, and the features stand side by side."""
+"""Observations of several parts: each is read by the encoder that suits it, and the features stand
+side by side."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,5 @@
-"""Modules in agents that see single frames and stay as they are: trained before, or with nothing to learn."""
+"""Modules in agents that see single frames and stay as they are: trained before, or with nothing to
+learn."""
 
 from functools import cache
 from typing import Any
@@ -7,15 +8,18 @@ import torch
 from torch import Tensor, nn
 
 FRAMES_AT_A_TIME = 64
-MOST_REMEMBERED = 4_096  # frames; what an update learns from was acted by before, if it is no longer than this
+MOST_REMEMBERED = (
+    4_096  # frames; what an update learns from was acted by before, if it is no longer than this
+)
 MOST_BYTES = 1 << 28  # of what was seen in them
 
 
 class Frozen(nn.Module):
     """The newest frames of images (B, C, H, W) uint8 as `module` sees each: (B, frames, ...).
 
-    A frame that comes again soon is not looked at again: observations overlap, and what an agent acted by it learns
-    from. `module` makes (M, ...) of frames (M, 1, H, W) uint8, each for itself, and is never in training mode."""
+    A frame that comes again soon is not looked at again: observations overlap, and what an agent
+    acted by it learns from. `module` makes (M, ...) of frames (M, 1, H, W) uint8, each for itself,
+    and is never in training mode."""
 
     def __init__(self, module: nn.Module, frames: int) -> None:
         super().__init__()
@@ -37,7 +41,9 @@ class Frozen(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         newest = images[:, -self.frames :].flatten(0, 1)
-        names = [name for part in newest.split(FRAMES_AT_A_TIME) for name in fingerprints(part).tolist()]
+        names = [
+            name for part in newest.split(FRAMES_AT_A_TIME) for name in fingerprints(part).tolist()
+        ]
         new = list({name: row for row, name in enumerate(names) if name not in self.known}.items())
         for start in range(0, len(new), FRAMES_AT_A_TIME):
             part = dict(new[start : start + FRAMES_AT_A_TIME])
@@ -52,8 +58,8 @@ class Frozen(nn.Module):
 
 
 def fingerprints(frames: Tensor) -> Tensor:
-    """A number (M,) of each frame uint8 (M, H, W), another one for another frame but by rare accident: its pixels'
-    sum with odd weights, modulo 2^64 (Carter and Wegman 1979)."""
+    """A number (M,) of each frame uint8 (M, H, W), another one for another frame but by rare
+    accident: its pixels' sum with odd weights, modulo 2^64 (Carter and Wegman 1979)."""
     pixels = frames.flatten(1).long()
     return (pixels * odd_numbers(pixels.shape[1]).to(frames.device)).sum(1)
 

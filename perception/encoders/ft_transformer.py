@@ -1,4 +1,5 @@
-"""A patient's record as a set of readings that attend to each other (FT-Transformer; Gorishniy et al. 2021)."""
+"""A patient's record as a set of readings that attend to each other (FT-Transformer; Gorishniy et
+al. 2021)."""
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,12 @@ class Record(nn.Module):
         self.shift = nn.Parameter(torch.empty(readings, config.width).uniform_(-bound, bound))
         self.summary = nn.Parameter(torch.empty(1, 1, config.width).uniform_(-bound, bound))
         layer = nn.TransformerEncoderLayer(
-            config.width, config.heads, 2 * config.width, dropout=0.0, batch_first=True, norm_first=True
+            config.width,
+            config.heads,
+            2 * config.width,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=True,
         )
         self.layers = nn.TransformerEncoder(
             layer, config.layers, nn.LayerNorm(config.width), enable_nested_tensor=False

@@ -23,7 +23,10 @@ class GridEncoder(nn.Module):
         layers: list[nn.Module] = []
         before = sum(sizes)
         for channels in config.channels:
-            layers += [orthogonal(nn.Conv2d(before, channels, kernel_size=3, padding=1)), nn.ReLU(inplace=True)]
+            layers += [
+                orthogonal(nn.Conv2d(before, channels, kernel_size=3, padding=1)),
+                nn.ReLU(inplace=True),
+            ]
             before = channels
         dense = orthogonal(nn.Linear(before * height * width, config.features))
         self.torso = nn.Sequential(*layers, FlattenPixels(), dense, nn.ReLU(inplace=True))
@@ -35,7 +38,8 @@ class GridEncoder(nn.Module):
 
 
 class Planes(nn.Module):
-    """Symbols (B, C, H, W) -> (B, sum of each channel's symbols, H, W) float32: 1 where the symbol is, else 0."""
+    """Symbols (B, C, H, W) -> (B, sum of each channel's symbols, H, W) float32: 1 where the symbol
+    is, else 0."""
 
     symbols: Tensor
     channels: Tensor

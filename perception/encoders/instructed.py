@@ -1,5 +1,5 @@
-"""Reads grids in the light of an instruction: what is seen is scaled and shifted by it (FiLM; Perez et al. 2018), or
-asks it for words (cross-attention; Vaswani et al. 2017)."""
+"""Reads grids in the light of an instruction: what is seen is scaled and shifted by it (FiLM; Perez
+et al. 2018), or asks it for words (cross-attention; Vaswani et al. 2017)."""
 
 from typing import Any
 
@@ -16,7 +16,8 @@ HEADS = 4
 
 
 class InstructedEncoder(nn.Module):
-    """Observations with parts `image` (B, C, H, W) uint8 and `mission` (B, L) uint8 -> features (B, output_dim)."""
+    """Observations with parts `image` (B, C, H, W) uint8 and `mission` (B, L) uint8 -> features (B,
+    output_dim)."""
 
     def __init__(self, config: InstructedEncoderConfig, space: Any) -> None:
         super().__init__()
@@ -30,7 +31,9 @@ class InstructedEncoder(nn.Module):
 
 
 class Instructed(nn.Module):
-    def __init__(self, config: InstructedEncoderConfig, sizes: tuple[int, ...], height: int, width: int) -> None:
+    def __init__(
+        self, config: InstructedEncoderConfig, sizes: tuple[int, ...], height: int, width: int
+    ) -> None:
         super().__init__()
         self.planes = Planes(sizes)
         self.reader = config.reader.build()
@@ -46,12 +49,14 @@ class Instructed(nn.Module):
         instruction = self.reader(parts["mission"])
         seen = self.lights[0](self.first(self.planes(parts["image"])), *instruction)
         seen = self.lights[1](self.second(torch.relu(seen)), *instruction)
-        return torch.relu(self.dense(torch.cat([self.flatten(torch.relu(seen)), instruction[2]], 1)))
+        return torch.relu(
+            self.dense(torch.cat([self.flatten(torch.relu(seen)), instruction[2]], 1))
+        )
 
 
 class FiLM(nn.Module):
-    """Maps (B, C, H, W) with an instruction's words (B, W, D), which of them are words (B, W), and its vector (B, D) ->
-    maps whose channels are scaled and shifted by what the vector says."""
+    """Maps (B, C, H, W) with an instruction's words (B, W, D), which of them are words (B, W), and
+    its vector (B, D) -> maps whose channels are scaled and shifted by what the vector says."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

@@ -8,7 +8,8 @@ from perception.encoders.frozen import Frozen
 
 
 class MasksEncoder(nn.Module):
-    """Images (B, C, H, W) uint8 -> features (B, output_dim), by a `reader` of C channels and one for each mask."""
+    """Images (B, C, H, W) uint8 -> features (B, output_dim), by a `reader` of C channels and one
+    for each mask."""
 
     def __init__(self, masks: nn.Module, reader: NatureCNN) -> None:
         super().__init__()
@@ -21,8 +22,8 @@ class MasksEncoder(nn.Module):
 
 
 class WithMasks(nn.Module):
-    """Frames (B, C, H, W) uint8 -> the same with the newest one's masks, a channel for each class but the background,
-    0 to 255; `masks` makes uint8 (M, classes, H, W) of frames (M, 1, H, W)."""
+    """Frames (B, C, H, W) uint8 -> the same with the newest one's masks, a channel for each class
+    but the background, 0 to 255; `masks` makes uint8 (M, classes, H, W) of frames (M, 1, H, W)."""
 
     def __init__(self, masks: nn.Module) -> None:
         super().__init__()

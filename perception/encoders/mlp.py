@@ -11,7 +11,11 @@ from perception.settings.encoders import MLPConfig
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+}
 
 
 class MLP(nn.Module):

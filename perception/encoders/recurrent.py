@@ -1,5 +1,5 @@
-"""Recurrent memory: what an agent keeps of what it saw before (RNN, Elman 1990; LSTM, Hochreiter and Schmidhuber 1997;
-GRU, Cho et al. 2014)."""
+"""Recurrent memory: what an agent keeps of what it saw before (RNN, Elman 1990; LSTM, Hochreiter
+and Schmidhuber 1997; GRU, Cho et al. 2014)."""
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,8 @@ CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
 
 
 class Recurrent(nn.Module):
-    """Features of L steps of B environments, and what was remembered before them -> the features, and beside them what
-    the cell tells."""
+    """Features of L steps of B environments, and what was remembered before them -> the features,
+    and beside them what the cell tells."""
 
     capturable = True
 
@@ -26,8 +26,9 @@ class Recurrent(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, memory: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (L * B, F), one step of all environments after the other; memory (B, S) before the first step; and
-        whether a later step (L * B,) begins an episode -> outputs (L * B, F + units), memory (B, S) after the last."""
+        """Features (L * B, F), one step of all environments after the other; memory (B, S) before
+        the first step; and whether a later step (L * B,) begins an episode -> outputs (L * B, F +
+        units), memory (B, S) after the last."""
         outputs = []
         begins = first.view(-1, len(memory), 1)
         for step, seen in enumerate(features.view(-1, len(memory), features.shape[1])):

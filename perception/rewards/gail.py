@@ -1,4 +1,5 @@
-"""Likeness to demonstrations as a reward: generative adversarial imitation (GAIL; Ho and Ermon 2016)."""
+"""Likeness to demonstrations as a reward: generative adversarial imitation (GAIL; Ho and Ermon
+2016)."""
 
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ MOST_CERTAIN = 5.0
 class DiscriminatorReward(nn.Module):
     """Rewards steps by the log-odds that they were demonstrated, log D - log(1 - D).
 
-    The paper's -log(1 - D) is never negative, and so pays an agent for not reaching the end of its task (Kostrikov et
-    al. 2019)."""
+    The paper's -log(1 - D) is never negative, and so pays an agent for not reaching the end of its
+    task (Kostrikov et al. 2019)."""
 
     observations: Tensor
     actions: Tensor
@@ -76,12 +77,22 @@ class DiscriminatorReward(nn.Module):
         odds_done = self.judge(done)[:, 0]
         loss = F.softplus(-odds_shown).mean() + F.softplus(odds_done).mean()
         with torch.no_grad():
-            right = {"demonstrated_right": (odds_shown > 0).float(), "own_right": (odds_done < 0).float()}
-        return loss + self.penalty * self.slope(shown, done), {name: share.mean() for name, share in right.items()}
+            right = {
+                "demonstrated_right": (odds_shown > 0).float(),
+                "own_right": (odds_done < 0).float(),
+            }
+        return loss + self.penalty * self.slope(shown, done), {
+            name: share.mean() for name, share in right.items()
+        }
 
     def features(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """What the judge reads (B, F) of observations (B, ...) and actions (B, ...) in the environment's units."""
-        taken = F.one_hot(actions, self.num_actions) if self.num_actions else (actions - self.centre) / self.half_range
+        """What the judge reads (B, F) of observations (B, ...) and actions (B, ...) in the
+        environment's units."""
+        taken = (
+            F.one_hot(actions, self.num_actions)
+            if self.num_actions
+            else (actions - self.centre) / self.half_range
+        )
         return torch.cat([self.read(observations), taken.float()], 1)
 
     def slope(self, shown: Tensor, done: Tensor) -> Tensor:
@@ -93,38 +104,50 @@ class DiscriminatorReward(nn.Module):
 
 
 def box_of(action_space: gymnasium.Space) -> tuple[Tensor, Tensor]:
-    """Centre and half range of each action (A,) float64; 0 and 1 where it has no two bounds, or is not of a Box."""
+    """Centre and half range of each action (A,) float64; 0 and 1 where it has no two bounds, or is
+    not of a Box."""
     if not isinstance(action_space, Box):
         return torch.zeros(0, dtype=torch.float64), torch.ones(0, dtype=torch.float64)
     low = torch.as_tensor(action_space.low).double()
     high = torch.as_tensor(action_space.high).double()
     bounded = (low > -LARGEST) & (high < LARGEST) & (low < high)
-    return torch.where(bounded, low / 2 + high / 2, 0.0), torch.where(bounded, high / 2 - low / 2, 1.0)
+    return torch.where(bounded, low / 2 + high / 2, 0.0), torch.where(
+        bounded, high / 2 - low / 2, 1.0
+    )
 
 
-def demonstrations(path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space) -> dict[str, Tensor]:
+def demonstrations(
+    path: str, observation_space: gymnasium.Space, action_space: gymnasium.Space
+) -> dict[str, Tensor]:
     """Observations (D, ...) and actions (D, ...) in an order of chance, the same each time.
 
-    Raises ValueError, in one line, where they are missing, are of other spaces, or have values that these lack."""
+    Raises ValueError, in one line, where they are missing, are of other spaces, or have values that
+    these lack."""
     if not path:
         raise ValueError(
-            "Imitation needs demonstrations: --reward.demonstrations FILE, of scripts/make_demonstrations.py."
+            "Imitation needs demonstrations: --reward.demonstrations FILE, of "
+            "scripts/make_demonstrations.py."
         )
     try:
         columns = load_file(Path(path))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as damage:
-        raise ValueError(f"{path} holds no demonstrations: {' '.join(str(damage).split())}.") from damage
+        raise ValueError(
+            f"{path} holds no demonstrations: {' '.join(str(damage).split())}."
+        ) from damage
     if missing := {"observations", "actions"} - columns.keys():
         raise ValueError(f"{path} holds no demonstrations: it lacks {', '.join(sorted(missing))}.")
     observations = columns["observations"]
     actions = columns["actions"]
     if not observations.ndim or not actions.ndim or not 0 < len(observations) == len(actions):
         raise ValueError(
-            f"{path}: observations and actions must have as many rows, at least one, but their shapes are "
+            f"{path}: observations and actions must have as many rows, at least one, but their "
+            "shapes are "
             f"{observations.shape} and {actions.shape}."
         )
     if not isinstance(observation_space, Box) or observations.dtype != observation_space.dtype:
-        raise ValueError(f"{path} holds no demonstrations for observations of {in_one_line(observation_space)}.")
+        raise ValueError(
+            f"{path} holds no demonstrations for observations of {in_one_line(observation_space)}."
+        )
     require_within(path, "observations", observations, observation_space)
     if isinstance(action_space, Discrete) and actions.dtype.kind in "iu" and actions.ndim == 1:
         require_below(path, actions, int(action_space.n))
@@ -133,13 +156,19 @@ def demonstrations(path: str, observation_space: gymnasium.Space, action_space: 
         actions = actions.astype(action_space.dtype)
         require_within(path, "actions", actions, action_space)
     else:
-        raise ValueError(f"{path} holds no demonstrations for actions of {in_one_line(action_space)}.")
+        raise ValueError(
+            f"{path} holds no demonstrations for actions of {in_one_line(action_space)}."
+        )
     order = torch.randperm(len(actions), generator=torch.Generator().manual_seed(0))
-    return {"observations": torch.from_numpy(observations)[order], "actions": torch.from_numpy(actions)[order]}
+    return {
+        "observations": torch.from_numpy(observations)[order],
+        "actions": torch.from_numpy(actions)[order],
+    }
 
 
 def require_within(path: str, column: str, values: NDArray, space: Box) -> None:
-    """Raises ValueError unless values (D, ...) are of this space's shape, finite and within its bounds."""
+    """Raises ValueError unless values (D, ...) are of this space's shape, finite and within its
+    bounds."""
     if values.shape[1:] != space.shape:
         raise ValueError(f"{path} holds no demonstrations for {column} of {in_one_line(space)}.")
     inside = np.isfinite(values) & (space.low <= values) & (values <= space.high)
@@ -148,7 +177,8 @@ def require_within(path: str, column: str, values: NDArray, space: Box) -> None:
         low = space.low[tuple(place)]
         high = space.high[tuple(place)]
         raise ValueError(
-            f"{path}: {column}{[int(part) for part in place]} is {values[(row, *place)]} in row {row}; it must be "
+            f"{path}: {column}{[int(part) for part in place]} is {values[(row, *place)]} in row "
+            f"{row}; it must be "
             f"from {low} to {high}, and finite."
         )
 
@@ -158,7 +188,9 @@ def require_below(path: str, actions: NDArray, number: int) -> None:
     known = (actions >= 0) & (actions < number)
     if not known.all():
         row = int(known.argmin())
-        raise ValueError(f"{path}: actions is {actions[row]} in row {row}; it must be from 0 to {number - 1}.")
+        raise ValueError(
+            f"{path}: actions is {actions[row]} in row {row}; it must be from 0 to {number - 1}."
+        )
 
 
 def in_one_line(space: gymnasium.Space) -> str:

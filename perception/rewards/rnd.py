@@ -14,8 +14,9 @@ from perception.settings.rewards import NoveltyRewardConfig
 class NoveltyReward(nn.Module):
     """Rewards each step for the novelty of the observation in which it was taken.
 
-    What a step leads to is thus rewarded one step later. In place of observations, as in the paper, the random
-    network's features are standardised, so that one rule serves images, symbols and vectors."""
+    What a step leads to is thus rewarded one step later. In place of observations, as in the paper,
+    the random network's features are standardised, so that one rule serves images, symbols and
+    vectors."""
 
     mean_error: Tensor
     count: Tensor

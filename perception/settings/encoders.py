@@ -1,4 +1,5 @@
-"""Settings of the encoders that see; each `build()` imports its network, so that reading settings needs no torch."""
+"""Settings of the encoders that see; each `build()` imports its network, so that reading settings
+needs no torch."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
@@ -7,7 +8,16 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
 
-from common.ranges import Count, CountOrZero, FractionBelowOne, Positive, Range, Size, SizeOrZero, check_ranges
+from common.ranges import (
+    Count,
+    CountOrZero,
+    FractionBelowOne,
+    Positive,
+    Range,
+    Size,
+    SizeOrZero,
+    check_ranges,
+)
 from perception.spaces import MOST_SYMBOLS, SMALLEST_IMAGE, image_shape, is_image, shows_symbols
 
 if TYPE_CHECKING:
@@ -46,22 +56,32 @@ class MLPConfig:
     def build(self, observation_space: gymnasium.Space) -> "MLP":
         from perception.encoders.mlp import MLP
 
-        parts = observation_space.spaces.values() if isinstance(observation_space, Dict) else [observation_space]
+        parts = (
+            observation_space.spaces.values()
+            if isinstance(observation_space, Dict)
+            else [observation_space]
+        )
         sizes = [int(np.prod(part.shape or (0,))) if isinstance(part, Box) else 0 for part in parts]
         if not all(sizes):
             raise ValueError(f"An MLP reads vectors, not {observation_space}.")
-        if isinstance(observation_space, Dict) and any(len(part.shape or ()) == 3 for part in parts):
+        if isinstance(observation_space, Dict) and any(
+            len(part.shape or ()) == 3 for part in parts
+        ):
             raise ValueError(
-                "An MLP reads vectors, and one part of these observations is an image; use --encoder parts."
+                "An MLP reads vectors, and one part of these observations is an image; use "
+                "--encoder parts."
             )
         if is_image(observation_space):
-            raise ValueError("An MLP reads vectors, and these observations are images; use --encoder nature.")
+            raise ValueError(
+                "An MLP reads vectors, and these observations are images; use --encoder nature."
+            )
         return MLP(self, sum(sizes))
 
 
 @dataclass(frozen=True)
 class NatureCNNConfig:
-    """Three convolutions and a dense layer, for stacks of images of 36x36 pixels or more (Mnih et al. 2015)."""
+    """Three convolutions and a dense layer, for stacks of images of 36x36 pixels or more (Mnih et
+    al. 2015)."""
 
     features: SizeOrZero = 512
     """Width of the dense layer; 0 leaves it out, for heads that begin with one of their own."""
@@ -91,17 +111,22 @@ class ImpalaResNetConfig:
     def build(self, observation_space: gymnasium.Space) -> "ImpalaResNet":
         from perception.encoders.cnn import ImpalaResNet, pixels
 
-        channels, height, width = image_shape(observation_space, 2 ** len(self.channels), reals=True)
+        channels, height, width = image_shape(
+            observation_space, 2 ** len(self.channels), reals=True
+        )
         return ImpalaResNet(self, channels, height, width, pixels(observation_space))
 
 
 @dataclass(frozen=True)
 class PartsConfig:
-    """A convolutional network for each image among an observation's parts, fully connected layers for all others."""
+    """A convolutional network for each image among an observation's parts, fully connected layers
+    for all others."""
 
     images: NatureCNNConfig = field(default_factory=lambda: NatureCNNConfig(features=128))
     """Reads each image (channels, height, width) of 36x36 pixels or more."""
-    small_images: ImpalaResNetConfig = field(default_factory=lambda: ImpalaResNetConfig(features=128))
+    small_images: ImpalaResNetConfig = field(
+        default_factory=lambda: ImpalaResNetConfig(features=128)
+    )
     """Reads each smaller image."""
     vectors: MLPConfig = field(default_factory=lambda: MLPConfig(hidden_sizes=()))
     """Reads each vector; without hidden layers they are taken as they are."""
@@ -110,8 +135,12 @@ class PartsConfig:
         from perception.encoders.dict_observations import Parts
 
         if not isinstance(observation_space, Dict):
-            raise ValueError(f"This encoder reads observations of several parts, not {observation_space}.")
-        return Parts({name: self.reader(part).build(part) for name, part in observation_space.spaces.items()})
+            raise ValueError(
+                f"This encoder reads observations of several parts, not {observation_space}."
+            )
+        return Parts(
+            {name: self.reader(part).build(part) for name, part in observation_space.spaces.items()}
+        )
 
     def reader(self, part: gymnasium.Space) -> NatureCNNConfig | ImpalaResNetConfig | MLPConfig:
         """The encoder that reads a part."""
@@ -138,8 +167,10 @@ class GridEncoderConfig:
 
         if not (isinstance(observation_space, Box) and shows_symbols(observation_space)):
             raise ValueError(
-                f"This encoder reads grids of symbols, uint8 (channels, height, width) below {MOST_SYMBOLS}, not "
-                f"{observation_space.shape} {observation_space.dtype}; --encoder nature reads images."
+                f"This encoder reads grids of symbols, uint8 (channels, height, width) below "
+                f"{MOST_SYMBOLS}, not "
+                f"{observation_space.shape} {observation_space.dtype}; --encoder nature reads "
+                "images."
             )
         return GridEncoder(self, observation_space)
 
@@ -149,8 +180,8 @@ class Reader(Protocol):
     """A frozen dataclass that describes what reads instructions."""
 
     def build(self) -> Any:
-        """A `torch.nn.Module` with `output_dim` D, from sentences in UTF-8 (B, L) uint8 to word vectors (B, W, D),
-        which of them are words (B, W) bool, and sentence vectors (B, D).
+        """A `torch.nn.Module` with `output_dim` D, from sentences in UTF-8 (B, L) uint8 to word
+        vectors (B, W, D), which of them are words (B, W) bool, and sentence vectors (B, D).
 
         Raises ValueError, in one line, where it cannot be had."""
         ...
@@ -158,7 +189,8 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class InstructedEncoderConfig:
-    """Symbols through two convolutions, each in the light of the instruction, and a dense layer that sees both."""
+    """Symbols through two convolutions, each in the light of the instruction, and a dense layer
+    that sees both."""
 
     reader: Reader
     """Reads the instruction."""
@@ -181,14 +213,16 @@ class InstructedEncoderConfig:
         if not ("image" in parts and "mission" in parts and shows_symbols(parts["image"])):
             raise ValueError(
                 "This encoder reads a grid's image and mission, as LanguageGoToLocal has them, "
-                f"not {', '.join(parts) or observation_space.shape}; --encoder grid reads symbols alone."
+                f"not {', '.join(parts) or observation_space.shape}; --encoder grid reads symbols "
+                "alone."
             )
         return InstructedEncoder(self, parts["image"])
 
 
 @dataclass(frozen=True)
 class RecordEncoderConfig:
-    """Each reading becomes a vector of its own, and a Transformer relates them; for vectors of tens of readings."""
+    """Each reading becomes a vector of its own, and a Transformer relates them; for vectors of tens
+    of readings."""
 
     width: Annotated[int, Range(1, 1_024)] = 32
     """Numbers a reading becomes."""
@@ -204,7 +238,9 @@ class RecordEncoderConfig:
         from perception.encoders.ft_transformer import RecordEncoder
 
         if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads, not {self.width} and {self.heads}.")
+            raise ValueError(
+                f"width must be a multiple of heads, not {self.width} and {self.heads}."
+            )
         if not isinstance(observation_space, Box) or len(observation_space.shape) != 1:
             raise ValueError(f"A record is a vector of readings, not {observation_space}.")
         return RecordEncoder(self, observation_space.shape[0])
@@ -228,17 +264,21 @@ class FilteredEncoderConfig:
         from perception.classical.filters import FilteredEncoder
 
         channels, _, _ = image_shape(observation_space, smallest=36)
-        return FilteredEncoder(self, NatureCNNConfig(self.features).build(observation_space), channels)
+        return FilteredEncoder(
+            self, NatureCNNConfig(self.features).build(observation_space), channels
+        )
 
 
 @dataclass(frozen=True)
 class ListEncoderConfig:
-    """Objects that come as a list: each read by itself, then all together (Zaheer et al. 2017, deep sets)."""
+    """Objects that come as a list: each read by itself, then all together (Zaheer et al. 2017, deep
+    sets)."""
 
     frames: Count = 2
     """How many frames' objects the list has, as many of each."""
     relative_to: CountOrZero = 2
-    """The class of which there is one object, to which the others are told how they lie, as the player; 0 for none."""
+    """The class of which there is one object, to which the others are told how they lie, as the
+    player; 0 for none."""
     widths: tuple[Size, ...] = (64, 64)
     """Widths of the layers that read each object."""
     features: Size = 256
@@ -257,7 +297,8 @@ class ListEncoderConfig:
         shape = observation_space.shape or ()
         if len(shape) != 2 or shape[0] % self.frames or shape[1] - 5 < max(1, self.relative_to):
             raise ValueError(
-                f"This encoder reads lists of the objects of {self.frames} frames, (objects, 5 + classes), not "
+                f"This encoder reads lists of the objects of {self.frames} frames, (objects, 5 + "
+                "classes), not "
                 f"{observation_space}; --encoder yolo finds objects in images."
             )
         return ListEncoder(self, nn.Identity(), shape[1])
@@ -265,16 +306,19 @@ class ListEncoderConfig:
 
 @dataclass(frozen=True)
 class ObjectsEncoderConfig:
-    """The objects of the newest frames, by a detector that was trained before and stays as it is, as a list."""
+    """The objects of the newest frames, by a detector that was trained before and stays as it is,
+    as a list."""
 
     weights: str = ""
-    """The folder of scripts/train_module.py, trained with --task.size as large as the agent's frames."""
+    """The folder of scripts/train_module.py, trained with --task.size as large as the agent's
+    frames."""
     objects: Size = 48
     """How many of the surest objects the agent gets to know of."""
     surer_than: FractionBelowOne = 0.3
     """How sure the detector has to be of them, from 0 to 1."""
     reader: ListEncoderConfig = field(default_factory=ListEncoderConfig)
-    """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
+    """What reads the list, and in how many of the newest frames they are looked for: two show where
+    things go."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -294,7 +338,10 @@ class ObjectsEncoderConfig:
             raise ValueError(f"reader.frames must be 1 to {channels}, not {self.reader.frames}.")
         detector = self.detector(height, width)
         if self.reader.relative_to > detector.classes:
-            raise ValueError(f"reader.relative_to must be one of the detector's {detector.classes} classes, or 0.")
+            raise ValueError(
+                f"reader.relative_to must be one of the detector's {detector.classes} classes, or "
+                "0."
+            )
         found = ObjectList(detector, self.objects, self.surer_than, height, width)
         frames = nn.Sequential(Frozen(found, self.reader.frames), nn.Flatten(1, 2))
         return ListEncoder(self.reader, frames, 5 + detector.classes)
@@ -309,7 +356,8 @@ class ComponentsEncoderConfig(ObjectsEncoderConfig):
     gap: CountOrZero = 1
     """Pixels: pieces that are nearer to each other are one thing; an agent's frames are small."""
     reader: ListEncoderConfig = field(default_factory=lambda: ListEncoderConfig(relative_to=0))
-    """What reads the list, and in how many of the newest frames they are looked for: two show where things go."""
+    """What reads the list, and in how many of the newest frames they are looked for: two show where
+    things go."""
 
     def detector(self, height: int, width: int) -> "ComponentsDetector":
         from perception.classical.components import Components, ComponentsDetector
@@ -319,7 +367,8 @@ class ComponentsEncoderConfig(ObjectsEncoderConfig):
 
 @dataclass(frozen=True)
 class YOLOEncoderConfig(ObjectsEncoderConfig):
-    """The objects of the newest frames, by a YOLO that was trained before and stays as it is, as a list."""
+    """The objects of the newest frames, by a YOLO that was trained before and stays as it is, as a
+    list."""
 
     def detector(self, height: int, width: int) -> "YOLO":
         from common.module_files import take_weights
@@ -335,7 +384,8 @@ class YOLOEncoderConfig(ObjectsEncoderConfig):
 
 @dataclass(frozen=True)
 class SSDEncoderConfig(ObjectsEncoderConfig):
-    """The objects of the newest frames, by an SSD that was trained before and stays as it is, as a list."""
+    """The objects of the newest frames, by an SSD that was trained before and stays as it is, as a
+    list."""
 
     def detector(self, height: int, width: int) -> "SSD":
         from common.module_files import take_weights
@@ -378,7 +428,8 @@ class ClassifierEncoderConfig:
 
 @dataclass(frozen=True)
 class VGG16EncoderConfig:
-    """The newest frames as the first blocks of VGG16 see them, which learnt from photographs and stay as they are."""
+    """The newest frames as the first blocks of VGG16 see them, which learnt from photographs and
+    stay as they are."""
 
     blocks: Annotated[int, Range(1, 5)] = 2
     """How many of the five blocks see; each halves the image."""
@@ -406,16 +457,21 @@ class VGG16EncoderConfig:
         rows = height // self.shrink >> self.blocks
         columns = width // self.shrink >> self.blocks
         if not rows * columns:
-            raise ValueError(f"{self.blocks} blocks leave nothing of {height}x{width} pixels; lower blocks or shrink.")
+            raise ValueError(
+                f"{self.blocks} blocks leave nothing of {height}x{width} pixels; lower blocks or "
+                "shrink."
+            )
         return VGG16Encoder(self, Sight(layers, self.shrink), rows * columns)
 
 
 @dataclass(frozen=True)
 class UNetEncoderConfig:
-    """The newest frame's masks, by a U-Net that was trained before and stays as it is, beside the frames themselves."""
+    """The newest frame's masks, by a U-Net that was trained before and stays as it is, beside the
+    frames themselves."""
 
     weights: str = ""
-    """The folder of scripts/train_module.py unet, trained with --task.size as large as the agent's frames."""
+    """The folder of scripts/train_module.py unet, trained with --task.size as large as the agent's
+    frames."""
     features: Size = 512
     """Width of the dense layer after the convolutions."""
 
@@ -436,17 +492,19 @@ class UNetEncoderConfig:
         unet = UNet(1, classes, tuple(settings["widths"]), settings["skips"])
         take_weights(unet, weights, self.weights)
         return MasksEncoder(
-            Masks(unet), NatureCNN(NatureCNNConfig(self.features), channels + classes - 1, height, width)
+            Masks(unet),
+            NatureCNN(NatureCNNConfig(self.features), channels + classes - 1, height, width),
         )
 
 
 @dataclass(frozen=True)
 class MaskRCNNEncoderConfig:
-    """The newest frame's objects as masks of their classes, by a Mask R-CNN that was trained before and stays as it is,
-    beside the frames themselves."""
+    """The newest frame's objects as masks of their classes, by a Mask R-CNN that was trained before
+    and stays as it is, beside the frames themselves."""
 
     weights: str = ""
-    """The folder of scripts/train_module.py maskrcnn, trained with --task.size as large as the agent's frames."""
+    """The folder of scripts/train_module.py maskrcnn, trained with --task.size as large as the
+    agent's frames."""
     features: Size = 512
     """Width of the dense layer after the convolutions."""
 

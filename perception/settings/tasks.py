@@ -1,4 +1,5 @@
-"""Settings of the modules that see, trained apart from any agent; each task's `lesson()` imports its network."""
+"""Settings of the modules that see, trained apart from any agent; each task's `lesson()` imports
+its network."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,8 @@ class UNetTask:
     skips: bool = True
     """Whether the way up sees what the way down saw at its resolution."""
     size: Annotated[int, Range(0, 4_096)] = 0
-    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own
+    size."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -88,7 +90,10 @@ class UNetTask:
             raise ValueError(f"widths must be at least two, not {self.widths}.")
         train, test = load_frames(Path(self.data))
         if not train.class_names:
-            raise ValueError(f"The screens in {self.data} have no classes; only those of Space Invaders alone have.")
+            raise ValueError(
+                f"The screens in {self.data} have no classes; only those of Space Invaders alone "
+                "have."
+            )
         return UNetLesson(self, train, test)
 
 
@@ -101,7 +106,8 @@ class YOLOTask:
     backbone: str = "resnet10t"
     """The network of timm whose first layers see."""
     size: Annotated[int, Range(0, 4_096)] = 0
-    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own
+    size."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -128,7 +134,8 @@ class SSDTask:
     maps: Annotated[int, Range(1, 3)] = 3
     """How many maps of different scales, 1 to 3."""
     size: Annotated[int, Range(0, 4_096)] = 0
-    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own
+    size."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -153,7 +160,8 @@ class MaskRCNNTask:
     backbone: str = "resnet10t"
     """The network of timm whose first two maps see."""
     size: Annotated[int, Range(0, 4_096)] = 0
-    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own size."""
+    """Height and width in pixels, as the agent sees them, such as 84; 0 is the screen's own
+    size."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -171,7 +179,8 @@ class MaskRCNNTask:
 
 @dataclass(frozen=True)
 class TransferTask:
-    """Learns which game a piece of a screen is of, by one layer on what a frozen trunk sees of it."""
+    """Learns which game a piece of a screen is of, by one layer on what a frozen trunk sees of
+    it."""
 
     data: str = "runs/frames/10-games.npz"
     """Screens of scripts/make_frames.py, of several games."""

@@ -25,21 +25,30 @@ class ClassifierLesson:
         self.train = train
         self.size = task.size
         self.module = classifying(task.backbone, len(train.names))
-        self.test_images = resized(test.greys(np.random.default_rng(0)), task.size)  # the same at each evaluation
+        self.test_images = resized(
+            test.greys(np.random.default_rng(0)), task.size
+        )  # the same at each evaluation
         self.test_games = torch.from_numpy(test.games)
 
     @property
     def baseline(self) -> dict[str, float]:
         """Of the game whose mean screen is nearest."""
-        some = self.train.rows(np.random.default_rng(1).integers(len(self.train), size=min(2_000, len(self.train))))
+        some = self.train.rows(
+            np.random.default_rng(1).integers(len(self.train), size=min(2_000, len(self.train)))
+        )
         images = prepared(resized(some.greys(np.random.default_rng(2)), self.size)).flatten(1)
-        means = torch.stack([images[some.games == game].mean(0) for game in range(len(self.train.names))])
+        means = torch.stack(
+            [images[some.games == game].mean(0) for game in range(len(self.train.names))]
+        )
         nearest = torch.cdist(prepared(self.test_images).flatten(1), means).argmin(1)
         return {"accuracy": (nearest == self.test_games).float().mean().item()}
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         rows = self.train.rows(random.integers(len(self.train), size=size))
-        return {"images": resized(rows.greys(random), self.size), "games": torch.from_numpy(rows.games)}
+        return {
+            "images": resized(rows.greys(random), self.size),
+            "games": torch.from_numpy(rows.games),
+        }
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         scores = self.module(prepared(batch["images"]))
@@ -49,12 +58,18 @@ class ClassifierLesson:
     def evaluate(self) -> dict[str, float]:
         parts = self.test_images.split(IMAGES_AT_A_TIME)
         device = next(self.module.parameters()).device
-        found = torch.cat([self.module(prepared(part.to(device))).argmax(1).cpu() for part in parts])
+        found = torch.cat(
+            [self.module(prepared(part.to(device))).argmax(1).cpu() for part in parts]
+        )
         return {"accuracy": (found == self.test_games).float().mean().item()}
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         rows = np.linspace(0, len(self.test_images) - 1, 10).astype(int)
-        return {"seen": np.repeat(np.concatenate(list(self.test_images[rows, 0].numpy()), 1)[..., None], 3, 2)}
+        return {
+            "seen": np.repeat(
+                np.concatenate(list(self.test_images[rows, 0].numpy()), 1)[..., None], 3, 2
+            )
+        }
 
 
 class ClassifierEncoder(nn.Module):
@@ -73,7 +88,8 @@ class ClassifierEncoder(nn.Module):
 
 
 class Maps(nn.Module):
-    """Frames (M, 1, H, W) uint8 -> the last layer's maps of each, while they have places still, in one row (M, ...)."""
+    """Frames (M, 1, H, W) uint8 -> the last layer's maps of each, while they have places still, in
+    one row (M, ...)."""
 
     def __init__(self, seeing: Any) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
-"""Digits written by hand, told apart by the fully connected layers that also balance a pole (Alpaydin and Kaynak 1998,
-the data)."""
+"""Digits written by hand, told apart by the fully connected layers that also balance a pole
+(Alpaydin and Kaynak 1998, the data)."""
 
 import numpy as np
 import torch
@@ -21,7 +21,9 @@ class DigitsLesson:
         from sklearn.datasets import load_digits  # may not be installed
 
         images, digits = load_digits(return_X_y=True)
-        order = np.random.default_rng(0).permutation(len(digits))  # the same ones are held out each time
+        order = np.random.default_rng(0).permutation(
+            len(digits)
+        )  # the same ones are held out each time
         self.images = torch.from_numpy(images[order].astype(np.float32) / BRIGHTEST)
         self.digits = torch.from_numpy(digits[order].astype(np.int64))
         self.held_out = int(SHARE_TO_TEST_ON * len(order))

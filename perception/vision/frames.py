@@ -67,20 +67,28 @@ class Frames:
             plain = jittered(plain, random)
         tables = np.rint(plain.clip(0, 255)).astype(np.uint8)
         return torch.from_numpy(
-            np.stack([table[screen] for table, screen in zip(tables, self.screens, strict=True)])[:, None]
+            np.stack([table[screen] for table, screen in zip(tables, self.screens, strict=True)])[
+                :, None
+            ]
         )
 
 
 def jittered(greys: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Palettes of greys (N, 256) with another contrast, another brightness, and each colour somewhat off."""
+    """Palettes of greys (N, 256) with another contrast, another brightness, and each colour
+    somewhat off."""
     size = (len(greys), 1)
     contrast = random.uniform(1 - CONTRAST, 1 + CONTRAST, size)
-    shifted = greys * contrast + random.normal(0, BRIGHTNESS, size) + random.normal(0, COLOUR, greys.shape)
+    shifted = (
+        greys * contrast
+        + random.normal(0, BRIGHTNESS, size)
+        + random.normal(0, COLOUR, greys.shape)
+    )
     return shifted.astype(np.float32)
 
 
 def prepared(images: Tensor) -> Tensor:
-    """uint8 (B, 1, H, W) -> float (B, 1, H, W), each image of mean 0 and deviation 1: greys vary, shapes do not."""
+    """uint8 (B, 1, H, W) -> float (B, 1, H, W), each image of mean 0 and deviation 1: greys vary,
+    shapes do not."""
     x = images.float()
     mean = x.mean((1, 2, 3), keepdim=True)
     deviation = x.std((1, 2, 3), keepdim=True)
@@ -91,7 +99,10 @@ def resized(images: Tensor, size: int) -> Tensor:
     """Squares of this size, by mean over areas, as agents get them; 0 leaves them as they are."""
     if not size:
         return images
-    squares = [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in images[:, 0].numpy()]
+    squares = [
+        cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+        for image in images[:, 0].numpy()
+    ]
     return torch.from_numpy(np.stack(squares)[:, None])
 
 
@@ -109,7 +120,8 @@ def save_frames(path: Path, train: Frames, test: Frames) -> None:
 
 
 def load_frames(path: Path) -> tuple[Frames, Frames]:
-    """What to train on and what to test on. Raises ValueError, in one line, for what is no such file."""
+    """What to train on and what to test on. Raises ValueError, in one line, for what is no such
+    file."""
     try:
         check_memory(path)
         with np.load(path, allow_pickle=False) as file:
@@ -130,21 +142,26 @@ DAMAGES = (OSError, ValueError, LookupError, EOFError, MemoryError, OverflowErro
 
 
 def check_memory(path: Path) -> None:
-    """Raises ValueError for what is no .npz file, or unpacks to more than the memory that is free."""
+    """Raises ValueError for what is no .npz file, or unpacks to more than the memory that is
+    free."""
     if not path.is_file():
         raise ValueError("there is no such file")
     with ZipFile(path) as archive:
         needed = sum(member.file_size for member in archive.infolist())
     free = psutil.virtual_memory().available
     if needed > free:
-        raise ValueError(f"it unpacks to {needed >> 20:,} MiB, and {free >> 20:,} MiB of memory are free")
+        raise ValueError(
+            f"it unpacks to {needed >> 20:,} MiB, and {free >> 20:,} MiB of memory are free"
+        )
 
 
 def screens_of_games(data: str) -> tuple[Frames, Frames]:
     """What to train on and what to test on. Raises ValueError where they are of one game alone."""
     train, test = load_frames(Path(data))
     if len(train.names) < 2:
-        raise ValueError(f"{data} has screens of {', '.join(train.names)} alone; make some with several --games.")
+        raise ValueError(
+            f"{data} has screens of {', '.join(train.names)} alone; make some with several --games."
+        )
     return train, test
 
 
@@ -153,13 +170,18 @@ def parts(frames: Frames) -> list[tuple[str, NDArray]]:
 
 
 def frames_from(columns: dict[str, NDArray], part: str) -> Frames:
-    """One part of a file. Raises LookupError or ValueError where a column is missing or is not as `Frames` has it."""
+    """One part of a file. Raises LookupError or ValueError where a column is missing or is not as
+    `Frames` has it."""
     own = {field.name: columns[f"{part}_{field.name}"] for field in fields(Frames)}
     for name, (kind, dimensions) in COLUMNS.items():
         shape = np.shape(own[name])
         dtype = np.asarray(own[name]).dtype
         no_text = kind == "U" and shape == (0,)  # has no text's dtype where there is none
-        if (dtype.kind not in kind and not no_text) or len(shape) != dimensions or (kind == "u" and dtype != np.uint8):
+        if (
+            (dtype.kind not in kind and not no_text)
+            or len(shape) != dimensions
+            or (kind == "u" and dtype != np.uint8)
+        ):
             raise ValueError(f"{part}_{name} is {dtype} of shape {shape}")
     for name in ("games", "episodes", "boxes"):
         check_range(own[name], -(2**63), 2**63, f"{part}_{name}")
@@ -185,7 +207,8 @@ COLUMNS = {
 
 
 def check_frames(frames: Frames, part: str) -> None:
-    """Raises ValueError where columns do not fit each other or name games, classes or places that there are not."""
+    """Raises ValueError where columns do not fit each other or name games, classes or places that
+    there are not."""
     screens = len(frames)
     height, width = frames.image_shape
     shapes = {

@@ -1,5 +1,5 @@
-"""Detection with a mask of each object (Mask R-CNN; He et al. 2017): torchvision's, with anchors and heads as small as
-a game's objects."""
+"""Detection with a mask of each object (Mask R-CNN; He et al. 2017): torchvision's, with anchors
+and heads as small as a game's objects."""
 
 from collections import OrderedDict
 from typing import Any
@@ -39,7 +39,8 @@ class MaskRCNN(nn.Module):
 
     def __init__(self, backbone: str, classes: int, height: int, width: int) -> None:
         from torchvision.models.detection import (
-            MaskRCNN as TorchvisionMaskRCNN,  # here, because it takes seconds and few commands need it
+            # here, because it takes seconds and few commands need it
+            MaskRCNN as TorchvisionMaskRCNN,
         )
         from torchvision.models.detection.anchor_utils import AnchorGenerator
         from torchvision.models.detection.faster_rcnn import TwoMLPHead
@@ -57,7 +58,8 @@ class MaskRCNN(nn.Module):
             max_size=max(height, width),
             image_mean=[0.0],
             image_std=[1.0],
-            size_divisible=2,  # by more, heads mistake the scale of small images, which are filled up with zeros
+            # by more, heads mistake the scale of small images, which are filled up with zeros
+            size_divisible=2,
             rpn_anchor_generator=AnchorGenerator(ANCHOR_SIZES, ANCHOR_RATIOS),
             rpn_pre_nms_top_n_train=400,
             rpn_pre_nms_top_n_test=400,
@@ -85,7 +87,8 @@ class MaskRCNN(nn.Module):
     @torch.no_grad()
     def found_with_masks(self, images: Tensor) -> list[tuple[Found, Tensor]]:
         """Objects in each image, and how likely each of its pixels is of each object (D, H, W)."""
-        # Not by the detector's own way, which paints masks a pixel too wide and too high: much of a small object.
+        # Not by the detector's own way, which paints masks a pixel too wide and too high: much of a
+        # small object.
         batch, _ = self.detector.transform(list(prepared(images)))
         maps = self.detector.backbone(batch.tensors)
         proposals, _ = self.detector.rpn(batch, maps)
@@ -103,8 +106,8 @@ class MaskRCNN(nn.Module):
 
 
 class Maps(nn.Module):
-    """Two maps, as fine as the image and half as fine, to each of which a network adds what its coarser maps see
-    (feature pyramids; Lin et al. 2017)."""
+    """Two maps, as fine as the image and half as fine, to each of which a network adds what its
+    coarser maps see (feature pyramids; Lin et al. 2017)."""
 
     out_channels = WIDTH
 
@@ -115,7 +118,9 @@ class Maps(nn.Module):
         self.pixels = nn.Sequential(normalised(1, WIDTH), nn.ReLU(), normalised(WIDTH, WIDTH))
         self.lateral = nn.Conv2d(half, WIDTH, kernel_size=1)
         self.upward = nn.Conv2d(quarter, WIDTH, kernel_size=1)
-        self.blend = nn.ModuleList(nn.Sequential(nn.ReLU(), normalised(WIDTH, WIDTH), nn.ReLU()) for _ in range(2))
+        self.blend = nn.ModuleList(
+            nn.Sequential(nn.ReLU(), normalised(WIDTH, WIDTH), nn.ReLU()) for _ in range(2)
+        )
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         half, quarter = self.network(images)
@@ -125,11 +130,14 @@ class Maps(nn.Module):
 
 
 def normalised(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(outputs)
+    )
 
 
 class Predictor(nn.Module):
-    """Of what the box head makes of an object: its class, and how its box differs for each class."""
+    """Of what the box head makes of an object: its class, and how its box differs for each
+    class."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -161,12 +169,20 @@ class MaskRCNNLesson:
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         counts = batch["counts"].tolist()
-        by_image = zip(batch["boxes"].split(counts), batch["classes"].split(counts), batch["pixels"], strict=True)
+        by_image = zip(
+            batch["boxes"].split(counts),
+            batch["classes"].split(counts),
+            batch["pixels"],
+            strict=True,
+        )
         targets = [
-            {"boxes": own, "labels": kinds, "masks": instances(own, kinds, pixels)} for own, kinds, pixels in by_image
+            {"boxes": own, "labels": kinds, "masks": instances(own, kinds, pixels)}
+            for own, kinds, pixels in by_image
         ]
         losses = self.module.losses(batch["images"], targets)
-        return torch.stack(list(losses.values())).sum(), {name: loss.detach() for name, loss in losses.items()}
+        return torch.stack(list(losses.values())).sum(), {
+            name: loss.detach() for name, loss in losses.items()
+        }
 
     def evaluate(self) -> dict[str, float]:
         held_out = self.held_out
@@ -182,8 +198,13 @@ class MaskRCNNLesson:
                 true_masks = instances(true_boxes, classes, self.test_classes[row])
                 for number, overlap in mask_overlaps(own, masks, true_boxes, classes, true_masks):
                     overlaps[number].append(overlap)
-        means = {held_out.names[number]: float(np.mean(own)) if own else 0.0 for number, own in overlaps.items()}
-        told = {"mask_iou": float(np.mean(list(means.values())))} | {f"mask_iou_{k}": v for k, v in means.items()}
+        means = {
+            held_out.names[number]: float(np.mean(own)) if own else 0.0
+            for number, own in overlaps.items()
+        }
+        told = {"mask_iou": float(np.mean(list(means.values())))} | {
+            f"mask_iou_{k}": v for k, v in means.items()
+        }
         return average_precisions(found, held_out.boxes, held_out.names) | told
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
@@ -191,7 +212,8 @@ class MaskRCNNLesson:
 
 
 def instances(boxes: Tensor, classes: Tensor, pixels: Tensor) -> Tensor:
-    """Masks uint8 (M, H, W) of objects by their boxes (M, 4), their classes (M,) and each pixel's class (H, W)."""
+    """Masks uint8 (M, H, W) of objects by their boxes (M, 4), their classes (M,) and each pixel's
+    class (H, W)."""
     rows = torch.arange(pixels.shape[0], device=pixels.device)[:, None] + 0.5
     columns = torch.arange(pixels.shape[1], device=pixels.device) + 0.5
     left, top, right, bottom = boxes.T[..., None, None]
@@ -200,13 +222,15 @@ def instances(boxes: Tensor, classes: Tensor, pixels: Tensor) -> Tensor:
 
 
 def painted(masks: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
-    """Masks (D, 1, m, m) of what lies in boxes (D, 4), as large as the image (D, H, W); 0 outside of a box."""
+    """Masks (D, 1, m, m) of what lies in boxes (D, 4), as large as the image (D, H, W); 0 outside
+    of a box."""
     if not len(masks):
         return masks.new_zeros(0, height, width)
     left, top, right, bottom = boxes.T[..., None]
     columns = torch.arange(width, device=boxes.device)
     rows = torch.arange(height, device=boxes.device)
-    # torchvision's roi_align, which cut out the masks to learn from, takes a pixel's number for its place.
+    # torchvision's roi_align, which cut out the masks to learn from, takes a pixel's number for its
+    # place.
     x = 2 * (columns - left) / (right - left) - 1
     y = 2 * (rows - top) / (bottom - top) - 1
     places = torch.stack(torch.broadcast_tensors(x[:, None], y[:, :, None]), -1)
@@ -219,7 +243,8 @@ def painted(masks: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
 def mask_overlaps(
     found: Found, masks: Tensor, true_boxes: Tensor, classes: Tensor, true_masks: Tensor
 ) -> list[tuple[int, float]]:
-    """Of each true object that was found, its class and its mask's intersection over union with the best one's."""
+    """Of each true object that was found, its class and its mask's intersection over union with the
+    best one's."""
     from torchvision.ops import box_iou
 
     sure = found.scores > SURE
@@ -235,15 +260,17 @@ def mask_overlaps(
 
 
 class ClassMasks(nn.Module):
-    """Frames (M, 1, H, W) uint8 -> for each class the likeliest object's mask at each pixel (M, classes, H, W), uint8:
-    255 is certainty."""
+    """Frames (M, 1, H, W) uint8 -> for each class the likeliest object's mask at each pixel (M,
+    classes, H, W), uint8: 255 is certainty."""
 
     def __init__(self, detector: MaskRCNN) -> None:
         super().__init__()
         self.detector = detector
 
     def forward(self, frames: Tensor) -> Tensor:
-        painted = torch.zeros(len(frames), self.detector.classes, *frames.shape[2:], dtype=torch.uint8)
+        painted = torch.zeros(
+            len(frames), self.detector.classes, *frames.shape[2:], dtype=torch.uint8
+        )
         with torch.autocast(frames.device.type, enabled=False):
             told = self.detector.found_with_masks(frames)
         for image, (found, masks) in zip(painted, told, strict=True):

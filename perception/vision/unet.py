@@ -22,11 +22,17 @@ class UNet(nn.Module):
         super().__init__()
         self.skips = skips
         self.down = nn.ModuleList(
-            [twice(before, after) for before, after in zip((channels, *widths), widths, strict=False)]
+            [
+                twice(before, after)
+                for before, after in zip((channels, *widths), widths, strict=False)
+            ]
         )
         kept = widths[:-1] if skips else [0] * (len(widths) - 1)
         self.up = nn.ModuleList(
-            [twice(deep + own, width) for deep, own, width in zip(widths[1:], kept, widths[:-1], strict=True)]
+            [
+                twice(deep + own, width)
+                for deep, own, width in zip(widths[1:], kept, widths[:-1], strict=True)
+            ]
         )
         self.last = nn.Conv2d(widths[0], classes, kernel_size=1)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -67,7 +73,9 @@ class UNetLesson:
         # The same greys at each evaluation.
         self.test_images = resized(test.greys(np.random.default_rng(0)), task.size)
         self.test_classes = resized_classes(test.classes, task.size)
-        counts = np.bincount(resized_classes(train.classes[:500], task.size).ravel(), minlength=self.classes)
+        counts = np.bincount(
+            resized_classes(train.classes[:500], task.size).ravel(), minlength=self.classes
+        )
         rarity = (counts.sum() / np.maximum(counts, 1)) ** RARE_CLASSES_COUNT
         self.weights = torch.as_tensor(rarity / rarity.mean(), dtype=torch.float32)
 
@@ -75,12 +83,18 @@ class UNetLesson:
     def baseline(self) -> dict[str, float]:
         """Of the rule that knows of each grey which class it is most often."""
         random = np.random.default_rng(1)
-        some = self.train.rows(random.choice(len(self.train), min(500, len(self.train)), replace=False))
+        some = self.train.rows(
+            random.choice(len(self.train), min(500, len(self.train)), replace=False)
+        )
         images = resized(some.greys(random), self.size).numpy()
         classes = resized_classes(some.classes, self.size)
-        counts = np.bincount(images.ravel() * self.classes + classes.ravel(), minlength=256 * self.classes)
+        counts = np.bincount(
+            images.ravel() * self.classes + classes.ravel(), minlength=256 * self.classes
+        )
         likeliest = counts.reshape(256, self.classes).argmax(1)
-        return self.metrics(confusion(likeliest[self.test_images.numpy()[:, 0]], self.test_classes, self.classes))
+        return self.metrics(
+            confusion(likeliest[self.test_images.numpy()[:, 0]], self.test_classes, self.classes)
+        )
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         rows = self.train.rows(random.integers(len(self.train), size=size))
@@ -90,7 +104,9 @@ class UNetLesson:
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         scores = self.module(prepared(batch["images"]))
         loss = F.cross_entropy(scores, batch["classes"], self.weights.to(scores.device))
-        return loss, {"pixels_right": (scores.detach().argmax(1) == batch["classes"]).float().mean()}
+        return loss, {
+            "pixels_right": (scores.detach().argmax(1) == batch["classes"]).float().mean()
+        }
 
     def evaluate(self) -> dict[str, float]:
         found = torch.cat([self.found(part) for part in self.test_images.split(32)])
@@ -103,7 +119,8 @@ class UNetLesson:
     def metrics(self, matrix: NDArray[np.int64]) -> dict[str, float]:
         ious = intersection_over_union(matrix)
         return {"mean_iou": float(ious.mean())} | {
-            f"iou_{name}": float(iou) for name, iou in zip(self.train.class_names, ious, strict=True)
+            f"iou_{name}": float(iou)
+            for name, iou in zip(self.train.class_names, ious, strict=True)
         }
 
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
@@ -132,15 +149,16 @@ def confusion(found: NDArray, true: NDArray, classes: int) -> NDArray[np.int64]:
 
 
 def intersection_over_union(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each class (Everingham et al. 2010), over all images; 1 for one that is nowhere and was found nowhere."""
+    """Of each class (Everingham et al. 2010), over all images; 1 for one that is nowhere and was
+    found nowhere."""
     right = np.diag(matrix)
     union = matrix.sum(0) + matrix.sum(1) - right
     return np.where(union > 0, right / np.maximum(union, 1), 1.0)
 
 
 class Masks(nn.Module):
-    """Frames (M, 1, H, W) uint8 -> how likely each pixel is of each class but the background (M, classes - 1, H, W),
-    uint8: 255 is certainty."""
+    """Frames (M, 1, H, W) uint8 -> how likely each pixel is of each class but the background (M,
+    classes - 1, H, W), uint8: 255 is certainty."""
 
     def __init__(self, unet: UNet) -> None:
         super().__init__()

@@ -1,5 +1,6 @@
-"""Detection in one look: each cell of a grid says whether an object's centre is in it, and which and how large it is
-(YOLO; Redmon et al. 2016), on the first layers of a residual network (He et al. 2016)."""
+"""Detection in one look: each cell of a grid says whether an object's centre is in it, and which
+and how large it is (YOLO; Redmon et al. 2016), on the first layers of a residual network (He et al.
+2016)."""
 
 import numpy as np
 import torch
@@ -21,15 +22,21 @@ BOX_COUNTS = 2.0  # weight of boxes beside that of objects and classes
 
 
 class YOLO(nn.Module):
-    """Images (B, 1, H, W) -> of each cell (B, 5 + classes, H/4, W/4): object, centre x, y, width, height, classes."""
+    """Images (B, 1, H, W) -> of each cell (B, 5 + classes, H/4, W/4): object, centre x, y, width,
+    height, classes."""
 
     def __init__(self, backbone: str, classes: int) -> None:
         super().__init__()
         self.classes = classes
         self.backbone = first_maps(backbone, (1,))
-        [channels], [stride] = self.backbone.feature_info.channels(), self.backbone.feature_info.reduction()
+        [channels], [stride] = (
+            self.backbone.feature_info.channels(),
+            self.backbone.feature_info.reduction(),
+        )
         if stride != STRIDE:
-            raise ValueError(f"{backbone} has no layer with a cell of {STRIDE} pixels where one is looked for.")
+            raise ValueError(
+                f"{backbone} has no layer with a cell of {STRIDE} pixels where one is looked for."
+            )
         last = nn.Conv2d(channels, 5 + classes, kernel_size=1)
         self.head = nn.Sequential(
             nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
@@ -53,7 +60,8 @@ def boxes_of(cells: Tensor) -> Tensor:
     """Boxes (B, gh, gw, 4) in pixels, from a network's cells (B, 5 + classes, gh, gw)."""
     rows = torch.arange(cells.shape[2], device=cells.device)[:, None]
     columns = torch.arange(cells.shape[3], device=cells.device)[None]
-    # A centre may be a little outside of its cell, so that the border is no place where nothing can be said.
+    # A centre may be a little outside of its cell, so that the border is no place where nothing can
+    # be said.
     x = (columns + 2 * cells[:, 1].sigmoid() - 0.5) * STRIDE
     y = (rows + 2 * cells[:, 2].sigmoid() - 0.5) * STRIDE
     width = TYPICAL_SIZE * cells[:, 3].clamp(-4, 4).exp()
@@ -63,8 +71,11 @@ def boxes_of(cells: Tensor) -> Tensor:
 
 @torch.no_grad()
 def objects_of(cells: Tensor) -> list[Found]:
-    """Of each image the objects that the cells tell of, each of them once; the classes' first number is 1."""
-    from torchvision.ops import batched_nms  # here, because it takes seconds and few commands need it
+    """Of each image the objects that the cells tell of, each of them once; the classes' first
+    number is 1."""
+    from torchvision.ops import (
+        batched_nms,
+    )  # here, because it takes seconds and few commands need it
 
     boxes = boxes_of(cells).flatten(1, 2)
     sure = cells[:, 0].sigmoid().flatten(1)
@@ -83,7 +94,8 @@ def objects_of(cells: Tensor) -> list[Found]:
 
 
 def wanted_cells(true: list[tuple[Tensor, Tensor]], height: int, width: int) -> dict[str, Tensor]:
-    """Where objects' centres are: (image, row, column) of each, its box and its class (from 0), all (M, ...)."""
+    """Where objects' centres are: (image, row, column) of each, its box and its class (from 0), all
+    (M, ...)."""
     places = []
     boxes = []
     classes = []
@@ -125,9 +137,15 @@ class YOLOLesson:
         image, row, column = batch["places"].T
         wanted = torch.zeros_like(cells[:, 0])
         wanted[image, row, column] = 1.0
-        there = F.binary_cross_entropy_with_logits(cells[:, 0], wanted, reduction="sum") / len(image)
-        boxes = generalized_box_iou_loss(boxes_of(cells)[image, row, column], batch["boxes"], reduction="mean")
-        kinds = F.cross_entropy(cells[:, 5:].permute(0, 2, 3, 1)[image, row, column], batch["classes"])
+        there = F.binary_cross_entropy_with_logits(cells[:, 0], wanted, reduction="sum") / len(
+            image
+        )
+        boxes = generalized_box_iou_loss(
+            boxes_of(cells)[image, row, column], batch["boxes"], reduction="mean"
+        )
+        kinds = F.cross_entropy(
+            cells[:, 5:].permute(0, 2, 3, 1)[image, row, column], batch["classes"]
+        )
         terms = {"objects": there.detach(), "boxes": boxes.detach(), "classes": kinds.detach()}
         return there + BOX_COUNTS * boxes + kinds, terms
 

@@ -29,7 +29,9 @@ from perception.settings.memory import RecurrentConfig
 
 Entry = TypeVar("Entry")
 
-PROBES: dict[str, Environment] = {c.name: c for c in (CountingConfig(), TargetConfig(), ChoiceConfig(), RecallConfig())}
+PROBES: dict[str, Environment] = {
+    c.name: c for c in (CountingConfig(), TargetConfig(), ChoiceConfig(), RecallConfig())
+}
 ROBOTS: dict[str, Environment] = {
     plain(c.name): c
     for c in (
@@ -176,7 +178,8 @@ FAMILIES = (
 
 
 def environment_named(name: str) -> Environment:
-    """SpaceInvaders, HalfCheetah, MultiRoom-N6, sepsis-icu or CartPole-v1; else a ValueError with near matches."""
+    """SpaceInvaders, HalfCheetah, MultiRoom-N6, sepsis-icu or CartPole-v1; else a ValueError with
+    near matches."""
     for family in FAMILIES:
         if (found := family.find(name)) is not None:
             return found
@@ -203,5 +206,7 @@ def reward_named(name: str) -> RewardModel:
 def named(name: str, table: Mapping[str, Entry], kind: str) -> Entry:
     if name not in table:
         known = ", ".join(sorted(table))
-        raise ValueError(f"There is no {kind} '{name}'; there are: {known}.{near_matches(name, table)}")
+        raise ValueError(
+            f"There is no {kind} '{name}'; there are: {known}.{near_matches(name, table)}"
+        )
     return table[name]

@@ -11,8 +11,8 @@ from scripts.recipes.kinds import is_kind
 
 
 def recipe(environment: Environment) -> Experiment:
-    """Ours: the network of the environment's recipe for PPO, which may begin from it, and a million demonstrated
-    steps."""
+    """Ours: the network of the environment's recipe for PPO, which may begin from it, and a million
+    demonstrated steps."""
     base = ppo.recipe(environment)
     assert isinstance(base.algo, PPO)
     algo = BC(
@@ -32,7 +32,8 @@ def recipe(environment: Environment) -> Experiment:
 
 
 def shown(environment: Environment) -> str:
-    """Where the scripts write what is learnt from: log_episodes.py for treatments, else make_demonstrations.py."""
+    """Where the scripts write what is learnt from: log_episodes.py for treatments, else
+    make_demonstrations.py."""
     if is_kind(environment, "treatment"):
         return f"runs/logs/{environment.name}-standard-of-care.parquet"
     return f"runs/demonstrations/{environment.name}.safetensors"

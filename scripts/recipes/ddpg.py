@@ -13,17 +13,23 @@ from perception.settings.encoders import MLPConfig
 from scripts.recipes.kinds import KINDS_BY_SPACES, row_for
 from scripts.recipes.observations import encoder_for
 
-# PyBullet's robots: Stable-Baselines3's tuned settings (rl-baselines3-zoo, ddpg.yml, HalfCheetahBulletEnv).
+# PyBullet's robots: Stable-Baselines3's tuned settings (rl-baselines3-zoo, ddpg.yml,
+# HalfCheetahBulletEnv).
 ROBOTS = DDPG(discount=0.98, replay_capacity=200_000, learning_starts_env_steps=10_000)
 
-# One robot that learns after every eight of its steps. Eight robots that start together see how an episode begins once
-# in eight thousand updates, and what they had learnt of it was lost in between: benchmarks/NOTEBOOK.md, 25 November.
+# One robot that learns after every eight of its steps. Eight robots that start together see how an
+# episode begins once in eight thousand updates, and what they had learnt of it was lost in between:
+# benchmarks/NOTEBOOK.md, 25 November.
 LOCOMOTION = replace(ROBOTS, rollout_length=8)
 
-# Pendulum and its like: smaller networks and batches, a shorter wait, nothing compiled. Ours: -216 and -153 after 8,000
-# env steps of Pendulum by td3, -138 and -139 after 10,000, one seed each.
+# Pendulum and its like: smaller networks and batches, a shorter wait, nothing compiled. Ours: -216
+# and -153 after 8,000 env steps of Pendulum by td3, -138 and -139 after 10,000, one seed each.
 CLASSIC_CONTROL = replace(
-    ROBOTS, hidden_sizes=(64, 64), batch_size=128, learning_starts_env_steps=1_000, compile_losses=False
+    ROBOTS,
+    hidden_sizes=(64, 64),
+    batch_size=128,
+    learning_starts_env_steps=1_000,
+    compile_losses=False,
 )
 
 # Ours: 0.78 of held-out maps after 60,000 env steps of the above, with two layers of 256 and half the learning rate;
@@ -50,14 +56,26 @@ def twin_delayed(environment: Environment) -> Experiment:
 
 
 def experiment(
-    environment: Environment, name: str, num_critics: int = 1, policy_delay: int = 1, target_noise: float = 0.0
+    environment: Environment,
+    name: str,
+    num_critics: int = 1,
+    policy_delay: int = 1,
+    target_noise: float = 0.0,
 ) -> Experiment:
     with opened(environment) as env:
         space = env.observation_space
         goals = has_goals(space) and env.has_wrapper_attr("compute_reward")
     row = row_for(environment, BY_KIND)
-    algo = replace(row.algo, name=name, num_critics=num_critics, policy_delay=policy_delay, target_noise=target_noise)
-    encoder = encoder_for(space, MLPConfig(hidden_sizes=()))  # actor and critics have layers of their own
+    algo = replace(
+        row.algo,
+        name=name,
+        num_critics=num_critics,
+        policy_delay=policy_delay,
+        target_noise=target_noise,
+    )
+    encoder = encoder_for(
+        space, MLPConfig(hidden_sizes=())
+    )  # actor and critics have layers of their own
     if goals:
         chosen = Experiment(env=environment, algo=with_goals(algo), encoder=encoder, num_envs=4)
         return replace(chosen, total_env_steps=20_000, evaluate_every_env_steps=10_000)
@@ -66,7 +84,8 @@ def experiment(
 
 
 def with_goals(algo: DDPG) -> DDPG:
-    """Andrychowicz et al. 2017: goals from the future of the episode, four in five; three layers of 256."""
+    """Andrychowicz et al. 2017: goals from the future of the episode, four in five; three layers of
+    256."""
     return replace(
         algo,
         hindsight="future",
@@ -89,11 +108,17 @@ class Row(NamedTuple):
 OTHERS = Row(
     CLASSIC_CONTROL,
     num_envs=4,
-    lengths={"total_env_steps": 20_000, "evaluate_every_env_steps": 10_000, "checkpoint_every_env_steps": 10_000},
+    lengths={
+        "total_env_steps": 20_000,
+        "evaluate_every_env_steps": 10_000,
+        "checkpoint_every_env_steps": 10_000,
+    },
 )
 BY_KIND: dict[str, Row] = {
     "locomotion": Row(LOCOMOTION, num_envs=1, lengths={}),
-    "navigation": Row(NAVIGATION, num_envs=8, lengths={"total_env_steps": 500_000, "evaluation_episodes": 50}),
+    "navigation": Row(
+        NAVIGATION, num_envs=8, lengths={"total_env_steps": 500_000, "evaluation_episodes": 50}
+    ),
     "arm": Row(ROBOTS, num_envs=8, lengths={}),
     "grasping": Row(ROBOTS, num_envs=8, lengths={}),
     **dict.fromkeys(KINDS_BY_SPACES, OTHERS),

@@ -1,4 +1,5 @@
-"""DQN's tuned settings by kind of environment and the classic sets of its fields, with where the numbers come from."""
+"""DQN's tuned settings by kind of environment and the classic sets of its fields, with where the
+numbers come from."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +25,8 @@ def double(environment: Environment) -> Experiment:
 
 
 def quantile(environment: Environment) -> Experiment:
-    """Dabney et al. 2018, section 5: 200 quantiles; on images Adam at 5e-5 with epsilon 0.01 / 32, unclipped."""
+    """Dabney et al. 2018, section 5: 200 quantiles; on images Adam at 5e-5 with epsilon 0.01 / 32,
+    unclipped."""
     algo = replace(settings(environment), name="qr-dqn", values="quantile", max_gradient_norm=1e6)
     if sees_images(environment):
         algo = replace(algo, learning_rate=5e-5, adam_epsilon=0.01 / 32)
@@ -49,20 +51,26 @@ def rainbow(environment: Environment) -> Experiment:
     if sees_images(environment):
         algo = replace(algo, n_step=3, learning_rate=6.25e-5, adam_epsilon=1.5e-4)
         whole = experiment(environment, algo)
-        return replace(whole, encoder=NatureCNNConfig(features=0)) if whole.encoder == NatureCNNConfig() else whole
+        return (
+            replace(whole, encoder=NatureCNNConfig(features=0))
+            if whole.encoder == NatureCNNConfig()
+            else whole
+        )
     # Returns are not clipped here: with this discount, up to 100 rewards of 1.
     return experiment(environment, replace(algo, stream_width=256, value_limit=100.0))
 
 
-# Replay, batch, update period and discount are those of Mnih et al. 2015, extended data table 1. They trained for 50
-# million env steps; for one million, learning start and final epsilon are Dopamine's (Castro et al. 2018), learning
-# rate, Adam's epsilon, gradient norm and target period those of Stable-Baselines3's tuned settings for Atari, where
-# epsilon falls in a tenth of the run, too. One step of 32 games and eight updates: fewer, larger passes through the
-# network than four steps of eight games.
+# Replay, batch, update period and discount are those of Mnih et al. 2015, extended data table 1.
+# They trained for 50 million env steps; for one million, learning start and final epsilon are
+# Dopamine's (Castro et al. 2018), learning rate, Adam's epsilon, gradient norm and target period
+# those of Stable-Baselines3's tuned settings for Atari, where epsilon falls in a tenth of the run,
+# too. One step of 32 games and eight updates: fewer, larger passes through the network than four
+# steps of eight games.
 ATARI = DQN()
 
-# CartPole and its like: many updates, five steps of real rewards. With a target network copied every 100 env steps one
-# seed in three was lost in the end, with 500 none of seven. The learning rate is annealed, or what was learnt is lost.
+# CartPole and its like: many updates, five steps of real rewards. With a target network copied
+# every 100 env steps one seed in three was lost in the end, with 500 none of seven. The learning
+# rate is annealed, or what was learnt is lost.
 CLASSIC_CONTROL = DQN(
     rollout_length=4,
     update_every_env_steps=2,
@@ -105,8 +113,8 @@ def images(environment: Environment, algo: DQN) -> Experiment:
 
 
 def atari(environment: Environment, algo: DQN) -> Experiment:
-    """As for other images, with rewards of -1, 0 and 1; other environments' rewards have sizes that may mean
-    something."""
+    """As for other images, with rewards of -1, 0 and 1; other environments' rewards have sizes that
+    may mean something."""
     return replace(images(environment, algo), reward=EnvironmentReward(clip_to_sign=True))
 
 

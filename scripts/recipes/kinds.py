@@ -1,8 +1,8 @@
 """Kinds of environments, by which a recipe is looked up.
 
 An environment may say its kind in an attribute `kind`, from the general to the special, such as
-`treatment:tumor-imaging:scans`. The kind of any other one follows from its spaces: whether its actions are discrete or
-continuous, and whether it is seen in images or in vectors."""
+`treatment:tumor-imaging:scans`. The kind of any other one follows from its spaces: whether its
+actions are discrete or continuous, and whether it is seen in images or in vectors."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -19,7 +19,8 @@ KINDS_BY_SPACES = ("discrete-images", "discrete-vectors", "continuous-images", "
 
 
 def row_for(environment: Environment, table: Mapping[str, Row]) -> Row:
-    """The row of the environment's kind, else of a more general kind, else of the kind that its spaces make it."""
+    """The row of the environment's kind, else of a more general kind, else of the kind that its
+    spaces make it."""
     kind = own_kind(environment)
     while kind:
         if kind in table:

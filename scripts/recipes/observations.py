@@ -14,7 +14,8 @@ EXACT = 2**24
 
 
 def observation_space(environment: Environment) -> gymnasium.Space:
-    """The observation space of an environment, which is built to know it. All of Atari's games have the same."""
+    """The observation space of an environment, which is built to know it. All of Atari's games have
+    the same."""
     if isinstance(environment, atari.AtariConfig):
         return atari.OBSERVATION_SPACE
     with opened(environment) as env:
@@ -29,7 +30,8 @@ def sees_images(space: gymnasium.Space) -> bool:
 
 
 def encoder_for(space: gymnasium.Space, vectors: MLPConfig) -> Encoder:
-    """Convolutions for an image, an encoder for each part where an image is one of several, else `vectors`."""
+    """Convolutions for an image, an encoder for each part where an image is one of several, else
+    `vectors`."""
     if not sees_images(space):
         return vectors
     if isinstance(space, Dict):

@@ -15,18 +15,22 @@ from scripts.recipes.kinds import is_kind
 
 
 def conservative(environment: Environment) -> Experiment:
-    """Kumar et al. 2020; on treatments, where what clinicians seldom did may be better, a tenth of their weight."""
+    """Kumar et al. 2020; on treatments, where what clinicians seldom did may be better, a tenth of
+    their weight."""
     return experiment(environment, CQL(alpha=0.1) if is_kind(environment, "treatment") else CQL())
 
 
 def implicit(environment: Environment) -> Experiment:
-    """Kostrikov et al. 2021, locomotion: expectile 0.7, inverse temperature 3; on treatments, whose rewards are counted
-    in deviations of the return, 10."""
-    return experiment(environment, IQL(inverse_temperature=10.0) if is_kind(environment, "treatment") else IQL())
+    """Kostrikov et al. 2021, locomotion: expectile 0.7, inverse temperature 3; on treatments, whose
+    rewards are counted in deviations of the return, 10."""
+    return experiment(
+        environment, IQL(inverse_temperature=10.0) if is_kind(environment, "treatment") else IQL()
+    )
 
 
 def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
-    """IQL's, and CQL with the same: batches of 256, Adam at 3e-4, a target rate of 0.005, two layers of 256 (ReLU)."""
+    """IQL's, and CQL with the same: batches of 256, Adam at 3e-4, a target rate of 0.005, two
+    layers of 256 (ReLU)."""
     base = ppo.recipe(environment)
     assert isinstance(base.algo, PPO)
     vectors = isinstance(base.encoder, MLPConfig)
@@ -52,7 +56,8 @@ def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
 
 
 def of_treatments(base: Experiment) -> Experiment:
-    """Ours: logs are small, so fewer and larger steps, which become smaller, of a smaller network."""
+    """Ours: logs are small, so fewer and larger steps, which become smaller, of a smaller
+    network."""
     assert isinstance(base.algo, CQL | IQL)
     return replace(
         base,

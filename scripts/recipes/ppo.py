@@ -36,10 +36,11 @@ def asynchronous(environment: Environment) -> Experiment:
 
 
 def atari(environment: Environment) -> Experiment:
-    """Schulman et al. 2017, table 5; 1,024 env steps an update, as there, from 32 games instead of 8.
+    """Schulman et al. 2017, table 5; 1,024 env steps an update, as there, from 32 games instead of
+    8.
 
-    They tuned for ten million steps. In one million, four times their learning rate, half their minibatch
-    and an entropy bonus that fades go further: benchmarks/NOTEBOOK.md has the comparison.
+    They tuned for ten million steps. In one million, four times their learning rate, half their
+    minibatch and an entropy bonus that fades go further: benchmarks/NOTEBOOK.md has the comparison.
     """
     return Experiment(
         env=environment,
@@ -65,8 +66,8 @@ def atari_objects(environment: Environment) -> Experiment:
 
 
 def images(environment: Environment) -> Experiment:
-    """Atari's settings, but for rewards, whose size may mean something here: they are divided by the deviation of the
-    return."""
+    """Atari's settings, but for rewards, whose size may mean something here: they are divided by
+    the deviation of the return."""
     base = atari(environment)
     return replace(
         base,
@@ -80,7 +81,9 @@ def continuous_images(environment: Environment) -> Experiment:
     """A camera and a hand; ours."""
     return Experiment(
         env=environment,
-        algo=PPO(rollout_length=32, epochs=4, minibatch_size=128, learning_rate=5e-4, discount=0.95),
+        algo=PPO(
+            rollout_length=32, epochs=4, minibatch_size=128, learning_rate=5e-4, discount=0.95
+        ),
         encoder=encoder_for(observation_space(environment), MLPConfig()),
         num_envs=32,
         total_env_steps=300_000,
@@ -96,10 +99,17 @@ def grasping(environment: KukaGraspConfig) -> Experiment:
 
 
 def grids(environment: Environment) -> Experiment:
-    """Rooms seen in part: Chevalier-Boisvert et al. 2019, section 4.2 (rl-starter-files), with more environments."""
+    """Rooms seen in part: Chevalier-Boisvert et al. 2019, section 4.2 (rl-starter-files), with more
+    environments."""
     return Experiment(
         env=environment,
-        algo=PPO(rollout_length=128, epochs=4, minibatch_size=256, learning_rate=1e-3, entropy_coefficient=0.01),
+        algo=PPO(
+            rollout_length=128,
+            epochs=4,
+            minibatch_size=256,
+            learning_rate=1e-3,
+            entropy_coefficient=0.01,
+        ),
         encoder=GridEncoderConfig(),
         num_envs=16,
         total_env_steps=500_000,
@@ -114,8 +124,9 @@ def instructed_grids(environment: Environment) -> Experiment:
 
 
 def remembered_grids(environment: Environment) -> Experiment:
-    """Ours, for what is shown long before it is asked for: returns reach further back, twice as much is seen before an
-    update, and steps stay as long as they were; for --memory lstm --memory.steps 128."""
+    """Ours, for what is shown long before it is asked for: returns reach further back, twice as
+    much is seen before an update, and steps stay as long as they were; for --memory lstm
+    --memory.steps 128."""
     base = grids(environment)
     algo = replace(base.algo, discount=0.995, gae_lambda=0.98, anneal_learning_rate=False)  # pyright: ignore
     return replace(base, algo=algo, num_envs=64, total_env_steps=1_500_000)
@@ -145,7 +156,8 @@ def vectors(environment: Environment) -> Experiment:
 
 
 def continuous_vectors(environment: Environment) -> Experiment:
-    """Huang et al. 2022, nine details for continuous actions: normalised observations and rewards."""
+    """Huang et al. 2022, nine details for continuous actions: normalised observations and
+    rewards."""
     return Experiment(
         env=environment,
         algo=PPO(
@@ -179,4 +191,5 @@ BY_KIND: dict[str, Callable[..., Experiment]] = {
     "continuous-images": continuous_images,
     "continuous-vectors": continuous_vectors,
 }
-"""The recipe for each kind of environment; the last four are for environments that say none of the kinds above."""
+"""The recipe for each kind of environment; the last four are for environments that say none of the
+kinds above."""

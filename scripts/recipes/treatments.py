@@ -16,8 +16,9 @@ if TYPE_CHECKING:  # the models of patients take a second to import
 
 
 def states(environment: "SepsisConfig") -> Experiment:
-    """One state of hundreds, seen as it is: linear policy and value. While it learns it sees which actions are
-    admissible and is charged for others, as most are not, and what they come to hides what the others do."""
+    """One state of hundreds, seen as it is: linear policy and value. While it learns it sees which
+    actions are admissible and is charged for others, as most are not, and what they come to hides
+    what the others do."""
     return Experiment(
         env=replace(environment, show_admissible=True, cost_weight=0.05),
         algo=PPO(
@@ -42,8 +43,8 @@ def states(environment: "SepsisConfig") -> Experiment:
 
 
 def insulin(environment: "GlucoseConfig") -> Experiment:
-    """How a patient responds to insulin shows in the course of a day, so that the agent remembers; the risk is one that
-    weighs glucose above and below the range alike."""
+    """How a patient responds to insulin shows in the course of a day, so that the agent remembers;
+    the risk is one that weighs glucose above and below the range alike."""
     base = vectors(replace(environment, risk="kovatchev"))
     algo = replace(base.algo, rollout_length=32, epochs=6, minibatch_size=1_024, discount=0.97)  # pyright: ignore
     return replace(
@@ -85,9 +86,9 @@ def episodes_of_care(environment: Environment) -> Experiment:
 
 
 def scans(environment: "TumorConfig") -> Experiment:
-    """For what images show in part: one network sees, and remembers, for policy and value. A tumour changes little in
-    less than a day. Patients are admitted together, so that a rollout is somewhat longer than an episode, or each
-    update would know one part of it alone."""
+    """For what images show in part: one network sees, and remembers, for policy and value. A tumour
+    changes little in less than a day. Patients are admitted together, so that a rollout is somewhat
+    longer than an episode, or each update would know one part of it alone."""
     base = vectors(replace(environment, step_hours=24.0))
     algo = replace(
         base.algo,  # pyright: ignore

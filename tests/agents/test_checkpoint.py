@@ -28,7 +28,9 @@ from agents.checkpoint import (
 from common.files import write_durably
 
 dtypes = st.sampled_from([np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_])
-any_array = dtypes.flatmap(lambda dtype: arrays(dtype, array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)))
+any_array = dtypes.flatmap(
+    lambda dtype: arrays(dtype, array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
+)
 leaves = (
     st.none()
     | st.booleans()
@@ -53,7 +55,9 @@ trees = st.recursive(
 def assert_same(got: Any, wanted: Any) -> None:
     assert type(got) is type(wanted)
     if isinstance(wanted, dict):
-        assert list(got) == list(wanted), "the order of keys counts: an optimiser's groups rely on it"
+        assert list(got) == list(wanted), (
+            "the order of keys counts: an optimiser's groups rely on it"
+        )
         for key in wanted:
             assert_same(got[key], wanted[key])
     elif isinstance(wanted, list):
@@ -85,7 +89,9 @@ def test_tensors_views_and_tuples_come_back_as_arrays_and_lists(tmp_path: Path) 
 
 
 def test_infinities_and_nan_survive(tmp_path: Path) -> None:
-    save_state(tmp_path, {"best": float("-inf"), "loss": float("nan"), "array": np.array([np.nan, np.inf])})
+    save_state(
+        tmp_path, {"best": float("-inf"), "loss": float("nan"), "array": np.array([np.nan, np.inf])}
+    )
     state = load_state(tmp_path)
     assert state["best"] == float("-inf")
     assert np.isnan(state["loss"])
@@ -105,13 +111,17 @@ def test_loaded_arrays_can_be_written_to(tmp_path: Path) -> None:
     ],
     ids=["a slash in a key", "a number and its spelling"],
 )
-def test_keys_that_spell_the_same_path_keep_their_own_arrays(tmp_path: Path, state: dict[Any, Any]) -> None:
+def test_keys_that_spell_the_same_path_keep_their_own_arrays(
+    tmp_path: Path, state: dict[Any, Any]
+) -> None:
     save_state(tmp_path, state)
     assert_same(load_state(tmp_path), state)
 
 
 @pytest.mark.parametrize(
-    "state", [{"function": print}, {"bytes": b"x"}, {"deep": [{"set": {1}}]}, {True: 1}, {(1, 2): 3}], ids=str
+    "state",
+    [{"function": print}, {"bytes": b"x"}, {"deep": [{"set": {1}}]}, {True: 1}, {(1, 2): 3}],
+    ids=str,
 )
 def test_what_a_checkpoint_cannot_hold_is_refused(tmp_path: Path, state: dict[Any, Any]) -> None:
     with pytest.raises(TypeError, match="checkpoint"):
@@ -159,17 +169,25 @@ damages: dict[str, Callable[[Path], object]] = {
     "a counter changed": change_a_counter,
     "tree empty": lambda folder: rewrite(folder, state={}),
     "tree a list": lambda folder: rewrite(folder, state=[]),
-    "tree of an array that is not there": lambda folder: rewrite(folder, state={"array": "/elsewhere"}),
-    "tree with a list for a key": lambda folder: rewrite(folder, state={"dict": [[[], {"value": 1}]]}),
+    "tree of an array that is not there": lambda folder: rewrite(
+        folder, state={"array": "/elsewhere"}
+    ),
+    "tree with a list for a key": lambda folder: rewrite(
+        folder, state={"dict": [[[], {"value": 1}]]}
+    ),
 }
 
 
 @pytest.mark.parametrize("damage", damages.values(), ids=damages)
-def test_a_damaged_checkpoint_is_told_in_one_line(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+def test_a_damaged_checkpoint_is_told_in_one_line(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
     folder = tmp_path / "step-000000001000"
     save_state(folder, {"env_steps": 1000, "weights": np.arange(4.0)})
     damage(folder)
-    with pytest.raises(ValueError, match="step-000000001000 is not a readable checkpoint") as refusal:
+    with pytest.raises(
+        ValueError, match="step-000000001000 is not a readable checkpoint"
+    ) as refusal:
         load_state(folder)
     assert "\n" not in str(refusal.value)
 
@@ -238,7 +256,9 @@ def test_a_failing_save_leaves_the_older_checkpoints(tmp_path: Path) -> None:
     assert [p.name for p in finished_checkpoints(tmp_path)] == [checkpoint_name(100)]
     assert load_state(tmp_path / checkpoint_name(100))["number"] == 100
     write(tmp_path, 300, keep=1)
-    assert names(tmp_path) == [checkpoint_name(300)], "what the failed one left behind is cleared away"
+    assert names(tmp_path) == [checkpoint_name(300)], (
+        "what the failed one left behind is cleared away"
+    )
 
 
 def test_a_failing_save_of_the_same_name_leaves_the_finished_one(tmp_path: Path) -> None:
@@ -256,7 +276,9 @@ def test_only_complete_checkpoints_are_listed(tmp_path: Path) -> None:
     assert [p.name for p in finished_checkpoints(tmp_path)] == [checkpoint_name(100)]
 
 
-def test_a_failing_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_write_leaves_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "best.json"
     write_durably(path, b"old")
 

@@ -36,7 +36,9 @@ VALID = Experiment(env=CountingConfig(), algo=PPO(), encoder=MLPConfig())
 
 widths = st.lists(st.integers(1, 512), max_size=4).map(tuple)
 environments = (
-    st.builds(AtariConfig, game=st.text(), noop_max=st.integers(0, 30), full_action_space=st.booleans())
+    st.builds(
+        AtariConfig, game=st.text(), noop_max=st.integers(0, 30), full_action_space=st.booleans()
+    )
     | st.builds(ClassicConfig, id=st.text(), max_episode_steps=st.integers(1, 500) | st.just(-1))
     | st.builds(CountingConfig, length=st.integers(1, 9))
     | st.just(TargetConfig())
@@ -47,7 +49,10 @@ encoders = (
     | st.builds(ImpalaResNetConfig, channels=widths, features=st.integers(1, 999))
 )
 algorithms = st.builds(
-    PPO, learning_rate=st.floats(1e-9, 1.0), discount=st.floats(0, 1), normalize_rewards=st.booleans()
+    PPO,
+    learning_rate=st.floats(1e-9, 1.0),
+    discount=st.floats(0, 1),
+    normalize_rewards=st.booleans(),
 )
 any_experiment = st.builds(
     Experiment,
@@ -140,7 +145,10 @@ def test_a_sound_experiment_passes() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"total_env_steps": 0}, "--total-env-steps must be a whole number from 1 to 1,000,000,000,000, not 0"),
+        (
+            {"total_env_steps": 0},
+            "--total-env-steps must be a whole number from 1 to 1,000,000,000,000, not 0",
+        ),
         ({"num_envs": 0}, "--num-envs must be a whole number from 1 to"),
         ({"evaluation_episodes": 0}, "--evaluation-episodes must be a whole number from 1 to"),
         (
@@ -150,14 +158,18 @@ def test_a_sound_experiment_passes() -> None:
         ({"keep_checkpoints": 0}, "--keep-checkpoints must be a whole number from 1 to"),
         ({"num_env_runners": -1}, "--num-env-runners must be a whole number from 0 to .*, not -1"),
         ({"num_learners": -1}, "--num-learners must be a whole number from 0 to .*, not -1"),
-        ({"evaluate_every_env_steps": -1}, "--evaluate-every-env-steps must be a whole number from 0 to .*, not -1"),
+        (
+            {"evaluate_every_env_steps": -1},
+            "--evaluate-every-env-steps must be a whole number from 0 to .*, not -1",
+        ),
         ({"seed": -1}, "--seed must be a whole number from 0 to .*, not -1"),
         ({"num_env_runners": 3}, "8 environments do not divide among 3 runner"),
         ({"num_learners": 5}, "do not divide among 1 runner.* and 5 learner"),
         ({"algo": PPO(minibatch_size=1000)}, "minibatches of 1000"),
         (
             {"algo": DQN(learning_starts_env_steps=500), "total_env_steps": 500},
-            "Nothing would be learnt in 500 env steps: learning starts after 500; raise --total-env-steps",
+            "Nothing would be learnt in 500 env steps: learning starts after 500; raise "
+            "--total-env-steps",
         ),
         ({"encoder": NatureCNNConfig()}, "--encoder mlp reads vectors"),
         ({"env": ClassicConfig("CartPole")}, "no environment 'CartPole'.*CartPole-v1"),
@@ -185,9 +197,13 @@ SENSELESS: list[tuple[str, type, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(
-    ("plug", "cls", "fields"), SENSELESS, ids=[f"{cls.__name__} {fields}" for _, cls, fields in SENSELESS]
+    ("plug", "cls", "fields"),
+    SENSELESS,
+    ids=[f"{cls.__name__} {fields}" for _, cls, fields in SENSELESS],
 )
-def test_a_senseless_size_is_refused_before_the_start(plug: str, cls: type, fields: dict[str, Any]) -> None:
+def test_a_senseless_size_is_refused_before_the_start(
+    plug: str, cls: type, fields: dict[str, Any]
+) -> None:
     images = cls not in (MLPConfig, ClassicConfig)
     sound = replace(VALID, env=AtariConfig(**PONG), encoder=NatureCNNConfig()) if images else VALID
     with pytest.raises(ValueError) as refusal:  # noqa: PT011 any of them; when made, or when validated

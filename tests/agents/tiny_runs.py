@@ -1,4 +1,5 @@
-"""Runs of milliseconds on tiny environments, decided to the bit, by each algorithm, and how two of them compare."""
+"""Runs of milliseconds on tiny environments, decided to the bit, by each algorithm, and how two of
+them compare."""
 
 import signal
 import threading
@@ -18,7 +19,8 @@ GOAL_PARTS = ("observation", "achieved_goal", "desired_goal")
 
 
 class ClockEnv(gymnasium.Env):
-    """Observes the step number, the same after every reset, so that a resumed run can be equal to the bit."""
+    """Observes the step number, the same after every reset, so that a resumed run can be equal to
+    the bit."""
 
     observation_space = Box(0, 1e6, (2,), np.float32)
     action_space = Discrete(3)
@@ -60,7 +62,12 @@ def tiny(run_dir, **changes):
     """Four environments of episodes that end with each rollout; 32 env steps an update."""
     base = recipe_named("ppo")(ClockConfig())
     algo = replace(
-        base.algo, rollout_length=8, minibatch_size=16, epochs=2, normalize_observations=True, normalize_rewards=True
+        base.algo,
+        rollout_length=8,
+        minibatch_size=16,
+        epochs=2,
+        normalize_observations=True,
+        normalize_rewards=True,
     )
     experiment = replace(
         base,
@@ -147,7 +154,9 @@ def tiny_td3(run_dir, **changes):
 def tiny_offline(run_dir, name, path, **changes):
     """As `tiny`, by CQL or IQL, from a log of ClockConfig."""
     base = recipe_named(name)(ClockConfig())
-    algo = replace(base.algo, demonstrations=str(path), rollout_length=8, minibatch_size=16, target_rate=0.1)
+    algo = replace(
+        base.algo, demonstrations=str(path), rollout_length=8, minibatch_size=16, target_rate=0.1
+    )
     encoder = replace(base.encoder, hidden_sizes=(16,))
     return replace(tiny(run_dir), algo=algo, encoder=encoder, **changes)
 
@@ -169,7 +178,9 @@ def assert_same(one, other, path=""):
         np.testing.assert_array_equal(one, other, err_msg=path)
 
 
-def losses(run_dir, names=("loss", "kl", "entropy", "gradient_norm", "learning_rate", "explained_variance")):
+def losses(
+    run_dir, names=("loss", "kl", "entropy", "gradient_norm", "learning_rate", "explained_variance")
+):
     lines = read_progress(run_dir / "progress.jsonl")
     return [(line["env_steps"], *(line.get(f"learner/{name}") for name in names)) for line in lines]
 

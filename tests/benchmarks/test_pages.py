@@ -1,4 +1,5 @@
-"""Every result file of the benchmarks is named on the page of its folder, and every page in their README."""
+"""Every result file of the benchmarks is named on the page of its folder, and every page in their
+README."""
 
 import re
 from functools import cache
@@ -20,11 +21,19 @@ UNDECLARED = {"--help", "--resume", "--no-deps"}
 
 
 def test_every_result_file_is_linked_on_the_page_of_its_folder() -> None:
-    links = {name: {page.parent / target for target in LINK.findall(page.read_text())} for name, page in PAGES.items()}
+    links = {
+        name: {page.parent / target for target in LINK.findall(page.read_text())}
+        for name, page in PAGES.items()
+    }
     files = [path for path in RESULTS.rglob("*") if path.is_file()]
     assert len(files) > 80
-    without_page = [str(path.relative_to(RESULTS)) for path in files if path not in links.get(path.parent.name, set())]
-    # What was given up, or was measured with settings that are none of a recipe, may stand in the notebook instead.
+    without_page = [
+        str(path.relative_to(RESULTS))
+        for path in files
+        if path not in links.get(path.parent.name, set())
+    ]
+    # What was given up, or was measured with settings that are none of a recipe, may stand in the
+    # notebook instead.
     forgotten = [name for name in without_page if RESULTS / name not in links["NOTEBOOK"]]
     assert forgotten == []
 
@@ -49,13 +58,16 @@ def test_options_in_commands_are_declared_somewhere(page: str) -> None:
 
 
 def test_a_misspelled_option_is_seen() -> None:
-    options = OPTION.findall("`--algo.no-normalize-rewards`, --env.misspelled-option 3 and 9-- or ---")
+    options = OPTION.findall(
+        "`--algo.no-normalize-rewards`, --env.misspelled-option 3 and 9-- or ---"
+    )
     assert options == ["--algo.no-normalize-rewards", "--env.misspelled-option"]
     assert [bool(names_of_field(option) & declared_names()) for option in options] == [True, False]
 
 
 def names_of_field(option: str) -> set[str]:
-    """The names that a field or parameter may have for an option: the last part, with and without `no-`."""
+    """The names that a field or parameter may have for an option: the last part, with and without
+    `no-`."""
     last = option.lstrip("-").split(".")[-1]
     return {name.replace("-", "_") for name in (last, last.removeprefix("no-"))}
 

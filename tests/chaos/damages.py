@@ -33,7 +33,8 @@ class Damage:
 
 
 def small_run(folder: Path) -> Experiment:
-    """Writes the folder of a run that was stopped after its second checkpoint, and returns its experiment."""
+    """Writes the folder of a run that was stopped after its second checkpoint, and returns its
+    experiment."""
     base = recipe_named("ppo")(ClassicConfig("CartPole-v1"))
     experiment = replace(base, total_env_steps=100_000, run_dir=str(folder))
     network = build_network(experiment).get_state()
@@ -50,7 +51,9 @@ def small_run(folder: Path) -> Experiment:
     (folder / "experiment.json").write_text(json.dumps({"experiment": experiment.to_json()}))
     lines = [json.dumps({"env_steps": env_steps}) for env_steps in (512, *STEPS)]
     (folder / "progress.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "best.json").write_text(json.dumps({"checkpoint": checkpoint_name(STEPS[0]), "mean": 20.0}))
+    (folder / "best.json").write_text(
+        json.dumps({"checkpoint": checkpoint_name(STEPS[0]), "mean": 20.0})
+    )
     return experiment
 
 
@@ -72,7 +75,9 @@ def remove(name: str) -> Callable[[Path], Any]:
 
 
 def write(name: str, content: str | bytes) -> Callable[[Path], Any]:
-    return lambda run: (run / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return lambda run: (run / name).write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
 
 
 def append(name: str, content: bytes) -> Callable[[Path], Any]:
@@ -143,15 +148,22 @@ DAMAGES: dict[str, Damage] = {
     "state missing": Damage(remove(f"{NEWEST}/{STATE}"), goes_on_from=STEPS[0], said=NO_STATE),
     "older state missing": Damage(remove(f"{OLDER}/{STATE}")),
     "every state missing": Damage(
-        both(remove(f"{NEWEST}/{STATE}"), remove(f"{OLDER}/{STATE}")), refused="no complete checkpoint"
+        both(remove(f"{NEWEST}/{STATE}"), remove(f"{OLDER}/{STATE}")),
+        refused="no complete checkpoint",
     ),
     "env steps below zero": Damage(say(env_steps=-5), refused="env_steps -5, which is no count"),
-    "env steps as text": Damage(say(env_steps="2048"), refused="env_steps '2048', which is no count"),
+    "env steps as text": Damage(
+        say(env_steps="2048"), refused="env_steps '2048', which is no count"
+    ),
     "env steps true": Damage(say(env_steps=True), refused="env_steps True, which is no count"),
     "env steps null": Damage(say(env_steps=None), refused="env_steps None, which is no count"),
-    "env steps beyond the name": Damage(say(env_steps=10**18), refused="which its name does not say"),
+    "env steps beyond the name": Damage(
+        say(env_steps=10**18), refused="which its name does not say"
+    ),
     "iteration below zero": Damage(say(iteration=-1), refused="iteration -1, which is no count"),
-    "episodes that are none": Damage(say(recent_episodes=[[["a", 1]]]), refused="recent episodes that are none"),
+    "episodes that are none": Damage(
+        say(recent_episodes=[[["a", 1]]]), refused="recent episodes that are none"
+    ),
     "no learner": Damage(say(learner={}), refused="holds no network"),
     "a checkpoint renamed": Damage(
         lambda run: (run / NEWEST).rename(run / "checkpoints" / checkpoint_name(9_999)),
@@ -167,31 +179,52 @@ DAMAGES: dict[str, Damage] = {
         lambda run: (run / "checkpoints" / checkpoint_name(9_999)).symlink_to("nowhere")
     ),
     "a file that was being written": Damage(write("checkpoints/.writing-x", "half")),
-    "a link that was being written": Damage(lambda run: (run / "checkpoints/.writing-x").symlink_to(run)),
-    "checkpoints a file": Damage(replace_by_file("checkpoints"), refused="checkpoints is in the way"),
+    "a link that was being written": Damage(
+        lambda run: (run / "checkpoints/.writing-x").symlink_to(run)
+    ),
+    "checkpoints a file": Damage(
+        replace_by_file("checkpoints"), refused="checkpoints is in the way"
+    ),
     "checkpoints gone": Damage(lambda run: shutil.rmtree(run / "checkpoints"), goes_on_from=-1),
     "progress gone": Damage(remove("progress.jsonl")),
-    "progress a folder": Damage(replace_by_folder("progress.jsonl"), refused="progress.jsonl is in the way"),
+    "progress a folder": Damage(
+        replace_by_folder("progress.jsonl"), refused="progress.jsonl is in the way"
+    ),
     "progress with a byte of no text": Damage(append("progress.jsonl", b"\xff\n")),
     "progress with a step as text": Damage(append("progress.jsonl", b'{"env_steps": "5"}\n')),
     "progress with a null step": Damage(append("progress.jsonl", b'{"env_steps": null}\n')),
-    "progress with a huge step": Damage(append("progress.jsonl", b'{"env_steps": 1' + b"0" * 300 + b"}\n")),
-    "progress with a step that is no number": Damage(append("progress.jsonl", b'{"env_steps": NaN}\n')),
-    "progress with a step of many digits": Damage(append("progress.jsonl", b'{"env_steps": ' + b"9" * 9_999 + b"}\n")),
+    "progress with a huge step": Damage(
+        append("progress.jsonl", b'{"env_steps": 1' + b"0" * 300 + b"}\n")
+    ),
+    "progress with a step that is no number": Damage(
+        append("progress.jsonl", b'{"env_steps": NaN}\n')
+    ),
+    "progress with a step of many digits": Damage(
+        append("progress.jsonl", b'{"env_steps": ' + b"9" * 9_999 + b"}\n")
+    ),
     "progress nested deeply": Damage(append("progress.jsonl", DEEP.encode() + b"\n")),
     "best.json junk": Damage(write("best.json", b"\xff"), refused="best.json is damaged"),
     "best.json nested deeply": Damage(write("best.json", DEEP), refused="best.json is damaged"),
     "best.json without a number": Damage(
         write("best.json", '{"checkpoint": "x", "mean": NaN}'), refused="best.json is damaged"
     ),
-    "best.json of null": Damage(write("best.json", '{"checkpoint": null, "mean": 1}'), refused="best.json is damaged"),
+    "best.json of null": Damage(
+        write("best.json", '{"checkpoint": null, "mean": 1}'), refused="best.json is damaged"
+    ),
     "best.json a folder": Damage(replace_by_folder("best.json"), refused="best.json is in the way"),
-    "experiment.json junk": Damage(write("experiment.json", b"\xff"), refused="experiment.json is damaged"),
-    "experiment.json nested deeply": Damage(write("experiment.json", DEEP), refused="experiment.json is damaged"),
-    "experiment.json a folder": Damage(replace_by_folder("experiment.json"), refused="not a run folder"),
+    "experiment.json junk": Damage(
+        write("experiment.json", b"\xff"), refused="experiment.json is damaged"
+    ),
+    "experiment.json nested deeply": Damage(
+        write("experiment.json", DEEP), refused="experiment.json is damaged"
+    ),
+    "experiment.json a folder": Damage(
+        replace_by_folder("experiment.json"), refused="not a run folder"
+    ),
     "experiment.json gone": Damage(remove("experiment.json"), refused="not a run folder"),
     "a setting that is true": Damage(
-        setting("num_envs", True), refused="num_envs must be a whole number from 1 to 1,048,576, not True"
+        setting("num_envs", True),
+        refused="num_envs must be a whole number from 1 to 1,048,576, not True",
     ),
     "a setting below one": Damage(
         setting("num_envs", 0), refused="num_envs must be a whole number from 1 to 1,048,576, not 0"
@@ -199,7 +232,9 @@ DAMAGES: dict[str, Damage] = {
     "a seed below zero": Damage(
         setting("seed", -1), refused="seed must be a whole number from 0 to 4,294,967,295, not -1"
     ),
-    "an owner that is gone": Damage(write("owner.json", '{"host": "here", "pid": 1, "since": "long ago"}')),
+    "an owner that is gone": Damage(
+        write("owner.json", '{"host": "here", "pid": 1, "since": "long ago"}')
+    ),
     "an owner that is none": Damage(write("owner.json", DEEP)),
     "an experiment that was being written": Damage(write(".writing-experiment.json", "{")),
 }

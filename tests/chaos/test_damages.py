@@ -24,7 +24,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_run_is_refused_or_goes_on_from_what_is_whole(
-    damage: Damage, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    damage: Damage,
+    sound: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     started: list[int] = []
 
@@ -55,7 +59,9 @@ def test_a_damaged_run_is_refused_or_goes_on_from_what_is_whole(
         assert not list(run.rglob(".writing-*"))
 
 
-def test_of_a_checkpoint_that_is_a_link_the_link_alone_is_removed(sound: Path, tmp_path: Path) -> None:
+def test_of_a_checkpoint_that_is_a_link_the_link_alone_is_removed(
+    sound: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(sound, run)
     link(NEWEST)(run)

@@ -1,4 +1,5 @@
-"""A sweep with a killed trial, and one that was stopped, ends with all its results; pickles in its folder stay shut."""
+"""A sweep with a killed trial, and one that was stopped, ends with all its results; pickles in its
+folder stay shut."""
 
 import json
 import os
@@ -10,7 +11,14 @@ from agents.checkpoint import finished_checkpoints
 from tests.commands import Command, children_named
 
 TRIALS = 4
-SMALL = ("--total-env-steps", "4096", "--evaluate-every-env-steps", "2048", "--evaluation-episodes", "2")
+SMALL = (
+    "--total-env-steps",
+    "4096",
+    "--evaluate-every-env-steps",
+    "2048",
+    "--evaluation-episodes",
+    "2",
+)
 
 
 class Touch:
@@ -25,7 +33,14 @@ class Touch:
 
 def plant_pickles(folder: Path, touched: Path) -> None:
     """Puts a pickle wherever Ray Tune keeps one, and beside everything that a sweep keeps."""
-    names = ("tuner.pkl", "trainable.pkl", "params.pkl", "error.pkl", "searcher-state.pkl", "search_gen_state-1.json")
+    names = (
+        "tuner.pkl",
+        "trainable.pkl",
+        "params.pkl",
+        "error.pkl",
+        "searcher-state.pkl",
+        "search_gen_state-1.json",
+    )
     trials = list(folder.glob("trial-*"))
     stores = [folder / "tune", folder / ".tune-stranger" / "tune"]
     within = [store / trial.name for store in stores for trial in trials]
@@ -40,7 +55,17 @@ def plant_pickles(folder: Path, touched: Path) -> None:
 
 def test_a_killed_trial_and_a_stopped_sweep_cost_no_result(tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
-    settings = ("--trials", str(TRIALS), "--at-a-time", "2", "--reduction", "2", "--vary", "learning_rate", "clip")
+    settings = (
+        "--trials",
+        str(TRIALS),
+        "--at-a-time",
+        "2",
+        "--reduction",
+        "2",
+        "--vary",
+        "learning_rate",
+        "clip",
+    )
     trials = ("--env", "CartPole-v1", *settings, *SMALL)
     sweep = Command("tune_agent.py", *trials, "--run-dir", str(folder), folder=tmp_path)
 
@@ -55,7 +80,11 @@ def test_a_killed_trial_and_a_stopped_sweep_cost_no_result(tmp_path: Path) -> No
     assert "Stopped and saved. Go on with:" in sweep.out
 
     assert not list(folder.glob("**/*.pkl")), "nothing pickled is left"
-    ended = [trial for trial in json.loads((folder / "sweep.json").read_text())["trials"] if trial["ended"]]
+    ended = [
+        trial
+        for trial in json.loads((folder / "sweep.json").read_text())["trials"]
+        if trial["ended"]
+    ]
     plant_pickles(folder, tmp_path / "touched")
 
     resumed = Command("tune_agent.py", "--resume", str(folder), folder=tmp_path)
@@ -64,7 +93,9 @@ def test_a_killed_trial_and_a_stopped_sweep_cost_no_result(tmp_path: Path) -> No
     trials = json.loads((folder / "sweep.json").read_text())["trials"]
     assert len(trials) == TRIALS, resumed.log
     assert all(trial["ended"] in ("whole", "early") for trial in trials), trials
-    assert [trial["best"] for trial in trials] == sorted((trial["best"] for trial in trials), reverse=True)
+    assert [trial["best"] for trial in trials] == sorted(
+        (trial["best"] for trial in trials), reverse=True
+    )
     assert trials[0]["best"] > 25  # a random policy's return is 22
     assert all(trial in trials for trial in ended), "what had ended is as it was"
     best = folder / trials[0]["run"]

@@ -1,4 +1,5 @@
-"""What can be said of the cluster's files without machines to bring up: they are what Ray and Kubernetes read."""
+"""What can be said of the cluster's files without machines to bring up: they are what Ray and
+Kubernetes read."""
 
 import re
 from pathlib import Path
@@ -24,7 +25,9 @@ def test_the_manifest_names_the_ray_that_is_installed_and_every_volume_it_mounts
     assert cluster["spec"]["rayVersion"] == ray.__version__
     for group in (cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]):
         pod = group["template"]["spec"]
-        volumes = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in pod.get("volumes", [])}
+        volumes = {
+            v["name"]: v["persistentVolumeClaim"]["claimName"] for v in pod.get("volumes", [])
+        }
         for container in pod["containers"]:
             mounted = [mount["name"] for mount in container.get("volumeMounts", [])]
             assert all(volumes[name] == claim["metadata"]["name"] for name in mounted)

@@ -1,4 +1,5 @@
-"""Documents name files that exist and list what the program has; the README can be read in three minutes."""
+"""Documents name files that exist and list what the program has; the README can be read in three
+minutes."""
 
 import re
 from pathlib import Path
@@ -10,7 +11,9 @@ from scripts.recipes import ENCODERS, MEMORIES, RECIPES, REWARDS
 from scripts.recipes.modules import MODULES
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted(path for folder in (".", "benchmarks", "cluster") for path in (ROOT / folder).glob("*.md"))
+DOCUMENTS = sorted(
+    path for folder in (".", "benchmarks", "cluster") for path in (ROOT / folder).glob("*.md")
+)
 DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 """The target of a Markdown link to a file; web addresses have a colon."""
@@ -62,7 +65,9 @@ def test_every_module_is_in_a_table_of_modules() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [ENCODERS, MEMORIES, REWARDS, RECIPES], ids=["encoders", "memories", "rewards", "algos"]
+    "table",
+    [ENCODERS, MEMORIES, REWARDS, RECIPES],
+    ids=["encoders", "memories", "rewards", "algos"],
 )
 def test_every_name_that_the_command_line_takes_is_explained_on_a_page_of_commands(table) -> None:
     pages = [path.read_text() for path in (ROOT / "docs" / "commands").glob("*.md")]
@@ -70,14 +75,20 @@ def test_every_name_that_the_command_line_takes_is_explained_on_a_page_of_comman
     assert set(table) - named == set()
 
 
-@pytest.mark.parametrize("plug", ["environment", "encoder", "memory", "reward", "module", "algorithm"])
+@pytest.mark.parametrize(
+    "plug", ["environment", "encoder", "memory", "reward", "module", "algorithm"]
+)
 def test_every_plug_has_an_example_on_its_page(plug: str) -> None:
     page = (ROOT / "docs" / "extending" / f"{plug}.md").read_text()
     assert f'--8<-- "docs/examples/{plug}.py"' in page
 
 
 def test_every_python_block_of_a_page_imports_what_exists() -> None:
-    blocks = [block for path in (ROOT / "docs").rglob("*.md") for block in PYTHON.findall(path.read_text())]
+    blocks = [
+        block
+        for path in (ROOT / "docs").rglob("*.md")
+        for block in PYTHON.findall(path.read_text())
+    ]
     assert len(blocks) > 4
     for block in blocks:
         imports = [line for line in block.splitlines() if line.startswith(("from ", "import "))]

@@ -34,13 +34,17 @@ def learner_state(run_dir):
 def test_no_example_is_left_out_here():
     names = {path.stem for path in EXAMPLES.glob("*.py")}
     assert names == {
-        one.__name__.rpartition(".")[2] for one in (act, algorithm, encoder, environment, memory, module, reward)
+        one.__name__.rpartition(".")[2]
+        for one in (act, algorithm, encoder, environment, memory, module, reward)
     }
 
 
 @pytest.mark.parametrize("name", [path.stem for path in EXAMPLES.glob("*.py")])
 def test_an_example_says_how_it_is_run(name):
-    assert f"python -m docs.examples.{name}" in importlib.import_module(f"docs.examples.{name}").__doc__
+    assert (
+        f"python -m docs.examples.{name}"
+        in importlib.import_module(f"docs.examples.{name}").__doc__
+    )
 
 
 @pytest.mark.usefixtures("ray_here")
@@ -61,7 +65,9 @@ class TestTrainings:
         assert counts.sum() == 4_096  # one for each env step
 
     def test_a2c_learns_which_action_belongs_to_which_sign(self, tmp_path):
-        assert returned(algorithm.experiment(str(tmp_path / "run"))) > 8.0  # of 10; chance earns 2.5
+        assert (
+            returned(algorithm.experiment(str(tmp_path / "run"))) > 8.0
+        )  # of 10; chance earns 2.5
 
 
 @pytest.mark.usefixtures("ray_here")
@@ -76,7 +82,9 @@ def test_a_bonus_falls_with_the_square_root_of_the_count():
     bonus = config.build(Box(0.0, 1.0, (3,), np.float32), Discrete(2))
     steps = Steps(torch.ones(4, 3), torch.zeros(4), torch.zeros(4, dtype=torch.bool))
     torch.testing.assert_close(bonus.reward(steps), torch.full((4,), 0.6 / 2))  # seen 4 times
-    torch.testing.assert_close(bonus.reward(steps.rows(torch.arange(1))), torch.tensor([0.6 / 5**0.5]))
+    torch.testing.assert_close(
+        bonus.reward(steps.rows(torch.arange(1))), torch.tensor([0.6 / 5**0.5])
+    )
 
 
 def test_a_trace_fades_and_is_emptied_where_an_episode_begins():

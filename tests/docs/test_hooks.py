@@ -1,4 +1,5 @@
-"""On the site, a link to a file of the repository is its path, and one to a missing file fails the build."""
+"""On the site, a link to a file of the repository is its path, and one to a missing file fails the
+build."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Environments with the habits of other people, which keep a record of what really happened; a strategy draws them."""
+"""Environments with the habits of other people, which keep a record of what really happened; a
+strategy draws them."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
@@ -62,8 +63,8 @@ class Happened:
 
 
 class OddEnv(gymnasium.Env):
-    """Counts its observations. Number k holds k in every place, and the reward of the step before it is k; even
-    episodes terminate, odd ones are truncated."""
+    """Counts its observations. Number k holds k in every place, and the reward of the step before
+    it is k; even episodes terminate, odd ones are truncated."""
 
     metadata: ClassVar[dict[str, Any]] = {}
     action_space = Box(-1.0, 1.0, (2,), np.float32)
@@ -93,13 +94,18 @@ class OddEnv(gymnasium.Env):
         success = over and even
         self.happened.append(
             Happened(
-                numbered(self.observation_space, self.count), taken, float(self.count), over and even, over and not even
+                numbered(self.observation_space, self.count),
+                taken,
+                float(self.count),
+                over and even,
+                over and not even,
             )
         )
         observation, info = self._observation(), self._info(success, over)
         self.happened[-1].success = self._said(success, over)
         reward, terminated, truncated = (
-            as_scalar(value, self.habits.scalar) for value in (self.count, over and even, over and not even)
+            as_scalar(value, self.habits.scalar)
+            for value in (self.count, over and even, over and not even)
         )
         return observation, reward, terminated, truncated, info
 
@@ -134,13 +140,18 @@ class OddEnv(gymnasium.Env):
                 return {"is_success": True, "found": "the goal"} if flag else {}
             case "varying":
                 kinds: list[Any] = [k, str(k), np.zeros(k % 3), {"k": k}, None, [k], k / 2]
-                return {"anything": kinds[k % len(kinds)], "is_success": (flag, int(flag), float(flag))[k % 3]}
+                return {
+                    "anything": kinds[k % len(kinds)],
+                    "is_success": (flag, int(flag), float(flag))[k % 3],
+                }
             case "unstackable":
                 seen = {"seen": [np.zeros(k % 4), object()], "final_info": k, "final_obs": "none"}
                 return seen | ({"is_success": np.array([flag])} if over else {})
             case "reused":
                 self.info.clear()
-                self.info.update({"is_success": flag, "episode_metrics": {"count": k}, "cost": k % 2 or 0.5})
+                self.info.update(
+                    {"is_success": flag, "episode_metrics": {"count": k}, "cost": k % 2 or 0.5}
+                )
                 return self.info
             case "none-valued":
                 return {"is_success": flag if over else None, "cost": None}
@@ -185,7 +196,9 @@ def as_dtype(observation: Any, dtype: Dtype) -> Any:
         return tuple(as_dtype(part, dtype) for part in observation)
     if dtype == "list":
         return observation.tolist()
-    return np.asarray(observation).astype(np.float64 if np.asarray(observation).dtype.kind == "f" else np.int64)
+    return np.asarray(observation).astype(
+        np.float64 if np.asarray(observation).dtype.kind == "f" else np.int64
+    )
 
 
 def as_scalar(value: float, kind: Scalar) -> Any:

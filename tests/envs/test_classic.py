@@ -99,7 +99,9 @@ def test_a_missing_dependency_is_told_in_one_line() -> None:
     name = "tests/Unbuildable-v0"
     gymnasium.register(name, entry_point="no_such_module_at_all:Env")
     try:
-        with pytest.raises(ValueError, match=r"cannot be made here.*no_such_module_at_all") as refusal:
+        with pytest.raises(
+            ValueError, match=r"cannot be made here.*no_such_module_at_all"
+        ) as refusal:
             ClassicConfig(name).build()
     finally:
         del gymnasium.registry[name]

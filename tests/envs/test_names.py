@@ -7,7 +7,13 @@ from envs.names import near_matches, plain
 
 
 def test_spellings_of_one_name_are_one() -> None:
-    spellings = ("Space-Invaders", "space_invaders", "SpaceInvaders", "SPACE INVADERS", " spaceinvaders ")
+    spellings = (
+        "Space-Invaders",
+        "space_invaders",
+        "SpaceInvaders",
+        "SPACE INVADERS",
+        " spaceinvaders ",
+    )
     assert {plain(s) for s in spellings} == {"spaceinvaders"}
 
 

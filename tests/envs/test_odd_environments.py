@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from common.info import ENVIRONMENT_FAULT
 from envs.returned import INFO
 from envs.vector import vectorised
-from tests.envs.odd_environments import SPACES, Habits, OddConfig, OddEnv, habits, numbered, with_habits
+from tests.envs.odd_environments import (
+    SPACES,
+    Habits,
+    OddConfig,
+    OddEnv,
+    habits,
+    numbered,
+    with_habits,
+)
 
 NUM_ENVS = 2
 
@@ -42,7 +50,10 @@ def row(observations: Any, n: int) -> Any:
 @settings(max_examples=120)
 @given(odd=habits(), steps=st.integers(1, 12))
 @example(odd=Habits(space="dict", one_array=True, lengths=(1,)), steps=6)
-@example(odd=Habits(space="tuple", one_array=True, dtype="wider", scalar="array", infos="reused"), steps=9)
+@example(
+    odd=Habits(space="tuple", one_array=True, dtype="wider", scalar="array", infos="reused"),
+    steps=9,
+)
 def test_a_vector_shows_the_steps_that_happened(odd: Habits, steps: int) -> None:
     config = OddConfig(odd)
     vector = vectorised(config.build, NUM_ENVS)
@@ -58,7 +69,11 @@ def test_a_vector_shows_the_steps_that_happened(odd: Habits, steps: int) -> None
         for actions, observations, rewards, terminated, truncated, info in kept:
             true = next(happened)
             np.testing.assert_array_equal(actions[n], true.action)
-            assert (rewards[n], terminated[n], truncated[n]) == (true.reward, true.terminated, true.truncated)
+            assert (rewards[n], terminated[n], truncated[n]) == (
+                true.reward,
+                true.terminated,
+                true.truncated,
+            )
             over = true.terminated or true.truncated
             said = info["final_info"] if over and "final_info" in info else {} if over else info
             there = bool(said.get("_is_success", np.zeros(NUM_ENVS))[n])
@@ -71,7 +86,9 @@ def test_a_vector_shows_the_steps_that_happened(odd: Habits, steps: int) -> None
     vector.close()
 
 
-def test_the_final_observation_of_an_environment_with_one_array_is_not_the_next_ones_first() -> None:
+def test_the_final_observation_of_an_environment_with_one_array_is_not_the_next_ones_first() -> (
+    None
+):
     vector = vectorised(with_habits(one_array=True, lengths=(2,)).build, 1)
     vector.reset(seed=1)
     vector.step(np.zeros((1, 2), np.float32))
@@ -84,17 +101,26 @@ def test_the_final_observation_of_an_environment_with_one_array_is_not_the_next_
 
 @pytest.mark.parametrize("space", ["vector", "dict", "tuple", "int64"])
 def test_an_environment_in_a_process_of_its_own_shows_the_steps_that_happened(space: str) -> None:
-    """The record is the process's, so what is shown is compared with what the same environment does here."""
-    odd = Habits(space=space, one_array=True, infos="reused", dtype="wider", scalar="array", lengths=(2, 1))
+    """The record is the process's, so what is shown is compared with what the same environment does
+    here."""
+    odd = Habits(
+        space=space, one_array=True, infos="reused", dtype="wider", scalar="array", lengths=(2, 1)
+    )
     vector = vectorised(OddConfig(odd).build, 1, parallel=True)
     here = OddEnv(odd)
     here.reset(seed=1)
     assert_same(row(vector.reset(seed=1)[0], 0), numbered(SPACES[space], 0))
     for _ in range(6):
-        observations, rewards, terminated, truncated, info = vector.step(np.zeros((1, 2), np.float32))
+        observations, rewards, terminated, truncated, info = vector.step(
+            np.zeros((1, 2), np.float32)
+        )
         here.step(np.zeros(2, np.float32))
         true = here.happened[-1]
-        assert (rewards[0], terminated[0], truncated[0]) == (true.reward, true.terminated, true.truncated)
+        assert (rewards[0], terminated[0], truncated[0]) == (
+            true.reward,
+            true.terminated,
+            true.truncated,
+        )
         if true.terminated or true.truncated:
             assert_same(info["final_obs"][0], true.observation)
             assert info["final_info"]["episode_metrics"]["count"][0] == true.reward
@@ -128,11 +154,15 @@ class Says(gymnasium.Env):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"observation": np.zeros(3, np.uint8)}, r"its observation has the shape \(3,\), and its space has \(2,\)"),
+        ({"observation": np.zeros(3, np.uint8)}, r"its observation has the shape \(3,\), and its "
+                                                 r"space has \(2,\)"),
         ({"observation": np.zeros((1, 2), np.uint8)}, r"its observation has the shape \(1, 2\)"),
-        ({"observation": np.array([1, 300])}, "its observation is int64, and its space's uint8 cannot hold"),
-        ({"observation": np.array([1.5, 0.0])}, "its observation is float64, and its space's uint8 cannot hold"),
-        ({"observation": np.array([-1, 0])}, "its observation is int64, and its space's uint8 cannot hold"),
+        ({"observation": np.array([1, 300])}, "its observation is int64, and its space's uint8 "
+                                              "cannot hold"),
+        ({"observation": np.array([1.5, 0.0])}, "its observation is float64, and its space's uint8 "
+                                                "cannot hold"),
+        ({"observation": np.array([-1, 0])}, "its observation is int64, and its space's uint8 "
+                                             "cannot hold"),
         ({"observation": ["a", "b"]}, "its observation must be numbers"),
         ({"observation": None}, "its observation has the shape"),
         ({"reward": None}, "its reward must be a number, not NoneType None"),
@@ -144,9 +174,12 @@ class Says(gymnasium.Env):
         ({"info": None}, "its info must be a dict, not NoneType None"),
         ({"info": {"is_success": "yes"}}, "its is_success must be true or false, not str 'yes'"),
         ({"info": {"cost": np.nan}}, "its cost was nan"),
-        ({"info": {"episode_metrics": 3}}, "its episode_metrics must be numbers by name, not int 3"),
-        ({"info": {"episode_metrics": {"a": [1, 2]}}}, r"its episode_metrics a must be a number, not list \[1, 2\]"),
-        ({"step": (np.zeros(2, np.uint8), 0.0, False, {})}, "its step must return .observation, reward, terminated"),
+        ({"info": {"episode_metrics": 3}}, "its episode_metrics must be numbers by name, not int "
+                                           "3"),
+        ({"info": {"episode_metrics": {"a": [1, 2]}}}, r"its episode_metrics a must be a number, "
+                                                       r"not list \[1, 2\]"),
+        ({"step": (np.zeros(2, np.uint8), 0.0, False, {})}, "its step must return .observation, "
+                                                            "reward, terminated"),
     ],
 )  # fmt: skip
 def test_what_an_environment_may_not_return_is_a_fault_that_is_told_in_one_line(
@@ -161,16 +194,21 @@ def test_what_an_environment_may_not_return_is_a_fault_that_is_told_in_one_line(
     assert "\n" not in fault
 
 
-@pytest.mark.parametrize("returned", [np.zeros(2, np.uint8), (np.zeros(2, np.uint8), None), np.zeros(2), None])
+@pytest.mark.parametrize(
+    "returned", [np.zeros(2, np.uint8), (np.zeros(2, np.uint8), None), np.zeros(2), None]
+)
 def test_a_reset_without_an_info_is_refused_in_one_line(returned: Any) -> None:
     vector = vectorised(lambda: Says(reset=returned), 1)
-    with pytest.raises(ValueError, match=r"^its reset must return \(observation, info\), and returned") as refusal:
+    with pytest.raises(
+        ValueError, match=r"^its reset must return \(observation, info\), and returned"
+    ) as refusal:
         vector.reset(seed=1)
     assert "\n" not in str(refusal.value)
 
 
 def test_of_numbers_that_are_integers_in_one_environment_nothing_is_cut_off_in_another() -> None:
-    """gymnasium takes the type of the first environment's entry for all: 0 and 0.7 become 0 and 0."""
+    """gymnasium takes the type of the first environment's entry for all: 0 and 0.7 become 0 and
+    0."""
     costs = iter([0, 0, 0.7, 0.7])
     vector = vectorised(lambda: Says(info={"cost": next(costs), "episode_metrics": {"way": 3}}), 2)
     vector.reset(seed=1)
@@ -181,11 +219,17 @@ def test_of_numbers_that_are_integers_in_one_environment_nothing_is_cut_off_in_a
 
 def test_of_an_info_the_keys_that_are_read_are_left() -> None:
     told = {"is_success": 1, "learning_terminated": np.bool_(True), "cost": 2, "lives": np.int8(3)}
-    vector = vectorised(lambda: Says(info=told | {"action_mask": [1, 0], "episode_metrics": {"a": None, "b": 1}}), 1)
+    vector = vectorised(
+        lambda: Says(info=told | {"action_mask": [1, 0], "episode_metrics": {"a": None, "b": 1}}), 1
+    )
     vector.reset(seed=1)
     *_, info = vector.step(np.zeros(1, int))
     assert {name for name in info if name[0] != "_"} == set(INFO)
     assert (info["is_success"][0], info["learning_terminated"][0]) == (True, True)
-    assert (info["cost"][0], info["lives"][0], info["action_mask"][0].tolist()) == (2.0, 3.0, [1, 0])
+    assert (info["cost"][0], info["lives"][0], info["action_mask"][0].tolist()) == (
+        2.0,
+        3.0,
+        [1, 0],
+    )
     assert info["episode_metrics"]["b"].tolist() == [1.0]
     assert "a" not in info["episode_metrics"]

@@ -10,7 +10,9 @@ from gymnasium.vector import AutoresetMode
 
 from envs.probe import CountingConfig, TargetConfig
 
-CONFIGS = pytest.mark.parametrize("config", [CountingConfig(), TargetConfig()], ids=lambda config: config.name)
+CONFIGS = pytest.mark.parametrize(
+    "config", [CountingConfig(), TargetConfig()], ids=lambda config: config.name
+)
 
 
 @CONFIGS

@@ -27,7 +27,10 @@ def test_a_number_that_float32_cannot_hold_is_told(size: int, number: float, rea
 
 def test_the_largest_half_is_finite() -> None:
     largest = np.full(FEW + 1, np.finfo(np.float16).max)
-    assert reader(Box(-np.inf, np.inf, largest.shape, np.float16))(largest).tolist() == largest.tolist()
+    assert (
+        reader(Box(-np.inf, np.inf, largest.shape, np.float16))(largest).tolist()
+        == largest.tolist()
+    )
 
 
 def test_a_mask_is_not_dropped() -> None:

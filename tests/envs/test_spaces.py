@@ -5,7 +5,18 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Sequence, Space, Text, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    MultiBinary,
+    MultiDiscrete,
+    Sequence,
+    Space,
+    Text,
+    Tuple,
+)
 from hypothesis import given
 
 from envs.spaces import StandardSpaces, standard, standard_action, standard_observation
@@ -39,7 +50,9 @@ GOAL = Box(-1, 1, (2,), np.float64)
         (Dict(a=IMAGE), Box(0, 255, (3, 40, 50), np.uint8)),
         (
             Dict(camera=IMAGE, b=Dict(c=Discrete(2))),
-            Dict({"camera": Box(0, 255, (3, 40, 50), np.uint8), "b/c": Box(0, 1, (2,), np.float32)}),
+            Dict(
+                {"camera": Box(0, 255, (3, 40, 50), np.uint8), "b/c": Box(0, 1, (2,), np.float32)}
+            ),
         ),
         (
             Tuple((IMAGE, VECTOR)),
@@ -52,7 +65,9 @@ GOAL = Box(-1, 1, (2,), np.float64)
     ],
     ids=str,
 )
-def test_observations_become_a_box_or_the_parts_that_encoders_read(space: Space, expected: Space | None) -> None:
+def test_observations_become_a_box_or_the_parts_that_encoders_read(
+    space: Space, expected: Space | None
+) -> None:
     conversion = standard_observation(space)
     if expected is not None:
         assert conversion.space == expected
@@ -105,7 +120,10 @@ def test_observations_that_cannot_be_read_are_refused_in_one_line(space: Space) 
         (MultiBinary(3), Discrete(8)),
         (Box(-1, 2, (2,), np.int64), Discrete(16)),
         (Dict(a=Discrete(2), b=Tuple((Discrete(3), MultiBinary(2)))), Discrete(24)),
-        (Dict(a=VECTOR, b=Box(0, 2, (2, 2))), Box(np.repeat([-1.0, 0], [3, 4]), np.repeat([1.0, 2], [3, 4]))),
+        (
+            Dict(a=VECTOR, b=Box(0, 2, (2, 2))),
+            Box(np.repeat([-1.0, 0], [3, 4]), np.repeat([1.0, 2], [3, 4])),
+        ),
     ],
     ids=str,
 )
@@ -123,7 +141,13 @@ def test_actions_become_one_choice_or_one_vector(space: Space, expected: Space) 
 
 @pytest.mark.parametrize(
     "space",
-    [MultiDiscrete([50, 50, 50]), MultiBinary(20), Dict(a=VECTOR, b=Discrete(2)), Box(0, 1, (0,)), Text(3)],
+    [
+        MultiDiscrete([50, 50, 50]),
+        MultiBinary(20),
+        Dict(a=VECTOR, b=Discrete(2)),
+        Box(0, 1, (0,)),
+        Text(3),
+    ],
     ids=str,
 )
 def test_actions_that_cannot_be_chosen_are_refused_in_one_line(space: Space) -> None:

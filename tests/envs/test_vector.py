@@ -28,7 +28,9 @@ def flawed(flaw: str, fails_at: int = 3, length: int = 10) -> Restarting:
         ("reward", "FloatingPointError: its reward was nan"),
     ],
 )
-def test_a_step_that_fails_cuts_the_episode_and_the_next_one_is_a_new_environments(flaw: str, reason: str) -> None:
+def test_a_step_that_fails_cuts_the_episode_and_the_next_one_is_a_new_environments(
+    flaw: str, reason: str
+) -> None:
     env = flawed(flaw)
     env.reset(seed=1)
     before, seen = env.env, [env.step(0)[0].tolist() for _ in range(2)]
@@ -67,11 +69,16 @@ def test_neighbours_go_on() -> None:
     assert info["final_obs"][0].tolist() == [0.0, 2.0]
     assert info["final_info"][ENVIRONMENT_FAULT][0] == "RuntimeError: the flaw"
     observations, rewards, _, truncated, info = env.step(np.zeros(2, int))
-    assert (rewards.tolist(), truncated.any(), ENVIRONMENT_FAULT in info) == ([1.0, 4.0], False, False)
+    assert (rewards.tolist(), truncated.any(), ENVIRONMENT_FAULT in info) == (
+        [1.0, 4.0],
+        False,
+        False,
+    )
 
 
 class UnwillingEnv(CountingEnv):
-    """Does not reset after its first episode; the one that is built in its place does not reset at all, if asked so."""
+    """Does not reset after its first episode; the one that is built in its place does not reset at
+    all, if asked so."""
 
     left = 1
 
@@ -125,7 +132,9 @@ def test_what_follows_a_failure_is_the_same_for_the_same_seed() -> None:
 
 
 def test_a_process_that_hangs_outside_of_python_is_told_of_and_can_be_closed() -> None:
-    env = vectorised(lambda: gymnasium.make("Pendulum-v1"), 2, parallel=True, longest_step_seconds=0.25)
+    env = vectorised(
+        lambda: gymnasium.make("Pendulum-v1"), 2, parallel=True, longest_step_seconds=0.25
+    )
     env.reset(seed=1)
     os.kill(env.processes[0].pid, signal.SIGSTOP)
     started = time.monotonic()
@@ -136,7 +145,9 @@ def test_a_process_that_hangs_outside_of_python_is_told_of_and_can_be_closed() -
 
 
 def test_an_interrupt_stops_whoever_steps_and_not_the_environments() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # whoever runs the tests may ignore it
     env = vectorised(lambda: gymnasium.make("Pendulum-v1"), 2, parallel=True)
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     env.reset(seed=1)

@@ -31,7 +31,8 @@ WORK = {
     "report_policy": ("agents.evaluation.off_policy.estimate.evaluate_off_policy",),
     "estimate_policy": ("agents.evaluation.off_policy.estimate.evaluate_off_policy",),
 }
-"""Where a command's work begins that is too long to be done: what is right as far as here would have been accepted."""
+"""Where a command's work begins that is too long to be done: what is right as far as here would
+have been accepted."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ def outcome_of(case: Case, materials: Path) -> Outcome:
             _run(case, folder, out, errors)
         code = _wait(child, started + LIMIT_SECONDS)
         after = contents(folder)
-        changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+        changed = {
+            path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+        }
         return Outcome(
             code,
             out.read_text(errors="replace"),
@@ -75,7 +78,8 @@ def outcome_of(case: Case, materials: Path) -> Outcome:
 
 
 def faults(case: Case, outcome: Outcome) -> list[str]:
-    """What was wrong about it; nothing where it was refused in one line, or accepted though it might be."""
+    """What was wrong about it; nothing where it was refused in one line, or accepted though it
+    might be."""
     if outcome.code is None:
         return ["hang"]
     found = []
@@ -146,7 +150,8 @@ class _WorkBegins(BaseException):
 
 
 def _wait(child: int, deadline: float) -> int | None:
-    """The exit code of a child, negative where a signal ended it; None where it was killed at the deadline."""
+    """The exit code of a child, negative where a signal ended it; None where it was killed at the
+    deadline."""
     while time.monotonic() < deadline:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:

@@ -1,4 +1,5 @@
-"""Wrong command lines, drawn at random: each says why it is wrong, and whether it must be refused."""
+"""Wrong command lines, drawn at random: each says why it is wrong, and whether it must be
+refused."""
 
 import contextlib
 import importlib
@@ -12,7 +13,8 @@ from unittest import mock
 from tests.hard_inputs.damages import FILE_DAMAGES
 
 Verdict = Literal["refuse", "either"]
-"""`either`: the value is possible though unwise, such as a very large number, so it may also be accepted."""
+"""`either`: the value is possible though unwise, such as a very large number, so it may also be
+accepted."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,16 @@ class Case:
     kind: str
     verdict: Verdict = "refuse"
     damage: tuple[str, str, int] | None = None
-    """A file or folder that is first copied to `damaged`, the name of the damage done there, and its seed."""
+    """A file or folder that is first copied to `damaged`, the name of the damage done there, and
+    its seed."""
 
     def __str__(self) -> str:
-        damage = f" [{self.damage[1]} {self.damage[0]}, seed {self.damage[2]}]" if self.damage else ""
+        damage = (
+            f" [{self.damage[1]} {self.damage[0]}, seed {self.damage[2]}]" if self.damage else ""
+        )
         shown = (
-            argument if len(argument) < 80 else f"{argument[:40]}...({len(argument)})" for argument in self.arguments
+            argument if len(argument) < 80 else f"{argument[:40]}...({len(argument)})"
+            for argument in self.arguments
         )
         return f"{self.kind}: {self.script} {' '.join(shown)}{damage}"
 
@@ -62,14 +68,34 @@ BASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("train_agent", ("--env", "LanguageGoToLocal", "--encoder", "instructed-sentences")),
     (
         "train_agent",
-        ("--env", "GoToRedBallGrey", "--reward", "gail", "--reward.demonstrations", "demonstrations.safetensors"),
+        (
+            "--env",
+            "GoToRedBallGrey",
+            "--reward",
+            "gail",
+            "--reward.demonstrations",
+            "demonstrations.safetensors",
+        ),
     ),
     (
         "train_agent",
-        ("--env", "GoToRedBallGrey", "--algo", "bc", "--algo.demonstrations", "demonstrations.safetensors"),
+        (
+            "--env",
+            "GoToRedBallGrey",
+            "--algo",
+            "bc",
+            "--algo.demonstrations",
+            "demonstrations.safetensors",
+        ),
     ),
-    ("train_agent", ("--env", "care-episode", "--algo", "iql", "--algo.demonstrations", "log.parquet")),
-    ("train_agent", ("--env", "care-episode", "--algo", "cql", "--algo.demonstrations", "log.parquet")),
+    (
+        "train_agent",
+        ("--env", "care-episode", "--algo", "iql", "--algo.demonstrations", "log.parquet"),
+    ),
+    (
+        "train_agent",
+        ("--env", "care-episode", "--algo", "cql", "--algo.demonstrations", "log.parquet"),
+    ),
     ("train_agent", ("--env", "hiv-sti", "--memory", "gru")),
     (
         "train_agent",
@@ -137,21 +163,40 @@ CONTRADICTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("train_agent", ("--env", "PandaReach", "--algo", "ddpg", "--algo.n-step", "3")),
     ("train_agent", ("--env", "CartPole-v1", "--reward", "gail")),
     ("train_agent", ("--env", "CartPole-v1", "--algo", "bc")),
-    ("train_agent", ("--env", "CartPole-v1", "--algo", "iql", "--algo.demonstrations", "log.parquet")),
+    (
+        "train_agent",
+        ("--env", "CartPole-v1", "--algo", "iql", "--algo.demonstrations", "log.parquet"),
+    ),
     ("train_agent", ("--env", "hiv-sti", "--algo", "bc", "--algo.demonstrations", "log.parquet")),
-    ("train_agent", ("--env", "CartPole-v1", "--algo", "bc", "--algo.demonstrations", "demonstrations.safetensors")),
+    (
+        "train_agent",
+        (
+            "--env",
+            "CartPole-v1",
+            "--algo",
+            "bc",
+            "--algo.demonstrations",
+            "demonstrations.safetensors",
+        ),
+    ),
     ("train_agent", ("--env", "CartPole-v1", "--begin-from", "run-care")),
     ("train_agent", ("--env", "CartPole-v1", "--begin-from", "module")),
     ("train_agent", ("--env", "CartPole-v1", "--run-dir", "run")),
     ("train_agent", ("--resume", "run", "--run-dir", "elsewhere")),
     ("train_agent", ("--resume", "run", "--env", "Pong")),
     ("train_agent", ("--resume", "run", "--algo", "dqn")),
-    ("train_agent", ("--resume", "run", "--encoder.hidden-sizes", "32", "32", "--total-env-steps", "9000")),
+    (
+        "train_agent",
+        ("--resume", "run", "--encoder.hidden-sizes", "32", "32", "--total-env-steps", "9000"),
+    ),
     ("train_agent", ("--resume", "module")),
     ("train_agent", ("--resume", "folder")),
     ("train_agent", ("--env", "SpaceInvaders", "--encoder", "unet")),
     ("train_agent", ("--env", "SpaceInvaders", "--encoder", "unet", "--encoder.weights", "module")),
-    ("train_agent", ("--env", "SpaceInvaders", "--encoder", "unet", "--encoder.weights", "nowhere")),
+    (
+        "train_agent",
+        ("--env", "SpaceInvaders", "--encoder", "unet", "--encoder.weights", "nowhere"),
+    ),
     ("tune_agent", ("--resume", "run")),
     ("tune_agent", ("--resume", "run", "--env", "Pong")),
     ("evaluate_agent", ("run", "--env.held-out")),
@@ -194,7 +239,11 @@ DAMAGED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("run-dqn", "train_agent", ("--resume", "damaged", "--total-env-steps", "4000")),
     ("run-care", "report_policy", ("damaged", "--patients", "4")),
     ("log.parquet", "estimate_policy", ("standard of care", "--episodes-file", "damaged")),
-    ("log.parquet", "train_agent", ("--env", "care-episode", "--algo", "iql", "--algo.demonstrations", "damaged")),
+    (
+        "log.parquet",
+        "train_agent",
+        ("--env", "care-episode", "--algo", "iql", "--algo.demonstrations", "damaged"),
+    ),
     (
         "demonstrations.safetensors",
         "train_agent",
@@ -215,13 +264,32 @@ DAMAGED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 NOT_NUMBERS = ("abc", "", "1,5", "--", "0x", "one", "1e", "½")
 HUGE = ("1000000000", "10000000000", "9223372036854775808", "1" + "0" * 30)
 NAMES = {
-    "--env": ("SpaceInvader", "cartpole", "Pendulum-v7", "antigravity:x", "../../etc", "", "😀", "health/x-v0", "None"),
+    "--env": (
+        "SpaceInvader",
+        "cartpole",
+        "Pendulum-v7",
+        "antigravity:x",
+        "../../etc",
+        "",
+        "😀",
+        "health/x-v0",
+        "None",
+    ),
     "--algo": ("PPO2", "pppo", "", "a3c", "ppo,dqn", "../ppo"),
     "--encoder": ("natur", "resnet", "", "mlp2", "None"),
     "--memory": ("lstm2", "", "transformer", "none,lstm"),
     "--reward": ("rdn", "", "gail2", "-"),
 }
-PATHS = ("nowhere", "junk.txt", "empty", "folder", "x" * 300, "junk.txt/run", "/proc/nowhere/run", ".")
+PATHS = (
+    "nowhere",
+    "junk.txt",
+    "empty",
+    "folder",
+    "x" * 300,
+    "junk.txt/run",
+    "/proc/nowhere/run",
+    ".",
+)
 
 
 def options_of(script: str, arguments: tuple[str, ...]) -> list[Option]:
@@ -246,7 +314,9 @@ def _options(settings: type, default: Any, prefix: str) -> Iterator[Option]:
         value = getattr(default, field.name, None)
         if is_dataclass(value) and not isinstance(value, type):
             flat = "name=''" in repr(field.type) or field.name in ("sweep", "experiment")
-            yield from _options(type(value), value, prefix if flat else f"{prefix}{field.name.replace('_', '-')}.")
+            yield from _options(
+                type(value), value, prefix if flat else f"{prefix}{field.name.replace('_', '-')}."
+            )
         else:
             yield Option(f"{prefix}{field.name.replace('_', '-')}", hints[field.name], value)
 
@@ -276,7 +346,9 @@ def misspelt_option(draw: random.Random) -> Case | None:
 
 def wrong_type(draw: random.Random) -> Case | None:
     script, base = draw.choice(BASES)
-    candidates = [o for o in options_of(script, base) if is_of(o, int) or is_of(o, float) or is_literal(o)]
+    candidates = [
+        o for o in options_of(script, base) if is_of(o, int) or is_of(o, float) or is_literal(o)
+    ]
     if not candidates:
         return None
     option = draw.choice(candidates)
@@ -293,7 +365,9 @@ def not_finite(draw: random.Random) -> Case | None:
 
 
 def negative_count(draw: random.Random) -> Case | None:
-    return _number(draw, int, ("-1", "-7", "-9223372036854775809"), "negative count", NEGATIVE_IS_A_VALUE)
+    return _number(
+        draw, int, ("-1", "-7", "-9223372036854775809"), "negative count", NEGATIVE_IS_A_VALUE
+    )
 
 
 def huge_count(draw: random.Random) -> Case | None:
@@ -302,7 +376,11 @@ def huge_count(draw: random.Random) -> Case | None:
 
 
 def _number(
-    draw: random.Random, kind: type, values: tuple[str, ...], name: str, but: frozenset[str] = frozenset()
+    draw: random.Random,
+    kind: type,
+    values: tuple[str, ...],
+    name: str,
+    but: frozenset[str] = frozenset(),
 ) -> Case | None:
     script, base = draw.choice(BASES)
     candidates = [o for o in options_of(script, base) if is_of(o, kind) and o.flag not in but]
@@ -320,8 +398,14 @@ def wrong_name(draw: random.Random) -> Case | None:
 
 def value_missing(draw: random.Random) -> Case | None:
     script, base = draw.choice(BASES)
-    candidates = [o for o in options_of(script, base) if not is_of(o, bool) and get_origin(o.type) is not tuple]
-    return Case(script, (*base, draw.choice(candidates).flag), "value missing") if candidates else None
+    candidates = [
+        o
+        for o in options_of(script, base)
+        if not is_of(o, bool) and get_origin(o.type) is not tuple
+    ]
+    return (
+        Case(script, (*base, draw.choice(candidates).flag), "value missing") if candidates else None
+    )
 
 
 def stray_word(draw: random.Random) -> Case | None:
@@ -340,7 +424,10 @@ def wrong_path(draw: random.Random) -> Case | None:
         ("train_agent", ("--env", "CartPole-v1", "--begin-from", "{}")),
         ("train_agent", ("--env", "CartPole-v1", "--algo", "bc", "--algo.demonstrations", "{}")),
         ("train_agent", ("--env", "care-episode", "--algo", "iql", "--algo.demonstrations", "{}")),
-        ("train_agent", ("--env", "GoToRedBallGrey", "--reward", "gail", "--reward.demonstrations", "{}")),
+        (
+            "train_agent",
+            ("--env", "GoToRedBallGrey", "--reward", "gail", "--reward.demonstrations", "{}"),
+        ),
         ("train_agent", ("--env", "SpaceInvaders", "--encoder", "unet", "--encoder.weights", "{}")),
         ("tune_agent", ("--resume", "{}")),
         ("evaluate_agent", ("{}",)),
@@ -358,7 +445,9 @@ def wrong_path(draw: random.Random) -> Case | None:
     )
     script, arguments = draw.choice(reads)
     path = draw.choice(PATHS)
-    return Case(script, tuple(argument.format(path) for argument in arguments), "wrong path to read")
+    return Case(
+        script, tuple(argument.format(path) for argument in arguments), "wrong path to read"
+    )
 
 
 def no_place_to_write(draw: random.Random) -> Case | None:
@@ -371,7 +460,10 @@ def no_place_to_write(draw: random.Random) -> Case | None:
         ("make_frames", ("--train-episodes", "1", "--test-episodes", "1", "--output", "{}")),
         ("make_captions", ("--output", "{}")),
         ("make_corpus", ("--output", "{}")),
-        ("estimate_policy", ("standard of care", "--episodes-file", "log.parquet", "--output", "{}")),
+        (
+            "estimate_policy",
+            ("standard of care", "--episodes-file", "log.parquet", "--output", "{}"),
+        ),
     )
     script, arguments = draw.choice(writes)
     path = draw.choice(("junk.txt/inside", "x" * 300))
@@ -381,7 +473,9 @@ def no_place_to_write(draw: random.Random) -> Case | None:
 def damaged_file(draw: random.Random) -> Case | None:
     material, script, arguments = draw.choice(DAMAGED)
     damage = draw.choice(sorted(FILE_DAMAGES))
-    return Case(script, arguments, "damaged file", "either", (material, damage, draw.randrange(2**31)))
+    return Case(
+        script, arguments, "damaged file", "either", (material, damage, draw.randrange(2**31))
+    )
 
 
 KINDS: dict[Make, float] = {

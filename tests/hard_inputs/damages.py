@@ -1,4 +1,5 @@
-"""Damage to files that commands read: bytes that flip or go missing, JSON values of another type or size."""
+"""Damage to files that commands read: bytes that flip or go missing, JSON values of another type or
+size."""
 
 import json
 import random
@@ -74,7 +75,9 @@ def a_link_to_nowhere(file: Path, draw: random.Random) -> None:
 
 
 def junk_line(file: Path, draw: random.Random) -> None:
-    line = draw.choice([b"\xff\xfe\n", b"{}\n", b"null\n", b'{"env_steps": "x"}\n', b'{"env_steps": null}\n'])
+    line = draw.choice(
+        [b"\xff\xfe\n", b"{}\n", b"null\n", b'{"env_steps": "x"}\n', b'{"env_steps": null}\n']
+    )
     file.write_bytes(file.read_bytes() + line)
 
 
@@ -116,7 +119,13 @@ def key_missing(file: Path, draw: random.Random) -> None:
 
 def _places(content: Any) -> Any:
     """Every (container, key) of nested dicts and lists."""
-    keys = content.keys() if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
+    keys = (
+        content.keys()
+        if isinstance(content, dict)
+        else range(len(content))
+        if isinstance(content, list)
+        else ()
+    )
     for key in list(keys):
         yield content, key
         yield from _places(content[key])

@@ -9,7 +9,16 @@ from scripts import log_episodes, make_demonstrations
 from tests.hard_inputs import command_lines
 from tests.hard_inputs.children import faults, outcome_of
 
-LOG = ("--env", "care-episode", "--policy", "soft standard of care", "--episodes", "20", "--output", "log.parquet")
+LOG = (
+    "--env",
+    "care-episode",
+    "--policy",
+    "soft standard of care",
+    "--episodes",
+    "20",
+    "--output",
+    "log.parquet",
+)
 DEMONSTRATIONS = ("--episodes", "2", "--output", "demonstrations.safetensors")
 NEED_A_TRAINING = {"run", "run-dqn", "run-care", "module", "sweep", "frames.npz"}
 CASES_PER_KIND = 5
@@ -17,7 +26,8 @@ CASES_PER_KIND = 5
 
 @pytest.fixture(scope="module")
 def materials(tmp_path_factory):
-    """A folder with a log, demonstrations and junk; there is no run, no module and no sweep in it."""
+    """A folder with a log, demonstrations and junk; there is no run, no module and no sweep in
+    it."""
     folder = tmp_path_factory.mktemp("materials")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -30,7 +40,9 @@ def materials(tmp_path_factory):
 
 
 @pytest.mark.parametrize("make", command_lines.KINDS, ids=lambda make: make.__name__)
-def test_a_wrong_command_line_is_refused_in_one_line_and_leaves_no_trace(make, materials, monkeypatch):
+def test_a_wrong_command_line_is_refused_in_one_line_and_leaves_no_trace(
+    make, materials, monkeypatch
+):
     bases = tuple(base for base in command_lines.BASES if NEED_A_TRAINING.isdisjoint(base[1]))
     monkeypatch.setattr(command_lines, "BASES", bases)
     draw = random.Random(make.__name__)
@@ -63,4 +75,9 @@ def test_a_command_that_fails_badly_is_told_from_one_that_refuses(materials, mon
 
     monkeypatch.setattr(log_episodes, "main", fails)
     case = command_lines.Case("log_episodes", (), "right")
-    assert faults(case, outcome_of(case, materials)) == ["traceback", "exit code 1", "side effect", "standard output"]
+    assert faults(case, outcome_of(case, materials)) == [
+        "traceback",
+        "exit code 1",
+        "side effect",
+        "standard output",
+    ]

@@ -8,7 +8,15 @@ from agents.training.pretrain import pretrain
 from language.settings.tasks import TranslationTask
 
 VERBS = {"go to": "去", "pick up": "拿", "open": "开"}
-COLOURS = {"red": "红", "green": "绿", "blue": "蓝", "grey": "灰", "black": "黑", "white": "白", "pink": "粉"}
+COLOURS = {
+    "red": "红",
+    "green": "绿",
+    "blue": "蓝",
+    "grey": "灰",
+    "black": "黑",
+    "white": "白",
+    "pink": "粉",
+}
 KINDS = {
     "ball": "球",
     "box": "箱子",
@@ -24,7 +32,8 @@ HELD_OUT = 8
 
 
 def write_small_corpus(folder: Path) -> str:
-    """As scripts/make_corpus.py lays it out; of eight sentences one is to test on, one to validate on."""
+    """As scripts/make_corpus.py lays it out; of eight sentences one is to test on, one to validate
+    on."""
     sentences = [
         (f"{verb} the {colour} {kind}", VERBS[verb] + COLOURS[colour] + KINDS[kind])
         for verb, colour, kind in product(VERBS, COLOURS, KINDS)

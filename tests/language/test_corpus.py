@@ -14,7 +14,9 @@ def test_pairs_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert pairs["test"][0] == Pair("go to the red ball", "go to the red ball", "去红球")
     assert sum(map(len, pairs.values())) == 189
     documents = [{pair.document for pair in own} for own in pairs.values()]
-    assert not documents[0] & documents[1] | documents[0] & documents[2] | documents[1] & documents[2]
+    assert (
+        not documents[0] & documents[1] | documents[0] & documents[2] | documents[1] & documents[2]
+    )
 
 
 def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ def test_bytes_are_utf_8_with_zeros_after_them() -> None:
         from_bytes(np.array([0xE5, 0x8E], np.uint8))
 
 
-@given(st.lists(st.sampled_from(["go to the red ball", "捡起蓝色的钥匙", ""]), min_size=1, max_size=12))
+@given(
+    st.lists(st.sampled_from(["go to the red ball", "捡起蓝色的钥匙", ""]), min_size=1, max_size=12)
+)
 def test_each_different_sentence_is_there_once(sentences: list[str]) -> None:
     rows = torch.from_numpy(np.stack([to_bytes(sentence, 32) for sentence in sentences]))
     assert texts(rows) == texts(rows.repeat(1, 2)[:, :32]) == sentences

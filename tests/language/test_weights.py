@@ -26,7 +26,9 @@ def build(folder: Path) -> None:
 
 
 def require_refusal(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no trained similarity|weights of another network") as refusal:
+    with pytest.raises(
+        ValueError, match=r"holds no trained similarity|weights of another network"
+    ) as refusal:
         build(folder)
     assert "\n" not in str(refusal.value)
 
@@ -67,7 +69,9 @@ def test_weights_that_are_none_are_refused(folder: Path, wrong: str) -> None:
         ("width", 6),
     ],
 )
-def test_settings_that_its_network_cannot_have_are_refused(folder: Path, setting: str, value) -> None:
+def test_settings_that_its_network_cannot_have_are_refused(
+    folder: Path, setting: str, value
+) -> None:
     change(folder, ("settings", "task", setting), value)
     require_refusal(folder)
 

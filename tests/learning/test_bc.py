@@ -1,4 +1,5 @@
-"""Behaviour cloning learns what was shown, with and without memory, and another run may begin with what it learnt."""
+"""Behaviour cloning learns what was shown, with and without memory, and another run may begin with
+what it learnt."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,14 @@ pytestmark = pytest.mark.usefixtures("ray_here")
 def played(experiment: Experiment) -> float:
     checkpoint = chosen_checkpoint(Path(experiment.run_dir), "latest")
     network = load_network(experiment, checkpoint)
-    return evaluate(experiment, network, episodes=100, seed=7, deterministic=True, checkpoint=checkpoint.name).mean
+    return evaluate(
+        experiment, network, episodes=100, seed=7, deterministic=True, checkpoint=checkpoint.name
+    ).mean
 
 
 def demonstrate(environment: Environment, path: Path) -> str:
-    """Whole episodes of who answers with the number of the latest sign that there is an answer to."""
+    """Whole episodes of who answers with the number of the latest sign that there is an answer
+    to."""
     env = environment.build()
     answers = int(env.action_space.n)  # pyright: ignore[reportAttributeAccessIssue]
     seen, done, earned, first = [], [], [], []
@@ -86,7 +90,9 @@ def test_what_was_shown_is_done_and_another_run_begins_with_it(tmp_path: Path) -
     train(goes_on)
     assert played(goes_on) == 10.0, "it plays as the one that it began with"
     with pytest.raises(InvalidExperiment, match="no checkpoint yet"):
-        train(replace(goes_on, begin_from=str(tmp_path / "nothing"), run_dir=str(tmp_path / "other")))
+        train(
+            replace(goes_on, begin_from=str(tmp_path / "nothing"), run_dir=str(tmp_path / "other"))
+        )
     assert not (tmp_path / "other").exists()
 
 

@@ -19,18 +19,26 @@ def played(experiment, run_dir):
     train(experiment)
     checkpoint = chosen_checkpoint(run_dir, "latest")
     network = load_network(experiment, checkpoint)
-    return evaluate(experiment, network, episodes=20, seed=7, deterministic=True, checkpoint=checkpoint.name)
+    return evaluate(
+        experiment, network, episodes=20, seed=7, deterministic=True, checkpoint=checkpoint.name
+    )
 
 
 @pytest.mark.parametrize("name", ["ddpg", "td3"])
 def test_the_target_is_hit(name, tmp_path):
     experiment = recipe_named(name)(TargetConfig(low=50.0, high=150.0))
-    algo = replace(experiment.algo, learning_starts_env_steps=500, hidden_sizes=(64, 64), discount=0.5)
+    algo = replace(
+        experiment.algo, learning_starts_env_steps=500, hidden_sizes=(64, 64), discount=0.5
+    )
     result = played(replace(experiment, algo=algo, total_env_steps=3_000), tmp_path / "run")
-    assert result.mean > 9.0  # of 10; a random policy's is 3.3, that of one that says 50 each time is 0
+    assert (
+        result.mean > 9.0
+    )  # of 10; a random policy's is 3.3, that of one that says 50 each time is 0
 
 
 def test_pendulum_is_swung_up_and_held(tmp_path):
     experiment = recipe_named("td3")(environment_named("Pendulum-v1"))
     result = played(replace(experiment, total_env_steps=10_000), tmp_path / "run")
-    assert result.mean > -250  # a random policy's return is about -1,200, the best possible about -150
+    assert (
+        result.mean > -250
+    )  # a random policy's return is about -1,200, the best possible about -150

@@ -21,7 +21,9 @@ def played(experiment, run_dir):
     train(experiment)
     checkpoint = chosen_checkpoint(run_dir, "latest")
     network = load_network(experiment, checkpoint)
-    return evaluate(experiment, network, episodes=20, seed=7, deterministic=True, checkpoint=checkpoint.name)
+    return evaluate(
+        experiment, network, episodes=20, seed=7, deterministic=True, checkpoint=checkpoint.name
+    )
 
 
 @pytest.mark.parametrize("name", ["dqn", "double-dqn", "rainbow", "qr-dqn"])

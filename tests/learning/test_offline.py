@@ -43,7 +43,13 @@ class CorridorEnv(gymnasium.Env):
         self.place = max(0, self.place + {BACK: -1, ON: 1, QUIT: 0}[int(action)])
         there = self.place == LENGTH
         seen = np.eye(LENGTH, dtype=np.float32)[min(self.place, LENGTH - 1)]
-        return seen, 10.0 * there + float(action == QUIT), there or action == QUIT, self.clock == LAST, {}
+        return (
+            seen,
+            10.0 * there + float(action == QUIT),
+            there or action == QUIT,
+            self.clock == LAST,
+            {},
+        )
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,14 @@ def wavers(env: Any) -> Policy:
 def too_high(env: Any) -> Policy:
     """Answers a probe's number with up to 1 more, or a little less."""
     random = np.random.default_rng(0)
-    return lambda observations, first: np.clip(observations + random.uniform(-0.2, 1.0, observations.shape), -1, 1)
+    return lambda observations, first: np.clip(
+        observations + random.uniform(-0.2, 1.0, observations.shape), -1, 1
+    )
 
 
-def learnt(algorithm: str, environment: Environment, path: str, run_dir: Path, **settings: Any) -> float:
+def learnt(
+    algorithm: str, environment: Environment, path: str, run_dir: Path, **settings: Any
+) -> float:
     """What the learnt policy has of an episode, without chance."""
     base = recipe_named(algorithm)(environment)
     algo: Any = base.algo
@@ -99,7 +109,9 @@ def learnt(algorithm: str, environment: Environment, path: str, run_dir: Path, *
 def played(experiment: Experiment) -> float:
     checkpoint = chosen_checkpoint(Path(experiment.run_dir), "latest")
     network = load_network(experiment, checkpoint)
-    return evaluate(experiment, network, episodes=50, seed=7, deterministic=True, checkpoint=checkpoint.name).mean
+    return evaluate(
+        experiment, network, episodes=50, seed=7, deterministic=True, checkpoint=checkpoint.name
+    ).mean
 
 
 def test_a_way_that_nobody_went_to_its_end_on_purpose_is_found(tmp_path: Path) -> None:
@@ -109,12 +121,17 @@ def test_a_way_that_nobody_went_to_its_end_on_purpose_is_found(tmp_path: Path) -
     cloned = learnt("bc", environment, path, tmp_path / "bc")
     assert cloned < 4
     assert learnt("cql", environment, path, tmp_path / "cql", discount=0.9, alpha=0.1) == 10.0
-    assert learnt("iql", environment, path, tmp_path / "iql", discount=0.9, inverse_temperature=10.0) == 10.0
+    assert (
+        learnt("iql", environment, path, tmp_path / "iql", discount=0.9, inverse_temperature=10.0)
+        == 10.0
+    )
 
 
 def test_doses_are_learnt_from_the_better_of_those_that_were_given(tmp_path: Path) -> None:
     path, behaviour = logged(TargetConfig(), too_high, tmp_path / "log.parquet", episodes=300)
     cloned = learnt("bc", TargetConfig(), path, tmp_path / "bc")
-    better = learnt("iql", TargetConfig(), path, tmp_path / "iql", discount=0.0, inverse_temperature=5.0)
+    better = learnt(
+        "iql", TargetConfig(), path, tmp_path / "iql", discount=0.0, inverse_temperature=5.0
+    )
     assert behaviour < cloned + 1 < better
     assert better > 8.5  # of 10

@@ -17,8 +17,19 @@ pytestmark = pytest.mark.usefixtures("ray_here")
 SIZE = 1_000
 CHANGES = {
     "ppo": {"rollout_length": 128, "minibatch_size": 64, "learning_rate": 1e-3, "discount": 0.0},
-    "dqn": {"n_step": 1, "learning_rate": 1e-3, "epsilon_decay_env_steps": 2_000, "discount": 0.0, "batch_size": 64},
-    "ddpg": {"compile_losses": False, "learning_starts_env_steps": 500, "hidden_sizes": (64, 64), "discount": 0.0},
+    "dqn": {
+        "n_step": 1,
+        "learning_rate": 1e-3,
+        "epsilon_decay_env_steps": 2_000,
+        "discount": 0.0,
+        "batch_size": 64,
+    },
+    "ddpg": {
+        "compile_losses": False,
+        "learning_starts_env_steps": 500,
+        "hidden_sizes": (64, 64),
+        "discount": 0.0,
+    },
 }
 LENGTH = {"ppo": 30_720, "dqn": 8_000, "ddpg": 4_000}
 
@@ -43,7 +54,9 @@ def test_what_was_shown_is_done_without_any_reward_of_the_environment(name, tmp_
         experiment,
         algo=replace(experiment.algo, **CHANGES[name]),
         reward=DiscriminatorRewardConfig(
-            shown_answers(tmp_path / "shown", name != "ddpg"), learning_rate=1e-3, gradient_penalty=1.0
+            shown_answers(tmp_path / "shown", name != "ddpg"),
+            learning_rate=1e-3,
+            gradient_penalty=1.0,
         ),
         total_env_steps=LENGTH[name],
         evaluate_every_env_steps=0,
@@ -52,5 +65,7 @@ def test_what_was_shown_is_done_without_any_reward_of_the_environment(name, tmp_
     train(experiment)
     checkpoint = chosen_checkpoint(tmp_path / "run", "latest")
     network = load_network(experiment, checkpoint)
-    result = evaluate(experiment, network, episodes=20, seed=7, deterministic=True, checkpoint=checkpoint.name)
+    result = evaluate(
+        experiment, network, episodes=20, seed=7, deterministic=True, checkpoint=checkpoint.name
+    )
     assert result.mean > 8.5  # of 10; random policies' are 2.5 and 3.3

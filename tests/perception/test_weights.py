@@ -19,7 +19,8 @@ def folder(tmp_path: Path) -> Path:
     module = UNet(1, 3, (4, 8), True)
     task = {"size": 84, "widths": [4, 8], "skips": True}
     save_file(
-        {name: value.contiguous() for name, value in module.state_dict().items()}, tmp_path / "module.safetensors"
+        {name: value.contiguous() for name, value in module.state_dict().items()},
+        tmp_path / "module.safetensors",
     )
     described = {"format": "praxis-module-1", "name": "unet", "settings": {"task": task}}
     (tmp_path / "module.json").write_text(json.dumps(described))
@@ -32,7 +33,9 @@ def build(folder: Path) -> None:
 
 
 def require_refusal(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no trained unet|weights of another network") as refusal:
+    with pytest.raises(
+        ValueError, match=r"holds no trained unet|weights of another network"
+    ) as refusal:
         build(folder)
     assert "\n" not in str(refusal.value)
 
@@ -74,7 +77,9 @@ def test_weights_that_are_none_are_refused(folder: Path, wrong: str) -> None:
         ("skips", False),
     ],
 )
-def test_settings_that_its_network_cannot_have_are_refused(folder: Path, setting: str, value) -> None:
+def test_settings_that_its_network_cannot_have_are_refused(
+    folder: Path, setting: str, value
+) -> None:
     change(folder, ("settings", "task", setting), value)
     require_refusal(folder)
 

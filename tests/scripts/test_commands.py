@@ -18,11 +18,19 @@ from agents.monitoring.metrics import read_progress
 from scripts import evaluate_agent, record_agent
 from tests.commands import ROOT, Command, run
 
-SMALL = ("--total-env-steps", "2048", "--evaluate-every-env-steps", "2048", "--evaluation-episodes", "2")
+SMALL = (
+    "--total-env-steps",
+    "2048",
+    "--evaluate-every-env-steps",
+    "2048",
+    "--evaluation-episodes",
+    "2",
+)
 
 
 def refused(*arguments, folder, script="train_agent.py"):
-    """The one line that a user's mistake ends in, after how far work was; nothing may have been written."""
+    """The one line that a user's mistake ends in, after how far work was; nothing may have been
+    written."""
     before = contents(folder)
     result = run(script, *arguments, folder=folder)
     assert result.returncode == 2
@@ -40,8 +48,16 @@ def contents(folder):
 def space_invaders(tmp_path_factory):
     """A folder with a run in it, trained on 2,048 env steps of Space Invaders."""
     folder = tmp_path_factory.mktemp("user")
-    command = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), "--env", "SpaceInvaders", *SMALL]
-    result = subprocess.run([*command, "--run-dir", "run"], cwd=folder, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "train_agent.py"),
+        "--env",
+        "SpaceInvaders",
+        *SMALL,
+    ]
+    result = subprocess.run(
+        [*command, "--run-dir", "run"], cwd=folder, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     assert "python scripts/evaluate_agent.py run" in result.stdout
     return folder
@@ -106,7 +122,9 @@ def test_record_films_an_episode(space_invaders):
 
 
 def test_resume_goes_on_where_the_run_stopped(space_invaders):
-    result = run("train_agent.py", "--resume", "run", "--total-env-steps", "3072", folder=space_invaders)
+    result = run(
+        "train_agent.py", "--resume", "run", "--total-env-steps", "3072", folder=space_invaders
+    )
     assert result.returncode == 0, result.stderr
     steps = [line["env_steps"] for line in read_progress(space_invaders / "run" / "progress.jsonl")]
     assert steps == sorted(steps)
@@ -115,7 +133,9 @@ def test_resume_goes_on_where_the_run_stopped(space_invaders):
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
-    training = Command("train_agent.py", "--env", "CartPole-v1", "--run-dir", "run", folder=tmp_path)
+    training = Command(
+        "train_agent.py", "--env", "CartPole-v1", "--run-dir", "run", folder=tmp_path
+    )
     progress = tmp_path / "run" / "progress.jsonl"
     training.wait_until(lambda: bool(read_progress(progress)))
     asked = time.monotonic()
@@ -136,7 +156,11 @@ def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
     [
         (("--env", "SpaceInvader"), "Did you mean SpaceInvaders"),
         (("--env", "CartPol-v1"), "Did you mean CartPole-v1"),
-        (("--algo", "pppo"), "There is no algorithm 'pppo'; there are: appo, bc, cql, ddpg, double-dqn, dqn, iql, ppo"),
+        (
+            ("--algo", "pppo"),
+            "There is no algorithm 'pppo'; there are: appo, bc, cql, ddpg, double-dqn, dqn, iql, "
+            "ppo",
+        ),
         (("--env", "Pendulum-v1", "--algo", "dqn"), "try --algo ppo or td3"),
         (("--algo.learning-rat", "1"), "Did you mean --algo.learning-rate"),
         (("--precision", "fp16"), "Expected one of ('auto', 'bf16', 'fp32')"),
@@ -145,10 +169,16 @@ def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
             ("--algo.entropy-coefficient", "nan"),
             "--algo.entropy-coefficient must be a number from 0 to 1,000,000,000, not nan",
         ),
-        (("--seed", "5000000000"), "--seed must be a whole number from 0 to 4,294,967,295, not 5,000,000,000"),
+        (
+            ("--seed", "5000000000"),
+            "--seed must be a whole number from 0 to 4,294,967,295, not 5,000,000,000",
+        ),
         (("--encoder", "natur"), "Did you mean nature"),
         (("--env", "CartPole-v1", "--encoder", "nature"), "--encoder mlp reads vectors"),
-        (("--env", "CartPole-v1", "--algo.minibatch-size", "100"), "do not divide into minibatches of 100"),
+        (
+            ("--env", "CartPole-v1", "--algo.minibatch-size", "100"),
+            "do not divide into minibatches of 100",
+        ),
         (("--num-envs", "10", "--num-env-runners", "3"), "do not divide among 3 runner"),
         (("--total-env-steps", "0"), "--total-env-steps must be a whole number from 1 to"),
         (("--resume", "nowhere"), "nowhere is not a run folder"),
@@ -167,7 +197,14 @@ def test_a_run_folder_that_exists_is_not_touched(cartpole):
 
 def test_another_networks_weights_are_refused(cartpole):
     line = refused(
-        "--resume", "run", "--total-env-steps", "1024", "--encoder.hidden-sizes", "32", "32", folder=cartpole
+        "--resume",
+        "run",
+        "--total-env-steps",
+        "1024",
+        "--encoder.hidden-sizes",
+        "32",
+        "32",
+        folder=cartpole,
     )
     assert "weights of another network" in line
 
@@ -204,7 +241,11 @@ def test_a_mistake_about_a_run_is_one_line(command, arguments, says, cartpole, m
             "--episodes",
             "to 1,000,000 (each is played to its end), not 1,000,000,000,000",
         ),
-        (record_agent, "--most-steps", "to 2,592,000 (which make a day of film), not 1,000,000,000,000"),
+        (
+            record_agent,
+            "--most-steps",
+            "to 2,592,000 (which make a day of film), not 1,000,000,000,000",
+        ),
     ],
 )
 def test_what_would_take_for_ever_is_refused(command, option, says, cartpole, monkeypatch):
@@ -234,7 +275,12 @@ def test_a_damaged_checkpoint_is_refused(cartpole, tmp_path):
 def test_help_explains_every_setting(tmp_path):
     result = run("train_agent.py", "--env", "SpaceInvaders", "--help", folder=tmp_path)
     assert result.returncode == 0
-    for setting in ("--total-env-steps", "--algo.learning-rate", "--env.repeat-action-probability", "--resume"):
+    for setting in (
+        "--total-env-steps",
+        "--algo.learning-rate",
+        "--env.repeat-action-probability",
+        "--resume",
+    ):
         assert setting in result.stdout
 
 
@@ -262,5 +308,9 @@ def test_a_run_goes_on_with_its_own_task(change, says, cartpole):
 
 def test_checkpoints_by_other_names_are_not_passed_over(cartpole, tmp_path):
     shutil.copytree(cartpole / "run", tmp_path / "run")
-    (tmp_path / "run" / "checkpoints" / "step-000000000512").rename(tmp_path / "run" / "checkpoints" / "step-512")
-    assert "holds step-512" in refused("--resume", "run", "--total-env-steps", "1024", folder=tmp_path)
+    (tmp_path / "run" / "checkpoints" / "step-000000000512").rename(
+        tmp_path / "run" / "checkpoints" / "step-512"
+    )
+    assert "holds step-512" in refused(
+        "--resume", "run", "--total-env-steps", "1024", folder=tmp_path
+    )

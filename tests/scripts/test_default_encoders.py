@@ -39,7 +39,9 @@ def registered() -> Iterator[Any]:
     """Registers an environment with these spaces, whose class takes no render_mode."""
 
     def register(seen: Space, taken: Space) -> ClassicConfig:
-        gymnasium.register("tests/AnySpace-v0", entry_point=lambda: AnySpace(seen, taken), max_episode_steps=5)
+        gymnasium.register(
+            "tests/AnySpace-v0", entry_point=lambda: AnySpace(seen, taken), max_episode_steps=5
+        )
         return ClassicConfig("tests/AnySpace-v0")
 
     yield register
@@ -59,7 +61,9 @@ def registered() -> Iterator[Any]:
     ],
     ids=str,
 )
-@pytest.mark.parametrize(("taken", "algorithms"), [(CHOICE, ("ppo", "dqn")), (REAL, ("ppo", "td3"))], ids=str)
+@pytest.mark.parametrize(
+    ("taken", "algorithms"), [(CHOICE, ("ppo", "dqn")), (REAL, ("ppo", "td3"))], ids=str
+)
 def test_the_encoder_suits_the_observations(
     registered: Any, seen: Space, encoder: type, taken: Space, algorithms: tuple[str, ...]
 ) -> None:
@@ -82,10 +86,14 @@ def test_rewards_are_cut_to_their_sign_in_atari_games_alone(registered: Any) -> 
         assert recipe_named(algorithm)(environment).reward == EnvironmentReward()
 
 
-def test_integers_beyond_what_float32_tells_apart_are_normalised_or_refused(registered: Any) -> None:
+def test_integers_beyond_what_float32_tells_apart_are_normalised_or_refused(
+    registered: Any,
+) -> None:
     environment = registered(Box(0, 2**40, (3,), np.int64), CHOICE)
     experiment = recipe_named("ppo")(environment)
     assert experiment.algo.normalize_observations  # type: ignore[attr-defined]
     experiment.validate()
-    with pytest.raises(InvalidExperiment, match=r"integers up to 1,099,511,627,776, .*use --algo ppo"):
+    with pytest.raises(
+        InvalidExperiment, match=r"integers up to 1,099,511,627,776, .*use --algo ppo"
+    ):
         recipe_named("dqn")(environment).validate()

@@ -19,13 +19,19 @@ from scripts.train_agent import main as train
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("logs") / "usual.parquet"
-    log_episodes(["--env", "care-episode", "--episodes", "600", "--epsilon", "0.3", "--output", str(path)])
+    log_episodes(
+        ["--env", "care-episode", "--episodes", "600", "--epsilon", "0.3", "--output", str(path)]
+    )
     return path
 
 
 def test_a_log_says_what_was_played(log: Path) -> None:
     episodes, about = read_log(log)
-    assert (about["env"], about["policy"], about["epsilon"]) == ("care-episode", "standard of care", 0.3)
+    assert (about["env"], about["policy"], about["epsilon"]) == (
+        "care-episode",
+        "standard of care",
+        0.3,
+    )
     assert len(episodes) == 600
     told = episodes.probabilities[episodes.alive]
     np.testing.assert_allclose(told.sum(1), 1)
@@ -58,14 +64,26 @@ def test_what_was_never_done_has_no_estimate(log: Path, capsys: pytest.CaptureFi
     assert told["estimates"]["WIS"] == {"value": None, "low": None, "high": None}
 
 
-def test_an_agent_is_estimated_or_refused(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A network that learnt nothing acts by chance; hardly any whole episode of usual care is like that. Its own log
-    says what it earns, and an estimate from that is no other."""
+def test_an_agent_is_estimated_or_refused(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network that learnt nothing acts by chance; hardly any whole episode of usual care is like
+    that. Its own log says what it earns, and an estimate from that is no other."""
     run = tmp_path / "care"
     fast = "--algo.rollout-length 64 --algo.minibatch-size 256 --algo.epochs 1 --evaluate-every-env-steps 0"
-    settings = ["--env", "care-episode", "--total-env-steps", "512", "--num-envs", "8", *fast.split()]
+    settings = [
+        "--env",
+        "care-episode",
+        "--total-env-steps",
+        "512",
+        "--num-envs",
+        "8",
+        *fast.split(),
+    ]
     train([*settings, "--run-dir", str(run)])
-    estimate([str(run), "--episodes-file", str(log), "--resamples", "20", "--behaviour", "logistic"])
+    estimate(
+        [str(run), "--episodes-file", str(log), "--resamples", "20", "--behaviour", "logistic"]
+    )
     assert "NO HEADLINE: The effective sample size is" in capsys.readouterr().out
     assert json.loads((run / "off_policy.json").read_text())["behaviour"] == "logistic"
     own = tmp_path / "own.parquet"
@@ -73,7 +91,9 @@ def test_an_agent_is_estimated_or_refused(log: Path, tmp_path: Path, capsys: pyt
     estimate([str(run), "--episodes-file", str(own), "--resamples", "20"])
     told = json.loads((run / "off_policy.json").read_text())
     assert told["effective_sample_size"] == pytest.approx(100, rel=1e-4)
-    assert told["estimates"]["IS"]["value"] == pytest.approx(told["logged"]["value"], rel=1e-3, abs=0.05)
+    assert told["estimates"]["IS"]["value"] == pytest.approx(
+        told["logged"]["value"], rel=1e-3, abs=0.05
+    )
 
 
 CHANGED: dict[str, dict] = {
@@ -100,24 +120,37 @@ def with_paths(argument: str, log: Path) -> str:
     [
         (["random"], "--episodes-file says which log"),
         (["random", "--episodes-file", "nothing"], "nothing holds no logged episodes"),
-        (["usual care", "--episodes-file", "LOG"], "There is no run, or policy of care-episode, 'usual care'"),
+        (
+            ["usual care", "--episodes-file", "LOG"],
+            "There is no run, or policy of care-episode, 'usual care'",
+        ),
         (["oracle", "--episodes-file", "LOG"], "sees what no log has"),
         (
             ["random", "--episodes-file", "LOG", "--discount", "2"],
             "--discount must be a number above 0 and at most 1, not 2",
         ),
-        (["random", "--episodes-file", "LOG", "--resamples", "1"], "--resamples must be a whole number from 20"),
+        (
+            ["random", "--episodes-file", "LOG", "--resamples", "1"],
+            "--resamples must be a whole number from 20",
+        ),
         (["random", "--episodes-file", "LOG", "--resamples", "10000000000"], "not 10,000,000,000"),
-        (["random", "--episodes-file", "LOG", "--seed", "-1"], "--seed must be a whole number from 0"),
+        (
+            ["random", "--episodes-file", "LOG", "--seed", "-1"],
+            "--seed must be a whole number from 0",
+        ),
         (["random", "--episodes-file", "LOG", "--output", "LOG/a.json"], "is a file, not a folder"),
         (
             ["random", "--episodes-file", "LOG", "--output", f"/tmp/{'a' * 300}"],
             "cannot be written: File name too long",
         ),
-        (["random", "--episodes-file", "NOTES"], "has notes; the baselines of care-episode read numbers"),
+        (
+            ["random", "--episodes-file", "NOTES"],
+            "has notes; the baselines of care-episode read numbers",
+        ),
         (
             ["random", "--episodes-file", "IMPOSSIBLE"],
-            r"does not say what environment it is of: noise must be a number from 0 to .*, not -1\.$",
+            r"does not say what environment it is of: noise must be a number from 0 to .*, not "
+            r"-1\.$",
         ),
         (["random", "--episodes-file", "MISNAMED"], "is of hiv-sti, not of care-episode"),
         (["random", "--episodes-file", "ENCODER"], "has no baselines"),
@@ -131,14 +164,32 @@ def test_a_mistake_is_told(log: Path, arguments: list[str], told: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--env", "care-episode", "--policy", "usual"], "There is no policy of care-episode 'usual'"),
-        (["--env", "care-episode", "--episodes", "0"], "--episodes must be a whole number from 1 to"),
-        (["--env", "care-episode", "--episodes", str(2**63)], "--episodes must be a whole number from 1 to"),
-        (["--env", "care-episode", "--seed", str(2**70)], "--seed must be a whole number from 0 to"),
+        (
+            ["--env", "care-episode", "--policy", "usual"],
+            "There is no policy of care-episode 'usual'",
+        ),
+        (
+            ["--env", "care-episode", "--episodes", "0"],
+            "--episodes must be a whole number from 1 to",
+        ),
+        (
+            ["--env", "care-episode", "--episodes", str(2**63)],
+            "--episodes must be a whole number from 1 to",
+        ),
+        (
+            ["--env", "care-episode", "--seed", str(2**70)],
+            "--seed must be a whole number from 0 to",
+        ),
         (["--env", "care-episode", "--output", "LOG/log.parquet"], "is a file, not a folder"),
         (["--env", "care-episode", "--minari", "no id"], "Malformed dataset ID"),
-        (["--env", "care-episode", "--epsilon", "2"], "--epsilon must be a number from 0 to 1, not 2"),
-        (["--env", "glucose-t1d", "--epsilon", "0.1", "--episodes", "4"], "--epsilon is for discrete actions"),
+        (
+            ["--env", "care-episode", "--epsilon", "2"],
+            "--epsilon must be a number from 0 to 1, not 2",
+        ),
+        (
+            ["--env", "glucose-t1d", "--epsilon", "0.1", "--episodes", "4"],
+            "--epsilon is for discrete actions",
+        ),
         (["--env", "care-episode", "--run", "somewhere"], "leave out --env"),
         (["--run", "nowhere"], "nowhere is not a run folder"),
         (["--env", "CartPole-v1"], "has no baselines; say whose --run plays"),

@@ -32,13 +32,17 @@ sys.path.insert(0, {root!r})
 
 def extras() -> set[str]:
     told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    packages = {package for extra, packages in told.items() if extra not in TOOLS for package in packages}
+    packages = {
+        package for extra, packages in told.items() if extra not in TOOLS for package in packages
+    }
     return {IMPORTED_AS.get(package, package.replace("-", "_")) for package in packages} - FOR_RAY
 
 
 def run(*lines: str) -> subprocess.CompletedProcess:
     program = WITHOUT.format(missing=extras(), root=str(ROOT)) + "\n".join(lines)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_agents_train_without_them_and_a_module_says_what_it_lacks() -> None:

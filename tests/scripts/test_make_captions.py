@@ -1,4 +1,5 @@
-"""Pairs of captions and missions: right ones, near misses, and combinations that are in no line to train on."""
+"""Pairs of captions and missions: right ones, near misses, and combinations that are in no line to
+train on."""
 
 from pathlib import Path
 
@@ -29,10 +30,15 @@ def test_lines_say_whether_the_caption_fulfils_the_mission(folder: Path, part: s
 
 def test_what_is_tested_on_was_in_no_line_to_train_on(folder: Path) -> None:
     train = rows(folder, "train")
-    known = {found for caption, mission, _ in train for found in COMBINATION.findall(f"{caption}. {mission}")}
+    known = {
+        found
+        for caption, mission, _ in train
+        for found in COMBINATION.findall(f"{caption}. {mission}")
+    }
     assert len(known) == 24 - 6
     assert all(
-        set(COMBINATION.findall(f"{caption}. {mission}")) - known for caption, mission, _ in rows(folder, "test")
+        set(COMBINATION.findall(f"{caption}. {mission}")) - known
+        for caption, mission, _ in rows(folder, "test")
     )
 
 
@@ -43,6 +49,9 @@ def test_files_that_are_there_stay_as_they_are(folder: Path) -> None:
 
 
 def test_some_missions_name_a_thing_without_its_colour_or_kind() -> None:
-    assert {"go to a ball", "pick up the red object", "open the door", "put the red ball next to a grey key"} <= {
-        *orders()
-    }
+    assert {
+        "go to a ball",
+        "pick up the red object",
+        "open the door",
+        "put the red ball next to a grey key",
+    } <= {*orders()}

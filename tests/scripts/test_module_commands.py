@@ -10,7 +10,17 @@ from scripts.cli import parse_experiment
 from tests.commands import run
 from tests.scripts.test_commands import contents
 
-SMALL_UNET = ("--total-steps", "4", "--evaluate-every-steps", "2", "--batch-size", "2", "--task.widths", "4", "8")
+SMALL_UNET = (
+    "--total-steps",
+    "4",
+    "--evaluate-every-steps",
+    "2",
+    "--batch-size",
+    "2",
+    "--task.widths",
+    "4",
+    "8",
+)
 
 
 def output(folder, kind: str, ending: str) -> tuple[str, str]:
@@ -24,13 +34,23 @@ def workshop(tmp_path_factory):
     """A folder with frames and demonstrations in it, where commands put them."""
     folder = tmp_path_factory.mktemp("user")
     make_frames.main(
-        ["--train-episodes", "1", "--test-episodes", "1", "--every", "50", *output(folder, "frames", "npz")]
+        [
+            "--train-episodes",
+            "1",
+            "--test-episodes",
+            "1",
+            "--every",
+            "50",
+            *output(folder, "frames", "npz"),
+        ]
     )
     make_demonstrations.main(["--episodes", "5", *output(folder, "demonstrations", "safetensors")])
     return folder
 
 
-def test_a_module_is_trained_evaluated_and_plugged_into_an_agent(workshop, monkeypatch, capsys) -> None:
+def test_a_module_is_trained_evaluated_and_plugged_into_an_agent(
+    workshop, monkeypatch, capsys
+) -> None:
     monkeypatch.chdir(workshop)
     train_module.main(["unet", *SMALL_UNET, "--task.size", "84", "--run-dir", "unet"])
     out = capsys.readouterr().out
@@ -42,8 +62,25 @@ def test_a_module_is_trained_evaluated_and_plugged_into_an_agent(workshop, monke
     evaluation = json.loads((workshop / "unet" / "evaluation.json").read_text())
     assert evaluation["held_out"] == pytest.approx(told["held_out"])
 
-    agent = ("--env", "SpaceInvaders", "--encoder", "unet", "--encoder.weights", "unet", "--total-env-steps", "1024")
-    trained = run("train_agent.py", *agent, "--evaluate-every-env-steps", "0", "--run-dir", "agent", folder=workshop)
+    agent = (
+        "--env",
+        "SpaceInvaders",
+        "--encoder",
+        "unet",
+        "--encoder.weights",
+        "unet",
+        "--total-env-steps",
+        "1024",
+    )
+    trained = run(
+        "train_agent.py",
+        *agent,
+        "--evaluate-every-env-steps",
+        "0",
+        "--run-dir",
+        "agent",
+        folder=workshop,
+    )
     assert trained.returncode == 0, trained.stderr
     experiment = json.loads((workshop / "agent" / "experiment.json").read_text())["experiment"]
     assert experiment["encoder"]["type"] == "UNetEncoderConfig"
@@ -65,7 +102,11 @@ def test_demonstrations_are_what_gail_asks_for(workshop) -> None:
         (train_module, (), "It needs the name of a module: .*unet"),
         (train_module, ("une",), "no module 'une'; there are: .*unet.*Did you mean unet"),
         (train_module, ("unet", "--task.data", "nowhere"), "holds no frames"),
-        (train_module, ("unet", "--batch-size", "0"), "--batch-size must be a whole number from 1 to"),
+        (
+            train_module,
+            ("unet", "--batch-size", "0"),
+            "--batch-size must be a whole number from 1 to",
+        ),
         (evaluate_module, (".",), "is no module's folder"),
         (make_frames, ("--games", "CartPole-v1"), "are Atari games"),
         (make_frames, ("--every", "0"), "--every must be a whole number from 1 to"),
@@ -77,7 +118,9 @@ def test_demonstrations_are_what_gail_asks_for(workshop) -> None:
         (train_agent, ("--reward", "rdn"), "no reward 'rdn'; there are: .*rnd"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(command, arguments, told, workshop, monkeypatch) -> None:
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    command, arguments, told, workshop, monkeypatch
+) -> None:
     monkeypatch.chdir(workshop)
     before = contents(workshop)
     with pytest.raises(InvalidExperiment, match=told) as refusal:

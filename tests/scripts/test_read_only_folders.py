@@ -21,7 +21,9 @@ def read_only(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("script", [evaluate_agent, record_agent, evaluate_module], ids=lambda script: script.__name__)
+@pytest.mark.parametrize(
+    "script", [evaluate_agent, record_agent, evaluate_module], ids=lambda script: script.__name__
+)
 def test_results_that_cannot_be_written_are_told_of_before_the_work(script, read_only):
     with pytest.raises(InvalidExperiment, match=f"cannot be written: {read_only} is read-only"):
         script.main([str(read_only)])

@@ -15,7 +15,12 @@ from envs.atari import games as atari
 from envs.atari.games import AtariConfig
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
-from perception.settings.encoders import ImpalaResNetConfig, ListEncoderConfig, MLPConfig, NatureCNNConfig
+from perception.settings.encoders import (
+    ImpalaResNetConfig,
+    ListEncoderConfig,
+    MLPConfig,
+    NatureCNNConfig,
+)
 from perception.settings.memory import RecurrentConfig
 from scripts.recipes import (
     ENCODERS,
@@ -48,7 +53,8 @@ KINDS = [
 ]
 CONTINUOUS = {"Pendulum-v1", "probe-target", "HalfCheetah", "PandaReach", "Navigate", "KukaGrasp"}
 SUITED = {"ppo": None, "appo": None, "ddpg": True, "td3": True}
-"""Whether an algorithm wants continuous actions; None takes both, and what is not here wants discrete ones."""
+"""Whether an algorithm wants continuous actions; None takes both, and what is not here wants
+discrete ones."""
 OFFLINE = ("bc", "cql", "iql")
 """What learns from a file, which has to be there."""
 
@@ -70,10 +76,16 @@ def test_a_name_stands_for_its_environment(name: str, config: Any) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "suggested"),
-    [("SpaceInvader", "SpaceInvaders"), ("CartPole", "CartPole-v1"), ("probe-traget", "probe-target")],
+    [
+        ("SpaceInvader", "SpaceInvaders"),
+        ("CartPole", "CartPole-v1"),
+        ("probe-traget", "probe-target"),
+    ],
 )
 def test_an_unknown_environment_is_told_with_near_matches(typed: str, suggested: str) -> None:
-    with pytest.raises(ValueError, match=f"no environment '{typed}'.*Did you mean.*{suggested}") as refusal:
+    with pytest.raises(
+        ValueError, match=f"no environment '{typed}'.*Did you mean.*{suggested}"
+    ) as refusal:
         environment_named(typed)
     assert "\n" not in str(refusal.value)
 
@@ -113,7 +125,9 @@ def test_an_encoder_is_made_by_its_name() -> None:
         (recipe_named, "", "no algorithm ''"),
     ],
 )
-def test_an_unknown_encoder_or_algorithm_is_told_with_those_there_are(lookup: Any, typed: str, said: str) -> None:
+def test_an_unknown_encoder_or_algorithm_is_told_with_those_there_are(
+    lookup: Any, typed: str, said: str
+) -> None:
     with pytest.raises(ValueError, match=said) as refusal:
         lookup(typed)
     assert "\n" not in str(refusal.value)
@@ -123,7 +137,9 @@ def test_an_unknown_encoder_or_algorithm_is_told_with_those_there_are(lookup: An
     ("name", "algorithm"),
     [
         *product(KINDS, [name for name in RECIPES if name not in OFFLINE]),
-        *product(["Pong", "MsPacman", "MontezumaRevenge"], ["ppo", "dqn"]),  # which have other numbers of actions
+        *product(
+            ["Pong", "MsPacman", "MontezumaRevenge"], ["ppo", "dqn"]
+        ),  # which have other numbers of actions
     ],
 )
 def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
@@ -134,13 +150,19 @@ def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
     if wanted is None or wanted == (name in CONTINUOUS):
         experiment.validate()
         return
-    told = r"in a one-dimensional Box.*try --algo dqn or ppo" if wanted else r"Discrete from 0.*try --algo ppo or td3"
+    told = (
+        r"in a one-dimensional Box.*try --algo dqn or ppo"
+        if wanted
+        else r"Discrete from 0.*try --algo ppo or td3"
+    )
     with pytest.raises(InvalidExperiment, match=told):
         experiment.validate()
 
 
 @pytest.mark.parametrize("algorithm", OFFLINE)
-def test_what_learns_from_a_file_asks_for_it(algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_learns_from_a_file_asks_for_it(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     experiment = recipe_named(algorithm)(environment_named("LanguageGoToLocal"))
     assert experiment.encoder == recipe_named("ppo")(experiment.env).encoder
@@ -165,11 +187,19 @@ def test_a_recipes_experiment_comes_back_from_json(name: str, algorithm: str) ->
 
 
 def test_every_class_that_users_can_name_can_be_read_back() -> None:
-    wanted = {type(environment_named(name)) for name in KINDS} | {type(encoder_named(name)) for name in ENCODERS}
+    wanted = {type(environment_named(name)) for name in KINDS} | {
+        type(encoder_named(name)) for name in ENCODERS
+    }
     for algorithm in RECIPES:
         experiment = recipe_named(algorithm)(environment_named("probe-counting"))
-        wanted |= {type(getattr(experiment, f.name)) for f in fields(experiment) if f.name in ("algo", "reward")}
-    wanted |= {type(memory_named(name)) for name in MEMORIES} | {type(reward_named(name)) for name in REWARDS}
+        wanted |= {
+            type(getattr(experiment, f.name))
+            for f in fields(experiment)
+            if f.name in ("algo", "reward")
+        }
+    wanted |= {type(memory_named(name)) for name in MEMORIES} | {
+        type(reward_named(name)) for name in REWARDS
+    }
     assert wanted <= set(PLUGS.values())
     assert all(PLUGS[cls.__name__] is cls for cls in PLUGS.values())
 
@@ -178,7 +208,8 @@ def test_images_get_a_convolutional_encoder_and_rewards_of_one_size() -> None:
     experiment = recipe_named("ppo")(environment_named("Pong"))
     assert isinstance(experiment.encoder, NatureCNNConfig)
     assert experiment.reward.clip_to_sign  # type: ignore[attr-defined]
-    # 1,024 env steps an update in minibatches of 256, as the recipe says of Schulman et al. 2017, table 5.
+    # 1,024 env steps an update in minibatches of 256, as the recipe says of Schulman et al. 2017,
+    # table 5.
     assert isinstance(experiment.algo, PPO)
     assert experiment.num_envs * experiment.algo.rollout_length == 1_024
 
@@ -201,7 +232,9 @@ def test_a_memory_is_for_algorithms_that_learn_in_order_and_divides_what_they_le
     replace(ppo, memory=memory_named("lstm")).validate()
     with pytest.raises(InvalidExperiment, match="--memory is for ppo and appo"):
         replace(dqn, memory=memory_named("gru")).validate()
-    with pytest.raises(InvalidExperiment, match=r"7 steps of memory do not divide .*; 64 do: --memory\.steps"):
+    with pytest.raises(
+        InvalidExperiment, match=r"7 steps of memory do not divide .*; 64 do: --memory\.steps"
+    ):
         replace(ppo, memory=RecurrentConfig(steps=7)).validate()
 
 

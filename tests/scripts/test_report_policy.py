@@ -36,9 +36,14 @@ def test_a_report_is_one_page_and_its_figures(run: Path, reported: dict[str, Any
     assert told["policies"]["oracle"]["metrics"]["remission"]["mean"] > 0.5
     assert told["policies"]["oracle"]["agent_is_above_by"]["mean"] < 0
     assert sum(told["doses"][0]["shares"]["ppo"]) == pytest.approx(1)
-    assert max(told["doses"][0]["shares"]["standard of care"]) > max(told["doses"][0]["shares"]["ppo"])
+    assert max(told["doses"][0]["shares"]["standard of care"]) > max(
+        told["doses"][0]["shares"]["ppo"]
+    )
     shifted = told["conditions"]["patients of another population"]
-    assert shifted["standard of care"]["mean"] != told["policies"]["standard of care"]["return"]["mean"]
+    assert (
+        shifted["standard of care"]["mean"]
+        != told["policies"]["standard of care"]["return"]["mean"]
+    )
     off_policy = told["off_policy"]
     assert off_policy["episodes"] == 40
     assert off_policy["refusal"], "40 patients bear no estimate"
@@ -58,10 +63,14 @@ def test_a_report_is_one_page_and_its_figures(run: Path, reported: dict[str, Any
     [
         (
             ["--patients", "1"],
-            r"--patients must be a whole number from 2 to 1,000 \(all are treated side by side\), not 1",
+            r"--patients must be a whole number from 2 to 1,000 \(all are treated side by side\), "
+            r"not 1",
         ),
         (["--shown", "0"], "--shown must be a whole number from 1 to 100"),
-        (["--shown", "10000000000"], "ten times as many patients, treated one by one.*, not 10,000,000,000"),
+        (
+            ["--shown", "10000000000"],
+            "ten times as many patients, treated one by one.*, not 10,000,000,000",
+        ),
         (["--also", "RUN"], "have the same seed, 1: they are one training"),
         (["--also", "nowhere"], "nowhere is not a run folder"),
         (["--checkpoint", "step-7"], "has no checkpoint step-7"),
@@ -80,9 +89,18 @@ def test_a_mistake_is_told_before_anything_else(
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (["--env", "hiv-sti", "--policy", "random", "--env.step-hours", "720"], "is of hiv-sti, not of care-episode"),
-        (["--env", "care-episode", "--env.cost-weight", "1"], "made with --env.cost-weight 1.0, which means something"),
-        (["--env", "care-episode", "--env.history", "4"], "made with --env.history 4, which means something"),
+        (
+            ["--env", "hiv-sti", "--policy", "random", "--env.step-hours", "720"],
+            "is of hiv-sti, not of care-episode",
+        ),
+        (
+            ["--env", "care-episode", "--env.cost-weight", "1"],
+            "made with --env.cost-weight 1.0, which means something",
+        ),
+        (
+            ["--env", "care-episode", "--env.history", "4"],
+            "made with --env.history 4, which means something",
+        ),
     ],
 )
 def test_a_log_of_something_else_is_told_before_anything_else(
@@ -105,12 +123,15 @@ def in_strings(part: Any, payload: str) -> Any:
 
 
 def in_names(told: dict[str, Any], payload: str) -> dict[str, Any]:
-    """A report with the payload in the names of policies, metrics, conditions, estimators, and of the model card."""
+    """A report with the payload in the names of policies, metrics, conditions, estimators, and of
+    the model card."""
 
     def renamed(table: dict[str, Any]) -> dict[str, Any]:
         return {f"{name}{payload}": value for name, value in table.items()}
 
-    policies = {name: one | {"metrics": renamed(one["metrics"])} for name, one in told["policies"].items()}
+    policies = {
+        name: one | {"metrics": renamed(one["metrics"])} for name, one in told["policies"].items()
+    }
     conditions = {name: renamed(by_policy) for name, by_policy in told["conditions"].items()}
     return told | {
         "policies": renamed(policies),
@@ -121,8 +142,12 @@ def in_names(told: dict[str, Any], payload: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("payload", ["<script>alert(1)</script>", "'\"><img src=x onerror=alert(1)>"])
-def test_markup_in_every_string_of_a_report_is_escaped(reported: dict[str, Any], payload: str) -> None:
+@pytest.mark.parametrize(
+    "payload", ["<script>alert(1)</script>", "'\"><img src=x onerror=alert(1)>"]
+)
+def test_markup_in_every_string_of_a_report_is_escaped(
+    reported: dict[str, Any], payload: str
+) -> None:
     changed = page(in_names(in_strings(reported, payload), payload), {f"worst{payload}": []})
     assert payload not in changed
     assert changed.count(escape(payload)) > 60

@@ -21,10 +21,16 @@ from scripts.cli import SweepSettings, parse_experiment, parse_sweep, parts_of
 from scripts.recipes.modules import MODULES
 from scripts.recipes.modules import PLUGS as MODULE_PLUGS
 
-COMMANDS = sorted(path.stem for path in (Path(__file__).parents[2] / "scripts").glob("*_*.py") if path.stem[0] != "_")
+COMMANDS = sorted(
+    path.stem
+    for path in (Path(__file__).parents[2] / "scripts").glob("*_*.py")
+    if path.stem[0] != "_"
+)
 SETTINGS = [
     module.Settings
-    for module in (importlib.import_module(f"scripts.{command}") for command in (*COMMANDS, "translate"))
+    for module in (
+        importlib.import_module(f"scripts.{command}") for command in (*COMMANDS, "translate")
+    )
     if hasattr(module, "Settings")
 ]
 CLASSES = sorted(
@@ -53,7 +59,8 @@ ENVIRONMENTS = (
     "glucose-t1d",
     "tumor-imaging",
 )
-"""Environments for which recipes have settings of their own, besides those whose recipes test_recipes.py validates."""
+"""Environments for which recipes have settings of their own, besides those whose recipes
+test_recipes.py validates."""
 
 
 def settings_of(cls: type, **changes: Any) -> Any:
@@ -92,7 +99,9 @@ def test_every_number_has_a_range_and_others_are_refused_by_name(cls: type) -> N
             value = (number,) if get_args(hints[name])[1:] == (...,) else number
             refusal = refusal_of(cls, name, value)
             assert refusal is not None or allowed.includes(number), (name, number)
-            assert refusal is None or (name in refusal and "\n" not in refusal and len(refusal) < 200), refusal
+            assert refusal is None or (
+                name in refusal and "\n" not in refusal and len(refusal) < 200
+            ), refusal
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -113,12 +122,30 @@ def test_every_choice_and_module_keeps_to_the_ranges() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--num-envs 10000000000", "--num-envs must be a whole number from 1 to 1,048,576, not 10,000,000,000."),
-        ("--algo.batch-size 10000000000 --algo dqn", "--algo.batch-size must be a whole number from 1 to 1,048,576, "),
-        ("--env hiv-sti --env.history 10000000000", "--env.history must be a whole number from 1 to 1,000, "),
-        ("--env CartPole-v1 --encoder.hidden-sizes 64 0", "--encoder.hidden-sizes must each be a whole number from 1 "),
-        ("--env Pong --encoder parts --encoder.small-images.features 0", "--encoder.small-images.features must be a "),
-        ("--resources.learner-gpus -1", "--resources.learner-gpus must be a number from 0 to 1,000,000,000, not -1."),
+        (
+            "--num-envs 10000000000",
+            "--num-envs must be a whole number from 1 to 1,048,576, not 10,000,000,000.",
+        ),
+        (
+            "--algo.batch-size 10000000000 --algo dqn",
+            "--algo.batch-size must be a whole number from 1 to 1,048,576, ",
+        ),
+        (
+            "--env hiv-sti --env.history 10000000000",
+            "--env.history must be a whole number from 1 to 1,000, ",
+        ),
+        (
+            "--env CartPole-v1 --encoder.hidden-sizes 64 0",
+            "--encoder.hidden-sizes must each be a whole number from 1 ",
+        ),
+        (
+            "--env Pong --encoder parts --encoder.small-images.features 0",
+            "--encoder.small-images.features must be a ",
+        ),
+        (
+            "--resources.learner-gpus -1",
+            "--resources.learner-gpus must be a number from 0 to 1,000,000,000, not -1.",
+        ),
     ],
 )
 def test_the_command_line_is_told_the_option_and_its_range(arguments: str, message: str) -> None:
@@ -130,7 +157,10 @@ def test_the_command_line_is_told_the_option_and_its_range(arguments: str, messa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--gpus-per-trial -1", "--gpus-per-trial must be a number from 0 to 1,000,000,000, not -1."),
+        (
+            "--gpus-per-trial -1",
+            "--gpus-per-trial must be a number from 0 to 1,000,000,000, not -1.",
+        ),
         ("--at-a-time -1", "--at-a-time must be a whole number from 0 to 1,048,576, not -1."),
         ("--seed -1", "--seed must be a whole number from 0 to 4,294,967,295, not -1."),
         ("--algo.epochs 0", "--algo.epochs must be a whole number from 1 to 1,000, not 0."),
@@ -145,4 +175,12 @@ def test_a_sweep_is_told_options_as_it_has_them(arguments: str, message: str) ->
 def test_the_options_of_a_sweep_stand_at_the_top() -> None:
     experiment = Experiment(CountingConfig(), PPO(), MLPConfig())
     flags = {flag for flag, _ in parts_of(SweepSettings(Sweep(), experiment))}
-    assert flags == {"--", "--env.", "--algo.", "--encoder.", "--memory.", "--reward.", "--resources."}
+    assert flags == {
+        "--",
+        "--env.",
+        "--algo.",
+        "--encoder.",
+        "--memory.",
+        "--reward.",
+        "--resources.",
+    }

@@ -13,13 +13,27 @@ from scripts.cli import parse_experiment
 from scripts.recipes import PLUGS, modules
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("__init__", "cli"))
+COMMANDS = sorted(
+    path.stem for path in (ROOT / "scripts").glob("*.py") if path.stem not in ("__init__", "cli")
+)
 HEAVY = (
-    *("torch", "ray", "scipy", "cv2", "pandas", "pyarrow", "sklearn", "rich", "tensorboard", "optuna"),
+    *(
+        "torch",
+        "ray",
+        "scipy",
+        "cv2",
+        "pandas",
+        "pyarrow",
+        "sklearn",
+        "rich",
+        "tensorboard",
+        "optuna",
+    ),
     *("pybullet", "minigrid", "pygame", "matplotlib"),
 )
 SAVED = json.loads(Path(__file__).with_name("saved_settings.json").read_text())
-"""Experiments and trainings of modules as they were saved before settings and networks were apart."""
+"""Experiments and trainings of modules as they were saved before settings and networks were
+apart."""
 PROBE = """
 import runpy, sys
 for sys.argv in {lines}:
@@ -30,15 +44,35 @@ for sys.argv in {lines}:
         print("exit", end.code or 0)
 print("imported", *(name for name in {heavy} if name in sys.modules))
 """
-TREATMENTS = ("hiv-sti", "care-episode", "sepsis-icu", "epidemic-npi", "glucose-t1d", "tumor-imaging", "warfarin-pgx")
+TREATMENTS = (
+    "hiv-sti",
+    "care-episode",
+    "sepsis-icu",
+    "epidemic-npi",
+    "glucose-t1d",
+    "tumor-imaging",
+    "warfarin-pgx",
+)
 
 
 def ends(lines, folder):
-    """How each of several command lines ends, and what heavy packages were imported for them, by one process."""
+    """How each of several command lines ends, and what heavy packages were imported for them, by
+    one process."""
     split = [line.split() for line in lines]
     probe = folder / "probe.py"
-    probe.write_text(PROBE.format(lines=[[f"{ROOT}/scripts/{name}.py", *rest] for name, *rest in split], heavy=HEAVY))
-    done = subprocess.run([sys.executable, probe], capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+    probe.write_text(
+        PROBE.format(
+            lines=[[f"{ROOT}/scripts/{name}.py", *rest] for name, *rest in split], heavy=HEAVY
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, probe],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=120,
+        check=False,
+    )
     assert "Traceback" not in done.stderr
     return [line for line in done.stdout.splitlines() if line.startswith(("exit", "imported"))]
 
@@ -50,8 +84,13 @@ def test_help_and_typing_mistakes_import_nothing_heavy(command, tmp_path):
 
 
 def test_typing_mistakes_beside_an_environment_import_nothing_heavy(tmp_path):
-    lines = [f"train_agent --env {name} --no-such-setting=1" for name in (*TREATMENTS, "CartPole-v1")]
-    lines += [f"train_agent --env Pong --algo {name} --no-such-setting=1" for name in ("dqn", "rainbow", "bc")]
+    lines = [
+        f"train_agent --env {name} --no-such-setting=1" for name in (*TREATMENTS, "CartPole-v1")
+    ]
+    lines += [
+        f"train_agent --env Pong --algo {name} --no-such-setting=1"
+        for name in ("dqn", "rainbow", "bc")
+    ]
     assert ends(lines, tmp_path) == [*["exit 2"] * len(lines), "imported"]
 
 
@@ -67,7 +106,9 @@ def test_what_is_imported_late_stands_at_the_top_of_its_function(command):
             body = body[0].body + body[1:]
         is_import = [isinstance(statement, ast.Import | ast.ImportFrom) for statement in body]
         nested = [node for statement in body for node in ast.walk(statement)]
-        if is_import != sorted(is_import, reverse=True) or count_of_imports(nested) != sum(is_import):
+        if is_import != sorted(is_import, reverse=True) or count_of_imports(nested) != sum(
+            is_import
+        ):
             late[function.name] = function.lineno
     assert not late
 
@@ -84,7 +125,8 @@ def test_saved_experiments_still_load(name):
 
 
 def kept_of(loaded, saved):
-    """What was loaded without the settings that are newer than what was saved, which have their defaults."""
+    """What was loaded without the settings that are newer than what was saved, which have their
+    defaults."""
     if not isinstance(saved, dict):
         return loaded
     return {name: kept_of(loaded[name], value) for name, value in saved.items()}

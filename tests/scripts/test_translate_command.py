@@ -42,7 +42,10 @@ def test_a_line_comes_out_for_each_that_goes_in(
         (["nowhere", "--text", "去"], "nowhere holds no trained translation"),
         (["MODULE", "--text", "去", "--file", "asked.txt"], "exclude each other"),
         (["MODULE", "--file", "nowhere.txt"], "nowhere.txt cannot be read"),
-        (["MODULE", "--text", "去", "--beam", "0"], "--beam must be a whole number from 1 to 100 .*, not 0"),
+        (
+            ["MODULE", "--text", "去", "--beam", "0"],
+            "--beam must be a whole number from 1 to 100 .*, not 0",
+        ),
         (
             ["MODULE", "--text", "去", "--beam", "10000000000"],
             "--beam must be a whole number from 1 to 100 .*, not 10,000,000,000",

@@ -1,8 +1,9 @@
-"""The policy that decided, where the log does not say with which probabilities; and how far to trust what is found.
+"""The policy that decided, where the log does not say with which probabilities; and how far to
+trust what is found.
 
-The weights of episodes are by a fit to these very episodes, which varies less than even the true probabilities (Hanna,
-Niekum and Stone 2019): by a fit to others, what was done once would be next to impossible. How good a fit is, is judged
-by other episodes."""
+The weights of episodes are by a fit to these very episodes, which varies less than even the true
+probabilities (Hanna, Niekum and Stone 2019): by a fit to others, what was done once would be next
+to impossible. How good a fit is, is judged by other episodes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ class Calibration:
     number: list[int]
     """Of steps and actions in it."""
     expected_error: float
-    """Expected calibration error: |predicted - observed|, weighted by how many there are (Naeini et al. 2015), here of
-    all actions and not of the likeliest alone."""
+    """Expected calibration error: |predicted - observed|, weighted by how many there are (Naeini et
+    al. 2015), here of all actions and not of the likeliest alone."""
     brier: float
     """Squared error, summed over the actions, mean over the steps (Brier 1950): 0 to 2."""
     brier_of_frequencies: float
@@ -47,10 +48,13 @@ class Calibration:
 
 
 def by_counts(observations: NDArray, actions: NDArray[np.int64], number: int) -> Fitted:
-    """How often each action was taken in each state, with one more step there like the mean of all."""
+    """How often each action was taken in each state, with one more step there like the mean of
+    all."""
     unique, states = np.unique(fingerprints(observations), return_inverse=True)
     usual = frequencies(actions, number)
-    taken = np.bincount(states * number + actions, minlength=len(unique) * number).reshape(-1, number)
+    taken = np.bincount(states * number + actions, minlength=len(unique) * number).reshape(
+        -1, number
+    )
 
     def fitted(seen: NDArray) -> NDArray[np.float64]:
         keys = fingerprints(seen)
@@ -61,14 +65,19 @@ def by_counts(observations: NDArray, actions: NDArray[np.int64], number: int) ->
     return fitted
 
 
-def by_logistic_regression(observations: NDArray, actions: NDArray[np.int64], number: int) -> Fitted:
+def by_logistic_regression(
+    observations: NDArray, actions: NDArray[np.int64], number: int
+) -> Fitted:
     """Multinomial, on standardised readings."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     return _of_classes(
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000)), observations, actions, number
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000)),
+        observations,
+        actions,
+        number,
     )
 
 
@@ -86,7 +95,9 @@ def by_network(observations: NDArray, actions: NDArray[np.int64], number: int) -
     inputs = torch.from_numpy(observations)
     taken = torch.from_numpy(actions)
     steps = EPOCHS * (len(inputs) // BATCH + 1)
-    network.descend(lambda rows: cross_entropy(network(inputs[rows]), taken[rows]), len(inputs), steps)
+    network.descend(
+        lambda rows: cross_entropy(network(inputs[rows]), taken[rows]), len(inputs), steps
+    )
     usual = frequencies(actions, number)
 
     def fitted(seen: NDArray) -> NDArray[np.float64]:
@@ -110,16 +121,24 @@ def suited(episodes: Episodes) -> str:
 
 
 def fitted_probabilities(episodes: Episodes, fit: Fit, number: int) -> NDArray[np.float64]:
-    """Of each of so many actions (T, E, A), by a fit to all of the episodes; zeros after the ends."""
+    """Of each of so many actions (T, E, A), by a fit to all of the episodes; zeros after the
+    ends."""
     return _fitted(episodes, fit, number, episodes.alive, episodes.alive)
 
 
-def held_out_probabilities(episodes: Episodes, fit: Fit, number: int, folds: int = FOLDS) -> NDArray[np.float64]:
+def held_out_probabilities(
+    episodes: Episodes, fit: Fit, number: int, folds: int = FOLDS
+) -> NDArray[np.float64]:
     """The same, each fold of the episodes by a fit to the others."""
     if len(episodes) < folds:
-        raise ValueError(f"A behaviour policy is fitted to at least {folds} episodes, not to {len(episodes)}.")
+        raise ValueError(
+            f"A behaviour policy is fitted to at least {folds} episodes, not to {len(episodes)}."
+        )
     own = np.arange(len(episodes)) % folds == np.arange(folds)[:, None]
-    parts = (_fitted(episodes, fit, number, episodes.alive & ~fold, episodes.alive & fold) for fold in own)
+    parts = (
+        _fitted(episodes, fit, number, episodes.alive & ~fold, episodes.alive & fold)
+        for fold in own
+    )
     return np.sum(list(parts), 0)
 
 
@@ -132,7 +151,9 @@ def _fitted(
     return probabilities
 
 
-def calibration(probabilities: NDArray[np.float64], actions: NDArray[np.int64], bins: int = BINS) -> Calibration:
+def calibration(
+    probabilities: NDArray[np.float64], actions: NDArray[np.int64], bins: int = BINS
+) -> Calibration:
     """Of probabilities (N, A) for the actions that were taken (N,), in bins of equal width."""
     taken = np.eye(probabilities.shape[1])[actions]
     bin_of = np.minimum((probabilities * bins).astype(np.int64), bins - 1).ravel()
@@ -156,8 +177,11 @@ def frequencies(actions: NDArray[np.int64], number: int) -> NDArray[np.float64]:
     return (np.bincount(actions, minlength=number) + 1) / (len(actions) + number)
 
 
-def _of_classes(classifier: Any, observations: NDArray, actions: NDArray[np.int64], number: int) -> Fitted:
-    """scikit-learn's classes are the actions it saw; with one more step like the mean of all, no action is zero."""
+def _of_classes(
+    classifier: Any, observations: NDArray, actions: NDArray[np.int64], number: int
+) -> Fitted:
+    """scikit-learn's classes are the actions it saw; with one more step like the mean of all, no
+    action is zero."""
     classifier.fit(observations, actions)
     usual = frequencies(actions, number)
 

@@ -1,4 +1,5 @@
-"""All estimates of one policy from one log, with their intervals and whether they can be trusted."""
+"""All estimates of one policy from one log, with their intervals and whether they can be
+trusted."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -67,10 +68,11 @@ class OffPolicyEvaluation:
     behaviour: str
     """`logged`, or what its probabilities were fitted by."""
     calibration: Calibration
-    """Of the behaviour policy's probabilities; fitted ones are judged by episodes that they were not fitted to."""
+    """Of the behaviour policy's probabilities; fitted ones are judged by episodes that they were
+    not fitted to."""
     refitted: bool
-    """The intervals of the direct method and of MAGIC have the model's own error in them, for it was fitted anew to
-    each resample; else they are those of one model, and too narrow."""
+    """The intervals of the direct method and of MAGIC have the model's own error in them, for it
+    was fitted anew to each resample; else they are those of one model, and too narrow."""
 
     def to_json(self) -> dict[str, Any]:
         """With None for what could not be estimated."""
@@ -87,7 +89,8 @@ def without_nan(told: Any) -> Any:
 
 
 def probabilities_of(policy: Policy, episodes: Episodes) -> NDArray[np.float64]:
-    """What a policy would have done at each step and after the last (T + 1, E, A), told step by step what was seen.
+    """What a policy would have done at each step and after the last (T + 1, E, A), told step by
+    step what was seen.
 
     Raises ValueError for one that gives doses: what it would have done was never done exactly."""
     decided = []
@@ -100,10 +103,13 @@ def probabilities_of(policy: Policy, episodes: Episodes) -> NDArray[np.float64]:
     probabilities = np.stack(decided).astype(np.float64)
     if not np.isfinite(probabilities).all():
         step, episode = np.argwhere(~np.isfinite(probabilities))[0, :2]
-        raise ValueError(f"The policy gives no finite numbers at step {step} of the log's episode {episode}.")
+        raise ValueError(
+            f"The policy gives no finite numbers at step {step} of the log's episode {episode}."
+        )
     if probabilities.ndim != 3 or not np.allclose(probabilities.sum(2), 1):
         raise ValueError(
-            "Off-policy estimates need a policy that tells probabilities of actions; this one gives doses."
+            "Off-policy estimates need a policy that tells probabilities of actions; this one "
+            "gives doses."
         )
     return probabilities
 
@@ -129,7 +135,8 @@ def evaluate_off_policy(
 ) -> OffPolicyEvaluation:
     """By the probabilities of the target policy (T + 1, E, A), as `probabilities_of` tells them.
 
-    `behaviour` is `logged` or a name of `FITS`. Raises ValueError, in one line, for a log that does not serve."""
+    `behaviour` is `logged` or a name of `FITS`. Raises ValueError, in one line, for a log that does
+    not serve."""
     probabilities, judged = behaviour_probabilities(episodes, behaviour, target.shape[2])
     total = len(episodes)
     model = fitted_q(episodes, target, discount)
@@ -140,11 +147,15 @@ def evaluate_off_policy(
     def spread(estimate: OfCounts, times: int = resamples) -> tuple[float, float]:
         return interval(bootstrap(estimate, total, resamples=times, seed=seed))
 
-    once: dict[str, OfCounts] = {name: partial(estimator, log) for name, estimator in ESTIMATORS.items()}
+    once: dict[str, OfCounts] = {
+        name: partial(estimator, log) for name, estimator in ESTIMATORS.items()
+    }
     anew: dict[str, OfCounts] = {}
     if isinstance(model, TabularQ):
         once["direct method"] = anew["direct method"] = model.value
-        anew["MAGIC"] = lambda counts: np.array([magic(fitted(row), row[None])[0] for row in counts])
+        anew["MAGIC"] = lambda counts: np.array(
+            [magic(fitted(row), row[None])[0] for row in counts]
+        )
     estimates = {}
     for name, of in once.items():
         bounds = spread(anew[name], min(REFITS, resamples)) if name in anew else spread(of)
@@ -170,19 +181,27 @@ def evaluate_off_policy(
 def behaviour_probabilities(
     episodes: Episodes, behaviour: str, number: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(T, E, A), as they were logged or fitted, for the weights and for the calibration. Raises ValueError where there
-    are none, or of other actions."""
+    """(T, E, A), as they were logged or fitted, for the weights and for the calibration. Raises
+    ValueError where there are none, or of other actions."""
     if episodes.actions.ndim != 2:
         raise ValueError("Off-policy estimates need discrete actions; these episodes have doses.")
     known = (episodes.actions >= 0) & (episodes.actions < number)
     if not known.all():
-        raise ValueError(f"The policy has {number} actions, and the log has action {episodes.actions[~known][0]}.")
+        raise ValueError(
+            f"The policy has {number} actions, and the log has action "
+            f"{episodes.actions[~known][0]}."
+        )
     if behaviour != LOGGED:
         fit = FITS[behaviour]
-        return fitted_probabilities(episodes, fit, number), held_out_probabilities(episodes, fit, number)
+        return fitted_probabilities(episodes, fit, number), held_out_probabilities(
+            episodes, fit, number
+        )
     logged = episodes.probabilities
     if not logged.shape[2]:
-        raise ValueError(f"The log has no probabilities; the behaviour policy must be fitted, by {', '.join(FITS)}.")
+        raise ValueError(
+            f"The log has no probabilities; the behaviour policy must be fitted, by "
+            f"{', '.join(FITS)}."
+        )
     if logged.shape[2] != number:
         raise ValueError(f"The policy has {number} actions, the log has {logged.shape[2]}.")
     return logged, logged
@@ -196,11 +215,13 @@ def halved(
     discount: float,
     counts: NDArray[np.float64],
 ) -> Trajectories:
-    """What the estimators read, each half of the episodes with the model fitted to the other half: no episode corrects
-    a model that knew it (Jiang and Li 2016, section 4)."""
+    """What the estimators read, each half of the episodes with the model fitted to the other half:
+    no episode corrects a model that knew it (Jiang and Li 2016, section 4)."""
     half = np.arange(len(episodes)) % 2 == 0
     taken = episodes.actions[..., None]
     of_odd, of_even = (model.values(counts * rows) for rows in (~half, half))
     q, v = (np.where(half, *both) for both in zip(of_odd, of_even, strict=True))
-    of_behaviour, of_target = (np.take_along_axis(column, taken, 2)[..., 0] for column in (probabilities, target[:-1]))
+    of_behaviour, of_target = (
+        np.take_along_axis(column, taken, 2)[..., 0] for column in (probabilities, target[:-1])
+    )
     return trajectories(episodes.rewards, episodes.alive, of_behaviour, of_target, q, v, discount)

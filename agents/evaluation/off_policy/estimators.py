@@ -1,11 +1,13 @@
 """What a policy would earn, from episodes in which another one decided.
 
-An episode's weight at step t is the product of target / behaviour probabilities of the actions up to it. An episode
-that has ended is in an absorbing state without reward, in which both policies do the same: its weight stays at its
-last value, and counts in the denominators of the weighted per-decision estimators (Thomas and Brunskill 2016).
+An episode's weight at step t is the product of target / behaviour probabilities of the actions up
+to it. An episode that has ended is in an absorbing state without reward, in which both policies do
+the same: its weight stays at its last value, and counts in the denominators of the weighted
+per-decision estimators (Thomas and Brunskill 2016).
 
-Every estimator takes how often each of E episodes counts, (B, E), and returns the estimates (B,): ones for the episodes
-as they are, multinomial draws for a bootstrap. Weighted estimators are nan where all weights are zero."""
+Every estimator takes how often each of E episodes counts, (B, E), and returns the estimates (B,):
+ones for the episodes as they are, multinomial draws for a bootstrap. Weighted estimators are nan
+where all weights are zero."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,15 +27,17 @@ MOST_LENGTHS = 25
 
 @dataclass(frozen=True)
 class Trajectories:
-    """E logged episodes of at most T steps, as the estimators read them; zeros after an episode's end."""
+    """E logged episodes of at most T steps, as the estimators read them; zeros after an episode's
+    end."""
 
     rewards: NDArray[np.float64]
     """(T, E)."""
     log_weights: NDArray[np.float64]
-    """(T, E), logarithm of the product of all ratios up to and with each step; minus infinity from an action on that
-    the target policy never takes. After an episode's end it stays."""
+    """(T, E), logarithm of the product of all ratios up to and with each step; minus infinity from
+    an action on that the target policy never takes. After an episode's end it stays."""
     q: NDArray[np.float64]
-    """(T, E), what a model says each action that was taken is worth under the target policy; zeros without a model."""
+    """(T, E), what a model says each action that was taken is worth under the target policy; zeros
+    without a model."""
     v: NDArray[np.float64]
     """(T, E), the same of each observation."""
     discount: float = 1.0
@@ -71,12 +75,15 @@ def trajectories(
     if impossible.any():
         step, episode = np.argwhere(impossible)[0]
         raise ValueError(
-            f"The behaviour policy gives no probability to the action at step {step} of episode {episode}, which was "
+            f"The behaviour policy gives no probability to the action at step {step} of episode "
+            f"{episode}, which was "
             "taken; log what it really was, or fit it to the actions."
         )
     with np.errstate(divide="ignore"):
         ratios = np.log(np.where(alive, target, 1.0)) - np.log(np.where(alive, behaviour, 1.0))
-    q, v = (np.zeros_like(rewards) if given is None else np.where(alive, given, 0.0) for given in (q, v))
+    q, v = (
+        np.zeros_like(rewards) if given is None else np.where(alive, given, 0.0) for given in (q, v)
+    )
     return Trajectories(np.where(alive, rewards, 0.0), ratios.cumsum(0), q, v, discount)
 
 
@@ -86,7 +93,9 @@ def importance_sampling(log: Trajectories, counts: NDArray[np.float64]) -> NDArr
     return counts @ (np.exp(log.log_weights[-1]) * returns) / counts.sum(1)
 
 
-def weighted_importance_sampling(log: Trajectories, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def weighted_importance_sampling(
+    log: Trajectories, counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """WIS: the same, divided by the sum of the weights; within what returns were seen."""
     returns = (log.discounts * log.rewards).sum(0)
     return _weighted(counts, log.log_weights[-1:], returns[None])[:, 0]
@@ -103,13 +112,15 @@ def weighted_per_decision(log: Trajectories, counts: NDArray[np.float64]) -> NDA
 
 
 def doubly_robust(log: Trajectories, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """DR: a model's value, and by PDIS what it was wrong by (Jiang and Li 2016, equation 10, unrolled)."""
+    """DR: a model's value, and by PDIS what it was wrong by (Jiang and Li 2016, equation 10,
+    unrolled)."""
     wrong = np.exp(log.log_weights) * (log.rewards - log.q) + np.exp(log.log_weights_before) * log.v
     return counts @ (log.discounts * wrong).sum(0) / counts.sum(1)
 
 
 def weighted_doubly_robust(log: Trajectories, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted DR: the same, each step divided by the sum of its weights (Thomas and Brunskill 2016, equation 8)."""
+    """Weighted DR: the same, each step divided by the sum of its weights (Thomas and Brunskill
+    2016, equation 8)."""
     wrong = _weighted(counts, log.log_weights, log.rewards - log.q)
     return (wrong + _weighted(counts, log.log_weights_before, log.v)) @ log.discounts[:, 0]
 
@@ -120,16 +131,23 @@ def direct_method(log: Trajectories, counts: NDArray[np.float64]) -> NDArray[np.
 
 
 def magic(log: Trajectories, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """MAGIC: partial returns, weighted DR up to step j and the model from there, blended so that the estimated squared
-    error is least (Thomas and Brunskill 2016, section 6).
+    """MAGIC: partial returns, weighted DR up to step j and the model from there, blended so that
+    the estimated squared error is least (Thomas and Brunskill 2016, section 6).
 
-    Their covariance is that of the episodes; their bias is how far they are outside the 90 % bootstrap interval of
-    weighted DR. The interval of a resample is that of all episodes, moved to its own weighted DR."""
+    Their covariance is that of the episodes; their bias is how far they are outside the 90 %
+    bootstrap interval of weighted DR. The interval of a resample is that of all episodes, moved to
+    its own weighted DR."""
     centre = weighted_doubly_robust(log, counts)
-    spread = weighted_doubly_robust(log, resampled(len(log), MAGIC_RESAMPLES, np.random.default_rng(0)))
-    low, high = np.quantile(spread, MAGIC_QUANTILES) - weighted_doubly_robust(log, np.ones((1, len(log))))
+    spread = weighted_doubly_robust(
+        log, resampled(len(log), MAGIC_RESAMPLES, np.random.default_rng(0))
+    )
+    low, high = np.quantile(spread, MAGIC_QUANTILES) - weighted_doubly_robust(
+        log, np.ones((1, len(log)))
+    )
     bounds = zip(centre + min(low, 0.0), centre + max(high, 0.0), strict=True)
-    return np.array([_blended(log, row, *between) for row, between in zip(counts, bounds, strict=True)])
+    return np.array(
+        [_blended(log, row, *between) for row, between in zip(counts, bounds, strict=True)]
+    )
 
 
 ESTIMATORS: dict[str, Estimator] = {
@@ -154,7 +172,8 @@ def _weighted(
 
 
 def _scaled(log_weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights (T, E) of which each step's largest is 1, so that none overflows; zeros where all are zero."""
+    """Weights (T, E) of which each step's largest is 1, so that none overflows; zeros where all are
+    zero."""
     most = log_weights.max(1, keepdims=True)
     return np.exp(log_weights - np.where(most > -np.inf, most, 0.0))
 
@@ -170,9 +189,15 @@ def _blended(log: Trajectories, counts: NDArray[np.float64], low: float, high: f
     now, before = (weights / (weights @ counts)[:, None] for weights in (now, before))
     wrong = (log.discounts * now * (log.rewards - log.q)[:, seen]).cumsum(0)
     model = (log.discounts * before * log.v[:, seen]).cumsum(0)
-    lengths = np.unique(np.linspace(0, steps, min(steps + 1, MOST_LENGTHS)).round().astype(np.int64))
-    # Of each length (J) what each episode adds to the partial return: nothing is left to the model after the last step.
-    parts = np.concatenate([np.zeros_like(wrong[:1]), wrong])[lengths] + model[np.minimum(lengths, steps - 1)]
+    lengths = np.unique(
+        np.linspace(0, steps, min(steps + 1, MOST_LENGTHS)).round().astype(np.int64)
+    )
+    # Of each length (J) what each episode adds to the partial return: nothing is left to the model
+    # after the last step.
+    parts = (
+        np.concatenate([np.zeros_like(wrong[:1]), wrong])[lengths]
+        + model[np.minimum(lengths, steps - 1)]
+    )
     partial = parts @ counts
     number = counts.sum()
     apart = parts - partial[:, None] / number
@@ -184,7 +209,8 @@ def _blended(log: Trajectories, counts: NDArray[np.float64], low: float, high: f
 def _least_on_simplex(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Non-negative x with sum 1 and the least x' M x, for a positive semi-definite M (J, J).
 
-    With M = A'A, least |A x|^2 + (1 - sum x)^2 over all non-negative x has the same x but for its scale."""
+    With M = A'A, least |A x|^2 + (1 - sum x)^2 over all non-negative x has the same x but for its
+    scale."""
     values, vectors = np.linalg.eigh(matrix)
     if values[-1] <= 0:
         return np.eye(len(matrix))[-1]

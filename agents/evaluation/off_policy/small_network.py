@@ -18,7 +18,8 @@ MOST_FIELDS = 16
 class SmallNetwork(nn.Module):
     """Two hidden layers of 64, with layer normalisation, on standardised inputs (N, I) -> (N, O).
 
-    The mean is subtracted in float64: timestamps of 1.7e9 seconds are 128 seconds apart in float32."""
+    The mean is subtracted in float64: timestamps of 1.7e9 seconds are 128 seconds apart in
+    float32."""
 
     def __init__(self, inputs: NDArray, outputs: int, seed: int) -> None:
         super().__init__()
@@ -34,7 +35,9 @@ class SmallNetwork(nn.Module):
             )
             nn.init.zeros_(self.layers[-1].weight)  # pyright: ignore[reportArgumentType]
             nn.init.zeros_(self.layers[-1].bias)  # pyright: ignore[reportArgumentType]
-        self.optimiser = torch.optim.AdamW(self.layers.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        self.optimiser = torch.optim.AdamW(
+            self.layers.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY
+        )
         self.generator = torch.Generator().manual_seed(seed)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -54,16 +57,18 @@ class SmallNetwork(nn.Module):
 
 
 def flat(observations: NDArray, dimensions: int) -> NDArray:
-    """Observations whose first so many dimensions are rows, as vectors (..., I) of float32, or of float64 where float32
-    cannot hold all their numbers; of images (C, H, W) the means of at most 16 by 16 fields, as so small a network and
-    so few rows cannot use more."""
+    """Observations whose first so many dimensions are rows, as vectors (..., I) of float32, or of
+    float64 where float32 cannot hold all their numbers; of images (C, H, W) the means of at most 16
+    by 16 fields, as so small a network and so few rows cannot use more."""
     rows = observations.shape[:dimensions]
     shape = observations.shape[dimensions:]
     if len(shape) != 3:
         exact = np.result_type(observations.dtype, np.float32)
         return observations.reshape(*rows, -1).astype(exact, copy=False)
     channels, *size = shape
-    (high, up), (wide, across) = ((min(MOST_FIELDS, side), side // min(MOST_FIELDS, side)) for side in size)
+    (high, up), (wide, across) = (
+        (min(MOST_FIELDS, side), side // min(MOST_FIELDS, side)) for side in size
+    )
     whole = observations[..., : high * up, : wide * across]
     fields = whole.reshape(*rows, channels, high, up, wide, across).mean((-3, -1), dtype=np.float32)
     return fields.reshape(*rows, -1)

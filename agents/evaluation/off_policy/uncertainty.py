@@ -1,4 +1,5 @@
-"""How sure an off-policy estimate is: bootstrap over episodes, effective sample size, and when to refuse a headline."""
+"""How sure an off-policy estimate is: bootstrap over episodes, effective sample size, and when to
+refuse a headline."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 RESAMPLES = 1_000
 LEAST_EFFECTIVE_EPISODES = 50
 LEAST_EFFECTIVE_SHARE = 0.05
-"""Below either of them an estimate rests on a few episodes (reviewers' rule, as in Gottesman et al. 2018)."""
+"""Below either of them an estimate rests on a few episodes (reviewers' rule, as in Gottesman et al.
+2018)."""
 MOST_OFF_ONE = 0.3
 """How far the mean of the weights may be from its expectation; ours."""
 LARGEST_LOGARITHM = 700.0  # beyond it a float64 overflows
@@ -28,7 +30,10 @@ class Histogram:
 
 def resampled(episodes: int, resamples: int, random: np.random.Generator) -> NDArray[np.float64]:
     """How often each of E episodes is in each of B samples drawn with replacement, (B, E)."""
-    drawn = random.integers(episodes, size=(resamples, episodes)) + episodes * np.arange(resamples)[:, None]
+    drawn = (
+        random.integers(episodes, size=(resamples, episodes))
+        + episodes * np.arange(resamples)[:, None]
+    )
     return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
@@ -49,13 +54,15 @@ def bootstrap(
 
 
 def interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of what a bootstrap returned; nan where a resample has no estimate."""
+    """The percentile interval of what a bootstrap returned; nan where a resample has no
+    estimate."""
     low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
 
 
 def effective_sample_size(log_weights: NDArray[np.float64]) -> float:
-    """(sum w)^2 / sum w^2 of the logarithms of E weights (Kish 1965); 0 where all weights are zero."""
+    """(sum w)^2 / sum w^2 of the logarithms of E weights (Kish 1965); 0 where all weights are
+    zero."""
     most = log_weights.max()
     if most == -np.inf:
         return 0.0
@@ -71,23 +78,25 @@ def weight_histogram(log_weights: NDArray[np.float64], bins: int = 20) -> Histog
 
 
 def mean_weight(log_weights: NDArray[np.float64]) -> float:
-    """Of the logarithms of E weights. Its expectation is 1; it falls short where what the policy would do is so rare in
-    the log that the weights that make up for it are not there."""
+    """Of the logarithms of E weights. Its expectation is 1; it falls short where what the policy
+    would do is so rare in the log that the weights that make up for it are not there."""
     return float(np.exp(np.minimum(log_weights, LARGEST_LOGARITHM)).mean())
 
 
 def refusal(effective: float, episodes: int, mean: float) -> str:
-    """Why no estimate of these episodes should be a headline, in one line; empty where one may be. `mean` is that of
-    the weights."""
+    """Why no estimate of these episodes should be a headline, in one line; empty where one may be.
+    `mean` is that of the weights."""
     needed = max(LEAST_EFFECTIVE_EPISODES, LEAST_EFFECTIVE_SHARE * episodes)
     if effective < needed:
         return (
-            f"The effective sample size is {effective:,.1f} of {episodes:,} episodes; a headline needs {needed:,.0f} "
+            f"The effective sample size is {effective:,.1f} of {episodes:,} episodes; a headline "
+            f"needs {needed:,.0f} "
             f"({LEAST_EFFECTIVE_EPISODES}, and {LEAST_EFFECTIVE_SHARE:.0%} of the episodes)."
         )
     if abs(mean - 1) > MOST_OFF_ONE:
         return (
-            f"The weights' mean is {mean:.2f}; a headline needs {1 - MOST_OFF_ONE:.1f} to {1 + MOST_OFF_ONE:.1f}, as "
+            f"The weights' mean is {mean:.2f}; a headline needs {1 - MOST_OFF_ONE:.1f} to "
+            f"{1 + MOST_OFF_ONE:.1f}, as "
             "it would be 1 if what the policy would do were in the log as often as it is likely."
         )
     return ""

@@ -1,23 +1,27 @@
 """Episodes of care (EpiCARE: Hargrave, Spaeth and Grosenick 2024, NeurIPS Datasets and Benchmarks).
 
-A patient has one of 16 diseases, which nobody sees, and at each of at most 8 visits gets one of 16 treatments. It ends
-the disease with a probability that depends on both (remission); else the disease may pass into another, and 8 symptoms
-are drawn that depend on disease, treatment and patient. An episode ends with remission, with the last visit, or where
-a symptom is so bad that it is an adverse event. Which diseases and treatments there are says `structure_seed`.
+A patient has one of 16 diseases, which nobody sees, and at each of at most 8 visits gets one of 16
+treatments. It ends the disease with a probability that depends on both (remission); else the
+disease may pass into another, and 8 symptoms are drawn that depend on disease, treatment and
+patient. An episode ends with remission, with the last visit, or where a symptom is so bad that it
+is an adverse event. Which diseases and treatments there are says `structure_seed`.
 
-Rewards are the authors' times 100 / 64: remission 100, adverse event -100, and at each visit less the treatment's cost
-and what the symptoms are worth. So a return is what they call a normalised score. Seen are the symptoms, to one
-decimal, the treatment of the visit before, and, unless `partial`, the disease. `cost` counts treatments that are known
-to make a symptom worse which is read as 0.9 or 1, where there was one that does not.
+Rewards are the authors' times 100 / 64: remission 100, adverse event -100, and at each visit less
+the treatment's cost and what the symptoms are worth. So a return is what they call a normalised
+score. Seen are the symptoms, to one decimal, the treatment of the visit before, and, unless
+`partial`, the disease. `cost` counts treatments that are known to make a symptom worse which is
+read as 0.9 or 1, where there was one that does not.
 
-To give nothing is not among the actions: the baseline "untreated" stands for the cheapest treatment, whatever happens.
-The baselines know what treatments do on average, as a literature would tell it, but of a patient only what is seen.
-"SMART" and "soft standard of care" may take any treatment, as off-policy evaluation needs it.
+To give nothing is not among the actions: the baseline "untreated" stands for the cheapest
+treatment, whatever happens. The baselines know what treatments do on average, as a literature would
+tell it, but of a patient only what is seen. "SMART" and "soft standard of care" may take any
+treatment, as off-policy evaluation needs it.
 
-The published cohort is new patients without end. The train and the held-out cohort are 10,000 of them each, with the
-disease that they come with. In the shifted cohort any disease is as frequent as any other, symptoms are worse by half
-a logit, and treatments end fewer diseases. The authors' time between visits has no unit; here it is a week, and with
-other `step_hours` diseases pass into others as much more or less often. Synthetic; not for clinical use."""
+The published cohort is new patients without end. The train and the held-out cohort are 10,000 of
+them each, with the disease that they come with. In the shifted cohort any disease is as frequent as
+any other, symptoms are worse by half a logit, and treatments end fewer diseases. The authors' time
+between visits has no unit; here it is a week, and with other `step_hours` diseases pass into others
+as much more or less often. Synthetic; not for clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,16 +58,19 @@ from envs.health.core.treatment import TreatmentConfig
 SCORE = 100 / REMISSION
 """What the authors' rewards are multiplied by."""
 PATIENT_LINK = PATIENT_REMISSION = (0.25, 1.75)
-"""What the probabilities to pass into a disease, and of remission by a treatment, are multiplied by for a patient."""
+"""What the probabilities to pass into a disease, and of remission by a treatment, are multiplied by
+for a patient."""
 HEALTHY_SYMPTOM = 0.1
 """The most that a healthy patient has of a symptom."""
 HIGH = 0.85
-"""A symptom above is read as 0.9 or 1, more than 1 - kappa = 0.8 of the authors' standard of care."""
+"""A symptom above is read as 0.9 or 1, more than 1 - kappa = 0.8 of the authors' standard of
+care."""
 LEARNING_RATE = 0.8
-"""How far their standard of care goes to what it has just seen (alpha, in the notebook of their figures)."""
+"""How far their standard of care goes to what it has just seen (alpha, in the notebook of their
+figures)."""
 MOST_TO_LEAST = 8.0
-"""How much likelier their SMART (sequential, multiple assignment, randomised trial) takes the best treatment than the
-worst."""
+"""How much likelier their SMART (sequential, multiple assignment, randomised trial) takes the best
+treatment than the worst."""
 SOFTNESS = 0.2
 """Fraction of SMART in the soft standard of care; ours."""
 WEEK = 168.0
@@ -74,8 +81,8 @@ PATIENTS = 10_000
 
 @dataclass(frozen=True)
 class CareEpisodeConfig(TreatmentConfig):
-    """Episodes of care: one of 16 treatments at each visit, for one of 16 diseases that only shows in symptoms
-    (EpiCARE, Hargrave et al. 2024)."""
+    """Episodes of care: one of 16 treatments at each visit, for one of 16 diseases that only shows
+    in symptoms (EpiCARE, Hargrave et al. 2024)."""
 
     slug: ClassVar[str] = "care-episode"
     random_return: ClassVar[float | None] = 1.7
@@ -83,7 +90,8 @@ class CareEpisodeConfig(TreatmentConfig):
     partial: bool = True
     """Hides the disease, as published; its readings are zero."""
     history: Count = 8
-    """How many visits an observation has, side by side, the newest last; before the first one are zeros."""
+    """How many visits an observation has, side by side, the newest last; before the first one are
+    zeros."""
     step_hours: Annotated[float, Range(24.0, 2_016.0)] = WEEK
     """Between two visits."""
     structure_seed: Seed = 1
@@ -121,7 +129,9 @@ class Population(NamedTuple):
     """(N, S), added to symptoms under treatment, logits."""
 
 
-def population(world: Structure, cohort: Cohort, patients: int, random: np.random.Generator) -> Population:
+def population(
+    world: Structure, cohort: Cohort, patients: int, random: np.random.Generator
+) -> Population:
     """New patients."""
     shares = world.shares
     remission = PATIENT_REMISSION
@@ -187,7 +197,8 @@ class CareEpisodeSimulation:
         for mine, theirs in zip(self.patients, new, strict=True):
             mine[rows] = theirs
         self.diseases[rows] = new.diseases
-        # As the authors have it, a patient's own effect on symptoms shows from the first treatment on.
+        # As the authors have it, a patient's own effect on symptoms shows from the first treatment
+        # on.
         self.symptoms[rows] = probabilities(self._drawn(self.diseases[rows], random))
         self.given[rows] = -1
         for column in (self.visits, self.well, self.adverse, self.burden, self.spent):
@@ -202,21 +213,33 @@ class CareEpisodeSimulation:
         world = self.structure
         everyone = np.arange(len(actions))
         costs = contraindicated(world, self.symptoms)[everyone, actions].astype(np.float64)
-        chances = world.remission[self.diseases, actions] * self.patients.remission[everyone, actions]
+        chances = (
+            world.remission[self.diseases, actions] * self.patients.remission[everyone, actions]
+        )
         self.well = random.random(len(actions)) < chances
-        edges = (self.links[self.diseases] * world.modifiers[actions] * self.patients.links).cumsum(1)
+        edges = (self.links[self.diseases] * world.modifiers[actions] * self.patients.links).cumsum(
+            1
+        )
         passed = (random.random(len(actions))[:, None] * edges[:, -1:] >= edges).sum(1)
         self.diseases = np.where(self.well, self.diseases, passed)
-        sick = probabilities(self._drawn(self.diseases, random) + world.effects[actions] + self.patients.symptoms)
-        self.symptoms = np.where(self.well[:, None], HEALTHY_SYMPTOM * random.random(sick.shape), sick)
+        sick = probabilities(
+            self._drawn(self.diseases, random) + world.effects[actions] + self.patients.symptoms
+        )
+        self.symptoms = np.where(
+            self.well[:, None], HEALTHY_SYMPTOM * random.random(sick.shape), sick
+        )
         self.adverse = self.symptoms.max(1) > self.patients.worst
         self.given = actions.copy()
         self.visits += 1
         self.burden += self.symptoms.mean(1)
         self.spent += world.costs[actions]
-        worth = np.where(self.well, REMISSION, ADVERSE * self.adverse - SYMPTOM_COST * self.symptoms.sum(1))
+        worth = np.where(
+            self.well, REMISSION, ADVERSE * self.adverse - SYMPTOM_COST * self.symptoms.sum(1)
+        )
         over = self.well | self.adverse | (self.visits >= VISITS)
-        return Outcome(SCORE * (worth - world.costs[actions]), over, np.zeros(len(over), np.bool_), costs)
+        return Outcome(
+            SCORE * (worth - world.costs[actions]), over, np.zeros(len(over), np.bool_), costs
+        )
 
     def allowed(self) -> None:
         return None
@@ -239,21 +262,28 @@ class CareEpisodeSimulation:
         dose = (np.nan, np.nan) if given < 0 else (given + 1, float(self.structure.costs[given]))
         return float(self.symptoms[0].max()), float(self.symptoms[0].mean()), disease, *dose
 
-    def _drawn(self, diseases: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.float64]:
+    def _drawn(
+        self, diseases: NDArray[np.int64], random: np.random.Generator
+    ) -> NDArray[np.float64]:
         """Symptoms of the diseases (N, S), logits."""
         normal = random.standard_normal((len(diseases), SYMPTOMS))
-        return self.structure.means[diseases] + np.einsum("nst,nt->ns", self.structure.factors[diseases], normal)
+        return self.structure.means[diseases] + np.einsum(
+            "nst,nt->ns", self.structure.factors[diseases], normal
+        )
 
 
 def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """The logistic function."""
-    from scipy.special import expit  # here, because it takes a third of a second and settings do without
+    from scipy.special import (
+        expit,
+    )  # here, because it takes a third of a second and settings do without
 
     return expit(logits)
 
 
 def contraindicated(world: Structure, symptoms: NDArray) -> NDArray[np.bool_]:
-    """Which treatments make a symptom worse that is high (N, A), of symptoms (N, S); none where all do."""
+    """Which treatments make a symptom worse that is high (N, A), of symptoms (N, S); none where all
+    do."""
     worse = (symptoms > HIGH) @ (world.effects.T > 0)
     return worse & ~worse.all(1, keepdims=True)
 
@@ -275,9 +305,12 @@ def trial_probabilities(seed: int) -> NDArray[np.float64]:
     return odds / odds.sum()
 
 
-def standard_of_care(seed: int, *, cautious: bool = False, softness: float = 0.0) -> Callable[[Simulation], Policy]:
-    """What is best for all patients on average, until it was seen to do less for this one; but nothing contraindicated
-    if `cautious`, and with `softness` as probability it is drawn as in SMART."""
+def standard_of_care(
+    seed: int, *, cautious: bool = False, softness: float = 0.0
+) -> Callable[[Simulation], Policy]:
+    """What is best for all patients on average, until it was seen to do less for this one; but
+    nothing contraindicated if `cautious`, and with `softness` as probability it is drawn as in
+    SMART."""
 
     def made(simulation: Simulation) -> Policy:
         world = structure(seed)
@@ -293,7 +326,9 @@ def standard_of_care(seed: int, *, cautious: bool = False, softness: float = 0.0
             symptoms, given = readings(observations)
             seen = -world.costs - SYMPTOM_COST * symptoms.sum(1, keepdims=True)
             worth = np.where(given, (1 - LEARNING_RATE) * worth + LEARNING_RATE * seen, worth)
-            choice = np.where(contraindicated(world, symptoms), -np.inf, worth) if cautious else worth
+            choice = (
+                np.where(contraindicated(world, symptoms), -np.inf, worth) if cautious else worth
+            )
             return (1 - softness) * one_hot(choice.argmax(1), TREATMENTS) + softness * drawn
 
         return policy
@@ -302,8 +337,8 @@ def standard_of_care(seed: int, *, cautious: bool = False, softness: float = 0.0
 
 
 def diagnosis(seed: int) -> Callable[[Simulation], Policy]:
-    """What is best at this visit for the diseases that it may be, by Bayes' rule from all that was seen; as if what
-    patients differ by were drawn anew at each visit."""
+    """What is best at this visit for the diseases that it may be, by Bayes' rule from all that was
+    seen; as if what patients differ by were drawn anew at each visit."""
 
     from scipy.special import logit  # as in `probabilities`
 
@@ -315,7 +350,9 @@ def diagnosis(seed: int) -> Callable[[Simulation], Policy]:
         treated = covariances + np.eye(SYMPTOMS) * (high - low) ** 2 / 12
         passes = world.links * world.modifiers[:, None]
         passes /= passes.sum(2, keepdims=True)
-        chances = np.minimum(1, np.linspace(*PATIENT_REMISSION, 101)[:, None, None] * world.remission).mean(0)
+        chances = np.minimum(
+            1, np.linspace(*PATIENT_REMISSION, 101)[:, None, None] * world.remission
+        ).mean(0)
         belief = np.zeros((0, DISEASES))
 
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -328,9 +365,13 @@ def diagnosis(seed: int) -> Callable[[Simulation], Policy]:
             belief = np.einsum("nd,nde->ne", belief * (1 - chances[:, action].T), passes[action])
             belief = np.where(first[:, None], world.shares, belief)
             # A reading of 0 or 1 stands for the middle of what is rounded to it.
-            seen = logit(np.clip(symptoms, 0.025, 0.975)) - later * (world.effects[action] + (low + high) / 2)
+            seen = logit(np.clip(symptoms, 0.025, 0.975)) - later * (
+                world.effects[action] + (low + high) / 2
+            )
             likelihood = np.where(
-                later, log_normal(seen, world.means, treated), log_normal(seen, world.means, covariances)
+                later,
+                log_normal(seen, world.means, treated),
+                log_normal(seen, world.means, covariances),
             )
             belief = belief * np.exp(likelihood - likelihood.max(1, keepdims=True)) + 1e-12
             belief /= belief.sum(1, keepdims=True)
@@ -344,10 +385,12 @@ def diagnosis(seed: int) -> Callable[[Simulation], Policy]:
 def log_normal(
     values: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Of values (N, S), the logarithm of the densities with means (D, S) and covariances (D, S, S), but for a constant:
-    (N, D)."""
+    """Of values (N, S), the logarithm of the densities with means (D, S) and covariances (D, S, S),
+    but for a constant: (N, D)."""
     apart = values[:, None] - means
-    distances = np.einsum("nds,dst,ndt->nd", apart, np.linalg.inv(covariances), apart, optimize=True)
+    distances = np.einsum(
+        "nds,dst,ndt->nd", apart, np.linalg.inv(covariances), apart, optimize=True
+    )
     return -0.5 * (distances + np.linalg.slogdet(covariances).logabsdet)
 
 

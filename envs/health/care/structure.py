@@ -92,8 +92,9 @@ def structure(seed: int) -> Structure:
 
 
 def stationary(links: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How often each state is met in the long run (D,), from a start in any of them as likely as in any other; of
-    probabilities to pass from one to another (D, D), which back are zero only where they are zero there."""
+    """How often each state is met in the long run (D,), from a start in any of them as likely as in
+    any other; of probabilities to pass from one to another (D, D), which back are zero only where
+    they are zero there."""
     from scipy.sparse.csgraph import (
         connected_components,
     )  # here, because it takes a seventh of a second and settings do without
@@ -102,16 +103,24 @@ def stationary(links: NDArray[np.float64]) -> NDArray[np.float64]:
     _, groups = connected_components(links)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
-        balance = np.vstack([links[np.ix_(members, members)].T - np.eye(len(members)), np.ones(len(members))])
-        shares[members] = np.linalg.lstsq(balance, np.eye(len(members) + 1)[-1])[0] * len(members) / len(links)
+        balance = np.vstack(
+            [links[np.ix_(members, members)].T - np.eye(len(members)), np.ones(len(members))]
+        )
+        shares[members] = (
+            np.linalg.lstsq(balance, np.eye(len(members) + 1)[-1])[0] * len(members) / len(links)
+        )
     return shares / shares.sum()
 
 
 def spaced(links: NDArray[np.float64], spaces: float) -> NDArray[np.float64]:
-    """Probabilities to pass on (D, D) in one space of time -> in so many, of who passes on once at most."""
+    """Probabilities to pass on (D, D) in one space of time -> in so many, of who passes on once at
+    most."""
     stays = links.diagonal()
     passes = 1 - stays
-    scaled = links * np.divide(1 - stays**spaces, passes, where=passes > 0, out=np.zeros_like(passes))[:, None]
+    scaled = (
+        links
+        * np.divide(1 - stays**spaces, passes, where=passes > 0, out=np.zeros_like(passes))[:, None]
+    )
     np.fill_diagonal(scaled, stays**spaces)
     return scaled
 
@@ -120,7 +129,8 @@ def spaced(links: NDArray[np.float64], spaces: float) -> NDArray[np.float64]:
 def expected_rewards(seed: int) -> NDArray[np.float64]:
     """Of each treatment for each disease (D, A), at one visit of the average patient.
 
-    As the authors have it, the symptoms' share is that of their means in logits, whatever the treatment."""
+    As the authors have it, the symptoms' share is that of their means in logits, whatever the
+    treatment."""
     from scipy.special import logit
     from scipy.stats import qmc  # here, because it takes a second and few commands need it
 

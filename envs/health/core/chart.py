@@ -30,7 +30,9 @@ class Panel(NamedTuple):
     """Drawn as bars: what was given from one step to the next."""
 
 
-def drawn(panels: tuple[Panel, ...], told: NDArray[np.float64], step_hours: float) -> NDArray[np.uint8]:
+def drawn(
+    panels: tuple[Panel, ...], told: NDArray[np.float64], step_hours: float
+) -> NDArray[np.uint8]:
     """Numbers (T, panels), nan where there is none, from admission on -> RGB (height, width, 3).
 
     A dose stands with the step that it led to."""
@@ -55,7 +57,9 @@ def beside(chart: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uin
     return np.concatenate([chart, right], 1)
 
 
-def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], across: NDArray[np.float64]) -> None:
+def _draw(
+    part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], across: NDArray[np.float64]
+) -> None:
     import cv2  # here, because few commands draw
 
     top = ABOVE
@@ -66,7 +70,13 @@ def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], ac
         return np.round(bottom - share * (bottom - top)).astype(int)
 
     if panel.band:
-        cv2.rectangle(part, (LEFT, int(height(panel.band[1]))), (WIDTH - RIGHT, int(height(panel.band[0]))), GREEN, -1)
+        cv2.rectangle(
+            part,
+            (LEFT, int(height(panel.band[1]))),
+            (WIDTH - RIGHT, int(height(panel.band[0]))),
+            GREEN,
+            -1,
+        )
     cv2.rectangle(part, (LEFT, top), (WIDTH - RIGHT, bottom), PALE, 1)
     _write(part, panel.title, (LEFT, ABOVE - 7))
     _write(part, f"{panel.high:g}", (4, top + 8))
@@ -74,7 +84,12 @@ def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], ac
     known = ~np.isnan(values)
     if not known.any():
         return
-    _write(part, f"{values[known][-1]:.3g}", (WIDTH - RIGHT - 70, ABOVE - 7), RED if panel.dose else BLUE)
+    _write(
+        part,
+        f"{values[known][-1]:.3g}",
+        (WIDTH - RIGHT - 70, ABOVE - 7),
+        RED if panel.dose else BLUE,
+    )
     if panel.dose:
         for step in np.flatnonzero(known[1:]) + 1:
             start = int(across[step - 1])
@@ -85,7 +100,9 @@ def _draw(part: NDArray[np.uint8], panel: Panel, values: NDArray[np.float64], ac
     cv2.polylines(part, [line.astype(np.int32)], False, BLUE, 2, cv2.LINE_AA)
 
 
-def _write(part: NDArray[np.uint8], text: str, place: tuple[int, int], colour: tuple[int, int, int] = INK) -> None:
+def _write(
+    part: NDArray[np.uint8], text: str, place: tuple[int, int], colour: tuple[int, int, int] = INK
+) -> None:
     import cv2  # here, because few commands draw
 
     cv2.putText(part, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)

@@ -10,13 +10,19 @@ DEGREES = ((-1.5, "very low"), (-0.5, "low"), (0.5, ""), (1.5, "high"), (np.inf,
 """What is said of a reading that is at most so many deviations above the mean."""
 
 
-def described(names: tuple[str, ...], readings: NDArray, mean: NDArray, deviation: NDArray) -> list[str]:
+def described(
+    names: tuple[str, ...], readings: NDArray, mean: NDArray, deviation: NDArray
+) -> list[str]:
     """Readings (N, O) -> what is unusual of each patient, such as "lactate very high, pH low"."""
     plain = [name.split(",")[0] for name in names]
     degrees = np.searchsorted([bound for bound, _ in DEGREES], (readings - mean) / deviation)
     texts = []
     for row in degrees:
-        said = [f"{plain[column]} {DEGREES[degree][1]}" for column, degree in enumerate(row) if DEGREES[degree][1]]
+        said = [
+            f"{plain[column]} {DEGREES[degree][1]}"
+            for column, degree in enumerate(row)
+            if DEGREES[degree][1]
+        ]
         texts.append(", ".join(said) or "nothing unusual")
     return texts
 

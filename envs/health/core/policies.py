@@ -35,16 +35,20 @@ def random_policy(simulation: Simulation) -> Policy:
     """The policy that takes each action, or each dose, as likely as any other."""
     space = simulation.action_space
     if isinstance(space, Discrete):
-        return lambda observations, first: np.full((len(observations), int(space.n)), 1 / int(space.n))
+        return lambda observations, first: np.full(
+            (len(observations), int(space.n)), 1 / int(space.n)
+        )
     random = np.random.default_rng(0)
-    return lambda observations, first: random.uniform(space.low, space.high, (len(observations), *space.shape))
+    return lambda observations, first: random.uniform(
+        space.low, space.high, (len(observations), *space.shape)
+    )
 
 
 def by_time(
     choose: Callable[[NDArray[np.int64], Simulation], NDArray[np.int64]],
 ) -> Callable[[Simulation], Policy]:
-    """The policy that looks at nothing but the clock: `choose` gives the actions (N,) after so many steps (N,) since
-    admission."""
+    """The policy that looks at nothing but the clock: `choose` gives the actions (N,) after so many
+    steps (N,) since admission."""
 
     def made(simulation: Simulation) -> Policy:
         steps = np.zeros(0, np.int64)

@@ -16,15 +16,17 @@ class Outcome(NamedTuple):
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
     costs: NDArray[np.float64]
-    """How much was done that should not be, such as doses above a limit; zero where all was well."""
+    """How much was done that should not be, such as doses above a limit; zero where all was
+    well."""
 
 
 class Simulation(Protocol):
     """The equations of one treatment, for N patients at once; what it tells has a row for each."""
 
     doses: ClassVar[dict[str, NDArray]]
-    """What actions give, by name with its unit: what each of the discrete actions does (A,); or, for each number of a
-    Box in turn, what numbers at equal distances from its lowest to its highest do, linear in between."""
+    """What actions give, by name with its unit: what each of the discrete actions does (A,); or,
+    for each number of a Box in turn, what numbers at equal distances from its lowest to its highest
+    do, linear in between."""
 
     @property
     def observation_space(self) -> Box:
@@ -36,13 +38,14 @@ class Simulation(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the readings (O,), where an observation is a vector; with their units where they have one."""
+        """Of the readings (O,), where an observation is a vector; with their units where they have
+        one."""
         ...
 
     @property
     def spread(self) -> NDArray[np.float64]:
-        """How much each reading differs between patients and times, its standard deviation: (O,), or one for an
-        image."""
+        """How much each reading differs between patients and times, its standard deviation: (O,),
+        or one for an image."""
         ...
 
     @property

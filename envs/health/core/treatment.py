@@ -1,4 +1,5 @@
-"""Treatments as environments: how a patient is observed, and gymnasium's interfaces to one patient and to many."""
+"""Treatments as environments: how a patient is observed, and gymnasium's interfaces to one patient
+and to many."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,12 +23,14 @@ from envs.health.core.simulation import Outcome, Simulation
 USUAL_PATIENTS, USUAL_STEPS = 200, 10
 """From how many patients, and steps of each, the usual readings are computed."""
 OBSERVATION_SETTINGS = ("partial", "noise", "missing", "history", "notes")
-"""Settings of what is seen. Actions at random do not look, so that their mean return is the same with any of these."""
+"""Settings of what is seen. Actions at random do not look, so that their mean return is the same
+with any of these."""
 
 
 @dataclass(frozen=True)
 class TreatmentConfig:
-    """What every treatment can be made harder by. An own field `step_hours` says how often is decided."""
+    """What every treatment can be made harder by. An own field `step_hours` says how often is
+    decided."""
 
     slug: ClassVar[str]
     """What users type after --env; gymnasium knows it as health/<slug>-v0."""
@@ -37,8 +40,8 @@ class TreatmentConfig:
     """Which of the baselines clinicians follow; a report compares with it."""
 
     cohort: Cohort = "train"
-    """Who is treated: the patient that was published, patients to train on, others of the same population, or patients
-    of another population."""
+    """Who is treated: the patient that was published, patients to train on, others of the same
+    population, or patients of another population."""
     partial: bool = False
     """Hides the readings that a clinic does not have; they are zero."""
     noise: NonNegative = 0.0
@@ -46,16 +49,20 @@ class TreatmentConfig:
     missing: FractionBelowOne = 0.0
     """Fraction of the readings that are not taken; the one before stands for it."""
     history: Count = 1
-    """How many readings an observation has, side by side, the newest last; before the first one are zeros."""
+    """How many readings an observation has, side by side, the newest last; before the first one are
+    zeros."""
     cost_weight: NonNegative = 0.0
     """What a cost of 1 takes off the reward, so that an agent learns to keep to what is allowed."""
     notes: bool = False
-    """Tells the readings in words, what is unusual of them, instead of as numbers; for --encoder notes."""
+    """Tells the readings in words, what is unusual of them, instead of as numbers; for --encoder
+    notes."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.notes and self.history > 1:
-            raise ValueError("notes tell the newest readings: --env.history 1, and let --memory lstm remember.")
+            raise ValueError(
+                "notes tell the newest readings: --env.history 1, and let --memory lstm remember."
+            )
 
     @property
     def name(self) -> str:
@@ -67,8 +74,14 @@ class TreatmentConfig:
 
     @property
     def reference_scores(self) -> dict[str, float]:
-        as_measured = replace(type(self)(), **{name: getattr(self, name) for name in OBSERVATION_SETTINGS})
-        return {} if self.random_return is None or self != as_measured else {"random": self.random_return}
+        as_measured = replace(
+            type(self)(), **{name: getattr(self, name) for name in OBSERVATION_SETTINGS}
+        )
+        return (
+            {}
+            if self.random_return is None or self != as_measured
+            else {"random": self.random_return}
+        )
 
     @property
     def frame_stack(self) -> int:
@@ -79,8 +92,8 @@ class TreatmentConfig:
         raise NotImplementedError
 
     def baselines(self) -> dict[str, Callable[[Simulation], Policy]]:
-        """What clinicians do, chance, and no treatment: each is made for a simulation, of which only one that is called
-        an oracle sees more than the observations."""
+        """What clinicians do, chance, and no treatment: each is made for a simulation, of which
+        only one that is called an oracle sees more than the observations."""
         raise NotImplementedError
 
     def build(self) -> gymnasium.Env:
@@ -91,7 +104,8 @@ class TreatmentConfig:
 
 
 class Ward:
-    """Patients under treatment, as they are seen: with errors and gaps, and what was forbidden replaced."""
+    """Patients under treatment, as they are seen: with errors and gaps, and what was forbidden
+    replaced."""
 
     def __init__(self, config: TreatmentConfig, patients: int) -> None:
         self.config = config
@@ -124,7 +138,9 @@ class Ward:
             actions = np.where(forbidden, self.simulation.fallback(), actions)
         outcome = self.simulation.treat(actions, random)
         costs = outcome.costs + forbidden
-        outcome = outcome._replace(rewards=outcome.rewards - self.config.cost_weight * costs, costs=costs)
+        outcome = outcome._replace(
+            rewards=outcome.rewards - self.config.cost_weight * costs, costs=costs
+        )
         self.costs += outcome.costs
         # An image is missing as a whole, a vector number by number.
         space = self.simulation.observation_space
@@ -133,7 +149,9 @@ class Ward:
         newest = self.seen[:, -1].copy()
         if self.config.missing:
             # What does not vary is known without measuring, such as what was given.
-            gone = (random.random((len(read), *shape)) < self.config.missing) & (self.simulation.spread > 0)
+            gone = (random.random((len(read), *shape)) < self.config.missing) & (
+                self.simulation.spread > 0
+            )
             read = np.where(gone, newest, read)
         self.seen = np.roll(self.seen, -1, 1)
         self.seen[:, -1] = read
@@ -142,8 +160,16 @@ class Ward:
     def observations(self) -> NDArray:
         """The readings, or notes of them in UTF-8 (N, NOTE_BYTES)."""
         if self.config.notes:
-            shown = ~self.simulation.hidden if self.config.partial else np.ones(len(self.simulation.names), np.bool_)
-            names = tuple(name for name, is_shown in zip(self.simulation.names, shown, strict=True) if is_shown)
+            shown = (
+                ~self.simulation.hidden
+                if self.config.partial
+                else np.ones(len(self.simulation.names), np.bool_)
+            )
+            names = tuple(
+                name
+                for name, is_shown in zip(self.simulation.names, shown, strict=True)
+                if is_shown
+            )
             mean, deviation = (values[shown] for values in self.usual)
             return in_bytes(described(names, self.seen[:, -1][:, shown], mean, deviation))
         return self.readings()
@@ -161,9 +187,15 @@ class Ward:
         space = self.simulation.observation_space
         read = self.simulation.observe()
         if self.config.noise:
-            read = read + self.config.noise * self.simulation.spread * random.standard_normal(read.shape)
+            read = read + self.config.noise * self.simulation.spread * random.standard_normal(
+                read.shape
+            )
         read = np.clip(read, space.low, space.high).astype(space.dtype)
-        return np.where(self.simulation.hidden, np.zeros((), space.dtype), read) if self.config.partial else read
+        return (
+            np.where(self.simulation.hidden, np.zeros((), space.dtype), read)
+            if self.config.partial
+            else read
+        )
 
 
 @lru_cache
@@ -180,19 +212,27 @@ def usual_readings(config: TreatmentConfig) -> tuple[NDArray[np.float64], NDArra
 class Patients(VectorEnv):
     """Many patients in step; who is discharged is followed by a new one in the same step.
 
-    Its `info` has `cost` and, where actions are not all allowed, `action_mask`; `final_info` has `episode_metrics`."""
+    Its `info` has `cost` and, where actions are not all allowed, `action_mask`; `final_info` has
+    `episode_metrics`."""
 
-    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+        "render_modes": [],
+    }
 
     def __init__(self, config: TreatmentConfig, num_envs: int) -> None:
         self.num_envs = num_envs
         self.ward = Ward(config, num_envs)
         self.single_observation_space = self.ward.observation_space
         self.single_action_space = self.ward.simulation.action_space
-        self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
+        self.observation_space = gymnasium.vector.utils.batch_space(
+            self.single_observation_space, num_envs
+        )
         self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
 
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[NDArray, dict[str, Any]]:
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray, dict[str, Any]]:
         super().reset(seed=seed[0] if isinstance(seed, list) else seed)
         self.ward.admit(np.arange(self.num_envs), self.np_random)
         return self.ward.observations(), self._masks()
@@ -218,13 +258,19 @@ class Patients(VectorEnv):
 
     def _masks(self) -> dict[str, Any]:
         allowed = self.ward.simulation.allowed()
-        return {} if allowed is None else {ACTION_MASK: allowed, f"_{ACTION_MASK}": np.ones(self.num_envs, np.bool_)}
+        return (
+            {}
+            if allowed is None
+            else {ACTION_MASK: allowed, f"_{ACTION_MASK}": np.ones(self.num_envs, np.bool_)}
+        )
 
 
 class Patient(gymnasium.Env):
-    """One patient; drawn as a chart of what was measured and done since admission, beside the newest image if any.
+    """One patient; drawn as a chart of what was measured and done since admission, beside the
+    newest image if any.
 
-    Its `info` has `cost` and, where actions are not all allowed, `action_mask`; at the end `episode_metrics`."""
+    Its `info` has `cost` and, where actions are not all allowed, `action_mask`; at the end
+    `episode_metrics`."""
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
@@ -255,7 +301,9 @@ class Patient(gymnasium.Env):
         return self.ward.observations()[0], float(outcome.rewards[0]), terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8]:  # pyright: ignore
-        chart = drawn(self.ward.simulation.panels, np.array(self.told), self.ward.simulation.step_hours)
+        chart = drawn(
+            self.ward.simulation.panels, np.array(self.told), self.ward.simulation.step_hours
+        )
         return beside(chart, self.ward.seen[0, -1]) if self.ward.seen.ndim == 5 else chart
 
     def _mask(self) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""Non-pharmaceutical interventions against COVID-19 in a region of France (Prague et al. 2020, Colas et al. 2021).
+"""Non-pharmaceutical interventions against COVID-19 in a region of France (Prague et al. 2020,
+Colas et al. 2021).
 
-Every week one of four levels is chosen: nothing, distancing, a curfew, or a lockdown. `seirah.py` has the
-epidemic. Transmission follows in stages, of which one is gained or lost at once and one each further week, as in
-EpidemiOptim (Colas et al. 2021): the fourth is that of a lockdown, distancing and a curfew end in between. EpidemiOptim
-multiplies what Prague et al. estimated for each week of a lockdown; they estimated each against none (a fall by 76 %,
-not by 97 %): `compounded` says which. Of those removed 0.5 % die; a quarter of those in hospital need intensive care.
-People are fractions, so that an epidemic never dies out. GDP follows the level at once and transmission by stages, as
-there: after four weeks of a lockdown, one every other week keeps transmission at the last two stages for half the GDP.
+Every week one of four levels is chosen: nothing, distancing, a curfew, or a lockdown. `seirah.py`
+has the epidemic. Transmission follows in stages, of which one is gained or lost at once and one
+each further week, as in EpidemiOptim (Colas et al. 2021): the fourth is that of a lockdown,
+distancing and a curfew end in between. EpidemiOptim multiplies what Prague et al. estimated for
+each week of a lockdown; they estimated each against none (a fall by 76 %, not by 97 %):
+`compounded` says which. Of those removed 0.5 % die; a quarter of those in hospital need intensive
+care. People are fractions, so that an epidemic never dies out. GDP follows the level at once and
+transmission by stages, as there: after four weeks of a lockdown, one every other week keeps
+transmission at the last two stages for half the GDP.
 
 GDP is Cobb-Douglas's with the labour of those who are well and not kept from work (Colas et al. 2021): 2,317 thousand
 million euros a year for 67 million people, elasticity of labour 0.63, in a lockdown half the labour. Distancing: 21 %
@@ -14,15 +17,17 @@ less transmission (no more than 100 people together; Brauner et al. 2020, doi 10
 GDP (assumed). Curfew: 45 % less (in France from 6 p.m., bars and restaurants closed, 43 to 49 %; doi
 10.1101/2023.10.23.23297403) for 5 % (Banque de France, January and February 2021).
 
-The reward of a step is -(1 - beta) deaths / 650 - beta (GDP lost, thousand million euros), as in Colas et al., times
-how many times as many people as the region has live in Ile-de-France. An episode is 364 days. `cost` is by how much
-intensive care exceeds the beds, as a share of them, mean of a step's days.
+The reward of a step is -(1 - beta) deaths / 650 - beta (GDP lost, thousand million euros), as in
+Colas et al., times how many times as many people as the region has live in Ile-de-France. An
+episode is 364 days. `cost` is by how much intensive care exceeds the beds, as a share of them, mean
+of a step's days.
 
-What is seen are reports, drawn from what happened: of cases (those ascertained, and of the others 7 %, rising to 38 %
-within seven weeks as testing does; Pullano et al. 2021), admissions and deaths. A report may be delayed
-(exponentially, mean `delay_days`) and sent twice (`duplicated`); of those received it is told how many are late, being
-of steps before, and how many repeat another, so that they can be told apart. Mobility falls by 0.15 a stage (assumed).
-Nobody knows who is susceptible, exposed, infected or removed: `partial` hides them. Synthetic; not for clinical use."""
+What is seen are reports, drawn from what happened: of cases (those ascertained, and of the others 7
+%, rising to 38 % within seven weeks as testing does; Pullano et al. 2021), admissions and deaths. A
+report may be delayed (exponentially, mean `delay_days`) and sent twice (`duplicated`); of those
+received it is told how many are late, being of steps before, and how many repeat another, so that
+they can be told apart. Mobility falls by 0.15 a stage (assumed). Nobody knows who is susceptible,
+exposed, infected or removed: `partial` hides them. Synthetic; not for clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,14 +84,16 @@ INTENSIVE_CARE = 0.25  # of those in hospital
 DEATHS_A_UNIT = 650
 """As bad as a thousand million euros."""
 DETECTED = 0.07, 0.38
-"""Fraction of the infections that are not ascertained which tests find, at first and once testing has grown."""
+"""Fraction of the infections that are not ascertained which tests find, at first and once testing
+has grown."""
 TESTING_GROWS_DAYS = 49
 KINDS = ("cases", "admissions", "deaths")
 
 
 @dataclass(frozen=True)
 class EpidemicConfig(TreatmentConfig):
-    """COVID-19 in a French region: how strict to be each week (Prague et al. 2020, Colas et al. 2021)."""
+    """COVID-19 in a French region: how strict to be each week (Prague et al. 2020, Colas et al.
+    2021)."""
 
     slug: ClassVar[str] = "epidemic-npi"
     random_return: ClassVar[float | None] = -57.4
@@ -98,15 +105,20 @@ class EpidemicConfig(TreatmentConfig):
     duplicated: FractionBelowOne = 0.0
     """Fraction of the reports that are sent twice."""
     compounded: bool = True
-    """Multiplies the weeks of a lockdown, as Colas et al.; else transmission falls as it did in 2020."""
-    step_hours: Annotated[float, Range(24.0, 672.0, reason="one to 28 days that 364 is a multiple of")] = 168.0
+    """Multiplies the weeks of a lockdown, as Colas et al.; else transmission falls as it did in
+    2020."""
+    step_hours: Annotated[
+        float, Range(24.0, 672.0, reason="one to 28 days that 364 is a multiple of")
+    ] = 168.0
     """Between two decisions; days that 364 is a multiple of."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         days = self.step_hours / 24
         if not 1 <= days <= 28 or DAYS % days:
-            raise ValueError(f"step_hours must be 24, 48, 96, 168, 312, 336, 624 or 672, not {self.step_hours}.")
+            raise ValueError(
+                f"step_hours must be 24, 48, 96, 168, 312, 336, 624 or 672, not {self.step_hours}."
+            )
 
     def simulation(self, patients: int) -> Simulation:
         return EpidemicSimulation(self, patients)
@@ -137,7 +149,11 @@ class EpidemicSimulation:
         "level",
         "mobility, share of normal",
         "tests, share of capacity",
-        *(f"log10 {what}{kind} a week and million" for kind in KINDS for what in ("", "late ", "repeated ")),
+        *(
+            f"log10 {what}{kind} a week and million"
+            for kind in KINDS
+            for what in ("", "late ", "repeated ")
+        ),
         "log10 in hospital a million",
         "log10 in intensive care a hundred beds",
         "susceptible, share",
@@ -149,9 +165,32 @@ class EpidemicSimulation:
     """Logarithms are of one more than what they name."""
     observation_space = Box(-10.0, 10.0, (20,), np.float32)
     action_space = Discrete(len(LEVELS))
-    doses: ClassVar[dict[str, NDArray]] = {"level: 1 distancing, 2 curfew, 3 lockdown": np.arange(len(LEVELS))}
+    doses: ClassVar[dict[str, NDArray]] = {
+        "level: 1 distancing, 2 curfew, 3 lockdown": np.arange(len(LEVELS))
+    }
     spread = np.array(
-        [0.3, 1.1, 0.15, 0.2, 1.7, 1.5, 1.3, 1.3, 1.1, 1.0, 0.9, 0.8, 0.6, 1.1, 0.9, 0.3, 1.8, 0.8, 1.7, 0.8]
+        [
+            0.3,
+            1.1,
+            0.15,
+            0.2,
+            1.7,
+            1.5,
+            1.3,
+            1.3,
+            1.1,
+            1.0,
+            0.9,
+            0.8,
+            0.6,
+            1.1,
+            0.9,
+            0.3,
+            1.8,
+            0.8,
+            1.7,
+            0.8,
+        ]
     )
     hidden = np.arange(20) > 14
     panels = (
@@ -182,7 +221,8 @@ class EpidemicSimulation:
         self.before = np.zeros(patients)
         self.lost = np.zeros(patients)
         self.peak = np.zeros(patients)
-        """Removed before the first decision; GDP lost since; the greatest share of the beds in use."""
+        """Removed before the first decision; GDP lost since; the greatest share of the beds in
+        use."""
         self.spent = np.zeros((len(LEVELS), patients))
         """Days at each level."""
         self.pending = np.zeros((len(KINDS), patients), np.int64)
@@ -200,7 +240,10 @@ class EpidemicSimulation:
         self.effects[1:, rows] = weeks.cumsum(0) if self.config.compounded else weeks
         self.ends[:, rows] = [
             np.zeros(len(rows)),
-            *(stage_of(np.log(level.transmission), self.effects[:, rows]) for level in LEVELS[DISTANCING:LOCKDOWN]),
+            *(
+                stage_of(np.log(level.transmission), self.effects[:, rows])
+                for level in LEVELS[DISTANCING:LOCKDOWN]
+            ),
             np.full(len(rows), 4.0),
         ]
         for column in (self.stage, self.settled, self.level, self.steps, self.lost, self.peak):
@@ -211,7 +254,11 @@ class EpidemicSimulation:
         # What came in before the first decision: as much as in a step at the rates of the day.
         changes = self.days * rates(self.state[:, rows], own["transmission"], own)
         self.pending[:, rows], self.reports[:, :, rows] = self._reported(
-            changes, np.zeros((len(KINDS), len(rows)), np.int64), own["ascertained"], self.steps[rows], random
+            changes,
+            np.zeros((len(KINDS), len(rows)), np.int64),
+            own["ascertained"],
+            self.steps[rows],
+            random,
         )
 
     def observe(self) -> NDArray[np.float64]:
@@ -219,7 +266,12 @@ class EpidemicSimulation:
         state = self.state
         beds = INTENSIVE_CARE * state[H] / self.parameters["icu_beds"]
         seen = np.zeros((len(self.names), len(people)))
-        seen[:4] = self.steps * self.days / DAYS, self.level, 1 - 0.15 * self.stage, self._tested(self.steps)
+        seen[:4] = (
+            self.steps * self.days / DAYS,
+            self.level,
+            1 - 0.15 * self.stage,
+            self._tested(self.steps),
+        )
         seen[4:13] = np.log10(1 + self.reports.reshape(9, -1) * 7 / self.days * 1e6 / people)
         seen[13:15] = np.log10(1 + np.stack([state[H] * 1e6 / people, 100 * beds]))
         seen[15] = state[S] / people
@@ -245,7 +297,9 @@ class EpidemicSimulation:
             self.peak = np.maximum(self.peak, beds)
             overflow += np.maximum(beds - 1, 0)
         changes = self.state - start
-        self.pending, self.reports = self._reported(changes, self.pending, p["ascertained"], self.steps, random)
+        self.pending, self.reports = self._reported(
+            changes, self.pending, p["ascertained"], self.steps, random
+        )
         self.level = actions.astype(np.int64)
         self.steps = self.steps + 1
         self.spent[actions, np.arange(len(actions))] += self.days
@@ -281,10 +335,18 @@ class EpidemicSimulation:
         beds = INTENSIVE_CARE * self.state[H, 0] / self.parameters["icu_beds"][0]
         chosen = np.nan if self.steps[0] == 0 else float(self.level[0])
         effect = self._effect()[0]
-        return np.log10(1 + cases / 10), 100 * beds, told["deaths_per_100k"], effect, told["gdp_loss_percent"], chosen
+        return (
+            np.log10(1 + cases / 10),
+            100 * beds,
+            told["deaths_per_100k"],
+            effect,
+            told["gdp_loss_percent"],
+            chosen,
+        )
 
     def _effect(self) -> NDArray[np.float64]:
-        """What transmission is multiplied by (N,); between two stages its logarithm is interpolated."""
+        """What transmission is multiplied by (N,); between two stages its logarithm is
+        interpolated."""
         lower = np.minimum(self.stage.astype(np.int64), 3)
         rows = np.arange(len(self.stage))
         below = self.effects[lower, rows]
@@ -304,27 +366,34 @@ class EpidemicSimulation:
         steps: NDArray[np.int64],
         random: np.random.Generator,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """A step's changes (8, N) and what is pending (3, N) -> what is pending then, and reports (3, 3, N).
+        """A step's changes (8, N) and what is pending (3, N) -> what is pending then, and reports
+        (3, 3, N).
 
         A delay is exponential, so that what has waited waits on as if it were new."""
         found = ascertained + (1 - ascertained) * DETECTED[1] * self._tested(steps)
-        happened = random.poisson(np.stack([found * changes[ONSETS], changes[ADMISSIONS], LETHALITY * changes[R]]))
+        happened = random.poisson(
+            np.stack([found * changes[ONSETS], changes[ADMISSIONS], LETHALITY * changes[R]])
+        )
         soon, later = arrivals(self.days, self.config.delay_days)
         new = random.binomial(happened, soon)
         late = random.binomial(pending, later)
         repeated = random.binomial(new + late, self.config.duplicated)
-        return pending + happened - new - late, np.stack([new + late + repeated, late, repeated], 1).astype(np.float64)
+        return pending + happened - new - late, np.stack(
+            [new + late + repeated, late, repeated], 1
+        ).astype(np.float64)
 
 
 def stage_of(effect: float, effects: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The first stage (N,) at which transmission has fallen so far; logarithms, `effects` (5, N) of each stage."""
+    """The first stage (N,) at which transmission has fallen so far; logarithms, `effects` (5, N) of
+    each stage."""
     above = np.maximum((effects <= effect).argmax(0), 1)
     start, end = (np.take_along_axis(effects, row[None], 0)[0] for row in (above - 1, above))
     return above - (effect - end) / (start - end)
 
 
 def arrivals(days: float, delay: float) -> tuple[float, float]:
-    """Shares that arrive within a step: of what happens evenly over its days, and of what is pending."""
+    """Shares that arrive within a step: of what happens evenly over its days, and of what is
+    pending."""
     if delay == 0:
         return 1.0, 1.0
     arrived = 1 - np.exp(-days / delay)
@@ -333,7 +402,9 @@ def arrivals(days: float, delay: float) -> tuple[float, float]:
 
 def distinct(readings: dict[str, NDArray], kind: str) -> NDArray[np.float64]:
     """Reports of this kind without those that repeat another, a week and million (N,)."""
-    received, repeated = (readings[f"log10 {what}{kind} a week and million"] for what in ("", "repeated "))
+    received, repeated = (
+        readings[f"log10 {what}{kind} a week and million"] for what in ("", "repeated ")
+    )
     return np.maximum(10**received - 10**repeated, 0)
 
 
@@ -348,16 +419,22 @@ def intensive_care(readings: dict[str, NDArray]) -> NDArray[np.float64]:
 
 
 def threshold(
-    measure: Callable[[dict[str, NDArray]], NDArray[np.float64]], above: float, until: float, otherwise: int = NONE
+    measure: Callable[[dict[str, NDArray]], NDArray[np.float64]],
+    above: float,
+    until: float,
+    otherwise: int = NONE,
 ) -> Callable[[Simulation], Policy]:
-    """A lockdown from when the measure is above one limit until it is below the other; otherwise this level."""
+    """A lockdown from when the measure is above one limit until it is below the other; otherwise
+    this level."""
 
     def made(simulation: Simulation) -> Policy:
         locked = np.zeros(0, np.bool_)
 
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
             nonlocal locked
-            before = locked & ~first if len(locked) == len(first) else np.zeros(len(first), np.bool_)
+            before = (
+                locked & ~first if len(locked) == len(first) else np.zeros(len(first), np.bool_)
+            )
             measured = measure(read(simulation.names, observations))
             locked = np.where(before, measured >= until, measured > above)
             return one_hot(np.where(locked, LOCKDOWN, otherwise), len(LEVELS))
@@ -368,8 +445,9 @@ def threshold(
 
 
 def alert_levels(simulation: Simulation) -> Policy:
-    """France's of 23 September 2020: distancing from 50 cases a week and 100,000 people on (alert), a curfew from 150
-    (reinforced), a lockdown from 250 with 30 % of the beds in use (maximal), or with 60 % (emergency)."""
+    """France's of 23 September 2020: distancing from 50 cases a week and 100,000 people on (alert),
+    a curfew from 150 (reinforced), a lockdown from 250 with 30 % of the beds in use (maximal), or
+    with 60 % (emergency)."""
 
     def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
         readings = read(simulation.names, observations)

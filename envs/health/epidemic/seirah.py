@@ -1,10 +1,12 @@
-"""SEIRAH, an epidemic of COVID-19 in a French region (Prague et al. 2020), and the twelve regions it was fitted to.
+"""SEIRAH, an epidemic of COVID-19 in a French region (Prague et al. 2020), and the twelve regions
+it was fitted to.
 
-People are susceptible (S), exposed (E), infected and ascertained (I), removed (R), infected without being ascertained
-(A), or in hospital (H). french_regions.csv has a region's people and beds for intensive care, the people exposed,
-infected and in hospital on the first day, and the logarithm of what multiplies transmission in a lockdown's first,
-second, third and further weeks; `_sd` are the standard deviations of the estimates. These figures, and those below,
-are Prague et al.'s as EpidemiOptim uses them (Colas et al. 2021). Synthetic; not for clinical use."""
+People are susceptible (S), exposed (E), infected and ascertained (I), removed (R), infected without
+being ascertained (A), or in hospital (H). french_regions.csv has a region's people and beds for
+intensive care, the people exposed, infected and in hospital on the first day, and the logarithm of
+what multiplies transmission in a lockdown's first, second, third and further weeks; `_sd` are the
+standard deviations of the estimates. These figures, and those below, are Prague et al.'s as
+EpidemiOptim uses them (Colas et al. 2021). Synthetic; not for clinical use."""
 
 import csv
 from pathlib import Path
@@ -18,7 +20,8 @@ from envs.health.core.ode import runge_kutta_step
 TRANSMISSION = 2.23261, 0.00377522
 """Of all regions: mean and standard deviation of its estimate, 1/day."""
 ADMISSION_DAYS = 0.362046, 0.0115174
-"""From the onset of an ascertained infection to hospital (Dq): mean and standard deviation of its estimate."""
+"""From the onset of an ascertained infection to hospital (Dq): mean and standard deviation of its
+estimate."""
 ASSUMED = {
     "latent_days": 5.1,  # exposed (De)
     "infectious_days": 2.3,  # Di
@@ -37,7 +40,8 @@ HELD_OUT = ("Bretagne", "Nouvelle-Aquitaine", "Pays de la Loire", "Provence-Alpe
 SUBSTEPS = 4
 """A day; the fastest rate is 1 / Dq, 2.8 a day."""
 S, E, I, R, A, H, ONSETS, ADMISSIONS = range(8)  # noqa: E741
-"""Rows of a state, in people; of onsets and admissions how many there were since the first decision."""
+"""Rows of a state, in people; of onsets and admissions how many there were since the first
+decision."""
 
 
 def regions() -> dict[str, dict[str, float]]:
@@ -45,15 +49,20 @@ def regions() -> dict[str, dict[str, float]]:
     with Path(__file__).with_name("french_regions.csv").open(encoding="utf-8") as file:
         lines = (line for line in file if not line.startswith("#"))
         rows = {row.pop("region"): row for row in csv.DictReader(lines)}
-    return {region: {name: float(value) for name, value in row.items()} for region, row in rows.items()}
+    return {
+        region: {name: float(value) for name, value in row.items()} for region, row in rows.items()
+    }
 
 
-def epidemics(cohort: Cohort, count: int = 1_000) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+def epidemics(
+    cohort: Cohort, count: int = 1_000
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
     """Parameters by name, each (count,), and states (8, count) when it is first decided.
 
-    The published cohort is one epidemic: Ile-de-France with the means, on the first day. In the others each is in one
-    of the cohort's regions, its parameters as uncertain as they were estimated to be, after up to 20 days in which
-    nothing was done; in the shifted cohort, in the regions held out, of a variant."""
+    The published cohort is one epidemic: Ile-de-France with the means, on the first day. In the
+    others each is in one of the cohort's regions, its parameters as uncertain as they were
+    estimated to be, after up to 20 days in which nothing was done; in the shifted cohort, in the
+    regions held out, of a variant."""
     table = regions()
     if cohort == "published":
         names = [PUBLISHED]
@@ -61,13 +70,20 @@ def epidemics(cohort: Cohort, count: int = 1_000) -> tuple[dict[str, NDArray[np.
         deviations = np.zeros((12, 1))
     else:
         random = np.random.default_rng([COHORT_SEEDS[cohort], len(table)])
-        own = HELD_OUT if cohort != "train" else [name for name in table if name not in (*HELD_OUT, PUBLISHED)]
+        own = (
+            HELD_OUT
+            if cohort != "train"
+            else [name for name in table if name not in (*HELD_OUT, PUBLISHED)]
+        )
         names = [own[which] for which in random.integers(len(own), size=count)]
         days = random.integers(LONGEST_UNNOTICED_DAYS + 1, size=count)
         deviations = random.standard_normal((12, count))
-    column = {name: np.array([table[region][name] for region in names]) for name in table[PUBLISHED]}
+    column = {
+        name: np.array([table[region][name] for region in names]) for name in table[PUBLISHED]
+    }
     p = {
-        "transmission": log_normal(*TRANSMISSION, deviations[0]) * (VARIANT if cohort == "shifted" else 1.0),
+        "transmission": log_normal(*TRANSMISSION, deviations[0])
+        * (VARIANT if cohort == "shifted" else 1.0),
         "admission_days": log_normal(*ADMISSION_DAYS, deviations[1]),
         "people": column["people"],
         "icu_beds": column["icu_beds"],
@@ -89,9 +105,12 @@ def epidemics(cohort: Cohort, count: int = 1_000) -> tuple[dict[str, NDArray[np.
 
 
 def log_normal(
-    mean: NDArray[np.float64] | float, deviation: NDArray[np.float64] | float, standard: NDArray[np.float64]
+    mean: NDArray[np.float64] | float,
+    deviation: NDArray[np.float64] | float,
+    standard: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Standard normal numbers -> log-normal ones with this mean and standard deviation; zero -> the mean."""
+    """Standard normal numbers -> log-normal ones with this mean and standard deviation; zero -> the
+    mean."""
     spread = np.log1p((deviation / np.asarray(mean)) ** 2)
     return mean * np.exp(np.sqrt(spread) * standard - np.where(standard == 0, 0, spread / 2))
 

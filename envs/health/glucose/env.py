@@ -1,31 +1,37 @@
-"""Insulin for type 1 diabetes: the UVA/Padova simulator (Kovatchev et al. 2008; `model.py` has its equations).
+"""Insulin for type 1 diabetes: the UVA/Padova simulator (Kovatchev et al. 2008; `model.py` has its
+equations).
 
-A patient has a pump and a glucose sensor. The pump gives what was prescribed: basal insulin, and a bolus as a meal
-begins, of its carbohydrates / CR + (sensor - 140 mg/dl) / CF, the latter where the sensor reads above 150 (simglucose's
-basal-bolus controller). The action corrects this for the next half hour: two numbers in [-1, 1], for the basal insulin
-and for boluses; -1 gives none, 0 what was prescribed, 1 the most, which is four times the basal and twice the bolus. So
-whatever an agent does is near the patient's own prescription, as in pumps that close the loop, and doing nothing is the
+A patient has a pump and a glucose sensor. The pump gives what was prescribed: basal insulin, and a
+bolus as a meal begins, of its carbohydrates / CR + (sensor - 140 mg/dl) / CF, the latter where the
+sensor reads above 150 (simglucose's basal-bolus controller). The action corrects this for the next
+half hour: two numbers in [-1, 1], for the basal insulin and for boluses; -1 gives none, 0 what was
+prescribed, 1 the most, which is four times the basal and twice the bolus. So whatever an agent does
+is near the patient's own prescription, as in pumps that close the loop, and doing nothing is the
 standard of care.
 
-Glucose is that under the skin, which a sensor without error would read; so it is in rewards and metrics. The reward is
-minus the mean risk of the step: Magni's, which wants 139 mg/dl, or Kovatchev's, which wants 112.5 and weighs both ends
-of the range of 70 to 180 alike. Glucose below 10 or above 600 mg/dl ends the episode, and is counted as if it stayed
-there for the rest of it, at a risk of 100. `cost` is the share of the step in which basal insulin was asked for though
-the sensor read below 70 mg/dl, and 1 for each bolus that was cut at 30 U. An episode is two days from midnight, with
-meals by chance.
+Glucose is that under the skin, which a sensor without error would read; so it is in rewards and
+metrics. The reward is minus the mean risk of the step: Magni's, which wants 139 mg/dl, or
+Kovatchev's, which wants 112.5 and weighs both ends of the range of 70 to 180 alike. Glucose below
+10 or above 600 mg/dl ends the episode, and is counted as if it stayed there for the rest of it, at
+a risk of 100. `cost` is the share of the step in which basal insulin was asked for though the
+sensor read below 70 mg/dl, and 1 for each bolus that was cut at 30 U. An episode is two days from
+midnight, with meals by chance.
 
-Insulin and carbohydrates on board are read as the fall and rise in glucose that the prescription expects of them.
-Weight and doses are not told, or an agent would know each patient that it learnt from.
+Insulin and carbohydrates on board are read as the fall and rise in glucose that the prescription
+expects of them. Weight and doses are not told, or an agent would know each patient that it learnt
+from.
 
-Patients are adults, adolescents and children, ten of each. Train are the first seven, each in a hundred variants: how
-sensitive tissue and liver are to insulin, how fast meals are absorbed, weight, and what was prescribed for meals and
-for corrections vary log-normally by a quarter, so that a prescription may be wrong. Held-out are the last three as
-published. Shifted are variants of the last three as in an illness, under the same prescription, a fifth less sensitive
-and slower. All of them begin with glucose up to a fifth above or below their steady state. The published patient is
+Patients are adults, adolescents and children, ten of each. Train are the first seven, each in a
+hundred variants: how sensitive tissue and liver are to insulin, how fast meals are absorbed,
+weight, and what was prescribed for meals and for corrections vary log-normally by a quarter, so
+that a prescription may be wrong. Held-out are the last three as published. Shifted are variants of
+the last three as in an illness, under the same prescription, a fifth less sensitive and slower. All
+of them begin with glucose up to a fifth above or below their steady state. The published patient is
 adult#001, who begins in it.
 
-With `partial` the controller is not told of meals; the patient still boluses for them. Meals are the same for children
-as for adults, and sensitivity does not change in a day. Synthetic; not for clinical use."""
+With `partial` the controller is not told of meals; the patient still boluses for them. Meals are
+the same for children as for adults, and sensitivity does not change in a day. Synthetic; not for
+clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,7 +66,8 @@ INSULIN_MINUTES, MEAL_MINUTES = 55.0, 40.0
 VARYING = ("Vmx", "kp3", "kabs", "kmax", "kmin")
 """Sensitivity of tissue and liver to insulin, absorption of meals."""
 MISJUDGED = ("BW", "CR", "CF")
-"""Weight, and what was prescribed for meals and corrections; those of the train cohort vary, too."""
+"""Weight, and what was prescribed for meals and corrections; those of the train cohort vary,
+too."""
 VARIATION, VARIANTS = 0.25, 100
 """Coefficient of variation, and how many of each patient."""
 MIDDLE = {"train": 1.0, "shifted": 0.8}
@@ -71,13 +78,16 @@ HOUR_OF_READINGS = 13
 
 @dataclass(frozen=True)
 class GlucoseConfig(TreatmentConfig):
-    """Type 1 diabetes: basal insulin and boluses, by a glucose sensor (UVA/Padova; Kovatchev et al. 2008)."""
+    """Type 1 diabetes: basal insulin and boluses, by a glucose sensor (UVA/Padova; Kovatchev et al.
+    2008)."""
 
     slug: ClassVar[str] = "glucose-t1d"
 
     group: Literal["all", "adult", "adolescent", "child"] = "all"
     """Of the train, held-out and shifted cohorts, whom; the published patient is an adult."""
-    step_hours: Annotated[float, Range(1 / 12, 4.0, reason="a multiple of five minutes that divides a day")] = 0.5
+    step_hours: Annotated[
+        float, Range(1 / 12, 4.0, reason="a multiple of five minutes that divides a day")
+    ] = 0.5
     """Between two decisions; a multiple of five minutes, between which the sensor reads."""
     days: Annotated[int, Range(1, 14)] = 2
     """Of an episode."""
@@ -86,18 +96,26 @@ class GlucoseConfig(TreatmentConfig):
     risk: Literal["magni", "kovatchev"] = "magni"
     """What a reward is minus of."""
     suspend: bool = False
-    """The pump gives no basal insulin while the sensor reads below 70 mg/dl, whatever is asked for."""
+    """The pump gives no basal insulin while the sensor reads below 70 mg/dl, whatever is asked
+    for."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         readings = self.step_hours * 60 / model.SENSOR_MINUTES
-        if not 1 <= round(readings, 6) <= 48 or abs(readings - round(readings)) > 1e-6 or 288 % round(readings):
+        if (
+            not 1 <= round(readings, 6) <= 48
+            or abs(readings - round(readings)) > 1e-6
+            or 288 % round(readings)
+        ):
             raise ValueError(
-                "step_hours must be a multiple of five minutes that divides a day, up to 4 hours, such as 0.5 or "
+                "step_hours must be a multiple of five minutes that divides a day, up to 4 hours, "
+                "such as 0.5 or "
                 f"0.25, not {self.step_hours}."
             )
         if self.cohort == "published" and self.group not in ("all", "adult"):
-            raise ValueError(f"The published patient is an adult; there is no {self.group} in that cohort.")
+            raise ValueError(
+                f"The published patient is an adult; there is no {self.group} in that cohort."
+            )
 
     def simulation(self, patients: int) -> Simulation:
         return GlucoseSimulation(self, patients)
@@ -153,7 +171,8 @@ class GlucoseSimulation:
         self.meal_times = np.zeros((patients, 6 * config.days), np.int64)
         self.meal_amounts = np.zeros((patients, 6 * config.days))
         self.eating = np.zeros((3, patients))
-        """Announced and not yet eaten, g; eaten in the last minute, g; held by the stomach since the meal began, mg."""
+        """Announced and not yet eaten, g; eaten in the last minute, g; held by the stomach since
+        the meal began, mg."""
         self.insulin_board = np.zeros((2, patients))
         self.meal_board = np.zeros((2, patients))
         self.deviations = np.zeros((2, patients))
@@ -161,7 +180,8 @@ class GlucoseSimulation:
         self.readings = np.zeros((HOUR_OF_READINGS, patients))
         self.read_sum = np.zeros(patients)
         self.told = np.zeros((8, patients))
-        """Sums over readings: below 54, below 70, in range, above 180, above 250, glucose, and both risks."""
+        """Sums over readings: below 54, below 70, in range, above 180, above 250, glucose, and both
+        risks."""
         self.risk = {"magni": 6, "kovatchev": 7}[config.risk]
         self.insulin = np.zeros(patients)
         self.failed = np.zeros(patients, np.bool_)
@@ -172,12 +192,16 @@ class GlucoseSimulation:
         who = random.integers(len(self.table["BW"]), size=len(rows))
         for name, column in self.table.items():
             self.parameters[name][rows] = column[who]
-        self.state[:, rows] = model.steady_state({name: column[who] for name, column in self.table.items()})
+        self.state[:, rows] = model.steady_state(
+            {name: column[who] for name, column in self.table.items()}
+        )
         if self.config.cohort != "published":
             begins = random.uniform(0.8, 1.2, len(rows))
             for glucose in (model.PLASMA, model.TISSUE, model.SENSED):
                 self.state[glucose, rows] *= begins
-        self.meal_times[rows], self.meal_amounts[rows] = model.drawn_meals(len(rows), self.config.days, random)
+        self.meal_times[rows], self.meal_amounts[rows] = model.drawn_meals(
+            len(rows), self.config.days, random
+        )
         for kept in (self.eating, self.insulin_board, self.meal_board, self.told, self.given):
             kept[:, rows] = 0
         for kept in (self.minutes, self.read_sum, self.insulin):
@@ -229,7 +253,9 @@ class GlucoseSimulation:
             if (at + 1) % model.SENSOR_MINUTES == 0:
                 self._tell()
         over = self.minutes >= 1_440 * self.config.days
-        return Outcome((risk - self.told[self.risk]) / readings, self.failed.copy(), over & ~self.failed, costs)
+        return Outcome(
+            (risk - self.told[self.risk]) / readings, self.failed.copy(), over & ~self.failed, costs
+        )
 
     def allowed(self) -> None:
         return None
@@ -239,9 +265,17 @@ class GlucoseSimulation:
 
     def metrics(self) -> dict[str, NDArray[np.float64]]:
         """Times are shares of the readings, in percent; insulin is U a day."""
-        readings = np.maximum(np.where(self.failed, 288 * self.config.days, self.minutes / model.SENSOR_MINUTES), 1)
+        readings = np.maximum(
+            np.where(self.failed, 288 * self.config.days, self.minutes / model.SENSOR_MINUTES), 1
+        )
         shares = self.told / readings
-        names = ("time_below_54", "time_below_70", "time_in_range", "time_above_180", "time_above_250")
+        names = (
+            "time_below_54",
+            "time_below_70",
+            "time_in_range",
+            "time_above_180",
+            "time_above_250",
+        )
         return {name: 100 * share for name, share in zip(names, shares, strict=False)} | {
             "mean_glucose": shares[5],
             "magni_risk": shares[6],
@@ -252,7 +286,11 @@ class GlucoseSimulation:
 
     def vitals(self) -> tuple[float, ...]:
         glucose = self._glucose()[:1]
-        return float(glucose[0]), *(float(given) for given in self.given[:, 0]), float(model.magni_risk(glucose)[0])
+        return (
+            float(glucose[0]),
+            *(float(given) for given in self.given[:, 0]),
+            float(model.magni_risk(glucose)[0]),
+        )
 
     def _glucose(self) -> NDArray[np.float64]:
         """Under the skin, mg/dl (N,)."""
@@ -266,13 +304,20 @@ class GlucoseSimulation:
         np.add.at(announced, (after[patients, meals], patients), self.meal_amounts[patients, meals])
         return announced
 
-    def _calculated(self, carbohydrates: NDArray[np.float64], reading: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _calculated(
+        self, carbohydrates: NDArray[np.float64], reading: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """The bolus that was prescribed for a meal, U."""
-        correction = np.where(reading > CORRECTED_ABOVE, (reading - TARGET) / self.parameters["CF"], 0)
+        correction = np.where(
+            reading > CORRECTED_ABOVE, (reading - TARGET) / self.parameters["CF"], 0
+        )
         return carbohydrates / self.parameters["CR"] + correction
 
     def _live(
-        self, carbohydrates: NDArray[np.float64], insulin: NDArray[np.float64], prescribed: NDArray[np.float64]
+        self,
+        carbohydrates: NDArray[np.float64],
+        insulin: NDArray[np.float64],
+        prescribed: NDArray[np.float64],
     ) -> None:
         """A minute."""
         planned, before, held = self.eating
@@ -291,7 +336,9 @@ class GlucoseSimulation:
         if begins.any():
             before, after = self.deviations
             following = model.next_deviation(after, random)
-            self.deviations = np.where(begins, np.stack([after, following]), np.stack([before, after]))
+            self.deviations = np.where(
+                begins, np.stack([after, following]), np.stack([before, after])
+            )
 
     def _sensed(self) -> NDArray[np.float64]:
         """The sensor's reading; its error goes straight from one quarter hour to the next."""
@@ -358,7 +405,9 @@ def wish(multiple: NDArray[np.float64], most: float) -> NDArray[np.float64]:
     return np.clip(np.where(multiple < 1, multiple - 1, (multiple - 1) / (most - 1)), -1, 1)
 
 
-def decayed(compartments: NDArray[np.float64], inflow: NDArray[np.float64], minutes: float) -> NDArray[np.float64]:
+def decayed(
+    compartments: NDArray[np.float64], inflow: NDArray[np.float64], minutes: float
+) -> NDArray[np.float64]:
     """Two compartments (2, N), a minute later, of which the first empties into the second."""
     first, second = compartments * (1 - 1 / minutes)
     return np.stack([first + inflow, second + compartments[0] / minutes])
@@ -366,24 +415,29 @@ def decayed(compartments: NDArray[np.float64], inflow: NDArray[np.float64], minu
 
 def always_asking(value: float) -> Callable[[Simulation], Policy]:
     """The same for basal insulin and boluses, whatever is read."""
-    return lambda simulation: lambda observations, first: np.full((len(observations), 2), value, np.float32)
+    return lambda simulation: (
+        lambda observations, first: np.full((len(observations), 2), value, np.float32)
+    )
 
 
 def low_glucose_suspend(simulation: Simulation) -> Policy:
-    """As prescribed, but no basal insulin while the sensor reads, or will in half an hour at this pace, below 80 mg/dl
-    (as pumps do; Maahs et al. 2014)."""
+    """As prescribed, but no basal insulin while the sensor reads, or will in half an hour at this
+    pace, below 80 mg/dl (as pumps do; Maahs et al. 2014)."""
 
     def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray:
         seen = read(simulation.names, observations)
         ahead = seen["sensor, mg/dl"] + np.minimum(2 * seen["change in 15 min, mg/dl"], 0)
-        return np.stack([np.where(ahead < 80, -1.0, 0.0), np.zeros(len(ahead))], 1).astype(np.float32)
+        return np.stack([np.where(ahead < 80, -1.0, 0.0), np.zeros(len(ahead))], 1).astype(
+            np.float32
+        )
 
     return policy
 
 
 def pid(simulation: Simulation) -> Policy:
-    """Basal insulin by proportion, integral and derivative of the sensor's distance from 120 mg/dl, less what
-    insulin on board is to do yet; boluses as prescribed (a hybrid closed loop; Steil 2013)."""
+    """Basal insulin by proportion, integral and derivative of the sensor's distance from 120 mg/dl,
+    less what insulin on board is to do yet; boluses as prescribed (a hybrid closed loop; Steil
+    2013)."""
     integral = np.zeros(0)
 
     def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray:
@@ -394,7 +448,13 @@ def pid(simulation: Simulation) -> Policy:
         # The integral is kept within what the pump can give.
         integral = np.clip(integral + 0.0005 * distance * simulation.step_hours * 60, -0.5, 1.0)
         due = seen["insulin on board, mg/dl"] - seen["carbohydrates on board, mg/dl"]
-        multiple = 1 + 0.02 * distance + integral + 0.02 * seen["change in 15 min, mg/dl"] - 0.01 * np.maximum(due, 0)
+        multiple = (
+            1
+            + 0.02 * distance
+            + integral
+            + 0.02 * seen["change in 15 min, mg/dl"]
+            - 0.01 * np.maximum(due, 0)
+        )
         return np.stack([wish(multiple, MOST_BASAL), np.zeros(len(distance))], 1).astype(np.float32)
 
     return policy

@@ -1,8 +1,10 @@
-"""The body of the UVA/Padova type 1 diabetes simulator, its meals and its glucose sensor, for many patients at once.
+"""The body of the UVA/Padova type 1 diabetes simulator, its meals and its glucose sensor, for many
+patients at once.
 
-Glucose, insulin and the gut are those of Dalla Man, Rizza and Cobelli 2007 and Dalla Man et al. 2006; subcutaneous
-insulin and the 30 virtual patients those of Kovatchev et al. 2008 (S2008, the version that simglucose 0.2.11 publishes:
-without glucagon and without a day's rhythm, which S2013 added). Numpy only; synthetic; not for clinical use."""
+Glucose, insulin and the gut are those of Dalla Man, Rizza and Cobelli 2007 and Dalla Man et al.
+2006; subcutaneous insulin and the 30 virtual patients those of Kovatchev et al. 2008 (S2008, the
+version that simglucose 0.2.11 publishes: without glucagon and without a day's rhythm, which S2013
+added). Numpy only; synthetic; not for clinical use."""
 
 import csv
 from collections.abc import Mapping
@@ -56,9 +58,10 @@ PARAMETERS = {
     "CF": "prescribed correction factor, mg/dl/U",
 }
 STEADY = ("", "", "", "Gpb", "Gtb", "Ipb", "", "Ib", "Ib", "Ilb", "isc1ss", "isc2ss", "Gpb")
-"""The state of a fasting patient under the prescribed basal: stomach (solid, liquid) and gut, mg; glucose in plasma and
-tissue, mg/kg; insulin in the plasma, pmol/kg; its action on tissue, and two delays of that on the liver, pmol/l;
-insulin in the liver, and of two kinds under the skin, pmol/kg; glucose under the skin, mg/kg."""
+"""The state of a fasting patient under the prescribed basal: stomach (solid, liquid) and gut, mg;
+glucose in plasma and tissue, mg/kg; insulin in the plasma, pmol/kg; its action on tissue, and two
+delays of that on the liver, pmol/l; insulin in the liver, and of two kinds under the skin, pmol/kg;
+glucose under the skin, mg/kg."""
 PLASMA = 3
 TISSUE = 4
 SENSED = 12
@@ -90,10 +93,13 @@ DRIFT_MINUTES = 15
 
 
 def patients() -> dict[str, NDArray]:
-    """The 30 virtual patients of `uva_padova.csv`: `name` and the columns of PARAMETERS, each (30,)."""
+    """The 30 virtual patients of `uva_padova.csv`: `name` and the columns of PARAMETERS, each
+    (30,)."""
     with files("envs.health").joinpath("uva_padova.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    table: dict[str, NDArray] = {name: np.array([float(row[name]) for row in rows]) for name in PARAMETERS}
+    table: dict[str, NDArray] = {
+        name: np.array([float(row[name]) for row in rows]) for name in PARAMETERS
+    }
     return table | {"name": np.array([row["name"] for row in rows])}
 
 
@@ -114,14 +120,31 @@ def rates(
     meal: NDArray[np.float64],
     p: Mapping[str, NDArray],
 ) -> NDArray[np.float64]:
-    """Changes a minute (13, N) of a state (13, N) while `eaten` g/min of carbohydrates go into the stomach and
-    `insulin` U/min under the skin, each (N,); `meal` (N,) is what the stomach has held since the meal began, mg."""
-    solid, liquid, gut, plasma, tissue, insulin_plasma, action, delay, delayed, liver, first, second, sensed = state
+    """Changes a minute (13, N) of a state (13, N) while `eaten` g/min of carbohydrates go into the
+    stomach and `insulin` U/min under the skin, each (N,); `meal` (N,) is what the stomach has held
+    since the meal began, mg."""
+    (
+        solid,
+        liquid,
+        gut,
+        plasma,
+        tissue,
+        insulin_plasma,
+        action,
+        delay,
+        delayed,
+        liver,
+        first,
+        second,
+        sensed,
+    ) = state
     # Before the first meal the stomach is empty, and what would empty it does not matter.
     held = solid + liquid
     full = np.maximum(meal, 1.0)
     emptying = p["kmin"] + (p["kmax"] - p["kmin"]) / 2 * (
-        np.tanh(2.5 / (1 - p["b"]) * (held / full - p["b"])) - np.tanh(2.5 / p["d"] * (held / full - p["d"])) + 2
+        np.tanh(2.5 / (1 - p["b"]) * (held / full - p["b"]))
+        - np.tanh(2.5 / p["d"] * (held / full - p["d"]))
+        + 2
     )
     appearing = p["f"] * p["kabs"] * gut / p["BW"]
     made = np.maximum(p["kp1"] - p["kp2"] * plasma - p["kp3"] * delayed, 0)
@@ -133,9 +156,16 @@ def rates(
     changes[1] = p["kmax"] * solid - emptying * liquid
     changes[2] = emptying * liquid - p["kabs"] * gut
     # The published equations hold still what has fallen below zero.
-    changes[3] = (plasma >= 0) * (made + appearing - p["Fsnc"] - excreted - p["k1"] * plasma + p["k2"] * tissue)
+    changes[3] = (plasma >= 0) * (
+        made + appearing - p["Fsnc"] - excreted - p["k1"] * plasma + p["k2"] * tissue
+    )
     changes[4] = (tissue >= 0) * (p["k1"] * plasma - p["k2"] * tissue - used)
-    changes[5] = p["m1"] * liver + p["ka1"] * first + p["ka2"] * second - (p["m2"] + p["m4"]) * insulin_plasma
+    changes[5] = (
+        p["m1"] * liver
+        + p["ka1"] * first
+        + p["ka2"] * second
+        - (p["m2"] + p["m4"]) * insulin_plasma
+    )
     changes[6] = p["p2u"] * (concentration - p["Ib"] - action)
     changes[7] = p["ki"] * (concentration - delay)
     changes[8] = p["ki"] * (delay - delayed)
@@ -155,14 +185,20 @@ def minute(
 ) -> NDArray[np.float64]:
     """The state a minute later; arguments as of `rates`.
 
-    The fastest rate of any patient is 1.3 a minute, which the Runge-Kutta method follows in one step."""
+    The fastest rate of any patient is 1.3 a minute, which the Runge-Kutta method follows in one
+    step."""
     return runge_kutta_step(lambda state: rates(state, eaten, insulin, meal, p), state, 1.0)
 
 
-def drawn_meals(number: int, days: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """When meals begin, minutes after the first midnight, and their carbohydrates, whole g; each (number, 6 * days).
-    A meal that is left out has 0 g."""
-    from scipy.special import ndtr, ndtri  # here, because it takes a third of a second and settings do without
+def drawn_meals(
+    number: int, days: int, random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """When meals begin, minutes after the first midnight, and their carbohydrates, whole g; each
+    (number, 6 * days). A meal that is left out has 0 g."""
+    from scipy.special import (
+        ndtr,
+        ndtri,
+    )  # here, because it takes a third of a second and settings do without
 
     likely, earliest, latest, usual, deviation, grams, spread = MEALS.T
     below = ndtr((earliest - usual) / deviation)
@@ -176,21 +212,28 @@ def drawn_meals(number: int, days: int, random: np.random.Generator) -> tuple[ND
 
 
 def sensor_error(deviation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """mg/dl, of a normally distributed deviation: skewed as Johnson's SU (Breton & Kovatchev 2008, Analysis, modeling,
-    and simulation of the accuracy of continuous glucose sensors; figures of simglucose's sensor_params.csv)."""
+    """mg/dl, of a normally distributed deviation: skewed as Johnson's SU (Breton & Kovatchev 2008,
+    Analysis, modeling, and simulation of the accuracy of continuous glucose sensors; figures of
+    simglucose's sensor_params.csv)."""
     return -5.47 + 15.9574 * np.sinh((deviation + 0.5444) / 1.6898)
 
 
-def next_deviation(deviation: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+def next_deviation(
+    deviation: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.float64]:
     """A quarter of an hour later (Breton & Kovatchev 2008)."""
     return 0.7 * (deviation + random.standard_normal(deviation.shape))
 
 
 def magni_risk(glucose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of mg/dl, at most 100: 0 at 139, 25 at 70 and 3.4 at 180 (Magni et al. 2007, as Fox et al. 2020 reward it)."""
-    return np.minimum(10 * (3.5506 * (np.log(np.maximum(glucose, 1.0)) ** 0.8353 - 3.7932)) ** 2, 100)
+    """Of mg/dl, at most 100: 0 at 139, 25 at 70 and 3.4 at 180 (Magni et al. 2007, as Fox et al.
+    2020 reward it)."""
+    return np.minimum(
+        10 * (3.5506 * (np.log(np.maximum(glucose, 1.0)) ** 0.8353 - 3.7932)) ** 2, 100
+    )
 
 
 def kovatchev_risk(glucose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of mg/dl, at most 100: 0 at 112.5, 7.8 at both 70 and 180 (Kovatchev et al. 1997; its means are LBGI + HBGI)."""
+    """Of mg/dl, at most 100: 0 at 112.5, 7.8 at both 70 and 180 (Kovatchev et al. 1997; its means
+    are LBGI + HBGI)."""
     return np.minimum(10 * (1.509 * (np.log(np.maximum(glucose, 1.0)) ** 1.084 - 5.381)) ** 2, 100)

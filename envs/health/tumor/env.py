@@ -1,20 +1,23 @@
-"""Chemotherapy by what scans show, or cell counts (Padmanabhan, Meskin and Haddad 2017; de Pillis and Radunskaya 2003).
+"""Chemotherapy by what scans show, or cell counts (Padmanabhan, Meskin and Haddad 2017; de Pillis
+and Radunskaya 2003).
 
-Four differential equations: immune, normal and tumour cells (I, N, T; as shares of what normal tissue carries) and drug
-in the blood (C; of what the full dose, given for long, leads to). The tumour displaces normal cells and is killed by
-immune cells and drug; the drug kills all three kinds. Every six hours is decided how much is given, at one of five
-levels: with levels, what is not allowed can be masked, and the probability of what was done is known. Small enough, a
-tumour goes by itself, so the art is to stop. Parameters, patient and reward are those of `AhnChemoEnv` in DTR-Bench
-(Luo et al. 2024; after Ahn and Park 2011), without its noise.
+Four differential equations: immune, normal and tumour cells (I, N, T; as shares of what normal
+tissue carries) and drug in the blood (C; of what the full dose, given for long, leads to). The
+tumour displaces normal cells and is killed by immune cells and drug; the drug kills all three
+kinds. Every six hours is decided how much is given, at one of five levels: with levels, what is not
+allowed can be masked, and the probability of what was done is known. Small enough, a tumour goes by
+itself, so the art is to stop. Parameters, patient and reward are those of `AhnChemoEnv` in
+DTR-Bench (Luo et al. 2024; after Ahn and Park 2011), without its noise.
 
-The reward of six hours is N / N0 - T / T0 - dose, of what was there before them, and -100 where the patient dies: N
-under 0.7 N0. An episode is 150 days. Where N is under 0.72 N0, each step costs 1, and doses above the half are not
-allowed, as a clinic reduces doses when the blood count falls (the limit is ours). Patients differ in five
-parameters, in how much tumour they have, and in what their scans show.
+The reward of six hours is N / N0 - T / T0 - dose, of what was there before them, and -100 where the
+patient dies: N under 0.7 N0. An episode is 150 days. Where N is under 0.72 N0, each step costs 1,
+and doses above the half are not allowed, as a clinic reduces doses when the blood count falls (the
+limit is ours). Patients differ in five parameters, in how much tumour they have, and in what their
+scans show.
 
-What is seen are scans (1, 64, 64) that show the tumour alone, not what the drug does elsewhere, or the four numbers; a
-clinic has no immune cells in a tumour and no drug concentrations (DTR-Bench hides N instead). All of it is synthetic,
-lesions too: see scans.py. Not for clinical use."""
+What is seen are scans (1, 64, 64) that show the tumour alone, not what the drug does elsewhere, or
+the four numbers; a clinic has no immune cells in a tumour and no drug concentrations (DTR-Bench
+hides N instead). All of it is synthetic, lesions too: see scans.py. Not for clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,7 +59,8 @@ PUBLISHED = {
     "T0": 0.2,  # at admission
 }
 VARYING = {"s": 0.05, "c2": 0.05, "a2": 0.1, "a3": 0.2, "d2": 0.1, "T0": 0.1}
-"""Coefficients of variation between patients; ours. At full dose for 150 days, one in ten dies of the tumour."""
+"""Coefficients of variation between patients; ours. At full dose for 150 days, one in ten dies of
+the tumour."""
 LEVELS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 """Of each action, the share of the full dose."""
 NONE = 0
@@ -112,13 +116,20 @@ class TumorSimulation:
     doses: ClassVar[dict[str, NDArray]] = {"dose, of the full one": LEVELS}
     panels = (
         Panel("tumour cells (band: under 0.05)", 0, 0.5, (0, 0.05)),
-        Panel("normal cells, share of those at admission (band: any dose is allowed)", 0.6, 1.2, (LOW, 1.2)),
+        Panel(
+            "normal cells, share of those at admission (band: any dose is allowed)",
+            0.6,
+            1.2,
+            (LOW, 1.2),
+        ),
         Panel("immune cells", 0, 2),
         Panel("drug in the blood, of what the full dose leads to", 0, 1.5),
         Panel("dose, of the full one", 0, 1, dose=True),
     )
 
-    def __init__(self, config: TumorConfig, patients: int, render: scans.Renderer = scans.phantom) -> None:
+    def __init__(
+        self, config: TumorConfig, patients: int, render: scans.Renderer = scans.phantom
+    ) -> None:
         self.step_hours = config.step_hours
         self.images = config.seen == "scans"
         self.render = render
@@ -134,7 +145,9 @@ class TumorSimulation:
             self.observation_space = Box(0.0, 10.0, (4,), np.float32)
         self.table = population(PUBLISHED, VARYING, config.cohort)
         people = len(self.table["s"])
-        self.anatomy = scans.anatomies(people, COHORT_SEEDS.get(config.cohort, 0)) if self.images else None
+        self.anatomy = (
+            scans.anatomies(people, COHORT_SEEDS.get(config.cohort, 0)) if self.images else None
+        )
         self.who = np.zeros(patients, np.int64)
         self.parameters = {name: np.ones(patients) for name in PUBLISHED}
         self.state = np.zeros((4, patients))
@@ -167,7 +180,9 @@ class TumorSimulation:
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
         self.given = LEVELS[actions]
         days = self.step_hours / 24
-        rewards = (self._normal() - self.state[2] / self.parameters["T0"] - self.given) * (self.step_hours / 6)
+        rewards = (self._normal() - self.state[2] / self.parameters["T0"] - self.given) * (
+            self.step_hours / 6
+        )
         self.state = state_after(self.state, self.given, self.parameters, days)
         self.steps += 1
         normal = self._normal()
@@ -176,14 +191,19 @@ class TumorSimulation:
         self.total_dose += days * self.given
         self.fewest_normal = np.minimum(self.fewest_normal, normal)
         self.smallest_tumour = np.minimum(self.smallest_tumour, tumour)
-        # RECIST 1.1 (Eisenhauer et al. 2009): a fifth more than the smallest diameter, so 1.44 times the area, and
-        # more than can be an error of measurement; or death.
-        grown = (tumour > 1.44 * self.smallest_tumour) & (tumour > self.smallest_tumour + MEASURABLE)
+        # RECIST 1.1 (Eisenhauer et al. 2009): a fifth more than the smallest diameter, so 1.44
+        # times the area, and more than can be an error of measurement; or death.
+        grown = (tumour > 1.44 * self.smallest_tumour) & (
+            tumour > self.smallest_tumour + MEASURABLE
+        )
         now = np.isnan(self.progressed) & (grown | died)
         self.progressed = np.where(now, self.steps * days, self.progressed)
         self._scan(np.arange(len(died)), random)
         return Outcome(
-            np.where(died, DEATH, rewards), died, ~died & (self.steps >= self.last), (normal < LOW).astype(np.float64)
+            np.where(died, DEATH, rewards),
+            died,
+            ~died & (self.steps >= self.last),
+            (normal < LOW).astype(np.float64),
         )
 
     def allowed(self) -> NDArray[np.bool_]:
@@ -212,11 +232,16 @@ class TumorSimulation:
 
     def _scan(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
         if self.anatomy is not None:
-            self.scans[rows] = self.render(self.anatomy.of(self.who[rows]), self.state[2, rows], random)
+            self.scans[rows] = self.render(
+                self.anatomy.of(self.who[rows]), self.state[2, rows], random
+            )
 
 
 def state_after(
-    state: NDArray[np.float64], dose: NDArray[np.float64], parameters: dict[str, NDArray[np.float64]], days: float
+    state: NDArray[np.float64],
+    dose: NDArray[np.float64],
+    parameters: dict[str, NDArray[np.float64]],
+    days: float,
 ) -> NDArray[np.float64]:
     """The state (4, N) so many days later."""
     substeps = int(np.ceil(days / LONGEST_SUBSTEP_DAYS))
@@ -235,9 +260,21 @@ def rates(
     return np.stack(
         [
             p["s"]
-            + immune * (p["rho"] * tumour / (p["alpha"] + tumour) - p["c1"] * tumour - p["d1"] - p["a1"] * effect),
+            + immune
+            * (
+                p["rho"] * tumour / (p["alpha"] + tumour)
+                - p["c1"] * tumour
+                - p["d1"]
+                - p["a1"] * effect
+            ),
             normal * (p["r2"] * (1 - p["b2"] * normal) - p["c4"] * tumour - p["a3"] * effect),
-            tumour * (p["r1"] * (1 - p["b1"] * tumour) - p["c2"] * immune - p["c3"] * normal - p["a2"] * effect),
+            tumour
+            * (
+                p["r1"] * (1 - p["b1"] * tumour)
+                - p["c2"] * immune
+                - p["c3"] * normal
+                - p["a2"] * effect
+            ),
             dose - p["d2"] * drug,
         ]
     )
@@ -259,7 +296,11 @@ def while_above(threshold: float) -> Callable[[Simulation], Policy]:
     def made(simulation: Simulation) -> Policy:
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
             images = observations.ndim == 4
-            tumour = scans.measured(observations) if images else read(simulation.names, observations)["tumour cells"]
+            tumour = (
+                scans.measured(observations)
+                if images
+                else read(simulation.names, observations)["tumour cells"]
+            )
             return one_hot(np.where(tumour > threshold, FULL, NONE), len(LEVELS))
 
         return policy

@@ -1,14 +1,16 @@
 """Starting warfarin, by genes and INR (Hamberg et al. 2007).
 
-S-warfarin, half of each dose, is absorbed (k_a), spreads over two compartments (V1, V2, Q) and is cleared (CL), slower
-with age and with CYP2C9's variants (table 2; appendix, equation 4). It inhibits the making of coagulation factors, E =
-C^gamma / (EC50^gamma + C^gamma), more in carriers of VKORC1's -1639A (table 4). Their loss passes through two chains of
-compartments, six in 11.6 hours and one in 120, whose ends give INR = 1 + 20 (1 - A6 A7)^3.61 (equations 8 to 10). The
-54 published doses for an INR of 2.5 (table 5) lead to one of 2.42 to 2.48, before the next dose. The mean transit time
-is taken as that of the whole chain, as in the simulations of Ravvaz et al. 2017 and Anzabi Zadeh et al. 2023; were it
-that of each compartment, as equation 8 can be read, INR would not move for two days. Patients' CL, V1, V2, MTT1, MTT2
-and EC50 differ log-normally with the published coefficients of variation, within two standard deviations; each INR is
-measured with an error of 3.25 %.
+S-warfarin, half of each dose, is absorbed (k_a), spreads over two compartments (V1, V2, Q) and is
+cleared (CL), slower with age and with CYP2C9's variants (table 2; appendix, equation 4). It
+inhibits the making of coagulation factors, E = C^gamma / (EC50^gamma + C^gamma), more in carriers
+of VKORC1's -1639A (table 4). Their loss passes through two chains of compartments, six in 11.6
+hours and one in 120, whose ends give INR = 1 + 20 (1 - A6 A7)^3.61 (equations 8 to 10). The 54
+published doses for an INR of 2.5 (table 5) lead to one of 2.42 to 2.48, before the next dose. The
+mean transit time is taken as that of the whole chain, as in the simulations of Ravvaz et al. 2017
+and Anzabi Zadeh et al. 2023; were it that of each compartment, as equation 8 can be read, INR would
+not move for two days. Patients' CL, V1, V2, MTT1, MTT2 and EC50 differ log-normally with the
+published coefficients of variation, within two standard deviations; each INR is measured with an
+error of 3.25 %.
 
 An action is a daily dose (0 to 15 mg in steps of 0.5; what is above 10 mg is not given in the first week) until the
 next test, and the days until then. A test comes after at most three days, later after at most as long as treatment has
@@ -17,10 +19,11 @@ The reward is, for each day, -(2 (INR - 2.5))^2, which is -1 at both edges of th
 2023), INR counted up to 6; and -1 for each test. An episode is the first 90 days. `cost` counts days with an INR above
 4, and doses raised, after the first week, above 1.5 times the highest of the last three.
 
-Genotypes, age, weight and height are drawn as they are in the Aurora population (Ravvaz et al. 2017, 14,206 patients);
-the train cohort lacks three pairs of genotypes that the held-out one has, and the shifted one is Han Chinese (Xia et
-al. 2024). Weight, height and race do not change the response, though dosing algorithms reckon with them; nobody takes
-amiodarone or forgets a dose. The published patient is the median one of table 1. Synthetic; not for clinical use."""
+Genotypes, age, weight and height are drawn as they are in the Aurora population (Ravvaz et al.
+2017, 14,206 patients); the train cohort lacks three pairs of genotypes that the held-out one has,
+and the shifted one is Han Chinese (Xia et al. 2024). Weight, height and race do not change the
+response, though dosing algorithms reckon with them; nobody takes amiodarone or forgets a dose. The
+published patient is the median one of table 1. Synthetic; not for clinical use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,7 +87,8 @@ EC50_SHARE = np.array([4.61, 3.02, 2.20]) / 4.61
 
 
 class Origin(NamedTuple):
-    """Where patients come from: frequencies of genotypes, and mean and standard deviation of the rest."""
+    """Where patients come from: frequencies of genotypes, and mean and standard deviation of the
+    rest."""
 
     cyp2c9: tuple[float, ...]
     vkorc1: tuple[float, ...]
@@ -104,10 +108,17 @@ AURORA = Origin(
     (169.6, 10.9),
 )
 """Ravvaz et al. 2017."""
-HAN = Origin((0.943, 0.0, 0.057, 0.0, 0.0, 0.0), (0.009, 0.188, 0.803), (54.7, 12.5), (59.7, 11.6), (161.9, 8.0))
+HAN = Origin(
+    (0.943, 0.0, 0.057, 0.0, 0.0, 0.0),
+    (0.009, 0.188, 0.803),
+    (54.7, 12.5),
+    (59.7, 11.6),
+    (161.9, 8.0),
+)
 """Xia et al. 2024, table 1; height of Shi et al. 2024."""
 UNSEEN = ((1, 2), (2, 0), (3, 1))
-"""Pairs of CYP2C9 and VKORC1 that the train cohort lacks: *1/*2 A/A, *1/*3 G/G and *2/*2 G/A; 9 % of the others."""
+"""Pairs of CYP2C9 and VKORC1 that the train cohort lacks: *1/*2 A/A, *1/*3 G/G and *2/*2 G/A; 9 %
+of the others."""
 LEVELS = 24
 """Within a day; the drug's effect is taken as constant in each."""
 DAYS = 90
@@ -127,22 +138,24 @@ class WarfarinConfig(TreatmentConfig):
     step_hours: Annotated[float, Range(24.0, 168.0, reason="whole days")] = 24.0
     """The shortest time between two tests; a whole number of days, up to seven."""
     genotypes: Literal["all", "unseen"] = "all"
-    """Of the held-out and the shifted cohort, whom: unseen are those with pairs of CYP2C9 and VKORC1 that the train
-    cohort lacks."""
+    """Of the held-out and the shifted cohort, whom: unseen are those with pairs of CYP2C9 and
+    VKORC1 that the train cohort lacks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.step_hours not in [24 * days for days in range(1, 8)]:
             raise ValueError(f"step_hours must be 24, 48 ... or 168, not {self.step_hours}.")
         if self.genotypes == "unseen" and self.cohort in ("published", "train"):
-            raise ValueError(f"Unseen genotypes are of the held-out or the shifted cohort, not of {self.cohort}.")
+            raise ValueError(
+                f"Unseen genotypes are of the held-out or the shifted cohort, not of {self.cohort}."
+            )
 
     def simulation(self, patients: int) -> Simulation:
         return WarfarinSimulation(self, patients)
 
     def baselines(self) -> dict[str, Callable[[Simulation], Policy]]:
-        """Random, none, 5 mg whatever happens, and protocols: their initial dose, its revision, and maintenance; and
-        the dose that will do in the end, from the first day."""
+        """Random, none, 5 mg whatever happens, and protocols: their initial dose, its revision, and
+        maintenance; and the dose that will do in the end, from the first day."""
         return {
             "random": random_policy,
             "untreated": fixed(0.0),
@@ -193,7 +206,9 @@ class WarfarinSimulation:
         self.inr = np.ones((patients, 3))
         self.past_doses = np.zeros((patients, 3))
         self.days = np.zeros((patients, 3))
-        self.told = {name: np.zeros(patients) for name in ("range", "rosendaal", "above", "below", "given")}
+        self.told = {
+            name: np.zeros(patients) for name in ("range", "rosendaal", "above", "below", "given")
+        }
         self.reached = np.full(patients, np.nan)
 
     @property
@@ -217,7 +232,9 @@ class WarfarinSimulation:
             counted[rows] = 0
 
     def observe(self) -> NDArray[np.float64]:
-        known = [self.people[name][self.who] for name in ("two", "three", "a", "age", "weight", "height")]
+        known = [
+            self.people[name][self.who] for name in ("two", "three", "a", "age", "weight", "height")
+        ]
         about = np.stack([*known, self.day.astype(np.float64)], 1)
         return np.concatenate([about, self.inr, self.past_doses, self.days[:, :2]], 1)
 
@@ -274,7 +291,12 @@ class WarfarinSimulation:
         }
 
     def vitals(self) -> tuple[float, ...]:
-        return float(self.inr[0, 0]), float(self.drug[0].sum()), float(self.past_doses[0, 0]), float(self.days[0, 0])
+        return (
+            float(self.inr[0, 0]),
+            float(self.drug[0].sum()),
+            float(self.past_doses[0, 0]),
+            float(self.days[0, 0]),
+        )
 
     def _one_day(self, rows: NDArray[np.int64], doses: NDArray[np.float64]) -> NDArray[np.float64]:
         """INR at the day's end, of these rows."""
@@ -282,7 +304,9 @@ class WarfarinSimulation:
         drug = self.drug[rows] + doses[:, None] * its["absorbed"]
         levels = np.maximum((drug[:, None] @ its["levels"])[:, 0], 0.0) ** GAMMA
         made = its["ec50"][:, None] / (its["ec50"][:, None] + levels)
-        fast = (its["fast_kept"] @ self.fast[rows, :, None] + its["fast_made"] @ made[..., None])[..., 0]
+        fast = (its["fast_kept"] @ self.fast[rows, :, None] + its["fast_made"] @ made[..., None])[
+            ..., 0
+        ]
         slow = its["slow_kept"] * self.slow[rows] + (its["slow_made"] * made).sum(1)
         self.drug[rows] = drug * its["drug_kept"]
         self.fast[rows] = fast
@@ -295,7 +319,12 @@ def oracle_dose(simulation: Simulation) -> Policy:
     assert isinstance(simulation, WarfarinSimulation)
     effect = 1 - np.sqrt(1 - (1.5 / INR_MAX) ** (1 / LAMBDA))
     # Half of a dose is S-warfarin, and a day has 24 hours of clearance.
-    doses = 48 * simulation.people["CL"] * simulation.people["EC50"] * (effect / (1 - effect)) ** (1 / GAMMA)
+    doses = (
+        48
+        * simulation.people["CL"]
+        * simulation.people["EC50"]
+        * (effect / (1 - effect)) ** (1 / GAMMA)
+    )
 
     def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
         return one_hot(action_of(doses[simulation.who], 7), int(simulation.action_space.n))
@@ -303,8 +332,11 @@ def oracle_dose(simulation: Simulation) -> Policy:
     return policy
 
 
-def population(cohort: Cohort, genotypes: str = "all", patients: int = 1_000) -> dict[str, NDArray[np.float64]]:
-    """Who they are: alleles (two, three, a), age, weight, height, and their parameters, each (patients,)."""
+def population(
+    cohort: Cohort, genotypes: str = "all", patients: int = 1_000
+) -> dict[str, NDArray[np.float64]]:
+    """Who they are: alleles (two, three, a), age, weight, height, and their parameters, each
+    (patients,)."""
     if cohort == "published":
         genes = np.array([[0, 1]])
         age = np.array([71.0])
@@ -318,32 +350,49 @@ def population(cohort: Cohort, genotypes: str = "all", patients: int = 1_000) ->
         def within(about: tuple[float, float], low: float, high: float) -> NDArray[np.float64]:
             mean, deviation = about
             bounds = (low - mean) / deviation, (high - mean) / deviation
-            from scipy.stats import truncnorm  # here, because it takes a second and few commands need it
+            from scipy.stats import (
+                truncnorm,
+            )  # here, because it takes a second and few commands need it
 
-            return np.asarray(truncnorm.rvs(*bounds, mean, deviation, size=patients, random_state=random))
+            return np.asarray(
+                truncnorm.rvs(*bounds, mean, deviation, size=patients, random_state=random)
+            )
 
         pairs = np.outer(origin.cyp2c9, origin.vkorc1)
         unseen = np.zeros_like(pairs, np.bool_)
         unseen[tuple(np.transpose(UNSEEN))] = True
         if cohort == "train" or genotypes == "unseen":
             pairs[unseen == (cohort == "train")] = 0
-        genes = np.stack(np.divmod(random.choice(pairs.size, patients, p=pairs.ravel() / pairs.sum()), 3), 1)
+        genes = np.stack(
+            np.divmod(random.choice(pairs.size, patients, p=pairs.ravel() / pairs.sum()), 3), 1
+        )
         age = within(origin.age, 18, 100)
         weight = within(origin.weight, 35, 200)
         height = within(origin.height, 130, 210)
         spreads = {name: np.sqrt(np.log1p(varying**2)) for name, varying in VARYING.items()}
-        shares = {name: np.exp(within((0, spread), -2 * spread, 2 * spread)) for name, spread in spreads.items()}
+        shares = {
+            name: np.exp(within((0, spread), -2 * spread, 2 * spread))
+            for name, spread in spreads.items()
+        }
     cyp2c9, vkorc1 = genes.T
     parameters = {name: PUBLISHED[name] * share for name, share in shares.items()}
     parameters["CL"] *= (1 - AGEING * (age - 71)) * (1 - CLEARANCE_LOST[cyp2c9])
     parameters["EC50"] *= EC50_SHARE[vkorc1]
     two, three = CYP2C9[cyp2c9].T.astype(np.float64)
-    about = {"two": two, "three": three, "a": vkorc1.astype(np.float64), "age": age, "weight": weight, "height": height}
+    about = {
+        "two": two,
+        "three": three,
+        "a": vkorc1.astype(np.float64),
+        "age": age,
+        "weight": weight,
+        "height": height,
+    }
     return about | parameters
 
 
 def courses(people: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """What a day does to each of P patients: exact, but for the effect, which is constant within each of its parts."""
+    """What a day does to each of P patients: exact, but for the effect, which is constant within
+    each of its parts."""
     from scipy.special import (
         gammainc,
         gammaln,
@@ -356,7 +405,8 @@ def courses(people: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.floa
     half = (into + back + out) / 2
     root = np.sqrt(half**2 - back * out)
     rates = np.stack([half + root, half - root, np.full_like(half, ABSORPTION)], 1)
-    # Amplitudes of the two-compartment model's three exponentials, after a dose of 1 mg of which half is S-warfarin.
+    # Amplitudes of the two-compartment model's three exponentials, after a dose of 1 mg of which
+    # half is S-warfarin.
     others = np.stack([rates[:, [1, 2]], rates[:, [0, 2]], rates[:, [0, 1]]], 1)
     absorbed = (back[:, None] - rates) / np.prod(others - rates[..., None], 2)
     absorbed *= (ABSORPTION / 2 / people["V1"])[:, None]
@@ -364,12 +414,16 @@ def courses(people: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.floa
     middles = 24 - (edges[1:] + edges[:-1]) / 2
     fast = 6 / people["MTT1"]
     slow = 1 / people["MTT2"]
-    # Of what is made a time ago, gamma-distributed arrivals have reached a compartment; of what stood in one, Poisson's
-    # number of moves tells where it is.
+    # Of what is made a time ago, gamma-distributed arrivals have reached a compartment; of what
+    # stood in one, Poisson's number of moves tells where it is.
     arrived = gammainc(np.arange(1, 7)[:, None], fast[:, None, None] * edges)
     moves = np.arange(6)[:, None] - np.arange(6)
     expected = 24 * fast[:, None, None]
-    moved = np.where(moves < 0, 0.0, np.exp(xlogy(moves, expected) - expected - gammaln(np.maximum(moves, 0) + 1.0)))
+    moved = np.where(
+        moves < 0,
+        0.0,
+        np.exp(xlogy(moves, expected) - expected - gammaln(np.maximum(moves, 0) + 1.0)),
+    )
     left = np.exp(-slow[:, None] * edges)
     return {
         "absorbed": absorbed,
@@ -383,8 +437,11 @@ def courses(people: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.floa
     }
 
 
-def rosendaal(before: NDArray[np.float64], after: NDArray[np.float64], days: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Days in range between two tests, INR taken as moving straight from one to the other (Rosendaal et al. 1993)."""
+def rosendaal(
+    before: NDArray[np.float64], after: NDArray[np.float64], days: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Days in range between two tests, INR taken as moving straight from one to the other
+    (Rosendaal et al. 1993)."""
     day = np.arange(1, max(INTERVALS) + 1)
     inr = before[:, None] + (after - before)[:, None] * day / np.maximum(days, 1)[:, None]
     return ((inr >= LOW) & (inr <= HIGH) & (day <= days[:, None])).sum(1)

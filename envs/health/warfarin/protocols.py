@@ -1,9 +1,10 @@
 """How clinicians dose warfarin: an initial dose, its revision, and maintenance by tables of INR.
 
-The arms of Ravvaz et al. 2017 are made of these: AAA (Aurora throughout), CAA (the clinical algorithm of the
-International Warfarin Pharmacogenetics Consortium first), PGAA (its pharmacogenetic one), PGPGA (loading doses of
-EU-PACT, then Lenzini's revision) and PGPGI (with Intermountain's maintenance). Doses are given as the nearest on offer,
-and reckoned on with as they were meant. An INR of 5 or more is seen to at once. Not for clinical use."""
+The arms of Ravvaz et al. 2017 are made of these: AAA (Aurora throughout), CAA (the clinical
+algorithm of the International Warfarin Pharmacogenetics Consortium first), PGAA (its
+pharmacogenetic one), PGPGA (loading doses of EU-PACT, then Lenzini's revision) and PGPGI (with
+Intermountain's maintenance). Doses are given as the nearest on offer, and reckoned on with as they
+were meant. An INR of 5 or more is seen to at once. Not for clinical use."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -44,7 +45,8 @@ TARGET = 2.5
 Floats = NDArray[np.float64]
 Readings = dict[str, Floats]
 Orders = list[tuple[Floats, NDArray | int]]
-"""Up to three: doses (N,), each for so many days, one after the other; for no days where there is none."""
+"""Up to three: doses (N,), each for so many days, one after the other; for no days where there is
+none."""
 Start = Callable[[Readings], Orders]
 
 
@@ -83,15 +85,21 @@ def fixed(dose: float) -> Callable[[Simulation], Policy]:
     def made(simulation: Simulation) -> Policy:
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
             hold = read(NAMES, observations)["INR"] >= HOLD
-            return one_hot(action_of(np.where(hold, 0.0, dose), np.where(hold, 2, 7)), len(DOSES) * len(INTERVALS))
+            return one_hot(
+                action_of(np.where(hold, 0.0, dose), np.where(hold, 2, 7)),
+                len(DOSES) * len(INTERVALS),
+            )
 
         return policy
 
     return made
 
 
-def protocol(start: Start, revise: Start | None, maintain: Maintenance) -> Callable[[Simulation], Policy]:
-    """Initial orders, at the first test after them a revised dose if there is one, then maintenance."""
+def protocol(
+    start: Start, revise: Start | None, maintain: Maintenance
+) -> Callable[[Simulation], Policy]:
+    """Initial orders, at the first test after them a revised dose if there is one, then
+    maintenance."""
 
     def made(simulation: Simulation) -> Policy:
         course: Course | None = None
@@ -142,7 +150,8 @@ def merged(rows: NDArray[np.bool_], one: Course, other: Course) -> Course:
 
 
 def aurora(course: Course, inr: Floats) -> Course:
-    """Ravvaz et al. 2017, supplement: the first test leads to 5 mg at most where INR is in range, for two days."""
+    """Ravvaz et al. 2017, supplement: the first test leads to 5 mg at most where INR is in range,
+    for two days."""
     inr = np.round(inr, 2)
     band = np.searchsorted((1.5, 1.8, 2.0, 3.001, 3.4, 4.0, 5.001), inr, "right")
     factor = np.array([1.15, 1.1, 1.075, 1.0, 0.925, 0.9, 0.875, 0.85])[band]
@@ -161,7 +170,8 @@ def aurora(course: Course, inr: Floats) -> Course:
 
 
 def intermountain(course: Course, inr: Floats) -> Course:
-    """Anderson et al. 2007, supplement B: seven zones of INR, and longer until the next test where the zone stays."""
+    """Anderson et al. 2007, supplement B: seven zones of INR, and longer until the next test where
+    the zone stays."""
     zone = np.searchsorted((1.6, 1.8, 2.0, 3.001, 3.4, 5.0), np.round(inr, 2), "right")
     same = zone == course.zone
     held = (zone == 6) | (course.held & (inr > 3.4))
@@ -177,7 +187,10 @@ def intermountain(course: Course, inr: Floats) -> Course:
     old = np.array([14, 14, 14, 28, 14, 14, 7])[zone]
     days = np.where(released, 7, np.where(same, old, new) - at_once)
     now = np.where(held, 0.0, np.where(at_once, np.nan_to_num(share) * course.dose, dose))
-    orders: Orders = [(now, np.where(held, 2, np.where(at_once, 1, days))), (dose, np.where(at_once & ~held, days, 0))]
+    orders: Orders = [
+        (now, np.where(held, 2, np.where(at_once, 1, days))),
+        (dose, np.where(at_once & ~held, days, 0)),
+    ]
     return ordered(course, orders)._replace(zone=zone.astype(np.float64), held=held)
 
 
@@ -192,30 +205,42 @@ def aurora_start(readings: Readings) -> Orders:
 
 
 def iwpc_clinical(readings: Readings) -> Orders:
-    """International Warfarin Pharmacogenetics Consortium 2009, supplement, for two days; without race and drugs."""
+    """International Warfarin Pharmacogenetics Consortium 2009, supplement, for two days; without
+    race and drugs."""
     decades = readings["age, years"] // 10
-    root = 4.0376 - 0.2546 * decades + 0.0118 * readings["height, cm"] + 0.0134 * readings["weight, kg"]
+    root = (
+        4.0376
+        - 0.2546 * decades
+        + 0.0118 * readings["height, cm"]
+        + 0.0134 * readings["weight, kg"]
+    )
     return [(root**2 / 7, 2)]
 
 
 def iwpc_pharmacogenetic(readings: Readings) -> Orders:
-    """International Warfarin Pharmacogenetics Consortium 2009, supplement, for two days; without race and drugs."""
+    """International Warfarin Pharmacogenetics Consortium 2009, supplement, for two days; without
+    race and drugs."""
     return [(iwpc_dose(readings), 2)]
 
 
 def iwpc_dose(readings: Readings) -> Floats:
     """mg a day, by genes."""
     two, three, a = alleles(readings)
-    lost = np.array([[0.0, 0.9357, 2.3312], [0.5211, 1.9206, 2.3312], [1.0616, 2.3312, 2.3312]])[two, three]
+    lost = np.array([[0.0, 0.9357, 2.3312], [0.5211, 1.9206, 2.3312], [1.0616, 2.3312, 2.3312]])[
+        two, three
+    ]
     root = 5.6044 - 0.2614 * (readings["age, years"] // 10) + 0.0087 * readings["height, cm"]
     root = root + 0.0128 * readings["weight, kg"] - np.array([0.0, 0.8677, 1.6974])[a] - lost
     return root**2 / 7
 
 
 def iwpc_loading(readings: Readings) -> Orders:
-    """EU-PACT (Avery et al. 2011): three daily doses that load what CYP2C9's variants clear slowly."""
+    """EU-PACT (Avery et al. 2011): three daily doses that load what CYP2C9's variants clear
+    slowly."""
     two, three, _ = alleles(readings)
-    rate = np.array([[0.0189, 0.0132, 0.0075], [0.0158, 0.0090, 0.0075], [0.0130, 0.0075, 0.0075]])[two, three]
+    rate = np.array([[0.0189, 0.0132, 0.0075], [0.0158, 0.0090, 0.0075], [0.0130, 0.0075, 0.0075]])[
+        two, three
+    ]
     dose = iwpc_dose(readings)
     left = np.exp(-24 * rate)
     load = dose / ((1 - left) * (1 + left + left**2))
@@ -223,15 +248,18 @@ def iwpc_loading(readings: Readings) -> Orders:
 
 
 def gage(readings: Readings) -> Orders:
-    """Gage et al. 2008, the pharmacogenetic equation, for two days; without race, drugs, smoking and thrombosis."""
+    """Gage et al. 2008, the pharmacogenetic equation, for two days; without race, drugs, smoking
+    and thrombosis."""
     two, three, a = alleles(readings)
     size = 0.4317 * body_surface(readings) - 0.00745 * readings["age, years"]
-    return [(np.exp(0.9751 - 0.3238 * a + size - 0.4008 * three - 0.2066 * two + 0.2029 * TARGET), 2)]
+    return [
+        (np.exp(0.9751 - 0.3238 * a + size - 0.4008 * three - 0.2066 * two + 0.2029 * TARGET), 2)
+    ]
 
 
 def lenzini(readings: Readings) -> Orders:
-    """Lenzini et al. 2010, the pharmacogenetic equation, for two days from the fourth on; without race, drugs, stroke
-    and diabetes."""
+    """Lenzini et al. 2010, the pharmacogenetic equation, for two days from the fourth on; without
+    race, drugs, stroke and diabetes."""
     two, three, a = alleles(readings)
     size = 0.24597 * body_surface(readings) - 0.00767 * readings["age, years"]
     seen = 0.26729 * TARGET - 0.51611 * np.log(np.maximum(readings["INR"], 0.5))

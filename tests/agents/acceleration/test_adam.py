@@ -22,7 +22,10 @@ def gradients(step: int) -> list[Tensor]:
 
 def test_a_few_steps_are_those_of_torch() -> None:
     ours, theirs = parameters(), parameters()
-    optimizer, reference = Adam(ours, LEARNING_RATE, EPSILON), torch.optim.Adam(theirs, LEARNING_RATE, eps=EPSILON)
+    optimizer, reference = (
+        Adam(ours, LEARNING_RATE, EPSILON),
+        torch.optim.Adam(theirs, LEARNING_RATE, eps=EPSILON),
+    )
     for step in range(4):
         optimizer.descend(ours, gradients(step))
         for parameter, gradient in zip(theirs, gradients(step), strict=True):
@@ -61,7 +64,10 @@ def test_the_state_goes_on_in_another_optimiser() -> None:
 
 
 def test_a_gradient_in_another_order_of_memory_meets_its_own_numbers() -> None:
-    ours, theirs = (nn.Parameter(torch.randn((4, 3, 2, 2), generator=torch.Generator().manual_seed(0))) for _ in "12")
+    ours, theirs = (
+        nn.Parameter(torch.randn((4, 3, 2, 2), generator=torch.Generator().manual_seed(0)))
+        for _ in "12"
+    )
     gradient = torch.randn((4, 3, 2, 2), generator=torch.Generator().manual_seed(1))
     theirs.grad = gradient
     torch.optim.Adam([theirs], LEARNING_RATE).step()

@@ -30,9 +30,17 @@ for _ in range(2):
 def test_what_keeps_losses_from_being_compiled_is_one_line_for_all_of_them(
     variable: str, value: str, reason: str, tmp_path: Path
 ) -> None:
-    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1", variable: value}
+    environment = os.environ | {
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
+        "OMP_NUM_THREADS": "1",
+        variable: value,
+    }
     done = subprocess.run(
-        [sys.executable, "-c", TWO_LOSSES], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", TWO_LOSSES],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.splitlines() == ["[2.0, 2.0] [3.0, 3.0]"] * 2
     [line] = done.stderr.splitlines()

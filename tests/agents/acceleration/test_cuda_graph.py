@@ -29,11 +29,15 @@ def test_a_graph_computes_and_draws_as_its_function_does() -> None:
         told = []
         for number in range(CALLS):
             generator.manual_seed(number)
-            told += [call({"x": torch.full((4,), float(number), device="cuda")})["y"] for _ in range(2)]
+            told += [
+                call({"x": torch.full((4,), float(number), device="cuda")})["y"] for _ in range(2)
+            ]
         return told
 
     def noisy(generator: torch.Generator) -> Any:
-        return lambda columns: {"y": columns["x"] + torch.empty_like(columns["x"]).normal_(generator=generator)}
+        return lambda columns: {
+            "y": columns["x"] + torch.empty_like(columns["x"]).normal_(generator=generator)
+        }
 
     one, other = torch.Generator("cuda"), torch.Generator("cuda")
     graph = CUDAGraph(noisy(one), one)
@@ -45,7 +49,10 @@ def test_a_graph_computes_and_draws_as_its_function_does() -> None:
 def test_what_a_function_changes_in_its_place_goes_on_changing() -> None:
     total = torch.zeros((), device="cuda")
     graph = CUDAGraph(lambda columns: {"total": total.add_(columns["x"].sum())})
-    told = [graph({"x": torch.full((2,), float(number), device="cuda")})["total"].item() for number in range(CALLS)]
+    told = [
+        graph({"x": torch.full((2,), float(number), device="cuda")})["total"].item()
+        for number in range(CALLS)
+    ]
     assert told == [float(number * (number + 1)) for number in range(CALLS)]
 
 
@@ -80,7 +87,10 @@ def test_a_graph_follows_the_learning_rate() -> None:
 def anneals(run_dir: Path, **changes: Any) -> Experiment:
     experiment = tiny(run_dir, **changes)
     algo: Any = experiment.algo
-    return replace(experiment, algo=replace(algo, anneal_clip=True, anneal_entropy=True, entropy_coefficient=0.01))
+    return replace(
+        experiment,
+        algo=replace(algo, anneal_clip=True, anneal_entropy=True, entropy_coefficient=0.01),
+    )
 
 
 @gpu
@@ -94,11 +104,15 @@ def anneals(run_dir: Path, **changes: Any) -> Experiment:
     ],
     ids=["ppo", "ppo-lstm", "rainbow"],
 )
-def test_a_training_is_the_same_with_graphs_and_without(tmp_path, monkeypatch, network: type, experiment: Any) -> None:
+def test_a_training_is_the_same_with_graphs_and_without(
+    tmp_path, monkeypatch, network: type, experiment: Any
+) -> None:
     monkeypatch.setattr("agents.processes.cluster.gpus_at_hand", lambda: 1)
     recorded: list[CUDAGraph] = []
     record = CUDAGraph._record
-    monkeypatch.setattr(CUDAGraph, "_record", lambda self, columns: recorded.append(self) or record(self, columns))
+    monkeypatch.setattr(
+        CUDAGraph, "_record", lambda self, columns: recorded.append(self) or record(self, columns)
+    )
     train(experiment(tmp_path / "graphs"))
     assert len(recorded) == 2, "one to act by, one to learn by"
     monkeypatch.setattr(network, "capturable", False)
@@ -107,4 +121,6 @@ def test_a_training_is_the_same_with_graphs_and_without(tmp_path, monkeypatch, n
     names = ("loss", "gradient_norm", "learning_rate")
     with_graphs, without = (losses(tmp_path / name, names) for name in ("graphs", "none"))
     assert without
-    np.testing.assert_allclose(np.array(with_graphs, float), np.array(without, float), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        np.array(with_graphs, float), np.array(without, float), rtol=1e-3, atol=1e-5
+    )

@@ -13,7 +13,9 @@ from agents.logged.log_file import write_log
 from common.policy import Policy
 
 
-def logged(environment: Environment, make: Callable[[Any], Policy], path: Path, episodes: int) -> tuple[str, float]:
+def logged(
+    environment: Environment, make: Callable[[Any], Policy], path: Path, episodes: int
+) -> tuple[str, float]:
     """The file, and what an episode brought on average."""
     played = play(environment, make, episodes, seed=3)
     write_log(played, path, {"env": environment.name})

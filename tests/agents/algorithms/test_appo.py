@@ -1,4 +1,5 @@
-"""V-trace against numbers worked out by hand, against its definition, and against what it is on-policy."""
+"""V-trace against numbers worked out by hand, against its definition, and against what it is
+on-policy."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -31,7 +32,9 @@ def test_weights_are_cut_off_and_weigh_what_follows_as_computed_by_hand() -> Non
         truncated=[[0], [0], [0]],
     )
     weights = np.array([[0.5], [3.0], [0.25]], np.float32)
-    advantages, returns = v_trace(rollout, rollout.rewards, weights, APPO(discount=0.5, gae_lambda=0.5))
+    advantages, returns = v_trace(
+        rollout, rollout.rewards, weights, APPO(discount=0.5, gae_lambda=0.5)
+    )
     # TD errors: 1 + 2/2 - 1 = 1    4 + 4/2 - 2 = 4    3 + 8/2 - 4 = 3; weights cut to 0.5, 1, 0.25.
     # A(2) = 3/4; A(1) = 4 + A(2)/4; A(0) = (1 + A(1)/4) / 2.
     assert advantages.tolist() == [[1.0234375], [4.1875], [0.75]]
@@ -40,17 +43,25 @@ def test_weights_are_cut_off_and_weigh_what_follows_as_computed_by_hand() -> Non
 
 
 @given(rollouts(), st.floats(0, 1), st.floats(0, 1))
-def test_for_the_policy_that_acted_it_is_generalised_advantage_estimation(rollout: Rollout, gamma: float, lam: float):
+def test_for_the_policy_that_acted_it_is_generalised_advantage_estimation(
+    rollout: Rollout, gamma: float, lam: float
+):
     settings = APPO(discount=gamma, gae_lambda=lam)
     ours = v_trace(rollout, rollout.rewards, np.ones_like(rollout.rewards), settings)
-    for one, other in zip(ours, advantages_and_returns(rollout, rollout.rewards, settings), strict=True):
+    for one, other in zip(
+        ours, advantages_and_returns(rollout, rollout.rewards, settings), strict=True
+    ):
         np.testing.assert_array_equal(one, other)
 
 
 @given(rollouts(), st.data(), st.floats(0, 1), st.floats(1, 3))
-def test_it_is_the_sum_of_its_definition(rollout: Rollout, data: Any, gamma: float, most: float) -> None:
+def test_it_is_the_sum_of_its_definition(
+    rollout: Rollout, data: Any, gamma: float, most: float
+) -> None:
     """Espeholt et al. 2018, equation 1, with lambda in c (their remark 2)."""
-    weights = data.draw(arrays(np.float32, rollout.rewards.shape, elements=st.floats(0, 4, width=32)))
+    weights = data.draw(
+        arrays(np.float32, rollout.rewards.shape, elements=st.floats(0, 4, width=32))
+    )
     settings = APPO(discount=gamma, gae_lambda=0.9, most_weight=most)
     _, returns = v_trace(rollout, rollout.rewards, weights, settings)
     cut = np.minimum(weights, most).astype(float)
@@ -96,7 +107,9 @@ def test_the_learner_asks_its_own_policy_and_critic_but_for_what_it_cannot_see()
     ]  # the old ones at borders
     np.testing.assert_allclose(now.log_probs, np.log(0.5))
     errors = 1 + now.next_values - now.values
-    np.testing.assert_allclose(credit.advantages, 0.5 * errors)  # half as likely as under the policy that acted
+    np.testing.assert_allclose(
+        credit.advantages, 0.5 * errors
+    )  # half as likely as under the policy that acted
     np.testing.assert_allclose(credit.returns, credit.advantages + now.values)
     assert credit.metrics["importance_weight_mean"] == pytest.approx(0.5)
 
@@ -121,9 +134,13 @@ class CalledNetwork:
     """What is observed is what it is worth; every action has half a chance."""
 
     def __init__(self) -> None:
-        self.distribution = SimpleNamespace(log_prob=lambda parameters, taken: torch.full((len(taken),), 0.5).log())
+        self.distribution = SimpleNamespace(
+            log_prob=lambda parameters, taken: torch.full((len(taken),), 0.5).log()
+        )
 
-    def __call__(self, rows: torch.Tensor, memory: torch.Tensor, first: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def __call__(
+        self, rows: torch.Tensor, memory: torch.Tensor, first: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         return rows, rows[:, 0], memory
 
 

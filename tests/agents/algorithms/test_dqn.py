@@ -57,13 +57,23 @@ def test_steps_between_visits_must_be_whole_updates() -> None:
         # 20,000 // 48 steps of 48 environments are 19,968.
         (DQN(replay_capacity=20_000), 48, "never start: the replay holds 19,968"),
         (DQN(replay_capacity=20, learning_starts_env_steps=8), 8, "at least 24 with 8"),
-        (DQN(rollout_length=128), 8, "1,024 env steps .* more than target_update_every_env_steps, 1,000"),
+        (
+            DQN(rollout_length=128),
+            8,
+            "1,024 env steps .* more than target_update_every_env_steps, 1,000",
+        ),
         (DQN(rollout_length=64, batch_size=256), 8, "would draw 32,768 transitions"),
-        (DQN(values="quantile", num_quantiles=10_000, batch_size=256), 8, r"comparisons would take 95\.4 GiB"),
+        (
+            DQN(values="quantile", num_quantiles=10_000, batch_size=256),
+            8,
+            r"comparisons would take 95\.4 GiB",
+        ),
         (DQN(gradient_steps=300), 8, "would draw 19,200 transitions .* --algo.gradient-steps"),
     ],
 )
-def test_settings_that_do_not_fit_together_are_refused(settings: DQN, num_envs: int, told: str) -> None:
+def test_settings_that_do_not_fit_together_are_refused(
+    settings: DQN, num_envs: int, told: str
+) -> None:
     with pytest.raises(ValueError, match=told) as refusal:
         settings.check(CountingConfig().build(), 1, num_envs, 0)
     assert "\n" not in str(refusal.value)
@@ -74,7 +84,10 @@ def test_checkpoints_hold_the_newest_frames_and_the_best() -> None:
     settings = DQN(replay_capacity=1_000_000, checkpoint_replay_limit_gb=16.0)
     assert settings.checkpoint_bytes(images, 4, 10_000_000) == 2 * 7_056 * 1_000_000
     assert settings.checkpoint_bytes(vectors, 1, 1_000) == 2 * 12 * 1_000
-    assert replace(settings, checkpoint_replay_limit_gb=1.0).checkpoint_bytes(images, 4, 10_000_000) == 2 * 10**9
+    assert (
+        replace(settings, checkpoint_replay_limit_gb=1.0).checkpoint_bytes(images, 4, 10_000_000)
+        == 2 * 10**9
+    )
     assert replace(settings, checkpoint_replay=False).checkpoint_bytes(images, 4, 10_000_000) == 0
 
 
@@ -98,7 +111,9 @@ def test_with_several_runners_every_environment_explores_on_its_own() -> None:
     # Horgan et al. 2018: 0.4 ^ (1 + 7 i / (N - 1)).
     assert settings.exploration_at(5_000, 3, 2).tolist() == pytest.approx([0.4, 0.4**4.5, 0.4**8])
     assert settings.exploration_at(0, 3, 2).tolist() == [1.0] * 3
-    assert settings.exploration_at(500, 3, 2).tolist() == pytest.approx([0.7, 0.5 + 0.4**4.5 / 2, 0.5 + 0.4**8 / 2])
+    assert settings.exploration_at(500, 3, 2).tolist() == pytest.approx(
+        [0.7, 0.5 + 0.4**4.5 / 2, 0.5 + 0.4**8 / 2]
+    )
 
 
 def learner_of(**changes: Any) -> Any:
@@ -112,7 +127,9 @@ def learner_of(**changes: Any) -> Any:
         "replay_capacity": 400,
         "batch_size": 8,
     }
-    experiment = replace(recipe, algo=replace(recipe.algo, **given | changes), num_envs=4, total_env_steps=400)
+    experiment = replace(
+        recipe, algo=replace(recipe.algo, **given | changes), num_envs=4, total_env_steps=400
+    )
     config = rllib_config(experiment)
     env = CountingConfig().build()
     spaces = {"default_policy": (env.observation_space, env.action_space)}
@@ -125,15 +142,25 @@ def some_experience(start: int) -> Frames:
     flags = np.zeros((4, 4), np.bool_)
     first = flags.copy()
     first[0] = start == 0
-    observations = np.stack([np.repeat(steps[:, None], 4, 1), np.ones((4, 4))], -1).astype(np.float32)
+    observations = np.stack([np.repeat(steps[:, None], 4, 1), np.ones((4, 4))], -1).astype(
+        np.float32
+    )
     rewards = np.ones((4, 4), np.float32)
     return Frames(
-        observations, np.zeros((4, 4), np.int64), rewards, flags, flags, first, first, np.full((4, 4), None, object)
+        observations,
+        np.zeros((4, 4), np.int64),
+        rewards,
+        flags,
+        flags,
+        first,
+        first,
+        np.full((4, 4), None, object),
     )
 
 
 def visit(learner: Any, number: int) -> tuple[int, list[dict[str, Any]]]:
-    """The learner's minibatches of visit `number`, each 16 env steps, and a gradient step for each."""
+    """The learner's minibatches of visit `number`, each 16 env steps, and a gradient step for
+    each."""
     learner.env_steps, learner.env_steps_before = 16 * number, 16 * (number - 1)
     learner._begin_update()
     seen = []
@@ -151,12 +178,14 @@ def test_learning_starts_late_updates_come_often_and_the_target_follows_seldom()
     learner = learner_of()
     counts, changed = [], []
     for number in range(1, 8):
-        before = {name: value.clone() for name, value in learner.target.network.state_dict().items()}
+        before = {
+            name: value.clone() for name, value in learner.target.network.state_dict().items()
+        }
         counts.append(visit(learner, number)[0])
         after = learner.target.network.state_dict()
         changed.append(any(not torch.equal(before[name], after[name]) for name in before))
-    # 16 env steps a visit are 4 updates, once 32 are there before it. The target is copied at 48 env steps, when it is
-    # the same, and at 96.
+    # 16 env steps a visit are 4 updates, once 32 are there before it. The target is copied at 48
+    # env steps, when it is the same, and at 96.
     assert counts == [0, 0, 4, 4, 4, 4, 4]
     assert changed == [False, False, False, False, False, True, False]
 
@@ -168,7 +197,9 @@ def test_errors_return_to_the_rows_that_they_are_of() -> None:
     learned_from, told = learner.loss, []
 
     def loss(minibatch: Any) -> Any:
-        return learned_from(minibatch)._replace(td_errors=minibatch["observations"][:, 0])  # the step's number
+        return learned_from(minibatch)._replace(
+            td_errors=minibatch["observations"][:, 0]
+        )  # the step's number
 
     learner.loss = loss
     learner.replay.prioritize = lambda rows, errors: told.append((rows, errors))
@@ -186,7 +217,9 @@ def test_double_learning_lets_the_online_network_choose() -> None:
     target_q = columns["target_q"].squeeze(-1)
     chosen = learner.bare_network.q_values(columns["next_observations"]).argmax(-1)
     target = columns["rewards"] + columns["discounts"] * target_q[torch.arange(8), chosen]
-    said = learner.bare_network.q_values(columns["observations"])[torch.arange(8), columns["actions"]]
+    said = learner.bare_network.q_values(columns["observations"])[
+        torch.arange(8), columns["actions"]
+    ]
     torch.testing.assert_close(learner.loss(columns).td_errors, target - said)
 
 
@@ -201,4 +234,7 @@ def test_n_step_rewards_are_discounted_and_summed() -> None:
 
 
 def test_means_are_over_the_rounds_that_have_a_name() -> None:
-    assert means([{"epsilon": 1.0}, {"epsilon": 0.5, "loss": 3.0}]) == {"epsilon": 0.75, "loss": 3.0}
+    assert means([{"epsilon": 1.0}, {"epsilon": 0.5, "loss": 3.0}]) == {
+        "epsilon": 0.75,
+        "loss": 3.0,
+    }

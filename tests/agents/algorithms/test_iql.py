@@ -53,7 +53,12 @@ def test_of_two_actions_that_are_as_often_the_value_goes_to_the_better_ones_shar
     descent = torch.optim.SGD([value], lr=0.5)
     for _ in range(30):
         loss, _ = iql_loss(
-            torch.zeros(2), value.expand(2), torch.zeros(2, 2), worth, torch.zeros(2), IQL(expectile=expectile)
+            torch.zeros(2),
+            value.expand(2),
+            torch.zeros(2, 2),
+            worth,
+            torch.zeros(2),
+            IQL(expectile=expectile),
         )
         descent.zero_grad()
         loss.backward()
@@ -63,10 +68,15 @@ def test_of_two_actions_that_are_as_often_the_value_goes_to_the_better_ones_shar
 
 def test_whatever_its_space_gives_is_a_valid_setting() -> None:
     for _ in range(20):
-        replace(IQL(), **{name: ray_domain(domain).sample() for name, domain in IQL().search_space.items()})
+        replace(
+            IQL(),
+            **{name: ray_domain(domain).sample() for name, domain in IQL().search_space.items()},
+        )
 
 
-@pytest.mark.parametrize("setting", [{"expectile": 0.4}, {"most_weight": 0.0}, {"hidden_sizes": ()}])
+@pytest.mark.parametrize(
+    "setting", [{"expectile": 0.4}, {"most_weight": 0.0}, {"hidden_sizes": ()}]
+)
 def test_settings_out_of_range_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
         IQL(**setting)

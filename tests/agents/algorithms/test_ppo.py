@@ -22,7 +22,9 @@ from envs.probe import CountingConfig
 BARE = PPO(normalize_advantages=False, value_coefficient=0.0, entropy_coefficient=0.0)
 
 
-def rollout_of(rewards: Any, values: Any, next_values: Any, terminated: Any, truncated: Any) -> Rollout:
+def rollout_of(
+    rewards: Any, values: Any, next_values: Any, terminated: Any, truncated: Any
+) -> Rollout:
     rewards = np.asarray(rewards, np.float32)
     return Rollout(
         observations=np.zeros((*rewards.shape, 1), np.float32),
@@ -53,7 +55,9 @@ def rollouts(draw: st.DrawFn, linked: bool = False) -> Rollout:
     return rollout_of(draw(numbers), values, next_values, terminated, truncated)
 
 
-def loss_of(ratio: Any, advantages: Any, settings: PPO = BARE, **given: Any) -> tuple[Any, Any, Any]:
+def loss_of(
+    ratio: Any, advantages: Any, settings: PPO = BARE, **given: Any
+) -> tuple[Any, Any, Any]:
     """The loss where the old log-probabilities are 0, its terms, and the new log-probabilities."""
     size = len(ratio)
     log_probs = torch.tensor(ratio, dtype=torch.float64).log().requires_grad_()
@@ -78,7 +82,9 @@ def test_advantages_at_a_terminated_and_a_truncated_border_are_the_hand_computed
         terminated=[[0, 0], [1, 0], [0, 0]],
         truncated=[[0, 0], [0, 1], [0, 0]],
     )
-    advantages, returns = advantages_and_returns(rollout, rollout.rewards, PPO(discount=0.5, gae_lambda=0.5))
+    advantages, returns = advantages_and_returns(
+        rollout, rollout.rewards, PPO(discount=0.5, gae_lambda=0.5)
+    )
     # TD errors: 1 + 2/2 - 1 = 1    4 + 0 - 2 = 2 (the 99 is beyond the end)    3 + 8/2 - 4 = 3
     #            1 + 2/2 - 2 = 0    1 + 6/2 - 2 = 2 (it goes on, elsewhere)     1 + 4/2 - 2 = 1
     # A(t) = error + A(t+1)/4, but nothing comes back over a border: 1 + 2/4 = 1.5, and 0 + 2/4 = 0.5.
@@ -88,15 +94,21 @@ def test_advantages_at_a_terminated_and_a_truncated_border_are_the_hand_computed
 
 
 @given(rollouts(), st.floats(0, 1), st.floats(0, 1))
-def test_advantages_are_the_explicit_sum_of_discounted_errors(rollout: Rollout, discount: float, lam: float) -> None:
-    advantages, returns = advantages_and_returns(rollout, rollout.rewards, PPO(discount=discount, gae_lambda=lam))
+def test_advantages_are_the_explicit_sum_of_discounted_errors(
+    rollout: Rollout, discount: float, lam: float
+) -> None:
+    advantages, returns = advantages_and_returns(
+        rollout, rollout.rewards, PPO(discount=discount, gae_lambda=lam)
+    )
     length, num_envs = rollout.rewards.shape
     for n in range(num_envs):
         for t in range(length):
             total = 0.0
             for k in range(t, length):
                 future = 0.0 if rollout.terminated[k, n] else float(rollout.next_values[k, n])
-                error = float(rollout.rewards[k, n]) + discount * future - float(rollout.values[k, n])
+                error = (
+                    float(rollout.rewards[k, n]) + discount * future - float(rollout.values[k, n])
+                )
                 total += (discount * lam) ** (k - t) * error
                 if rollout.terminated[k, n] or rollout.truncated[k, n]:
                     break
@@ -105,8 +117,12 @@ def test_advantages_are_the_explicit_sum_of_discounted_errors(rollout: Rollout, 
 
 
 @given(rollouts(linked=True), st.floats(0, 1))
-def test_lambda_one_gives_the_discounted_return_whatever_the_critic_says(rollout: Rollout, discount: float) -> None:
-    advantages, returns = advantages_and_returns(rollout, rollout.rewards, PPO(discount=discount, gae_lambda=1.0))
+def test_lambda_one_gives_the_discounted_return_whatever_the_critic_says(
+    rollout: Rollout, discount: float
+) -> None:
+    advantages, returns = advantages_and_returns(
+        rollout, rollout.rewards, PPO(discount=discount, gae_lambda=1.0)
+    )
     length, num_envs = rollout.rewards.shape
     for n in range(num_envs):
         following = float(rollout.next_values[-1, n])
@@ -117,14 +133,20 @@ def test_lambda_one_gives_the_discounted_return_whatever_the_critic_says(rollout
                 following = float(rollout.next_values[t, n])
             following = float(rollout.rewards[t, n]) + discount * following
             assert returns[t, n] == pytest.approx(following, abs=1e-3)
-            assert advantages[t, n] == pytest.approx(following - float(rollout.values[t, n]), abs=1e-3)
+            assert advantages[t, n] == pytest.approx(
+                following - float(rollout.values[t, n]), abs=1e-3
+            )
 
 
 @given(rollouts(), st.floats(0, 1))
 def test_lambda_zero_gives_the_one_step_error(rollout: Rollout, discount: float) -> None:
-    advantages, _ = advantages_and_returns(rollout, rollout.rewards, PPO(discount=discount, gae_lambda=0.0))
+    advantages, _ = advantages_and_returns(
+        rollout, rollout.rewards, PPO(discount=discount, gae_lambda=0.0)
+    )
     future = np.where(rollout.terminated, 0.0, rollout.next_values.astype(np.float64))
-    np.testing.assert_allclose(advantages, rollout.rewards + discount * future - rollout.values, atol=1e-4)
+    np.testing.assert_allclose(
+        advantages, rollout.rewards + discount * future - rollout.values, atol=1e-4
+    )
 
 
 def test_advantages_follow_the_given_rewards_not_the_environments() -> None:
@@ -140,7 +162,8 @@ def test_the_policy_loss_is_clipped_on_both_sides() -> None:
     assert loss.item() == pytest.approx(0.15)
     assert terms["policy_loss"].item() == pytest.approx(0.15)
     assert terms["clip_fraction"].item() == 1.0
-    # ratio - 1 - log(ratio) is 0.5 - log 1.5 twice and -0.5 + log 2 twice: mean (log 2 - log 1.5) / 2.
+    # ratio - 1 - log(ratio) is 0.5 - log 1.5 twice and -0.5 + log 2 twice: mean (log 2 - log 1.5) /
+    # 2.
     assert terms["kl"].item() == pytest.approx((math.log(2) - math.log(1.5)) / 2)
 
 
@@ -156,7 +179,11 @@ def test_clip_fraction_counts_the_ratios_outside_the_range() -> None:
 
 
 def test_values_are_clipped_to_the_worse_of_the_two_errors() -> None:
-    given = {"values": [1.0, -1.0, 0.25, 2.0], "returns": [1.0, 0.0, 1.0, 0.0], "old_values": [0.0] * 4}
+    given = {
+        "values": [1.0, -1.0, 0.25, 2.0],
+        "returns": [1.0, 0.0, 1.0, 0.0],
+        "old_values": [0.0] * 4,
+    }
     unclipped = PPO(normalize_advantages=False, clip_value=0.0)
     _, terms, _ = loss_of([1.0] * 4, [0.0] * 4, unclipped, **given)
     assert terms["value_loss"].item() == pytest.approx(0.6953125)  # (0 + 1 + 0.5625 + 4) / 4 / 2
@@ -171,7 +198,8 @@ def test_a_value_that_moved_past_its_clip_learns_no_more() -> None:
     values = torch.tensor([1.0, 1.0], requires_grad=True)
     settings = PPO(normalize_advantages=False, clip_value=0.5)
     # From 0 to 1, clipped to 0.5. Return 1: the clipped error 0.25 is the worse, and constant.
-    # Return 0: the unclipped error 1 is the worse; its derivative 2 x 1 / 2 (half) / 2 (mean) x 0.5 (weight).
+    # Return 0: the unclipped error 1 is the worse; its derivative 2 x 1 / 2 (half) / 2 (mean) x 0.5
+    # (weight).
     loss, _, _ = loss_of([1.0, 1.0], [0.0, 0.0], settings, values=values, returns=[1.0, 0.0])
     loss.backward()
     assert values.grad is not None
@@ -180,7 +208,9 @@ def test_a_value_that_moved_past_its_clip_learns_no_more() -> None:
 
 def test_the_loss_weighs_its_three_terms() -> None:
     settings = PPO(normalize_advantages=False, value_coefficient=0.25, entropy_coefficient=0.01)
-    loss, terms, _ = loss_of([1.0, 1.0], [1.0, 3.0], settings, returns=[2.0, 4.0], entropies=[1.0, 3.0])
+    loss, terms, _ = loss_of(
+        [1.0, 1.0], [1.0, 3.0], settings, returns=[2.0, 4.0], entropies=[1.0, 3.0]
+    )
     # policy: -(1 + 3) / 2 = -2    value: (4 + 16) / 2 / 2 = 5    entropy: 2
     assert terms["value_loss"].item() == 5.0
     assert terms["entropy"].item() == 2.0
@@ -190,8 +220,8 @@ def test_the_loss_weighs_its_three_terms() -> None:
 
 def test_advantages_are_standardised_in_the_minibatch() -> None:
     settings = PPO(value_coefficient=0.0)
-    # Mean 2 and deviation sqrt(2) (n - 1 in the denominator) make -1/sqrt(2) and 1/sqrt(2) of 1 and 3;
-    # with ratios 1 and 1.1 the surrogate's mean is 0.1 / sqrt(2) / 2.
+    # Mean 2 and deviation sqrt(2) (n - 1 in the denominator) make -1/sqrt(2) and 1/sqrt(2) of 1 and
+    # 3; with ratios 1 and 1.1 the surrogate's mean is 0.1 / sqrt(2) / 2.
     loss, _, _ = loss_of([1.0, 1.1], [1.0, 3.0], settings)
     assert loss.item() == pytest.approx(-0.05 / math.sqrt(2))
 
@@ -206,7 +236,13 @@ def test_the_policy_gradient_vanishes_exactly_where_clipping_binds() -> None:
     assert log_probs.grad.tolist() == pytest.approx(expected)
 
 
-@given(st.integers(0, 10**6), st.integers(2, 40), st.floats(0.01, 0.5), st.sampled_from([0.0, 0.3]), st.booleans())
+@given(
+    st.integers(0, 10**6),
+    st.integers(2, 40),
+    st.floats(0.01, 0.5),
+    st.sampled_from([0.0, 0.3]),
+    st.booleans(),
+)
 def test_the_loss_is_what_its_piecewise_definition_says(
     seed: int, size: int, clip: float, clip_value: float, normalize: bool
 ) -> None:
@@ -221,7 +257,9 @@ def test_the_loss_is_what_its_piecewise_definition_says(
     )
     columns = {"log_probs": old, "values": old_values, "advantages": advantages, "returns": returns}
     tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
-    loss, _ = ppo_loss(*map(torch.from_numpy, (new, values, entropies)), tensors, settings, progress=0.0)
+    loss, _ = ppo_loss(
+        *map(torch.from_numpy, (new, values, entropies)), tensors, settings, progress=0.0
+    )
 
     if normalize:
         advantages = (advantages - advantages.mean()) / (advantages.std(ddof=1) + 1e-8)
@@ -229,7 +267,9 @@ def test_the_loss_is_what_its_piecewise_definition_says(
     for i in range(size):
         ratio = math.exp(new[i] - old[i])
         # A gain counts up to the ratio 1 + clip, a loss from 1 - clip on.
-        expected -= advantages[i] * (min(ratio, 1 + clip) if advantages[i] >= 0 else max(ratio, 1 - clip))
+        expected -= advantages[i] * (
+            min(ratio, 1 + clip) if advantages[i] >= 0 else max(ratio, 1 - clip)
+        )
         error = abs(values[i] - returns[i])
         if clip_value and abs(values[i] - old_values[i]) > clip_value:
             border = old_values[i] + math.copysign(clip_value, values[i] - old_values[i])
@@ -272,7 +312,15 @@ def test_settings_at_the_edge_of_their_range_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("num_envs", "num_learners", "divides"),
     # 32 steps an environment, minibatches of 64.
-    [(4, 0, True), (4, 1, True), (4, 2, True), (3, 0, False), (6, 2, False), (4, 4, False), (1, 3, False)],
+    [
+        (4, 0, True),
+        (4, 1, True),
+        (4, 2, True),
+        (3, 0, False),
+        (6, 2, False),
+        (4, 4, False),
+        (1, 3, False),
+    ],
 )
 def test_only_batches_that_divide_into_minibatches_on_each_learner_pass(
     num_envs: int, num_learners: int, divides: bool
@@ -299,7 +347,10 @@ def test_images_among_the_parts_of_an_observation_are_not_normalised() -> None:
     environment = CountingConfig().build()
     parts = {"camera": Box(0, 255, (3, 36, 36), np.uint8), "sensors": Box(-1, 1, (4,), np.float32)}
     environment.observation_space = Dict(parts)
-    with pytest.raises(ValueError, match=r"Images and text cannot be normalised; use --algo.no-normalize-observations"):
+    with pytest.raises(
+        ValueError,
+        match=r"Images and text cannot be normalised; use --algo.no-normalize-observations",
+    ):
         PPO(normalize_observations=True).check(environment, 1, 8, 0)
     PPO(normalize_observations=False).check(environment, 1, 8, 0)
     environment.observation_space = parts["camera"]
@@ -315,17 +366,32 @@ def test_standardising_a_minibatch_of_one_step_is_refused() -> None:
 
 def test_the_learning_rate_falls_linearly_to_zero_if_asked() -> None:
     annealed = PPO(learning_rate=0.4, anneal_learning_rate=True)
-    assert [annealed.learning_rate_at(p) for p in (0.0, 0.25, 1.0)] == pytest.approx([0.4, 0.3, 0.0])
+    assert [annealed.learning_rate_at(p) for p in (0.0, 0.25, 1.0)] == pytest.approx(
+        [0.4, 0.3, 0.0]
+    )
     constant = PPO(learning_rate=0.4, anneal_learning_rate=False)
     assert [constant.learning_rate_at(p) for p in (0.0, 0.25, 1.0)] == [0.4, 0.4, 0.4]
 
 
 def test_clip_and_entropy_bonus_fade_with_the_progress_of_the_run() -> None:
-    settings = PPO(clip=0.2, anneal_clip=True, entropy_coefficient=0.1, anneal_entropy=True, normalize_advantages=False)
+    settings = PPO(
+        clip=0.2,
+        anneal_clip=True,
+        entropy_coefficient=0.1,
+        anneal_entropy=True,
+        normalize_advantages=False,
+    )
     given = {"log_probs": [0.0], "values": [0.0], "advantages": [1.0], "returns": [0.0]}
     columns = {name: torch.tensor(column) for name, column in given.items()}
     # Half way the ratio 1.5 counts up to 1.1, and the entropy 2 is worth 0.05 x 2.
-    loss, _ = ppo_loss(torch.tensor([1.5]).log(), torch.zeros(1), torch.tensor([2.0]), columns, settings, progress=0.5)
+    loss, _ = ppo_loss(
+        torch.tensor([1.5]).log(),
+        torch.zeros(1),
+        torch.tensor([2.0]),
+        columns,
+        settings,
+        progress=0.5,
+    )
     assert loss.item() == pytest.approx(-1.1 - 0.1)
 
 
@@ -347,13 +413,18 @@ def test_explained_variance_is_one_for_a_perfect_critic_and_zero_for_a_constant_
 def normalising_learner() -> Any:
     settings = PPO(discount=0.5, normalize_rewards=True)
     return SimpleNamespace(
-        settings=settings, return_moments=RunningMoments(()), discounted_returns=np.zeros(0), _device="cpu"
+        settings=settings,
+        return_moments=RunningMoments(()),
+        discounted_returns=np.zeros(0),
+        _device="cpu",
     )
 
 
 def ones(first: list[bool]) -> Rollout:
     zeros = np.zeros((3, 1))
-    return replace(rollout_of(np.ones((3, 1)), zeros, zeros, zeros, zeros), first=np.array(first)[:, None])
+    return replace(
+        rollout_of(np.ones((3, 1)), zeros, zeros, zeros, zeros), first=np.array(first)[:, None]
+    )
 
 
 def test_rewards_are_divided_by_the_deviation_of_the_discounted_return() -> None:
@@ -362,7 +433,8 @@ def test_rewards_are_divided_by_the_deviation_of_the_discounted_return() -> None
     rollout = ones([True, False, False])
     rewards = PPOLearner._normalized(normalising_learner(), rollout.rewards, rollout)
     np.testing.assert_allclose(rewards, np.full((3, 1), math.sqrt(72 / 7)), rtol=1e-5)
-    # An episode that ends at once: 1, then anew 1, 1.5; mean 7/6, variance (1 + 1 + 4) / 36 / 3 = 1/18.
+    # An episode that ends at once: 1, then anew 1, 1.5; mean 7/6, variance (1 + 1 + 4) / 36 / 3 =
+    # 1/18.
     rollout = ones([True, True, False])
     rewards = PPOLearner._normalized(normalising_learner(), rollout.rewards, rollout)
     np.testing.assert_allclose(rewards, np.full((3, 1), math.sqrt(18)), rtol=1e-5)

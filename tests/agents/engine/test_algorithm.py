@@ -13,7 +13,18 @@ from agents.engine.env_runner import Sample
 
 def sample(runner: int, num_envs: int = 2) -> Sample:
     flags, numbers = np.zeros((3, num_envs), np.bool_), np.full((3, num_envs), runner, np.float32)
-    return Sample(Experience(numbers, numbers, numbers, flags, flags, flags), runner, [], [], [], [], "", 0.0, 0.0, 0)
+    return Sample(
+        Experience(numbers, numbers, numbers, flags, flags, flags),
+        runner,
+        [],
+        [],
+        [],
+        [],
+        "",
+        0.0,
+        0.0,
+        0,
+    )
 
 
 def algorithm(runners: int, rounds: list[list[int]]) -> Any:
@@ -36,14 +47,22 @@ def algorithm(runners: int, rounds: list[list[int]]) -> Any:
     [
         ([[1, 2], [1, 2]], [[True, True], [False, False]]),
         # Runner 1 dies: what stands at its place is another's. It comes back.
-        ([[1, 2], [2, 2], [2, 2], [1, 2], [1, 2]], [[True] * 2, [True] * 2, [True] * 2, [True] * 2, [False] * 2]),
+        (
+            [[1, 2], [2, 2], [2, 2], [1, 2], [1, 2]],
+            [[True] * 2, [True] * 2, [True] * 2, [True] * 2, [False] * 2],
+        ),
         ([[1, 2], [2, 1]], [[True, True], [True, True]]),
     ],
 )
-def test_only_what_a_runner_did_right_before_is_followed(rounds: list[list[int]], apart: list[list[bool]]) -> None:
+def test_only_what_a_runner_did_right_before_is_followed(
+    rounds: list[list[int]], apart: list[list[bool]]
+) -> None:
     made = ColumnarAlgorithm.__new__(ColumnarAlgorithm)
     made._order = []
-    told = [[bool(part.first[0].all()) for part in made._with_borders([sample(r) for r in order])] for order in rounds]
+    told = [
+        [bool(part.first[0].all()) for part in made._with_borders([sample(r) for r in order])]
+        for order in rounds
+    ]
     assert told == apart
 
 

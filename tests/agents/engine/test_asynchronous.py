@@ -17,7 +17,16 @@ from agents.interfaces import EnvironmentFailure
 def sample(runner: int, version: int) -> Sample:
     flags, numbers = np.zeros((3, 2), np.bool_), np.full((3, 2), runner, np.float32)
     return Sample(
-        Experience(numbers, numbers, numbers, flags, flags, flags), runner, [], [], [], [], "", 0.0, 0.0, version
+        Experience(numbers, numbers, numbers, flags, flags, flags),
+        runner,
+        [],
+        [],
+        [],
+        [],
+        "",
+        0.0,
+        0.0,
+        version,
     )
 
 
@@ -68,7 +77,9 @@ def test_what_lags_too_far_behind_is_thrown_away_and_counted() -> None:
 
 
 def test_what_follows_a_thrown_away_sample_is_set_apart() -> None:
-    made = algorithm([[sample(1, 5), sample(2, 5)], [sample(1, 2), sample(1, 5), sample(2, 5)]], updates=5)
+    made = algorithm(
+        [[sample(1, 5), sample(2, 5)], [sample(1, 2), sample(1, 5), sample(2, 5)]], updates=5
+    )
     made.sample()
     assert made.sample().first[0].tolist() == [True, True, False, False]
 
@@ -89,17 +100,25 @@ def test_a_runner_takes_weights_only_where_they_are_new(monkeypatch: pytest.Monk
     monkeypatch.setattr("agents.engine.asynchronous.ray.get", lambda reference: reference)
     taken: list[str] = []
     runner: Any = SimpleNamespace(
-        policy_version=-1, module=SimpleNamespace(set_state=taken.append), sample=lambda env_steps: env_steps
+        policy_version=-1,
+        module=SimpleNamespace(set_state=taken.append),
+        sample=lambda env_steps: env_steps,
     )
     for weights, version, env_steps in (("first", 0, 8), ("second", 1, 16), ("second", 1, 24)):
         assert sample_with(weights, version, env_steps)(runner) == env_steps
     assert taken == ["first", "second"]
 
 
-@pytest.mark.parametrize(("sees_images", "runners", "threads"), [(True, 3, None), (False, 3, 5), (False, 8, 1)])
-def test_a_learner_of_vectors_leaves_runners_their_cores(sees_images, runners, threads, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("sees_images", "runners", "threads"), [(True, 3, None), (False, 3, 5), (False, 8, 1)]
+)
+def test_a_learner_of_vectors_leaves_runners_their_cores(
+    sees_images, runners, threads, monkeypatch
+) -> None:
     told: list[int] = []
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     monkeypatch.setattr("torch.set_num_threads", told.append)
-    leave_cores_to(runners, SimpleNamespace(bare_network=SimpleNamespace(low_precision_pays=sees_images)))
+    leave_cores_to(
+        runners, SimpleNamespace(bare_network=SimpleNamespace(low_precision_pays=sees_images))
+    )
     assert told == ([] if threads is None else [threads])

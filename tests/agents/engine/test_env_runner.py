@@ -21,14 +21,18 @@ from tests.envs.odd_environments import Habits, OddConfig
 
 def runner_for(environment, num_envs, rollout_length, **changes):
     experiment = replace(recipe_named("ppo")(environment), **changes)
-    algorithm = replace(experiment.algo, rollout_length=rollout_length, minibatch_size=num_envs * rollout_length)
+    algorithm = replace(
+        experiment.algo, rollout_length=rollout_length, minibatch_size=num_envs * rollout_length
+    )
     config = rllib_config(replace(experiment, algo=algorithm, num_envs=num_envs))
     return OnPolicyEnvRunner(config=config, worker_index=0)
 
 
 def values_of(runner, observations):
     with torch.no_grad():
-        _, values, _ = runner.module(runner.module.prepare(torch.from_numpy(np.stack(observations))))
+        _, values, _ = runner.module(
+            runner.module.prepare(torch.from_numpy(np.stack(observations)))
+        )
     return values.numpy()
 
 
@@ -49,13 +53,17 @@ def test_three_rollouts_hold_what_a_plain_loop_sees(length):
     expected = list(plain_steps(environment, 21))
     for k in range(3):
         rollout = runner.sample().experience
-        before, rewards, terminated, truncated, after = zip(*expected[7 * k : 7 * k + 7], strict=True)
+        before, rewards, terminated, truncated, after = zip(
+            *expected[7 * k : 7 * k + 7], strict=True
+        )
         for n in range(2):
             np.testing.assert_array_equal(rollout.observations[:, n], np.stack(before))
             np.testing.assert_array_equal(rollout.rewards[:, n], rewards)
             np.testing.assert_array_equal(rollout.terminated[:, n], terminated)
             np.testing.assert_array_equal(rollout.truncated[:, n], truncated)
-            np.testing.assert_allclose(rollout.values[:, n], values_of(runner, before), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(
+                rollout.values[:, n], values_of(runner, before), rtol=1e-5, atol=1e-6
+            )
             # A terminated step's next value is never used; all others value what really followed.
             used = ~np.array(terminated)
             np.testing.assert_allclose(
@@ -85,19 +93,25 @@ def test_log_probabilities_are_those_of_the_policy_that_acted():
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_what_is_remembered_is_what_a_plain_loop_over_one_episode_remembers(cell):
     environment = CountingConfig(length=5)
-    runner = runner_for(environment, num_envs=2, rollout_length=7, memory=RecurrentConfig(cell=cell, units=4))
+    runner = runner_for(
+        environment, num_envs=2, rollout_length=7, memory=RecurrentConfig(cell=cell, units=4)
+    )
     module, expected = runner.module, list(plain_steps(environment, 21))
     memory = module.no_memory(1)
     for k in range(3):
         rollout = runner.sample().experience
         for t, (before, _, terminated, truncated, after) in enumerate(expected[7 * k : 7 * k + 7]):
-            np.testing.assert_allclose(rollout.memories[t], memory.expand(2, -1), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(
+                rollout.memories[t], memory.expand(2, -1), rtol=1e-5, atol=1e-6
+            )
             with torch.no_grad():
                 _, value, memory = module(module.prepare(torch.from_numpy(before[None])), memory)
                 _, next_value, _ = module(module.prepare(torch.from_numpy(after[None])), memory)
             np.testing.assert_allclose(rollout.values[t], value.expand(2), rtol=1e-5, atol=1e-6)
             if not terminated:
-                np.testing.assert_allclose(rollout.next_values[t], next_value.expand(2), rtol=1e-5, atol=1e-6)
+                np.testing.assert_allclose(
+                    rollout.next_values[t], next_value.expand(2), rtol=1e-5, atol=1e-6
+                )
             if terminated or truncated:
                 memory = module.no_memory(1)
         assert rollout.first.any()
@@ -112,13 +126,18 @@ def test_sequences_begin_with_what_was_remembered_and_see_what_the_runner_saw(st
     module = runner.module
     for _ in range(2):
         rollout = runner.sample().experience
-        flat = {f.name: torch.from_numpy(getattr(rollout, f.name)).flatten(0, 1) for f in fields(rollout)}
+        flat = {
+            f.name: torch.from_numpy(getattr(rollout, f.name)).flatten(0, 1)
+            for f in fields(rollout)
+        }
         in_order = sequences(rollout.rewards.shape, steps)
         assert sorted(in_order.flatten().tolist()) == list(range(24))
         rows = in_order.T.flatten()
         with torch.no_grad():
             prepared = module.prepare(flat["observations"][rows])
-            parameters, values, _ = module(prepared, flat["memories"][rows[: len(in_order)]], flat["first"][rows])
+            parameters, values, _ = module(
+                prepared, flat["memories"][rows[: len(in_order)]], flat["first"][rows]
+            )
             log_probs = module.distribution.log_prob(parameters, flat["actions"][rows])
         torch.testing.assert_close(values, flat["values"][rows], rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(log_probs, flat["log_probs"][rows], rtol=1e-5, atol=1e-6)
@@ -153,7 +172,9 @@ def test_of_stacked_frames_the_newest_comes_home_and_each_games_start_is_told():
     environment = AtariConfig("Breakout", max_frames_per_episode=200)
     experiment = recipe_named("dqn")(environment)
     algorithm = replace(experiment.algo, rollout_length=60)
-    runner = OffPolicyEnvRunner(config=rllib_config(replace(experiment, algo=algorithm, num_envs=2)), worker_index=0)
+    runner = OffPolicyEnvRunner(
+        config=rllib_config(replace(experiment, algo=algorithm, num_envs=2)), worker_index=0
+    )
     frames = runner.sample(env_steps=0).experience
     env = environment.build_vector(2)
     observations, _ = env.reset(seed=runner._seed_at(0))
@@ -172,8 +193,11 @@ def test_of_stacked_frames_the_newest_comes_home_and_each_games_start_is_told():
 
 
 def test_an_episode_that_a_failing_environment_cut_is_learnt_from_and_not_counted():
-    """Failing in its 8th step, the second episode of 5 is cut after 2 good steps and one that counts for nothing."""
-    runner = runner_for(FlawedConfig(length=5, flaw="raises", fails_at=8), num_envs=2, rollout_length=10)
+    """Failing in its 8th step, the second episode of 5 is cut after 2 good steps and one that
+    counts for nothing."""
+    runner = runner_for(
+        FlawedConfig(length=5, flaw="raises", fails_at=8), num_envs=2, rollout_length=10
+    )
     sample = runner.sample()
     assert sample.faults == ["RuntimeError: the flaw"] * 2
     assert sample.episode_returns == [15.0, 15.0]
@@ -182,8 +206,12 @@ def test_an_episode_that_a_failing_environment_cut_is_learnt_from_and_not_counte
     np.testing.assert_array_equal(np.flatnonzero(rollout.truncated[:, 0]), [7])
     np.testing.assert_array_equal(np.flatnonzero(rollout.first[:, 0]), [0, 5, 8])
     last_good = rollout.observations[7, 0]
-    np.testing.assert_allclose(rollout.next_values[7, 0], values_of(runner, [last_good])[0], rtol=1e-4)
-    assert runner.sample().faults == ["RuntimeError: the flaw"] * 2, "the new ones have the same flaw, 8 steps on"
+    np.testing.assert_allclose(
+        rollout.next_values[7, 0], values_of(runner, [last_good])[0], rtol=1e-4
+    )
+    assert runner.sample().faults == ["RuntimeError: the flaw"] * 2, (
+        "the new ones have the same flaw, 8 steps on"
+    )
 
 
 @dataclass(frozen=True)
@@ -195,7 +223,8 @@ class BroughtConfig(OddConfig):
 
 
 def test_of_environments_that_write_to_their_arrays_the_columns_hold_what_happened():
-    """Observations and actions are each written into the array of the ones before, in a vector that a user brings."""
+    """Observations and actions are each written into the array of the ones before, in a vector that
+    a user brings."""
     environment = BroughtConfig(Habits(one_array=True, changes_action=True, lengths=(2, 3)))
     experiment = recipe_named("td3")(environment)
     algorithm = replace(experiment.algo, rollout_length=12, update_every_env_steps=24)
@@ -214,7 +243,9 @@ def test_of_environments_that_write_to_their_arrays_the_columns_hold_what_happen
             if before.terminated or before.truncated:
                 np.testing.assert_array_equal(frames.finals[t, n], before.observation)
                 before = next(happened)
-    assert sum(final is not None for final in frames.finals.flat) == 2 * 5  # 2 + 3 + 2 + 3 + 2 steps
+    assert (
+        sum(final is not None for final in frames.finals.flat) == 2 * 5
+    )  # 2 + 3 + 2 + 3 + 2 steps
 
 
 def test_steps_that_end_are_ends_where_an_environment_says_nothing_of_the_learners_end():
@@ -237,7 +268,8 @@ def test_steps_that_end_are_ends_where_an_environment_says_nothing_of_the_learne
 
 @dataclass(frozen=True)
 class FallingConfig(CountingConfig):
-    """A vector that falls as a whole in its tenth step, or in its first, as often as FALLS_LEFT says."""
+    """A vector that falls as a whole in its tenth step, or in its first, as often as FALLS_LEFT
+    says."""
 
     falls_at: int = 10
 

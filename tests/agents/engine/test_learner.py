@@ -18,7 +18,9 @@ def test_rows_of_images_are_taken_whole_and_keep_their_layout(rows, seed):
     assert taken.is_contiguous(memory_format=CHANNELS_LAST)
 
 
-@pytest.mark.parametrize("shape", [(6,), (6, 2), (6, 3, 4, 5)], ids=["numbers", "vectors", "channels-first"])
+@pytest.mark.parametrize(
+    "shape", [(6,), (6, 2), (6, 3, 4, 5)], ids=["numbers", "vectors", "channels-first"]
+)
 def test_rows_of_other_columns_are_taken(shape):
     column = torch.arange(torch.tensor(shape).prod().item()).reshape(shape)
     taken = take(column, torch.tensor([5, 0]))

@@ -20,7 +20,9 @@ from envs.probe import ChoiceConfig, CountingConfig, TargetConfig
 from perception.settings.encoders import MLPConfig
 from perception.settings.memory import RecurrentConfig
 
-EXPERIMENT = Experiment(CountingConfig(), PPO(rollout_length=100), MLPConfig(hidden_sizes=(10,)), num_envs=4)
+EXPERIMENT = Experiment(
+    CountingConfig(), PPO(rollout_length=100), MLPConfig(hidden_sizes=(10,)), num_envs=4
+)
 SPACE = Box(0, 255, (3, 5), "uint8")
 
 
@@ -33,7 +35,10 @@ def test_a_rollout_needs_its_observations_and_32_bytes_a_step(monkeypatch) -> No
     leave_free(needed, monkeypatch)
     require_rollout_memory(EXPERIMENT, SPACE)
     leave_free(needed - 1, monkeypatch)
-    with pytest.raises(ValueError, match=r"^A rollout of 400 env steps \(--num-envs 4 x --algo.rollout-length 100\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"^A rollout of 400 env steps \(--num-envs 4 x --algo.rollout-length 100\)",
+    ):
         require_rollout_memory(EXPERIMENT, SPACE)
     require_rollout_memory(replace(EXPERIMENT, address="auto"), SPACE)
 
@@ -45,7 +50,9 @@ def test_a_module_is_refused_as_soon_as_its_layers_need_more_than_is_free(monkey
         nn.Sequential(nn.Linear(4, 10), nn.Linear(10, 2))
     leave_free(needed - 1, monkeypatch)
     with (
-        pytest.raises(ValueError, match=r"^Training the encoder, of at least 72 parameters, would take"),
+        pytest.raises(
+            ValueError, match=r"^Training the encoder, of at least 72 parameters, would take"
+        ),
         memory_checked("the encoder"),
     ):
         nn.Sequential(nn.Linear(4, 10), nn.Linear(10, 2))
@@ -85,7 +92,9 @@ def test_a_network_needs_16_bytes_a_parameter(experiment: Experiment, monkeypatc
     leave_free(16 * parameters, monkeypatch)
     require_network_memory(experiment, encoder)
     leave_free(16 * parameters - 1, monkeypatch)
-    with pytest.raises(InvalidExperiment, match=f"^Training the network, of {parameters:,} parameters, would take"):
+    with pytest.raises(
+        InvalidExperiment, match=f"^Training the network, of {parameters:,} parameters, would take"
+    ):
         require_network_memory(experiment, encoder)
     require_network_memory(replace(experiment, address="auto"), encoder)
 

@@ -1,4 +1,5 @@
-"""What learning from a log has in common: columns by hand, a target that follows, moments of the whole log."""
+"""What learning from a log has in common: columns by hand, a target that follows, moments of the
+whole log."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +38,11 @@ def experience() -> Logged:
 def learner() -> Any:
     made: Any = OfflineLearner.__new__(OfflineLearner)
     made.settings = CQL(minibatch_size=4, target_rate=0.25, discount=0.5)
-    made.extrinsic_reward, made.reward_model, made._device = EnvironmentReward(clip_to_sign=True), None, "cpu"
+    made.extrinsic_reward, made.reward_model, made._device = (
+        EnvironmentReward(clip_to_sign=True),
+        None,
+        "cpu",
+    )
     network = SimpleNamespace(
         prepare=lambda observations: observations / 2,
         to_policy=lambda actions: actions,
@@ -91,7 +96,9 @@ def test_a_log_is_asked_for_and_checked(algo: Any, tmp_path: Any) -> None:
         algo.check(env, 1, 64, 0)
     path = logged_by_chance(ChoiceConfig(), tmp_path / "log.parquet", episodes=4)
     settings = type(algo)(demonstrations=path, rollout_length=8, minibatch_size=24)
-    with pytest.raises(ValueError, match="4 x 8 steps do not divide into minibatches of 24 on 1 learner"):
+    with pytest.raises(
+        ValueError, match="4 x 8 steps do not divide into minibatches of 24 on 1 learner"
+    ):
         settings.check(env, 1, 4, 0)
     settings.check(env, 1, 6, 2)
     other = gymnasium.make("Acrobot-v1")

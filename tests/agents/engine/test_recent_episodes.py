@@ -27,7 +27,9 @@ def test_each_environment_gives_as_many_as_the_slowest_has_and_its_latest() -> N
 
 
 @pytest.mark.parametrize(("num_envs", "episodes"), [(1, 100), (8, 8 * 13), (100, 100), (128, 128)])
-def test_they_are_of_the_latest_hundred_episodes_or_one_of_each_environment(num_envs: int, episodes: int) -> None:
+def test_they_are_of_the_latest_hundred_episodes_or_one_of_each_environment(
+    num_envs: int, episodes: int
+) -> None:
     recent = RecentEpisodes(num_envs)
     for k in range(EPISODES_IN_MEAN + 3):
         for environment in range(num_envs):
@@ -39,7 +41,8 @@ def test_they_are_of_the_latest_hundred_episodes_or_one_of_each_environment(num_
 
 
 def mean_while_playing(balanced: bool, env_steps: int, seed: int) -> float:
-    """The mean return of episodes that are 10 or 200 steps long with the same chance, one for each step: truly 105."""
+    """The mean return of episodes that are 10 or 200 steps long with the same chance, one for each
+    step: truly 105."""
     random, num_envs = np.random.default_rng(seed), 16
     recent, ended = RecentEpisodes(num_envs), []
     left = random.choice([10, 200], num_envs)
@@ -50,19 +53,26 @@ def mean_while_playing(balanced: bool, env_steps: int, seed: int) -> float:
             recent.add(int(n), float(lengths[n]), int(lengths[n]))
             ended.append(lengths[n])
             left[n] = lengths[n] = random.choice([10, 200])
-    return float(np.mean(recent.returns_and_lengths()[0] if balanced else ended[-EPISODES_IN_MEAN:]))
+    return float(
+        np.mean(recent.returns_and_lengths()[0] if balanced else ended[-EPISODES_IN_MEAN:])
+    )
 
 
 def test_long_episodes_weigh_as_much_as_short_ones_from_the_first_mean_on() -> None:
-    """At the first moment at which each environment has ended an episode, when all that have ended are mostly short."""
+    """At the first moment at which each environment has ended an episode, when all that have ended
+    are mostly short."""
     steps = 200 * 16
-    balanced, latest = ([mean_while_playing(b, steps, seed) for seed in range(200)] for b in (True, False))
+    balanced, latest = (
+        [mean_while_playing(b, steps, seed) for seed in range(200)] for b in (True, False)
+    )
     # The deviation of a mean of 16 episodes is 24, and that of 200 such means 1.7.
     assert abs(np.mean(balanced) - 105) < 5
     assert np.mean(latest) < 80
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.floats(-1e3, 1e3), st.integers(1, 99)), max_size=40))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.floats(-1e3, 1e3), st.integers(1, 99)), max_size=40)
+)
 def test_a_resumed_run_has_the_same(episodes: list[tuple[int, float, int]]) -> None:
     recent, resumed, other = RecentEpisodes(4), RecentEpisodes(4), RecentEpisodes(5)
     for episode in episodes:

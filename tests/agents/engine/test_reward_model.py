@@ -1,4 +1,5 @@
-"""A reward model beside the policy: asked, trained, saved and shared with it, by every algorithm."""
+"""A reward model beside the policy: asked, trained, saved and shared with it, by every
+algorithm."""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,15 @@ from agents.monitoring.metrics import read_progress
 from agents.networks.packing import Packing
 from agents.training.train import resume, train
 from perception.settings.rewards import NoveltyRewardConfig
-from tests.agents.tiny_runs import assert_same, final_state, losses, stop_after_lines, tiny, tiny_dqn, tiny_td3
+from tests.agents.tiny_runs import (
+    assert_same,
+    final_state,
+    losses,
+    stop_after_lines,
+    tiny,
+    tiny_dqn,
+    tiny_td3,
+)
 
 
 class Slope(nn.Module):
@@ -43,14 +52,20 @@ def learnt_reward(module: nn.Module, space=None) -> LearntReward:
 
 
 def some_steps(model: LearntReward, size: int):
-    return model.steps(torch.full((size, 2), 2.0), torch.zeros(size, dtype=torch.int64), torch.zeros(size))
+    return model.steps(
+        torch.full((size, 2), 2.0), torch.zeros(size, dtype=torch.int64), torch.zeros(size)
+    )
 
 
 def test_rewards_are_asked_for_a_piece_at_a_time_and_stand_in_order() -> None:
     model = learnt_reward(Slope())
     observations = torch.stack([torch.arange(3_000.0), torch.zeros(3_000)], 1)
     rewards = model.reward(
-        model.steps(observations, torch.zeros(3_000, dtype=torch.int64), torch.zeros(3_000, dtype=torch.bool))
+        model.steps(
+            observations,
+            torch.zeros(3_000, dtype=torch.int64),
+            torch.zeros(3_000, dtype=torch.bool),
+        )
     )
     np.testing.assert_array_equal(rewards, np.arange(3_000, dtype=np.float32))
     assert model.module.asked == [1_024, 1_024, 952]
@@ -61,7 +76,8 @@ def test_it_learns_once_from_every_step() -> None:
     steps = some_steps(model, 600)
     model.reward(steps)
     model.learn(steps)
-    # Three minibatches: each of Adam's first steps is its learning rate, downhill from 1 to the best, 0.5.
+    # Three minibatches: each of Adam's first steps is its learning rate, downhill from 1 to the
+    # best, 0.5.
     assert model.module.slope.item() == pytest.approx(0.7, abs=0.01)
     assert model.metrics()["reward_model_mean"] == 2.0
     assert model.metrics()["reward_model_error"] == pytest.approx((1 + 0.8 + 0.6) / 3, abs=0.01)
@@ -92,10 +108,17 @@ def test_a_saved_one_goes_on_as_if_it_had_not_stopped() -> None:
 
 
 def test_packed_observations_reach_it_by_their_parts() -> None:
-    space = Dict({"image": Box(0, 255, (3, 4, 4), np.uint8), "sensors": Box(-1, 1, (2,), np.float32)})
+    space = Dict(
+        {"image": Box(0, 255, (3, 4, 4), np.uint8), "sensors": Box(-1, 1, (2,), np.float32)}
+    )
     packing = Packing(space)
-    parts = {"image": np.full((5, 3, 4, 4), 7, np.uint8), "sensors": np.full((5, 2), 0.5, np.float32)}
-    steps = learnt_reward(Slope(), space).steps(torch.from_numpy(packing.pack(parts)), torch.zeros(5), torch.zeros(5))
+    parts = {
+        "image": np.full((5, 3, 4, 4), 7, np.uint8),
+        "sensors": np.full((5, 2), 0.5, np.float32),
+    }
+    steps = learnt_reward(Slope(), space).steps(
+        torch.from_numpy(packing.pack(parts)), torch.zeros(5), torch.zeros(5)
+    )
     for name, part in parts.items():
         np.testing.assert_array_equal(steps.observations[name], part)
     assert steps.rows(torch.tensor([1, 3])).observations["sensors"].shape == (2, 2)
@@ -124,10 +147,15 @@ def test_a_resumed_run_goes_on_with_its_reward_model(kind, tmp_path, monkeypatch
 
 @pytest.mark.usefixtures("ray_here")
 def test_the_true_return_is_logged_whatever_the_learner_is_rewarded_for(tmp_path) -> None:
-    for name, reward in (("plain", NoveltyRewardConfig(weight=0.0)), ("novel", NoveltyRewardConfig(weight=1_000.0))):
+    for name, reward in (
+        ("plain", NoveltyRewardConfig(weight=0.0)),
+        ("novel", NoveltyRewardConfig(weight=1_000.0)),
+    ):
         train(tiny(tmp_path / name, reward=reward, total_env_steps=32))
     # The first 32 steps are the same; only what is learnt from them differs.
-    plain, novel = (read_progress(tmp_path / name / "progress.jsonl")[0] for name in ("plain", "novel"))
+    plain, novel = (
+        read_progress(tmp_path / name / "progress.jsonl")[0] for name in ("plain", "novel")
+    )
     assert plain["episode/return_mean"] == novel["episode/return_mean"]
     assert novel["learner/reward_model_mean"] > 100 * abs(plain["learner/reward_model_mean"])
 
@@ -137,7 +165,9 @@ def test_two_learners_have_one_reward_model(tmp_path, monkeypatch) -> None:
     seen = []
 
     def compare(algorithm, *arguments):
-        told = algorithm.learner_group.foreach_learner(lambda learner: learner.reward_model.get_state())
+        told = algorithm.learner_group.foreach_learner(
+            lambda learner: learner.reward_model.get_state()
+        )
         seen.append([result.get() for result in told])
         return save_checkpoint(algorithm, *arguments)
 

@@ -1,4 +1,5 @@
-"""Evaluations in a process of their own say what they would have said here, and their death costs no training."""
+"""Evaluations in a process of their own say what they would have said here, and their death costs
+no training."""
 
 from dataclasses import replace
 
@@ -28,7 +29,11 @@ def cartpole(run_dir):
 
 def evaluations(run_dir):
     lines = read_progress(run_dir / "progress.jsonl")
-    return [{k: v for k, v in line.items() if k != "time"} for line in lines if "evaluation/return_mean" in line]
+    return [
+        {k: v for k, v in line.items() if k != "time"}
+        for line in lines
+        if "evaluation/return_mean" in line
+    ]
 
 
 def test_they_say_what_they_would_have_said_in_this_process(tmp_path):
@@ -37,9 +42,14 @@ def test_they_say_what_they_would_have_said_in_this_process(tmp_path):
     here, beside = evaluations(tmp_path / "here"), evaluations(tmp_path / "beside")
     assert [line["env_steps"] for line in here] == [512, 1_024, 2_048]
     assert beside == here
-    films = [sorted(path.name for path in (tmp_path / run / "videos").iterdir()) for run in ("here", "beside")]
+    films = [
+        sorted(path.name for path in (tmp_path / run / "videos").iterdir())
+        for run in ("here", "beside")
+    ]
     assert films[0] == films[1]
-    assert (tmp_path / "here" / "best.json").read_text() == (tmp_path / "beside" / "best.json").read_text()
+    assert (tmp_path / "here" / "best.json").read_text() == (
+        tmp_path / "beside" / "best.json"
+    ).read_text()
 
 
 def test_a_death_costs_one_evaluation_and_the_next_has_a_new_process(tmp_path, monkeypatch, capsys):
@@ -59,7 +69,9 @@ def test_a_death_costs_one_evaluation_and_the_next_has_a_new_process(tmp_path, m
 
 
 def test_no_room_for_it_ends_the_wait_for_it():
-    hungry = replace(cartpole("unused"), resources=Resources(evaluator_cpus=99.0, patience_seconds=0.2))
+    hungry = replace(
+        cartpole("unused"), resources=Resources(evaluator_cpus=99.0, patience_seconds=0.2)
+    )
     evaluator = Evaluator(hungry)
     evaluator.start({}, 0, "step")
     assert evaluator.take(lambda: True) is None

@@ -43,9 +43,16 @@ def test_the_same_patients_are_compared_with_each_other() -> None:
     assert told["usual"]["return"]["mean"] == 4.5
     # Patient 0: (3 + 5) / 2 - 1 = 3; patient 1: 10 - 8 = 2.
     assert told["usual"]["agent_is_above_by"]["mean"] == 2.5
-    assert 2 <= told["usual"]["agent_is_above_by"]["ci95"][0] <= told["usual"]["agent_is_above_by"]["ci95"][1] <= 3
+    assert (
+        2
+        <= told["usual"]["agent_is_above_by"]["ci95"][0]
+        <= told["usual"]["agent_is_above_by"]["ci95"][1]
+        <= 3
+    )
     assert told["ppo"]["agent_is_above_by"]["mean"] == 0
-    assert told["ppo"]["metrics"]["survival"]["by_training"] == [1.0, 0.0], "what is not known does not count"
+    assert told["ppo"]["metrics"]["survival"]["by_training"] == [1.0, 0.0], (
+        "what is not known does not count"
+    )
     assert told["ppo"]["cost"]["by_training"] == [1.0, 0.0]
     assert told["usual"]["episodes_with_cost"]["mean"] == 1.0
     assert told["usual"]["cost"]["mean"] == 1.5
@@ -58,7 +65,10 @@ def test_nothing_known_is_told_as_nothing() -> None:
 
 def test_an_interval_covers_as_often_as_it_says() -> None:
     random = np.random.default_rng(0)
-    covered = [low <= 1.0 <= high for low, high in (interval([random.normal(1, 2, 80)]) for _ in range(150))]
+    covered = [
+        low <= 1.0 <= high
+        for low, high in (interval([random.normal(1, 2, 80)]) for _ in range(150))
+    ]
     assert 0.88 <= np.mean(covered) <= 0.99
 
 
@@ -70,7 +80,10 @@ def test_trainings_that_differ_make_an_interval_wider() -> None:
 
 
 def test_doses_are_counted_by_action_or_by_size() -> None:
-    played = {"ppo": [episodes([[0, 0]], [[0, 1]], [1, 1])], "usual": [episodes([[0, 0]], [[1, 1]], [1, 1])]}
+    played = {
+        "ppo": [episodes([[0, 0]], [[0, 1]], [1, 1])],
+        "usual": [episodes([[0, 0]], [[1, 1]], [1, 1])],
+    }
     given = {"tablets": np.array([0, 2, 2]), "ml": np.array([0.0, 0.0, 1.5])}
     tablets, ml = doses(played, ["ppo", "usual"], Discrete(3), given)
     assert (tablets["title"], tablets["labels"]) == ("tablets", ["0", "2"])
@@ -79,7 +92,10 @@ def test_doses_are_counted_by_action_or_by_size() -> None:
     assert ml["shares"] == {"ppo": [1.0, 0.0], "usual": [1.0, 0.0]}
     boxed = episodes([[0, 0]], [[0, 1]], [1, 1])
     boxed = Episodes(
-        *(np.array([[[1.0], [11.5]]]) if f.name == "actions" else getattr(boxed, f.name) for f in fields(boxed))
+        *(
+            np.array([[[1.0], [11.5]]]) if f.name == "actions" else getattr(boxed, f.name)
+            for f in fields(boxed)
+        )
     )
     # 1 gives 4 / 6 and 11.5 gives 4 + 44 * 5.5 / 6 = 44.3, in bins of 4.
     [one] = doses({"ddpg": [boxed]}, ["ddpg"], Box(0, 12, (1,)), {"U": np.array([0.0, 4.0, 48.0])})
@@ -96,7 +112,11 @@ def test_divergence_is_a_share() -> None:
 def test_the_worst_patients_and_the_most_divergent_are_shown() -> None:
     config = CareEpisodeConfig()
     found = trajectories(
-        config, lambda env: always(3)(env.ward.simulation), lambda env: always(0)(env.ward.simulation), range(4), 2
+        config,
+        lambda env: always(3)(env.ward.simulation),
+        lambda env: always(0)(env.ward.simulation),
+        range(4),
+        2,
     )
     returns = [one["return"] for one in found["worst"]]
     assert returns == sorted(returns)
@@ -104,6 +124,10 @@ def test_the_worst_patients_and_the_most_divergent_are_shown() -> None:
     assert found["divergent"][0]["divergence"] == 1.0
     assert found["worst"][0]["chart"].startswith(b"\x89PNG")
     same = trajectories(
-        config, lambda env: always(3)(env.ward.simulation), lambda env: always(3)(env.ward.simulation), range(1), 1
+        config,
+        lambda env: always(3)(env.ward.simulation),
+        lambda env: always(3)(env.ward.simulation),
+        range(1),
+        1,
     )
     assert same["worst"][0]["divergence"] == 0.0

@@ -71,7 +71,9 @@ class Answer(nn.Module):
 
     def to_environment(self, actions: NDArray) -> NDArray:
         return (
-            ActionScaling(self.action_space).to_environment(actions) if isinstance(self.action_space, Box) else actions
+            ActionScaling(self.action_space).to_environment(actions)
+            if isinstance(self.action_space, Box)
+            else actions
         )
 
     def no_memory(self, num_envs: int) -> Tensor:
@@ -83,7 +85,9 @@ class Answer(nn.Module):
         mean = self.answer(observations)
         parameters = torch.cat([mean, torch.full_like(mean, -1.0)], -1)
         choose = self.distribution
-        return choose.mode(parameters) if deterministic else choose.sample(parameters, generator), memory
+        return choose.mode(parameters) if deterministic else choose.sample(
+            parameters, generator
+        ), memory
 
 
 def play(experiment: Experiment, network: nn.Module, episodes: int, **changes: Any) -> Evaluation:
@@ -93,7 +97,8 @@ def play(experiment: Experiment, network: nn.Module, episodes: int, **changes: A
 
 @dataclass(frozen=True)
 class UnequalConfig(CountingConfig):
-    """A vector whose environment n has episodes of n + 1 steps, and so returns of 1 + 2 + ... + (n + 1)."""
+    """A vector whose environment n has episodes of n + 1 steps, and so returns of 1 + 2 + ... + (n
+    + 1)."""
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         makers = [lambda length=n + 1: CountingEnv(length) for n in range(num_envs)]
@@ -112,7 +117,9 @@ def test_exactly_the_episodes_asked_for_are_played_whole(episodes: int) -> None:
 
 def test_an_episode_that_a_failing_environment_cut_is_played_again() -> None:
     """The first environment has two to play, and fails in its second, at its 8th step."""
-    result = play(replace(COUNTING, env=FlawedConfig(length=5, fails_at=8)), build_network(COUNTING), 17)
+    result = play(
+        replace(COUNTING, env=FlawedConfig(length=5, fails_at=8)), build_network(COUNTING), 17
+    )
     assert result.returns == [15.0] * 17
 
 
@@ -161,7 +168,9 @@ def test_an_answer_on_the_wrong_side_never_succeeds() -> None:
 
 def test_only_the_last_step_of_an_episode_counts_as_success() -> None:
     # Right on positive numbers alone: the last of ten is positive in half of all episodes.
-    right_if_positive = Answer(lambda seen: torch.where(seen > 0, seen, -seen.sign()), TARGET.env.build().action_space)
+    right_if_positive = Answer(
+        lambda seen: torch.where(seen > 0, seen, -seen.sign()), TARGET.env.build().action_space
+    )
     result = play(TARGET, right_if_positive, 200)
     assert result.success_rate == pytest.approx(0.5, abs=4 * 0.5 / 200**0.5)
 
@@ -192,7 +201,9 @@ def test_an_environments_own_measures_are_means_over_the_episodes_that_have_them
 
 def test_a_seed_decides_an_evaluation() -> None:
     network = build_network(TARGET)
-    first, again, other = (play(TARGET, network, 5, seed=seed, deterministic=False) for seed in (1, 1, 2))
+    first, again, other = (
+        play(TARGET, network, 5, seed=seed, deterministic=False) for seed in (1, 1, 2)
+    )
     assert first.returns == again.returns
     assert first.returns != other.returns
 
@@ -211,7 +222,9 @@ def test_actions_stay_inside_the_box() -> None:
     space = Box(np.array([-1.0, 0.0], np.float32), np.array([1.0, 0.5], np.float32))
     network = Answer(lambda seen: seen * 100, space, sees=2)
     seen = np.array([[1.0, 1.0], [-1.0, -1.0]], np.float32)
-    actions, _ = act(network, seen, network.no_memory(len(seen)), torch.Generator(), deterministic=True)
+    actions, _ = act(
+        network, seen, network.no_memory(len(seen)), torch.Generator(), deterministic=True
+    )
     assert actions.tolist() == [[1.0, 0.5], [-1.0, 0.0]]
 
 
@@ -224,14 +237,17 @@ def test_a_deterministic_policy_takes_the_likeliest_action() -> None:
 
 def test_the_interquartile_mean_is_of_the_middle_half() -> None:
     assert interquartile_mean(np.array([8, 1, 100, 4, -50, 3, 5, 6])) == 4.5  # of 3, 4, 5, 6
-    # Of three values the middle half takes 1/12 of the lowest, 1/3, and 1/12: (0 / 12 + 3 / 3 + 9 / 12) / (1 / 2).
+    # Of three values the middle half takes 1/12 of the lowest, 1/3, and 1/12: (0 / 12 + 3 / 3 + 9 /
+    # 12) / (1 / 2).
     assert interquartile_mean(np.array([9.0, 0.0, 3.0])) == pytest.approx(3.5)
     assert interquartile_mean(np.array([7.0])) == 7.0
     assert interquartile_mean(np.array([1.0, 2.0])) == 1.5
 
 
 @given(scores)
-def test_the_interquartile_mean_is_the_plain_one_of_everything_four_times_over(returns: list[float]) -> None:
+def test_the_interquartile_mean_is_the_plain_one_of_everything_four_times_over(
+    returns: list[float],
+) -> None:
     four_times = np.sort(np.repeat(returns, 4))
     middle = four_times[len(returns) : 3 * len(returns)]
     assert interquartile_mean(np.array(returns)) == pytest.approx(middle.mean(), rel=1e-9, abs=1e-6)
@@ -258,8 +274,12 @@ def test_the_interval_is_as_wide_as_the_normal_one_where_there_are_many_returns(
 def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(7.0, 3.0, size=(200, 25))
-    covered = [low <= 7.0 <= high for low, high in (bootstrap_interval(x, i) for i, x in enumerate(samples))]
-    # The percentile interval is known to fall a little short of 95 % at 25 values; the standard error is 1.8 %.
+    covered = [
+        low <= 7.0 <= high
+        for low, high in (bootstrap_interval(x, i) for i, x in enumerate(samples))
+    ]
+    # The percentile interval is known to fall a little short of 95 % at 25 values; the standard
+    # error is 1.8 %.
     assert 0.88 <= np.mean(covered) <= 0.98
 
 
@@ -271,7 +291,9 @@ def brightnesses(film: Path) -> list[int]:
 def filmed(tmp_path: Path, experiment: Experiment, most_steps: int) -> tuple[Path, Recorded]:
     path = tmp_path / "film.webm"
     network = build_network(experiment)
-    return path, record(experiment, network, path, seed=1, deterministic=True, most_steps=most_steps)
+    return path, record(
+        experiment, network, path, seed=1, deterministic=True, most_steps=most_steps
+    )
 
 
 def test_a_film_shows_the_episode_from_its_first_frame_to_its_last(tmp_path: Path) -> None:
@@ -363,7 +385,9 @@ def test_a_network_comes_back_from_its_checkpoint(tmp_path: Path) -> None:
             parameter.add_(0.1)
     loaded = load_network(TARGET, checkpoint_of(trained, tmp_path / "step-1"))
     seen = torch.linspace(-1, 1, 5, device=device_of(loaded))[:, None]
-    for wanted, got in zip(trained(trained.prepare(seen)), loaded(loaded.prepare(seen)), strict=True):
+    for wanted, got in zip(
+        trained(trained.prepare(seen)), loaded(loaded.prepare(seen)), strict=True
+    ):
         assert torch.equal(wanted, got)
 
 
@@ -379,7 +403,9 @@ def test_the_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     [{}, {"learner": 3}, {"learner": {"learner": {"rl_module": {"default_policy": [1.0]}}}}],
     ids=["nothing", "a number", "a list of weights"],
 )
-def test_a_checkpoint_without_a_network_is_refused_in_one_line(tmp_path: Path, state: dict[str, Any]) -> None:
+def test_a_checkpoint_without_a_network_is_refused_in_one_line(
+    tmp_path: Path, state: dict[str, Any]
+) -> None:
     save_state(tmp_path / "step-1", state)
     with pytest.raises(InvalidExperiment) as refusal:
         load_network(TARGET, tmp_path / "step-1")
@@ -403,14 +429,20 @@ def run_dir(tmp_path: Path) -> Path:
 
 
 def test_a_checkpoint_is_chosen_by_latest_best_or_name(run_dir: Path) -> None:
-    (run_dir / "best.json").write_text(json.dumps({"checkpoint": checkpoint_name(200), "mean": 3.0}))
+    (run_dir / "best.json").write_text(
+        json.dumps({"checkpoint": checkpoint_name(200), "mean": 3.0})
+    )
     assert chosen_checkpoint(run_dir, "latest").name == checkpoint_name(300)
     assert chosen_checkpoint(run_dir, "best").name == checkpoint_name(200)
-    assert chosen_checkpoint(run_dir, checkpoint_name(100)) == run_dir / "checkpoints" / checkpoint_name(100)
+    assert chosen_checkpoint(
+        run_dir, checkpoint_name(100)
+    ) == run_dir / "checkpoints" / checkpoint_name(100)
 
 
 def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are(run_dir: Path) -> None:
-    with pytest.raises(InvalidExperiment, match=f"no checkpoint step-7; it has {checkpoint_name(300)}"):
+    with pytest.raises(
+        InvalidExperiment, match=f"no checkpoint step-7; it has {checkpoint_name(300)}"
+    ):
         chosen_checkpoint(run_dir, "step-7")
     with pytest.raises(InvalidExperiment, match="no evaluation yet"):
         chosen_checkpoint(run_dir, "best")
@@ -422,14 +454,16 @@ def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are(run_dir: Pat
 
 @pytest.fixture
 def rotating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run that is alive: it saves a checkpoint, which becomes the best, and removes its oldest one, whenever somebody
-    is about to read the checkpoint at 100 or 200 env steps."""
+    """A run that is alive: it saves a checkpoint, which becomes the best, and removes its oldest
+    one, whenever somebody is about to read the checkpoint at 100 or 200 env steps."""
     network = build_network(TARGET)
     reads = agents.evaluation.evaluate.load_state
 
     def save(env_steps: int) -> None:
         checkpoint_of(network, tmp_path / "checkpoints" / checkpoint_name(env_steps))
-        (tmp_path / "best.json").write_text(json.dumps({"checkpoint": checkpoint_name(env_steps), "mean": env_steps}))
+        (tmp_path / "best.json").write_text(
+            json.dumps({"checkpoint": checkpoint_name(env_steps), "mean": env_steps})
+        )
 
     def load_state(folder: Path) -> dict[str, Any]:
         env_steps = env_steps_of(folder.name)
@@ -444,17 +478,24 @@ def rotating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["latest", "best"])
-def test_a_checkpoint_that_vanishes_before_it_is_read_is_chosen_again(rotating: Path, name: str) -> None:
+def test_a_checkpoint_that_vanishes_before_it_is_read_is_chosen_again(
+    rotating: Path, name: str
+) -> None:
     _, checkpoint = load_chosen(TARGET, rotating, name)
     assert checkpoint.name == checkpoint_name(300)
 
 
 def test_a_named_checkpoint_that_vanishes_is_told_with_those_that_are_there(rotating: Path) -> None:
-    with pytest.raises(InvalidExperiment, match=f"no checkpoint {checkpoint_name(100)}; it has {checkpoint_name(200)}"):
+    with pytest.raises(
+        InvalidExperiment,
+        match=f"no checkpoint {checkpoint_name(100)}; it has {checkpoint_name(200)}",
+    ):
         load_chosen(TARGET, rotating, checkpoint_name(100))
 
 
-def test_the_best_checkpoint_may_change_while_it_is_chosen(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_checkpoint_may_change_while_it_is_chosen(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bests = iter([checkpoint_name(50), checkpoint_name(200), checkpoint_name(200)])
     monkeypatch.setattr(agents.checkpoint, "read_best", lambda _: {"checkpoint": next(bests)})
     assert chosen_checkpoint(run_dir, "best").name == checkpoint_name(200)
@@ -474,7 +515,8 @@ def test_a_damaged_best_json_is_told_in_one_line(run_dir: Path, damage: str) -> 
 
 
 class RareSuccess(CountingEnv):
-    """The first two of every 25 episodes are a success; `says` is what the info of each step says of it."""
+    """The first two of every 25 episodes are a success; `says` is what the info of each step says
+    of it."""
 
     says: ClassVar[dict[str, Any]] = {
         "on success alone": lambda success, last: {"is_success": True} if success and last else {},
@@ -492,7 +534,9 @@ class RareSuccess(CountingEnv):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         self.played += 1
-        return super().reset(seed=seed, options=options)[0], {"is_success": True} if self.played else {}
+        return super().reset(seed=seed, options=options)[0], {
+            "is_success": True
+        } if self.played else {}
 
     def step(self, action: Any):
         *rest, _ = super().step(action)
@@ -519,7 +563,9 @@ class RareSuccessConfig(CountingConfig):
         ("never", None),
     ],
 )
-def test_the_success_rate_is_over_all_episodes_whenever_they_say_it(habit: str, rate: float | None) -> None:
+def test_the_success_rate_is_over_all_episodes_whenever_they_say_it(
+    habit: str, rate: float | None
+) -> None:
     """Four environments play 25 episodes each, two of which are a success: 8 of 100."""
     experiment = replace(COUNTING, env=RareSuccessConfig(habit=habit))
     with pytest.MonkeyPatch.context() as patched:

@@ -1,4 +1,5 @@
-"""Films: read back as they were made, written as they come, and one clear line where nothing can be shown."""
+"""Films: read back as they were made, written as they come, and one clear line where nothing can be
+shown."""
 
 import io
 import resource
@@ -98,7 +99,9 @@ def test_an_older_film_stays_where_the_new_one_fails(tmp_path: Path) -> None:
     (tmp_path / "film.webm").write_text("older")
     with pytest.raises(KeyError):
         write(tmp_path / "film.webm", coloured(8, 8, RED), failure=KeyError())
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("film.webm", "older")]
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
+        ("film.webm", "older")
+    ]
 
 
 def test_frames_of_several_sizes_are_refused_by_both_sizes(tmp_path: Path) -> None:
@@ -117,7 +120,9 @@ def test_opening_a_film_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("offered", "kept"), [(1, [0]), (4, [0, 1, 2, 3]), (5, [0, 2, 4]), (17, [0, 8, 16])])
+@pytest.mark.parametrize(
+    ("offered", "kept"), [(1, [0]), (4, [0, 1, 2, 3]), (5, [0, 2, 4]), (17, [0, 8, 16])]
+)
 def test_a_sample_is_bounded_and_at_equal_distances(offered: int, kept: list[int]) -> None:
     sample = Sample(4)
     for number in range(offered):
@@ -145,10 +150,15 @@ def test_the_animation_lasts_as_long_as_the_film_and_is_small(tmp_path: Path) ->
         (np.ones((2, 3), np.bool_), (255, 255, 255)),
         (coloured(2, 3, (10, 20, 30, 255)), (10, 20, 30)),
         (coloured(2, 3, (10, 20, 30, 0)), (255, 255, 255)),
-        (coloured(2, 3, (0, 100, 255, 51)), (204, 224, 255)),  # 255 x 0.8, and a fifth of the colour
+        (
+            coloured(2, 3, (0, 100, 255, 51)),
+            (204, 224, 255),
+        ),  # 255 x 0.8, and a fifth of the colour
     ],
 )
-def test_every_kind_of_image_is_shown_as_it_looks(rendered: NDArray[Any], pixel: tuple[int, ...]) -> None:
+def test_every_kind_of_image_is_shown_as_it_looks(
+    rendered: NDArray[Any], pixel: tuple[int, ...]
+) -> None:
     shown = picture(rendered)
     assert (shown.shape, shown.dtype) == ((2, 3, 3), np.uint8)
     assert (shown == pixel).all()
@@ -180,9 +190,15 @@ def test_a_list_of_frames_is_shown_frame_by_frame() -> None:
 
 @pytest.mark.parametrize(
     ("rendered", "told"),
-    [(None, "render_mode='rgb_array'"), (NotImplementedError(), "NotImplementedError"), (KeyError("a\nb"), "KeyError")],
+    [
+        (None, "render_mode='rgb_array'"),
+        (NotImplementedError(), "NotImplementedError"),
+        (KeyError("a\nb"), "KeyError"),
+    ],
 )
-def test_an_environment_that_renders_nothing_is_told_of_in_one_line(rendered: Any, told: str) -> None:
+def test_an_environment_that_renders_nothing_is_told_of_in_one_line(
+    rendered: Any, told: str
+) -> None:
     with pytest.raises(InvalidExperiment, match=told) as refusal:
         frames_of(Rendering(rendered))
     assert "\n" not in str(refusal.value)

@@ -1,7 +1,7 @@
 """Odd demonstrations: strategies of safetensors files, sound ones and such with one fault each.
 
-A fault changes one thing that no reader may take, and names the column that the refusal must tell; `FAULTS` has all of
-them by name."""
+A fault changes one thing that no reader may take, and names the column that the refusal must tell;
+`FAULTS` has all of them by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,8 +100,14 @@ def deeper(column: NDArray, row: int) -> NDArray:
 
 
 FAULTS: dict[str, tuple[str, Change]] = {
-    **{f"observations {wrong}": ("observations", with_value(wrong)) for wrong in (np.nan, np.inf, -np.inf, 100.5)},
-    **{f"rewards {wrong}": ("rewards", with_value(wrong)) for wrong in (np.nan, np.inf, -np.inf, 1e35)},
+    **{
+        f"observations {wrong}": ("observations", with_value(wrong))
+        for wrong in (np.nan, np.inf, -np.inf, 100.5)
+    },
+    **{
+        f"rewards {wrong}": ("rewards", with_value(wrong))
+        for wrong in (np.nan, np.inf, -np.inf, 1e35)
+    },
     **{f"actions {wrong}": ("actions", with_value(wrong)) for wrong in (-1, ACTIONS, 2**62)},
     "actions of floats": ("actions", of_kind(np.float32)),
     "actions of booleans": ("actions", of_kind(np.bool_)),
@@ -110,8 +116,18 @@ FAULTS: dict[str, tuple[str, Change]] = {
     "rewards of booleans": ("rewards", of_kind(np.bool_)),
     "first of floats": ("first", of_kind(np.float32)),
     "no first step": ("first", lambda column, row: np.zeros_like(column)),
-    **{f"{name} longer": (name, longer) for name in ("observations", "actions", "rewards", "first")},
-    **{f"{name} shorter": (name, shorter) for name in ("observations", "actions", "rewards", "first")},
-    **{f"{name} a scalar": (name, scalar) for name in ("observations", "actions", "rewards", "first")},
-    **{f"{name} deeper": (name, deeper) for name in ("observations", "actions", "rewards", "first")},
+    **{
+        f"{name} longer": (name, longer) for name in ("observations", "actions", "rewards", "first")
+    },
+    **{
+        f"{name} shorter": (name, shorter)
+        for name in ("observations", "actions", "rewards", "first")
+    },
+    **{
+        f"{name} a scalar": (name, scalar)
+        for name in ("observations", "actions", "rewards", "first")
+    },
+    **{
+        f"{name} deeper": (name, deeper) for name in ("observations", "actions", "rewards", "first")
+    },
 }

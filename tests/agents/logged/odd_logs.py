@@ -1,7 +1,9 @@
-"""Odd logs: strategies of log files, sound ones and such with one fault each, and what each must be judged as.
+"""Odd logs: strategies of log files, sound ones and such with one fault each, and what each must be
+judged as.
 
-A sound log has episodes with any ids, some of them taken out, in rows of any order. A fault changes one thing that no
-reader may take; it names the column that the refusal must tell. `FAULTS` has all of them by name."""
+A sound log has episodes with any ids, some of them taken out, in rows of any order. A fault changes
+one thing that no reader may take; it names the column that the refusal must tell. `FAULTS` has all
+of them by name."""
 
 import copy
 import json
@@ -58,7 +60,9 @@ class OddLog:
         columns = [*self.kinds, *self.twice]
         arrays = [pa.array([row[name] for row in self.rows], self.kinds[name]) for name in columns]
         table = pa.Table.from_arrays(arrays, names=columns)
-        table = table.replace_schema_metadata(None if self.metadata is None else {"praxis": self.metadata})
+        table = table.replace_schema_metadata(
+            None if self.metadata is None else {"praxis": self.metadata}
+        )
         pq.write_table(table, path, row_group_size=5)
         return path
 
@@ -73,11 +77,20 @@ class OddLog:
 @st.composite
 def sound_logs(draw: Draw) -> OddLog:
     lengths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=6))
-    ids = draw(st.lists(st.integers(-(2**62), 2**62), min_size=len(lengths), max_size=len(lengths), unique=True))
+    ids = draw(
+        st.lists(
+            st.integers(-(2**62), 2**62), min_size=len(lengths), max_size=len(lengths), unique=True
+        )
+    )
     rows = []
     for identity, length in zip(ids, lengths, strict=True):
         rows += [a_row(draw, identity, step, is_last=step == length - 1) for step in range(length)]
-    metadata = {"observation_shape": [WIDTH], "observation_dtype": "float32", "env": "odd", "policy": "chance"}
+    metadata = {
+        "observation_shape": [WIDTH],
+        "observation_dtype": "float32",
+        "env": "odd",
+        "policy": "chance",
+    }
     return OddLog(draw(st.permutations(rows)), dict(KINDS), json.dumps(metadata).encode())
 
 
@@ -104,7 +117,9 @@ def an_observation(draw: Draw) -> list[float]:
 @st.composite
 def faulty_logs(draw: Draw, names: tuple[str, ...] = ()) -> OddLog:
     """A sound log to which one fault was done, any or one of these names."""
-    log = copy.deepcopy(draw(sound_logs().filter(lambda log: len(log.rows) > 1)))  # one row is like all others
+    log = copy.deepcopy(
+        draw(sound_logs().filter(lambda log: len(log.rows) > 1))
+    )  # one row is like all others
     log.fault = draw(st.sampled_from(names or tuple(FAULTS)))
     log.named = FAULTS[log.fault](draw, log)
     return log
@@ -150,8 +165,12 @@ def early_value(column: str, wrong: Any) -> Fault:
 
     def fault(draw: Draw, log: OddLog) -> str:
         row = some_row(draw, log)
-        after = copy.deepcopy(row) | {"step": max(r["step"] for r in log.rows if r["episode"] == row["episode"]) + 1}
-        last = next(r for r in log.rows if r["episode"] == row["episode"] and r["terminated"] is not None)
+        after = copy.deepcopy(row) | {
+            "step": max(r["step"] for r in log.rows if r["episode"] == row["episode"]) + 1
+        }
+        last = next(
+            r for r in log.rows if r["episode"] == row["episode"] and r["terminated"] is not None
+        )
         ends = ("terminated", "last_observation", "metric:weight")
         after |= {name: last[name] for name in ends}
         last |= dict.fromkeys(ends)
@@ -190,7 +209,9 @@ def metadata(changed: Callable[[dict[str, Any]], Any], named: str) -> Fault:
     def fault(draw: Draw, log: OddLog) -> str:
         assert log.metadata is not None
         told = changed(json.loads(log.metadata))
-        log.metadata = told if told is None or isinstance(told, bytes) else json.dumps(told).encode()
+        log.metadata = (
+            told if told is None or isinstance(told, bytes) else json.dumps(told).encode()
+        )
         return named
 
     return fault
@@ -236,14 +257,29 @@ FAULTS: dict[str, Fault] = {
         for column in ("reward", "cost")
         for wrong in (math.nan, math.inf, -math.inf, 1e300, None)
     },
-    **{f"observation {wrong}": part("observation", wrong) for wrong in (math.nan, math.inf, -math.inf, None)},
-    **{f"last observation {wrong}": part("last_observation", wrong) for wrong in (math.nan, math.inf, None)},
+    **{
+        f"observation {wrong}": part("observation", wrong)
+        for wrong in (math.nan, math.inf, -math.inf, None)
+    },
+    **{
+        f"last observation {wrong}": part("last_observation", wrong)
+        for wrong in (math.nan, math.inf, None)
+    },
     **{f"observation of {n}": value("observation", [0.0] * n) for n in (0, 1, 3)},
-    **{f"{column} null": value(column, None) for column in ("observation", "action", "probabilities")},
+    **{
+        f"{column} null": value(column, None)
+        for column in ("observation", "action", "probabilities")
+    },
     **{f"{column} null": value(column, None) for column in ("episode", "step")},
     **{f"action {wrong}": value("action", wrong) for wrong in (-1, ACTIONS, 2**62, -(2**62))},
-    **{f"probability {wrong}": part("probabilities", wrong) for wrong in (math.nan, math.inf, -0.5, 1.5, 1e-9, None)},
-    **{f"probabilities {wrong}": value("probabilities", wrong) for wrong in ([1.0, 1.0, 1.0], [], [0.5, 0.5])},
+    **{
+        f"probability {wrong}": part("probabilities", wrong)
+        for wrong in (math.nan, math.inf, -0.5, 1.5, 1e-9, None)
+    },
+    **{
+        f"probabilities {wrong}": value("probabilities", wrong)
+        for wrong in ([1.0, 1.0, 1.0], [], [0.5, 0.5])
+    },
     **{f"step {wrong}": value("step", wrong) for wrong in (-1, 2**62, 10**6)},
     "step twice": step_twice,
     "step missing": step_missing,
@@ -258,25 +294,45 @@ FAULTS: dict[str, Fault] = {
     "metric inf": last_value("metric:weight", math.inf),
     **{
         f"{column} of strings": kind(column, pa.string(), str)
-        for column in ("episode", "step", "action", "reward", "cost", "terminated", "metric:weight", "observation")
+        for column in (
+            "episode",
+            "step",
+            "action",
+            "reward",
+            "cost",
+            "terminated",
+            "metric:weight",
+            "observation",
+        )
     },
-    **{f"{column} of floats": kind(column, pa.float64(), float) for column in ("episode", "step", "action")},
+    **{
+        f"{column} of floats": kind(column, pa.float64(), float)
+        for column in ("episode", "step", "action")
+    },
     "terminated of numbers": kind("terminated", pa.int64(), int),
     "reward of booleans": kind("reward", pa.bool_(), bool),
     "observation of another dtype": kind("observation", pa.list_(pa.float64()), list),
     "last observation of another dtype": kind("last_observation", pa.list_(pa.float64()), list),
-    "observation of strings in lists": kind("observation", pa.list_(pa.string()), lambda row: list(map(str, row))),
+    "observation of strings in lists": kind(
+        "observation", pa.list_(pa.string()), lambda row: list(map(str, row))
+    ),
     "column missing": column_missing,
     "column twice": column_twice,
     "no rows": no_rows,
-    "another shape": metadata(lambda told: told | {"observation_shape": [WIDTH + 1]}, "observation"),
+    "another shape": metadata(
+        lambda told: told | {"observation_shape": [WIDTH + 1]}, "observation"
+    ),
     "another dtype": metadata(lambda told: told | {"observation_dtype": "float64"}, "observation"),
     **{
-        f"shape {wrong}": metadata(lambda told, wrong=wrong: told | {"observation_shape": wrong}, "observation_shape")
+        f"shape {wrong}": metadata(
+            lambda told, wrong=wrong: told | {"observation_shape": wrong}, "observation_shape"
+        )
         for wrong in (None, "2", [-2], [True, 2], [2.0], {})
     },
     **{
-        f"dtype {wrong}": metadata(lambda told, wrong=wrong: told | {"observation_dtype": wrong}, "observation")
+        f"dtype {wrong}": metadata(
+            lambda told, wrong=wrong: told | {"observation_dtype": wrong}, "observation"
+        )
         for wrong in (None, 4, "object", "(1000000000,)f4")
     },
     "no metadata": metadata(lambda told: None, "praxis"),

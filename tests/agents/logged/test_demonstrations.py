@@ -1,4 +1,5 @@
-"""Demonstrations and logs: windows that leave nothing out, what followed each step, and returns by hand."""
+"""Demonstrations and logs: windows that leave nothing out, what followed each step, and returns by
+hand."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from agents.logged.demonstrations import Demonstrations, Log, LoggedSteps, in_turn, returns_of, windows
+from agents.logged.demonstrations import (
+    Demonstrations,
+    Log,
+    LoggedSteps,
+    in_turn,
+    returns_of,
+    windows,
+)
 from agents.logged.episodes import Episodes
 from agents.logged.log_file import write_log
 
@@ -44,7 +52,11 @@ def test_windows_have_every_row_and_begin_with_episodes(lengths: list[int], leng
 
 def test_windows_by_hand() -> None:
     first = np.array([1, 0, 0, 1, 0, 1, 0, 0, 0], np.bool_)
-    assert windows(first, 4).tolist() == [0, 3, 5]  # the second begins with the episode that the first cuts off
+    assert windows(first, 4).tolist() == [
+        0,
+        3,
+        5,
+    ]  # the second begins with the episode that the first cuts off
 
 
 def test_returns_by_hand() -> None:
@@ -53,7 +65,8 @@ def test_returns_by_hand() -> None:
 
 
 def test_small_rewards_count_beside_a_large_sum() -> None:
-    """1,000 times 0.9 before 2^24, where float32's numbers are one and two apart: in float32 each adds 1."""
+    """1,000 times 0.9 before 2^24, where float32's numbers are one and two apart: in float32 each
+    adds 1."""
     rewards = np.full(1_001, 0.9, np.float32)
     rewards[-1] = 2**24
     first = np.arange(1_001) == 0
@@ -66,7 +79,9 @@ def test_each_window_comes_once_an_epoch(tmp_path: Path) -> None:
     begins = [int(part.observations[0, 0, 0]) for part in drawn]
     assert sorted(begins[:3]) == sorted(begins[3:]) == [0, 3, 5]
     both = shown.draw(0, 2, seed=1)
-    assert both.observations[0, :, 0].tolist() == begins[:2], "what is drawn at once is what is drawn one by one"
+    assert both.observations[0, :, 0].tolist() == begins[:2], (
+        "what is drawn at once is what is drawn one by one"
+    )
     [whole] = [part for part in drawn[:3] if part.observations[0, 0, 0] == 3]
     assert whole.first[:, 0].tolist() == [True, False, True, False]
     assert whole.returns[:, 0].tolist() == [7.0, 4.0, 26.0, 21.0]
@@ -87,7 +102,8 @@ def test_what_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def log(path: Path, lengths: tuple[int, ...] = (3, 2, 4)) -> str:
-    """As `write`, as Parquet; the second episode was cut off, and after each last step comes a number of its own."""
+    """As `write`, as Parquet; the second episode was cut off, and after each last step comes a
+    number of its own."""
     longest, count = max(lengths), len(lengths)
     clock = np.arange(longest)[:, None]
     alive = clock < np.array(lengths)
@@ -116,7 +132,9 @@ def test_both_kinds_of_file_are_read_alike(tmp_path: Path) -> None:
         assert one.tolist() == other.tolist()
     assert shown.terminated.tolist() == [True, True, True]
     assert logged.terminated.tolist() == [True, False, True]
-    windows = (Demonstrations.read(str(tmp_path / name), *SPACES, 0.5, 4) for name in ("d", "d.parquet"))
+    windows = (
+        Demonstrations.read(str(tmp_path / name), *SPACES, 0.5, 4) for name in ("d", "d.parquet")
+    )
     one, other = (part.draw(0, 3, seed=1) for part in windows)
     assert one.returns.tolist() == other.returns.tolist()
 
@@ -136,17 +154,24 @@ def test_what_followed_each_step_by_hand(tmp_path: Path) -> None:
 def test_steps_come_once_an_epoch_however_many_are_drawn_at_once(tmp_path: Path) -> None:
     whole = Log.read(log(tmp_path / "d.parquet"), *SPACES)
     steps, rows = LoggedSteps.of(whole, length=3), LoggedSteps.of(whole, length=1)
-    six = np.concatenate([steps.draw(already, 2, seed=1).rewards.flatten() for already in (0, 2, 4)])
+    six = np.concatenate(
+        [steps.draw(already, 2, seed=1).rewards.flatten() for already in (0, 2, 4)]
+    )
     one = np.concatenate([rows.draw(already, 1, seed=1).rewards.flatten() for already in range(18)])
     assert six.tolist() == one.tolist()
     assert sorted(six[:9]) == sorted(six[9:]) == list(range(9))
     assert six[:9].tolist() != six[9:].tolist()
-    assert LoggedSteps.of(whole, 9).draw(0, 1, seed=2).rewards.flatten().tolist() != six[:9].tolist()
+    assert (
+        LoggedSteps.of(whole, 9).draw(0, 1, seed=2).rewards.flatten().tolist() != six[:9].tolist()
+    )
 
 
 @given(st.integers(1, 7), st.integers(0, 20), st.integers(1, 30))
 def test_numbers_in_turn_go_on_where_they_were(count: int, already: int, size: int) -> None:
-    assert in_turn(count, already, size, 1).tolist() == in_turn(count, 0, already + size, 1)[already:].tolist()
+    assert (
+        in_turn(count, already, size, 1).tolist()
+        == in_turn(count, 0, already + size, 1)[already:].tolist()
+    )
 
 
 def test_rewards_are_counted_in_deviations_of_the_return(tmp_path: Path) -> None:
@@ -164,7 +189,8 @@ def test_a_log_of_something_else_is_refused(tmp_path: Path) -> None:
     path = log(tmp_path / "d.parquet")
     with pytest.raises(
         ValueError,
-        match=r"d\.parquet is not for observations of Box.*its column observation is float32 of shape \(2,\)",
+        match=r"d\.parquet is not for observations of Box.*its column observation is float32 of "
+        r"shape \(2,\)",
     ):
         Log.read(path, Box(0, 1, (3,), np.float32), SPACES[1])
     with pytest.raises(ValueError, match=r"action is 2 in row 2; it must be from 0 to 1"):

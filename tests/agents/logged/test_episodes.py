@@ -23,8 +23,11 @@ from envs.vector import vectorised
 
 
 def test_a_constant_policy_plays_what_the_environment_says_it_is_worth() -> None:
-    """Two patients of one kind under one policy: the same episodes, and a return that is the sum of the rewards."""
-    played = play(HivConfig(step_hours=720.0), lambda env: always(3)(env.ward.simulation), episodes=2, seed=1)
+    """Two patients of one kind under one policy: the same episodes, and a return that is the sum of
+    the rewards."""
+    played = play(
+        HivConfig(step_hours=720.0), lambda env: always(3)(env.ward.simulation), episodes=2, seed=1
+    )
     assert played.rewards.shape == (33, 2)
     assert played.alive.all()
     assert not played.terminated.any()
@@ -32,7 +35,9 @@ def test_a_constant_policy_plays_what_the_environment_says_it_is_worth() -> None
     assert (played.probabilities == [0, 0, 0, 1]).all()
     np.testing.assert_allclose(played.rewards[:, 0], played.rewards[:, 1])
     np.testing.assert_allclose(played.returns(), played.rewards.sum(0))
-    np.testing.assert_allclose(played.returns(0.5)[0], sum(0.5**t * r for t, r in enumerate(played.rewards[:, 0])))
+    np.testing.assert_allclose(
+        played.returns(0.5)[0], sum(0.5**t * r for t, r in enumerate(played.rewards[:, 0]))
+    )
     assert played.metrics["drug_days"] == pytest.approx([2 * 33 * 30] * 2)
     assert (played.last_observations != played.observations[-1]).any(1).all()
     kept = played.outcomes()
@@ -42,22 +47,51 @@ def test_a_constant_policy_plays_what_the_environment_says_it_is_worth() -> None
 
 
 def test_doses_of_a_box_are_the_policy_s(tmp_path: Path) -> None:
-    played = play(TargetConfig(), lambda env: lambda seen, first: np.full((len(seen), 1), 0.25, np.float32), 3, 0)
+    played = play(
+        TargetConfig(),
+        lambda env: lambda seen, first: np.full((len(seen), 1), 0.25, np.float32),
+        3,
+        0,
+    )
     assert played.probabilities.shape[2] == 0
     assert (played.actions[played.alive] == 0.25).all()
 
 
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
-    played = play(HivConfig(step_hours=720.0), lambda env: random_policy(env.ward.simulation), episodes=5, seed=1)
+    played = play(
+        HivConfig(step_hours=720.0),
+        lambda env: random_policy(env.ward.simulation),
+        episodes=5,
+        seed=1,
+    )
     short = played.alive.copy()
     short[20:, 1] = False
-    columns = (played.observations, played.actions, played.rewards, played.costs, played.probabilities)
-    cut = [np.where(short.reshape(*short.shape, *[1] * (c.ndim - 2)), c, 0).astype(c.dtype) for c in columns]
-    one = Episodes(*cut, short, np.array([0, 1, 0, 0, 0], np.bool_), played.last_observations, played.metrics)
+    columns = (
+        played.observations,
+        played.actions,
+        played.rewards,
+        played.costs,
+        played.probabilities,
+    )
+    cut = [
+        np.where(short.reshape(*short.shape, *[1] * (c.ndim - 2)), c, 0).astype(c.dtype)
+        for c in columns
+    ]
+    one = Episodes(
+        *cut, short, np.array([0, 1, 0, 0, 0], np.bool_), played.last_observations, played.metrics
+    )
     write_log(one, tmp_path / "log.parquet", {"env": "hiv-sti"})
     found, about = read_log(tmp_path / "log.parquet")
     assert about["env"] == "hiv-sti"
-    for name in ("observations", "actions", "rewards", "costs", "probabilities", "alive", "terminated"):
+    for name in (
+        "observations",
+        "actions",
+        "rewards",
+        "costs",
+        "probabilities",
+        "alive",
+        "terminated",
+    ):
         np.testing.assert_array_equal(getattr(found, name), getattr(one, name), err_msg=name)
         assert getattr(found, name).dtype == getattr(one, name).dtype
     np.testing.assert_array_equal(found.last_observations, one.last_observations)
@@ -74,10 +108,11 @@ def test_actions_are_drawn_with_their_probabilities() -> None:
 
 
 class OneArrayVector(VectorEnv):
-    """Environment n has episodes of n + 2 steps and observes [n, its step]; action and reward are its step + 1.
+    """Environment n has episodes of n + 2 steps and observes [n, its step]; action and reward are
+    its step + 1.
 
-    All observations are written into one array, actions are changed, and infos have no masks. What an episode has cost
-    is said at its end, in the final info."""
+    All observations are written into one array, actions are changed, and infos have no masks. What
+    an episode has cost is said at its end, in the final info."""
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}
     single_observation_space = Box(0.0, 9.0, (2,), np.float32)
@@ -102,7 +137,10 @@ class OneArrayVector(VectorEnv):
             lengths = np.where(over, rewards, np.nan)
             info = {
                 "final_obs": self.seen.copy(),
-                "final_info": {"episode_metrics": {"length": lengths}, "cost": np.where(over, 7.0, 0.0)},
+                "final_info": {
+                    "episode_metrics": {"length": lengths},
+                    "cost": np.where(over, 7.0, 0.0),
+                },
             }
             self.seen[over, 1] = 0
         return self.seen, rewards, over, np.zeros(self.num_envs, np.bool_), info
@@ -114,7 +152,9 @@ class OneArrayConfig(CountingConfig):
         return OneArrayVector(num_envs)
 
 
-def test_what_was_seen_done_and_told_is_kept_as_it_was_whatever_the_environment_writes_to_its_arrays() -> None:
+def test_what_was_seen_done_and_told_is_kept_as_it_was_whatever_the_environment_writes_to_its_arrays() -> (
+    None
+):
     actions = np.zeros((2, 1), np.float32)
 
     def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray:
@@ -142,10 +182,13 @@ class OneArrayEnv(CountingEnv):
 
 @dataclass(frozen=True)
 class PlainVectorConfig(CountingConfig):
-    """gymnasium's own vector, which resets an environment before anybody has read its final observation."""
+    """gymnasium's own vector, which resets an environment before anybody has read its final
+    observation."""
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return SyncVectorEnv([lambda: OneArrayEnv(3)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        return SyncVectorEnv(
+            [lambda: OneArrayEnv(3)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP
+        )
 
 
 def never_moving(env: Any) -> Callable[[NDArray, NDArray], NDArray]:
@@ -159,7 +202,9 @@ def test_a_last_observation_is_the_one_before_the_reset() -> None:
 
 
 class PartsEnv(CountingEnv):
-    observation_space = Dict({"clock": Box(0, 100, (1,), np.float32), "rest": Box(0, 100, (1,), np.float32)})
+    observation_space = Dict(
+        {"clock": Box(0, 100, (1,), np.float32), "rest": Box(0, 100, (1,), np.float32)}
+    )
 
     def _observation(self) -> Any:
         rest, clock = super()._observation()
@@ -204,7 +249,9 @@ def test_an_episode_that_a_failure_cut_is_left_out_and_another_one_is_played() -
         play(FlawedConfig(length=5, fails_at=2), never_moving, episodes=2, seed=0)
 
 
-def test_a_metric_that_only_some_parts_have_is_nan_in_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_that_only_some_parts_have_is_nan_in_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
 
     @dataclass(frozen=True)

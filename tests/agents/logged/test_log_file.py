@@ -33,7 +33,9 @@ def test_a_sound_log_is_judged_exactly(path: Path, log: OddLog) -> None:
     assert episodes.returns().mean() == pytest.approx(log.mean_return(), rel=1e-9, abs=1e-6)
     flat = Log.read(str(path), *SPACES)
     assert flat.first.sum() == len(flat.terminated) == log.episodes()
-    assert sorted(flat.rewards) == pytest.approx(sorted(row["reward"] for row in log.rows), rel=1e-6)
+    assert sorted(flat.rewards) == pytest.approx(
+        sorted(row["reward"] for row in log.rows), rel=1e-6
+    )
     terminated = sum(row["terminated"] is True for row in log.rows)
     assert flat.terminated.sum() == episodes.terminated.sum() == terminated
 
@@ -68,7 +70,11 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("keep", "chosen"),
-    [("episode >= 200", np.arange(200, 400)), ("episode % 2 == 1", np.arange(1, 400, 2)), ("episode == 399", [399])],
+    [
+        ("episode >= 200", np.arange(200, 400)),
+        ("episode % 2 == 1", np.arange(1, 400, 2)),
+        ("episode == 399", [399]),
+    ],
 )
 def test_ids_are_no_positions(played: Path, tmp_path: Path, keep: str, chosen: np.ndarray) -> None:
     """Some episodes of a log alone are judged as these, with nothing in the place of the others."""
@@ -87,7 +93,9 @@ def test_two_logs_joined_are_both_judged_or_refused(tmp_path: Path) -> None:
         write_log(episodes, tmp_path / name, {"env": "tiny"})
     tables = [pq.read_table(tmp_path / name) for name in ("one", "other")]
     pq.write_table(pa.concat_tables(tables), tmp_path / "joined.parquet")
-    with pytest.raises(ValueError, match=r"step is 0 of episode 0 in row .* and in row .* must not share ids"):
+    with pytest.raises(
+        ValueError, match=r"step is 0 of episode 0 in row .* and in row .* must not share ids"
+    ):
         read_log(tmp_path / "joined.parquet")
     apart = pa.array(tables[1].column("episode").to_numpy() + 1_000_000)
     tables[1] = tables[1].set_column(0, "episode", apart)
@@ -101,7 +109,9 @@ def test_a_log_that_breaks_off_is_refused(played: Path, tmp_path: Path) -> None:
     table = pq.read_table(played)
     row = int(table.column("terminated").is_null().to_numpy().argmax())
     pq.write_table(table.slice(0, row + 1), tmp_path / "cut.parquet")
-    with pytest.raises(ValueError, match=f"is null in row {row}, an episode's last step; the log breaks off there"):
+    with pytest.raises(
+        ValueError, match=f"is null in row {row}, an episode's last step; the log breaks off there"
+    ):
         read_log(tmp_path / "cut.parquet")
 
 
@@ -111,7 +121,9 @@ def test_many_short_episodes_beside_a_long_one_are_refused_where_the_zeros_would
     write_log(MDP.play(MDP.policy(2), 50, 3), tmp_path / "log.parquet", {})
     free = SimpleNamespace(available=1_000)
     monkeypatch.setattr("agents.logged.values.psutil.virtual_memory", lambda: free)
-    with pytest.raises(ValueError, match=r"50 episodes side by side, the longest of 4 steps, would take .* GiB"):
+    with pytest.raises(
+        ValueError, match=r"50 episodes side by side, the longest of 4 steps, would take .* GiB"
+    ):
         read_log(tmp_path / "log.parquet")
 
 
@@ -150,5 +162,7 @@ def test_another_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder.parquet").mkdir()
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     for name in ("text", "empty", "folder", "other", "none", "n" * 300):
-        with pytest.raises(ValueError, match=r"holds no logged episodes .*log_episodes\.py makes them"):
+        with pytest.raises(
+            ValueError, match=r"holds no logged episodes .*log_episodes\.py makes them"
+        ):
             read_log(tmp_path / f"{name}.parquet")

@@ -30,7 +30,9 @@ def test_minari_reads_what_was_logged(tmp_path: Path, monkeypatch: pytest.Monkey
         np.testing.assert_allclose(episode.rewards, played.rewards[alive, number])
         assert episode.terminations[-1] == played.terminated[number] != episode.truncations[-1]
         assert not episode.terminations[:-1].any()
-        np.testing.assert_allclose(episode.infos["probabilities"][:-1], played.probabilities[alive, number])
+        np.testing.assert_allclose(
+            episode.infos["probabilities"][:-1], played.probabilities[alive, number]
+        )
         np.testing.assert_allclose(episode.infos["cost"], np.zeros(alive.sum() + 1))
     with pytest.raises(ValueError, match="Minari does not take tiny/chance-v0"):
         write_minari(played, "tiny/chance-v0", *spaces, "again")

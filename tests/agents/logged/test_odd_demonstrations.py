@@ -1,4 +1,5 @@
-"""A file of demonstrations is read as it is, or refused in one line that names what is wrong, by all that read it."""
+"""A file of demonstrations is read as it is, or refused in one line that names what is wrong, by
+all that read it."""
 
 from pathlib import Path
 

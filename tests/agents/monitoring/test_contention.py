@@ -1,4 +1,5 @@
-"""Other programs on the cores: said once, from half of the cores on, and not of the run's own work."""
+"""Other programs on the cores: said once, from half of the cores on, and not of the run's own
+work."""
 
 import pytest
 
@@ -7,7 +8,8 @@ from agents.monitoring.contention import Contention
 
 
 def after(monkeypatch: pytest.MonkeyPatch, seconds: float, busy: float, own: float) -> str:
-    """The warning after so many seconds in which all cores worked `busy` seconds, `own` of them for the run."""
+    """The warning after so many seconds in which all cores worked `busy` seconds, `own` of them for
+    the run."""
     clock, total, mine = [0.0], [100.0], [10.0]
     monkeypatch.setattr(contention.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(contention, "busy_seconds", lambda: total[0])
@@ -22,7 +24,9 @@ def after(monkeypatch: pytest.MonkeyPatch, seconds: float, busy: float, own: flo
 
 def test_others_on_more_than_half_of_the_cores_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     # Of 40 seconds on two cores, 60 seconds of work by others: 1.5 cores.
-    assert after(monkeypatch, 40.0, busy=75.0, own=15.0).startswith("other programs use 1.5 of 2 cores")
+    assert after(monkeypatch, 40.0, busy=75.0, own=15.0).startswith(
+        "other programs use 1.5 of 2 cores"
+    )
 
 
 @pytest.mark.parametrize(
@@ -30,5 +34,7 @@ def test_others_on_more_than_half_of_the_cores_are_told_of(monkeypatch: pytest.M
     [(40.0, 80.0, 78.0), (40.0, 50.0, 15.0), (20.0, 40.0, 2.0)],
     ids=["its own work", "less than half", "too early to say"],
 )
-def test_nothing_is_said_of(monkeypatch: pytest.MonkeyPatch, seconds: float, busy: float, own: float) -> None:
+def test_nothing_is_said_of(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, busy: float, own: float
+) -> None:
     assert after(monkeypatch, seconds, busy, own) == ""

@@ -52,7 +52,11 @@ def write(run_dir: Path, resumed_at: int, rows: dict[int, dict[str, float]]) -> 
 
 
 def row(number: float) -> dict[str, float]:
-    return {"episode/return_mean": number, "learner/loss": -number, "speed/env_steps_per_second": 2 * number}
+    return {
+        "episode/return_mean": number,
+        "learner/loss": -number,
+        "speed/env_steps_per_second": 2 * number,
+    }
 
 
 def test_tensorboard_and_progress_hold_the_same_names_steps_and_values(tmp_path: Path) -> None:
@@ -91,7 +95,9 @@ def test_a_line_that_a_kill_cut_short_is_forgotten_on_resume(tmp_path: Path) -> 
     assert [line["env_steps"] for line in read_progress(path)] == [100, 300]
 
 
-def test_numbers_that_are_not_finite_leave_progress_readable_by_any_json_reader(tmp_path: Path) -> None:
+def test_numbers_that_are_not_finite_leave_progress_readable_by_any_json_reader(
+    tmp_path: Path,
+) -> None:
     write(tmp_path, 0, {1: {"learner/explained_variance": math.nan, "a": math.inf, "b": 0.5}})
 
     def refuse(constant: str) -> Any:
@@ -185,7 +191,9 @@ def test_an_animation_is_shown_as_it_is(tmp_path: Path) -> None:
 
 def test_the_experiment_is_written_in_full(tmp_path: Path) -> None:
     log = RunLog(tmp_path, 0)
-    log.experiment({"type": "Experiment", "seed": 7, "encoder": {"hidden_sizes": [64, 32], "none": None}})
+    log.experiment(
+        {"type": "Experiment", "seed": 7, "encoder": {"hidden_sizes": [64, 32], "none": None}}
+    )
     log.close()
     read = events(tmp_path)
     (text,) = read.Tensors("experiment/text_summary")
@@ -206,7 +214,9 @@ def test_the_line_display_tells_how_far_an_evaluation_is(
     assert line.startswith("evaluating: 5 of 10, 0:00:00 so far, about")
 
 
-def test_the_table_has_the_evaluation_below_it_and_keeps_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_has_the_evaluation_below_it_and_keeps_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("agents.monitoring.metrics.SILENT_SECONDS", 0.01)
     display = LiveDisplay("a run", 100)
     display.show(50, {"speed/env_steps_per_second": 1.0})

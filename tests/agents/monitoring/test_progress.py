@@ -1,4 +1,5 @@
-"""Progress: silent for two seconds, then how far it is and how long it will take, on standard error alone."""
+"""Progress: silent for two seconds, then how far it is and how long it will take, on standard error
+alone."""
 
 import os
 import re
@@ -35,7 +36,9 @@ def test_more_than_the_total_leaves_no_time() -> None:
     assert str(pace).endswith("about 0:00:00 left")
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0.9, "0:00:00"), (61, "0:01:01"), (3_723.5, "1:02:03")])
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.9, "0:00:00"), (61, "0:01:01"), (3_723.5, "1:02:03")]
+)
 def test_durations_are_hours_minutes_and_seconds(seconds: float, told: str) -> None:
     assert duration(seconds) == told
 
@@ -90,7 +93,9 @@ with progress("slow", 4, at_once=True):
 
 
 @pytest.mark.parametrize("stdout_is_a_terminal", [True, False])
-def test_on_a_terminal_what_the_block_prints_stands_in_a_line_of_its_own(stdout_is_a_terminal: bool) -> None:
+def test_on_a_terminal_what_the_block_prints_stands_in_a_line_of_its_own(
+    stdout_is_a_terminal: bool,
+) -> None:
     ours, terminal = os.openpty()
     stdout = terminal if stdout_is_a_terminal else subprocess.PIPE
     process = subprocess.Popen(

@@ -30,7 +30,9 @@ def boxes(draw: st.DrawFn, widest: float = float("inf")) -> Box:
 
 
 def vectors(size: int) -> st.SearchStrategy[NDArray]:
-    return arrays.arrays(np.float32, (3, size), elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+    return arrays.arrays(
+        np.float32, (3, size), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+    )
 
 
 @given(st.data(), boxes())
@@ -88,7 +90,10 @@ def test_one_bound_is_at_one_unit_and_none_moves_nothing() -> None:
 
 
 def test_a_bound_that_is_the_dtypes_largest_number_is_none() -> None:
-    for largest, dtype in ((np.finfo(np.float32).max, np.float32), (np.finfo(np.float32).max, np.float64)):
+    for largest, dtype in (
+        (np.finfo(np.float32).max, np.float32),
+        (np.finfo(np.float32).max, np.float64),
+    ):
         scaling = ActionScaling(Box(-largest, largest, (1,), dtype))
         assert scaling.to_environment(np.array([[0.25]], np.float32)).item() == 0.25
 
@@ -111,7 +116,9 @@ def test_a_saved_scaling_is_loaded_again() -> None:
     clipped = ActionScaling(Box(50.0, 150.0, (2,), np.float64), earlier="clipped")
     clipped.load_state_dict({})
     clipped.load_state_dict(saved.state_dict())
-    np.testing.assert_array_equal(clipped.to_environment(np.zeros((1, 2), np.float32)), [[100.0, 100.0]])
+    np.testing.assert_array_equal(
+        clipped.to_environment(np.zeros((1, 2), np.float32)), [[100.0, 100.0]]
+    )
 
 
 def test_a_scaling_of_other_actions_is_refused() -> None:

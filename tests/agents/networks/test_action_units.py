@@ -1,4 +1,5 @@
-"""Whatever trains, plays or learns from a log: environments get numbers of their Box, networks their own units."""
+"""Whatever trains, plays or learns from a log: environments get numbers of their Box, networks
+their own units."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,8 +74,15 @@ class StrictConfig:
 
 def experiment_of(name: str, box: Box, folder: Path, **changes: Any) -> Any:
     base = recipe_named(name)(StrictConfig(box))
-    off_policy = {"replay_capacity": 400, "learning_starts_env_steps": 8, "compile_losses": False, "noise": 3.0}
-    given = {"rollout_length": 8, "minibatch_size": 32} if name in ("ppo", "bc", "iql") else off_policy
+    off_policy = {
+        "replay_capacity": 400,
+        "learning_starts_env_steps": 8,
+        "compile_losses": False,
+        "noise": 3.0,
+    }
+    given = (
+        {"rollout_length": 8, "minibatch_size": 32} if name in ("ppo", "bc", "iql") else off_policy
+    )
     algo = replace(base.algo, **given | changes)
     return replace(tiny(folder), env=base.env, algo=algo, encoder=base.encoder)
 
@@ -100,7 +108,9 @@ def test_what_is_sent_lies_in_the_space(name: str, box: Box, tmp_path: Path) -> 
         assert experience.actions.dtype == np.float32
     network = wide_weights(build_network(experiment))
     for deterministic in (False, True):
-        evaluate(experiment, network, episodes=4, seed=0, deterministic=deterministic, checkpoint="")
+        evaluate(
+            experiment, network, episodes=4, seed=0, deterministic=deterministic, checkpoint=""
+        )
         policy = trained_policy(network, deterministic=deterministic)
         decided = policy(np.full((6, 3), 0.5, np.float32), np.ones(6, np.bool_))
         assert all(box.contains(action) for action in decided)
@@ -109,14 +119,17 @@ def test_what_is_sent_lies_in_the_space(name: str, box: Box, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
 def test_log_probabilities_are_of_the_actions_that_are_kept(box: Box, tmp_path: Path) -> None:
-    """Rounded to a Box's float16 they would be of others, and the first ratio of an update not 1."""
+    """Rounded to a Box's float16 they would be of others, and the first ratio of an update not
+    1."""
     experiment = experiment_of("ppo", box, tmp_path)
     runner = experiment.algo.parts.runner(config=rllib_config(experiment), worker_index=0)
     rollout = runner.sample().experience
     with torch.no_grad():
         prepared = runner.module.prepare(torch.from_numpy(rollout.observations).flatten(0, 1))
         parameters, _, _ = runner.module(prepared)
-    log_probs = runner.module.distribution.log_prob(parameters, torch.from_numpy(rollout.actions).flatten(0, 1))
+    log_probs = runner.module.distribution.log_prob(
+        parameters, torch.from_numpy(rollout.actions).flatten(0, 1)
+    )
     np.testing.assert_allclose(rollout.log_probs.flatten(), log_probs.numpy(), rtol=1e-5, atol=1e-5)
 
 
@@ -202,7 +215,9 @@ def without_scaling(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "sent"), [("ppo", [60.0, 50.0]), ("td3", [150.0, 50.0])])
-def test_a_network_of_an_earlier_version_acts_as_it_did(name: str, sent: list[float], tmp_path: Path) -> None:
+def test_a_network_of_an_earlier_version_acts_as_it_did(
+    name: str, sent: list[float], tmp_path: Path
+) -> None:
     """PPO's actions were the environment's, clipped; TD3's were scaled to the Box."""
     experiment = experiment_of(name, BOXES["above zero"], tmp_path / "run")
     network = build_network(experiment)
@@ -233,7 +248,12 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     experiment = experiment_of("ppo", BOXES["above zero"], tmp_path / "run")
     weights = build_network(experiment).get_state()
     cut = {name: value for name, value in weights.items() if name != "policy_head.bias"}
-    others = (cut, weights | {"another": np.zeros(1)}, weights | {"policy_head.bias": np.zeros(3)}, [1.0])
+    others = (
+        cut,
+        weights | {"another": np.zeros(1)},
+        weights | {"policy_head.bias": np.zeros(3)},
+        [1.0],
+    )
     for number, other in enumerate(others):
         with pytest.raises(InvalidExperiment, match="another network"):
             load_network(experiment, saved(tmp_path / str(number), other))

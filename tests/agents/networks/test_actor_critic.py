@@ -19,7 +19,9 @@ CONTINUOUS = Box(-1.0, 1.0, (2,), np.float32)
 
 def network(observations: Space, actions: Space, **changes: Any) -> ActorCritic:
     torch.manual_seed(0)
-    encoder = NatureCNNConfig(features=32) if observations is IMAGE else MLPConfig(hidden_sizes=(16,))
+    encoder = (
+        NatureCNNConfig(features=32) if observations is IMAGE else MLPConfig(hidden_sizes=(16,))
+    )
     config = {
         "encoder": encoder,
         "memory": NoMemory(),
@@ -28,7 +30,10 @@ def network(observations: Space, actions: Space, **changes: Any) -> ActorCritic:
         "precision": "fp32",
     }
     return ActorCritic(
-        observation_space=observations, action_space=actions, inference_only=False, model_config=config | changes
+        observation_space=observations,
+        action_space=actions,
+        inference_only=False,
+        model_config=config | changes,
     )
 
 
@@ -38,7 +43,9 @@ def some(space: Space, size: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("share", [True, False])
-@pytest.mark.parametrize(("actions", "parameters"), [(Discrete(5), 5), (CONTINUOUS, 4)], ids=["discrete", "box"])
+@pytest.mark.parametrize(
+    ("actions", "parameters"), [(Discrete(5), 5), (CONTINUOUS, 4)], ids=["discrete", "box"]
+)
 @pytest.mark.parametrize("observations", [VECTOR, IMAGE], ids=["vector", "image"])
 def test_outputs_are_a_row_of_parameters_and_a_value_each(
     observations: Space, actions: Space, parameters: int, share: bool
@@ -97,7 +104,9 @@ def test_bfloat16_stays_close_to_float32() -> None:
     fast.load_state_dict(exact.state_dict())
     images = some(IMAGE, 16)
     with torch.no_grad():
-        (outputs, values, _), (fast_outputs, fast_values, _) = (m(m.prepare(images)) for m in (exact, fast))
+        (outputs, values, _), (fast_outputs, fast_values, _) = (
+            m(m.prepare(images)) for m in (exact, fast)
+        )
     assert fast_outputs.dtype == fast_values.dtype == torch.float32
     assert not torch.equal(values, fast_values), "the second network is to compute in bfloat16"
     # bfloat16 rounds to 8 bits, 0.4 %; four layers of it stay within 2 % of the outputs' size.
@@ -120,7 +129,9 @@ def test_bfloat16_gradients_are_float32_and_close() -> None:
 
 def test_only_images_get_bfloat16_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     for fast in (True, False):
-        monkeypatch.setattr("agents.networks.actor_critic.has_fast_bf16", lambda device_type, fast=fast: fast)
+        monkeypatch.setattr(
+            "agents.networks.actor_critic.has_fast_bf16", lambda device_type, fast=fast: fast
+        )
         assert use_bf16("auto", pays=True, device_type="cpu") == fast
         assert not use_bf16("auto", pays=False, device_type="cpu")
         assert not use_bf16("fp32", pays=True, device_type="cpu")
@@ -132,7 +143,9 @@ def test_normalised_observations_reach_the_encoder_standardised() -> None:
     assert module.normaliser is not None
     data = torch.tensor([[0.0, 10.0, -1.0], [2.0, 30.0, -3.0]])
     module.normaliser.update(data)
-    torch.testing.assert_close(module.prepare(data), torch.tensor([[-1.0, -1.0, 1.0], [1.0, 1.0, -1.0]]))
+    torch.testing.assert_close(
+        module.prepare(data), torch.tensor([[-1.0, -1.0, 1.0], [1.0, 1.0, -1.0]])
+    )
 
 
 def test_the_normalisers_moments_are_part_of_the_networks_state() -> None:

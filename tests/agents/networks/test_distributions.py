@@ -1,4 +1,5 @@
-"""Policies' distributions against torch.distributions, and against the frequencies of their draws."""
+"""Policies' distributions against torch.distributions, and against the frequencies of their
+draws."""
 
 import math
 
@@ -25,7 +26,9 @@ def test_categorical_agrees_with_torch(logits: list[float]) -> None:
     actions = torch.arange(len(logits))
     rows = torch.tensor(logits).expand(len(logits), -1)
     ours, theirs = Categorical(Discrete(len(logits))), torch.distributions.Categorical(logits=rows)
-    torch.testing.assert_close(ours.log_prob(rows, actions), theirs.log_prob(actions), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        ours.log_prob(rows, actions), theirs.log_prob(actions), rtol=1e-4, atol=1e-4
+    )
     torch.testing.assert_close(ours.entropy(rows), theirs.entropy(), rtol=1e-4, atol=1e-4)
 
 
@@ -37,7 +40,9 @@ def test_diagonal_gaussian_agrees_with_torch(rows: list[tuple[float, float, floa
     mean, log_std, actions = (torch.tensor(column)[None] for column in zip(*rows, strict=True))
     ours, parameters = DiagonalGaussian(box(len(rows))), torch.cat([mean, log_std], -1)
     theirs = torch.distributions.Independent(torch.distributions.Normal(mean, log_std.exp()), 1)
-    torch.testing.assert_close(ours.log_prob(parameters, actions), theirs.log_prob(actions), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        ours.log_prob(parameters, actions), theirs.log_prob(actions), rtol=1e-4, atol=1e-3
+    )
     torch.testing.assert_close(ours.entropy(parameters), theirs.entropy(), rtol=1e-4, atol=1e-4)
 
 
@@ -66,7 +71,9 @@ def test_gaussian_draws_have_the_mean_and_deviation_of_the_parameters() -> None:
     assert abs(torch.corrcoef(draws.T)[0, 1].item()) < 0.02
 
 
-@pytest.mark.parametrize("policy", [Categorical(Discrete(5)), DiagonalGaussian(box(3))], ids=["discrete", "box"])
+@pytest.mark.parametrize(
+    "policy", [Categorical(Discrete(5)), DiagonalGaussian(box(3))], ids=["discrete", "box"]
+)
 def test_a_seed_decides_the_draws(policy: Categorical | DiagonalGaussian) -> None:
     parameters = torch.zeros(64, policy.num_parameters)
     first, again, other = (policy.sample(parameters, seeded(seed)) for seed in (1, 1, 2))
@@ -81,7 +88,9 @@ def test_an_action_without_probability_is_never_drawn() -> None:
 
 
 def test_the_mode_is_the_likeliest_action() -> None:
-    assert Categorical(Discrete(3)).mode(torch.tensor([[1.0, 3.0, 2.0], [5.0, 0.0, 0.0]])).tolist() == [1, 0]
+    assert Categorical(Discrete(3)).mode(
+        torch.tensor([[1.0, 3.0, 2.0], [5.0, 0.0, 0.0]])
+    ).tolist() == [1, 0]
     policy, parameters = DiagonalGaussian(box(2)), torch.tensor([[0.25, -4.0, 1.0, 2.0]])
     mode = policy.mode(parameters)
     assert mode.tolist() == [[0.25, -4.0]]

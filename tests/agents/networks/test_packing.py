@@ -33,7 +33,9 @@ def test_vectors_lie_side_by_side() -> None:
     assert packing.slices == {"a": slice(0, 2), "b": slice(2, 6)}
 
 
-@pytest.mark.parametrize(("space", "numbers"), [(VECTORS, 6), (MIXED, 60 + 3 * 4)], ids=["vectors", "mixed"])
+@pytest.mark.parametrize(
+    ("space", "numbers"), [(VECTORS, 6), (MIXED, 60 + 3 * 4)], ids=["vectors", "mixed"]
+)
 def test_what_was_packed_comes_back_to_the_bit(space: Dict, numbers: int) -> None:
     packing, parts = Packing(space), batch(space)
     packed = packing.pack(parts)
@@ -49,7 +51,9 @@ def test_what_was_packed_comes_back_to_the_bit(space: Dict, numbers: int) -> Non
 def test_a_single_row_is_unpacked_wherever_its_parts_begin() -> None:
     space = Dict({"a": Box(0, 255, (3,), np.uint8), "b": Box(-9, 9, (2,), np.float32)})
     packing = Packing(space)
-    packed = packing.pack({"a": np.array([[1, 2, 3]], np.uint8), "b": np.array([[1.5, -2.0]], np.float32)})
+    packed = packing.pack(
+        {"a": np.array([[1, 2, 3]], np.uint8), "b": np.array([[1.5, -2.0]], np.float32)}
+    )
     assert packing.unpack(torch.from_numpy(packed))["b"].tolist() == [[1.5, -2.0]]
 
 

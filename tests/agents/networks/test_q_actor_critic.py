@@ -30,7 +30,9 @@ def network(actions: Any) -> QActorCritic:
     )
 
 
-@pytest.mark.parametrize("actions", [Discrete(4), Box(-1, 1, (2,), np.float32)], ids=["choices", "doses"])
+@pytest.mark.parametrize(
+    "actions", [Discrete(4), Box(-1, 1, (2,), np.float32)], ids=["choices", "doses"]
+)
 def test_two_critics_judge_what_was_done(actions: Any) -> None:
     net, seen = network(actions), torch.randn(6, 3)
     done = torch.as_tensor(np.stack([actions.sample() for _ in range(6)]))
@@ -51,5 +53,7 @@ def test_policy_value_and_critics_share_nothing() -> None:
         gradients = torch.autograd.grad(part.sum(), list(net.parameters()), allow_unused=True)
         reached.append({n for n, gradient in enumerate(gradients) if gradient is not None})
     everything = len(list(net.parameters()))
-    assert sum(len(part) for part in reached) == len(set.union(*reached)), "no parameter is reached from two"
+    assert sum(len(part) for part in reached) == len(set.union(*reached)), (
+        "no parameter is reached from two"
+    )
     assert set.union(*reached) == set(range(everything)), "and DDP finds nothing that is not used"

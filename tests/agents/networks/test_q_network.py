@@ -25,7 +25,9 @@ def network(**changes: Any) -> QNetwork:
         "precision": "auto",
         "evaluation_epsilon": 0.0,
     }
-    return QNetwork(observation_space=VECTOR, action_space=Discrete(4), model_config=config | changes)
+    return QNetwork(
+        observation_space=VECTOR, action_space=Discrete(4), model_config=config | changes
+    )
 
 
 def generator() -> torch.Generator:
@@ -69,7 +71,11 @@ def test_each_environment_has_its_own_epsilon() -> None:
 
 def test_evaluation_is_greedy_but_for_its_own_epsilon() -> None:
     x = torch.randn(1, 3).expand(2_000, 3)
-    for epsilon, deterministic, expected in ((0.4, False, 0.3), (0.4, True, 0.0), (0.0, False, 0.0)):
+    for epsilon, deterministic, expected in (
+        (0.4, False, 0.3),
+        (0.4, True, 0.0),
+        (0.0, False, 0.0),
+    ):
         net = network(evaluation_epsilon=epsilon).eval()
         actions, _ = net.act(x, net.no_memory(len(x)), generator(), deterministic)
         share = (actions != net.q_values(x[:1]).argmax()).float().mean().item()
@@ -99,7 +105,8 @@ def test_noisy_weights_are_mean_plus_deviation_times_the_outer_product_of_the_no
         layer.bias_deviation.fill_(2.0)
         layer.input_noise.copy_(torch.tensor([1.0, -1.0]))
         layer.output_noise.copy_(torch.tensor([2.0, 0.0]))
-    # The first row's weights are 1 + 0.5 x 2 x 1 = 2 and 2 - 1 = 1, its bias 4; the second has no noise.
+    # The first row's weights are 1 + 0.5 x 2 x 1 = 2 and 2 - 1 = 1, its bias 4; the second has no
+    # noise.
     assert layer(torch.tensor([[1.0, 10.0]])).tolist() == [[2 + 10 + 4, 43.0]]
 
 

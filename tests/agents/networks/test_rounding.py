@@ -55,7 +55,12 @@ def test_other_ranges_are_not(low: float, high: float) -> None:
 
 
 def test_float32_and_normalised_observations_are_not_looked_at() -> None:
-    assert RoundingCheck(Box(-1e12, 1e12, (2,), np.float32)).warning(observed(1.7e9, 1.7e9 + 600, np.float32)) == ""
+    assert (
+        RoundingCheck(Box(-1e12, 1e12, (2,), np.float32)).warning(
+            observed(1.7e9, 1.7e9 + 600, np.float32)
+        )
+        == ""
+    )
     assert RoundingCheck(None).warning(observed(1.7e9, 1.7e9 + 20)) == ""
 
 
@@ -69,9 +74,13 @@ def test_it_is_said_once_and_of_many_rollouts() -> None:
 
 
 def test_parts_are_named() -> None:
-    space = Dict({"clock": Box(0, 1e12, (1,), np.float64), "camera": Box(0, 255, (1, 2, 2), np.uint8)})
+    space = Dict(
+        {"clock": Box(0, 1e12, (1,), np.float64), "camera": Box(0, 255, (1, 2, 2), np.uint8)}
+    )
     seconds = 1.7e9 + np.linspace(0, 20, OBSERVATIONS)[:, None]
-    packed = Packing(space).pack({"clock": seconds, "camera": np.zeros((OBSERVATIONS, 1, 2, 2), np.uint8)})
+    packed = Packing(space).pack(
+        {"clock": seconds, "camera": np.zeros((OBSERVATIONS, 1, 2, 2), np.uint8)}
+    )
     assert RoundingCheck(space).warning(packed[:, None]).startswith("clock[0] was between")
 
 
@@ -105,7 +114,12 @@ def test_a_run_says_it_once(tmp_path, capsys) -> None:
     base = recipe_named("ppo")(SecondsConfig())
     algo = replace(base.algo, rollout_length=128, minibatch_size=256, epochs=1)
     experiment = replace(
-        base, algo=algo, num_envs=4, total_env_steps=2_048, evaluate_every_env_steps=0, run_dir=str(tmp_path / "run")
+        base,
+        algo=algo,
+        num_envs=4,
+        total_env_steps=2_048,
+        evaluate_every_env_steps=0,
+        run_dir=str(tmp_path / "run"),
     )
     train(experiment)
     assert capsys.readouterr().out.count("float32 numbers are 128 apart") == 1
@@ -113,6 +127,11 @@ def test_a_run_says_it_once(tmp_path, capsys) -> None:
 
 def test_networks_that_normalise_observations_lose_nothing() -> None:
     base = recipe_named("ppo")(SecondsConfig())
-    networks = [build_network(replace(base, algo=replace(base.algo, normalize_observations=n))) for n in (False, True)]
-    spaces = [space_of_raw_observations(SimpleNamespace(bare_network=network)) for network in networks]
+    networks = [
+        build_network(replace(base, algo=replace(base.algo, normalize_observations=n)))
+        for n in (False, True)
+    ]
+    spaces = [
+        space_of_raw_observations(SimpleNamespace(bare_network=network)) for network in networks
+    ]
     assert spaces == [SecondsEnv.observation_space, None]

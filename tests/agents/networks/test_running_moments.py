@@ -9,10 +9,19 @@ from hypothesis import strategies as st
 from agents.networks.running_moments import RunningMoments
 
 
-@given(st.integers(0, 10**6), st.lists(st.integers(1, 50), min_size=1, max_size=6), st.floats(-1e3, 1e3))
-def test_moments_merged_over_batches_are_numpys_over_everything(seed: int, sizes: list[int], centre: float) -> None:
+@given(
+    st.integers(0, 10**6),
+    st.lists(st.integers(1, 50), min_size=1, max_size=6),
+    st.floats(-1e3, 1e3),
+)
+def test_moments_merged_over_batches_are_numpys_over_everything(
+    seed: int, sizes: list[int], centre: float
+) -> None:
     rng = np.random.default_rng(seed)
-    batches = [rng.normal(centre, rng.uniform(0.1, 10), size=(size, 3)).astype(np.float32) for size in sizes]
+    batches = [
+        rng.normal(centre, rng.uniform(0.1, 10), size=(size, 3)).astype(np.float32)
+        for size in sizes
+    ]
     moments = RunningMoments((3,))
     for batch in batches:
         moments.update(torch.from_numpy(batch))
@@ -33,7 +42,10 @@ def test_two_batches_of_known_numbers() -> None:
 
 
 def test_standardised_numbers_have_mean_zero_and_deviation_one() -> None:
-    data = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 50.0]) + 7
+    data = (
+        torch.randn(1000, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 50.0])
+        + 7
+    )
     moments = RunningMoments((2,))
     moments.update(data)
     standardised = moments(data)
@@ -45,7 +57,9 @@ def test_standardised_numbers_have_mean_zero_and_deviation_one() -> None:
 def test_an_outlier_is_cut_off_at_ten_deviations() -> None:
     moments = RunningMoments((1,))
     moments.update(torch.tensor([[-1.0], [1.0]]))
-    assert moments(torch.tensor([[1e6], [-1e6], [5.0]])).flatten().tolist() == pytest.approx([10.0, -10.0, 5.0])
+    assert moments(torch.tensor([[1e6], [-1e6], [5.0]])).flatten().tolist() == pytest.approx(
+        [10.0, -10.0, 5.0]
+    )
 
 
 def test_nothing_changes_before_the_first_batch() -> None:
@@ -63,7 +77,9 @@ def test_bytes_do_not_overflow() -> None:
 def test_the_deviation_of_what_does_not_vary_yet_is_one_as_documented() -> None:
     moments = RunningMoments((2,))
     moments.update(torch.tensor([[1.0, 4.0], [3.0, 4.0]]))
-    assert moments.deviation.tolist() == pytest.approx([1.0, 1.0])  # of 1 and 3, and of nothing but 4
+    assert moments.deviation.tolist() == pytest.approx(
+        [1.0, 1.0]
+    )  # of 1 and 3, and of nothing but 4
 
 
 def test_moments_are_saved_and_restored_with_the_weights() -> None:
@@ -76,7 +92,9 @@ def test_moments_are_saved_and_restored_with_the_weights() -> None:
     assert torch.equal(saved.variance, restored.variance)
 
 
-DTYPES = st.sampled_from([np.float64, np.float32, np.float16, np.int64, np.int32, np.int16, np.uint8])
+DTYPES = st.sampled_from(
+    [np.float64, np.float32, np.float16, np.int64, np.int32, np.int16, np.uint8]
+)
 
 
 @given(
@@ -93,14 +111,20 @@ def test_moments_far_from_zero_are_numpys_of_two_passes_whatever_the_dtypes(
     for size, dtype in sizes:
         largest = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else np.finfo(dtype).max
         smallest = np.iinfo(dtype).min if np.issubdtype(dtype, np.integer) else -np.finfo(dtype).max
-        batches.append(rng.normal(centre, deviation, (size, 2)).clip(smallest, largest).astype(dtype))
+        batches.append(
+            rng.normal(centre, deviation, (size, 2)).clip(smallest, largest).astype(dtype)
+        )
     moments = RunningMoments((2,))
     for batch in batches:
         moments.update(torch.from_numpy(batch))
     everything = np.concatenate([batch.astype(np.float64) for batch in batches])
     step = np.spacing(np.abs(everything).max())  # what float64 can tell apart there
-    np.testing.assert_allclose(moments.mean.numpy(), everything.mean(0), rtol=1e-15, atol=4 * len(batches) * step)
-    np.testing.assert_allclose(moments.deviation.numpy(), deviations(everything), rtol=1e-6, atol=8 * step)
+    np.testing.assert_allclose(
+        moments.mean.numpy(), everything.mean(0), rtol=1e-15, atol=4 * len(batches) * step
+    )
+    np.testing.assert_allclose(
+        moments.deviation.numpy(), deviations(everything), rtol=1e-6, atol=8 * step
+    )
 
 
 def deviations(everything: np.ndarray) -> np.ndarray:
@@ -124,13 +148,19 @@ def test_a_number_keeps_its_distance_from_a_large_mean(dtype: type, offset: int,
 
 @pytest.mark.parametrize("rows", [40, 10_000])
 def test_float32_numbers_lose_nothing_to_a_mean_between_two_of_them(rows: int) -> None:
-    """Near 2^24 float32 numbers are 2 apart, so that a mean of one quarter more would be rounded away."""
-    seen = np.tile(np.array([2.0**24, 2.0**24 + 2, 2.0**24 + 2, 2.0**24 + 6], np.float32), rows // 4)
+    """Near 2^24 float32 numbers are 2 apart, so that a mean of one quarter more would be rounded
+    away."""
+    seen = np.tile(
+        np.array([2.0**24, 2.0**24 + 2, 2.0**24 + 2, 2.0**24 + 6], np.float32), rows // 4
+    )
     moments = RunningMoments((1,))
     moments.update(torch.from_numpy(seen[:, None]))
     standardised = moments(torch.from_numpy(seen[:, None]))[:4, 0].numpy()
-    # 0, 2, 2 and 6 have the mean 2.5 and the deviation sqrt((6.25 + 0.25 + 0.25 + 12.25) / 4) = 2.1794.
-    np.testing.assert_allclose(standardised, np.array([-2.5, -0.5, -0.5, 3.5]) / 2.1794495, rtol=1e-6)
+    # 0, 2, 2 and 6 have the mean 2.5 and the deviation sqrt((6.25 + 0.25 + 0.25 + 12.25) / 4) =
+    # 2.1794.
+    np.testing.assert_allclose(
+        standardised, np.array([-2.5, -0.5, -0.5, 3.5]) / 2.1794495, rtol=1e-6
+    )
 
 
 def test_what_does_not_vary_far_from_zero_has_no_deviation() -> None:
@@ -147,7 +177,9 @@ def test_several_learners_merge_each_others_moments(monkeypatch: pytest.MonkeyPa
     alone = RunningMoments((1,))
     alone.update(other)
     others = torch.stack([alone.mean, alone.variance, alone.count.expand(1)])
-    monkeypatch.setattr("agents.networks.running_moments.everybodys", lambda moments: [moments, others])
+    monkeypatch.setattr(
+        "agents.networks.running_moments.everybodys", lambda moments: [moments, others]
+    )
     together = RunningMoments((1,))
     together.update(one)
     # 0, 2, 4 and 10 have the mean 4 and the variance (16 + 4 + 0 + 36) / 4 = 14.

@@ -21,23 +21,31 @@ def rows(*values: list[float]) -> Tensor:
 def test_the_expectation_learns_the_temporal_difference_by_its_huber_loss() -> None:
     outputs = torch.tensor([[1.0], [1.0]], requires_grad=True)
     # Targets 0.5 + 0.9 x 2 = 2.3, beyond 1 from what was said, and 1.2 + 0 x 9 = 1.2, near it.
-    losses, errors = Expectation().loss(outputs, torch.tensor([0.5, 1.2]), torch.tensor([0.9, 0.0]), rows([2.0], [9.0]))
+    losses, errors = Expectation().loss(
+        outputs, torch.tensor([0.5, 1.2]), torch.tensor([0.9, 0.0]), rows([2.0], [9.0])
+    )
     assert losses.tolist() == pytest.approx([1.3 - 0.5, 0.2**2 / 2])
     assert errors.tolist() == pytest.approx([1.3, 0.2], rel=1e-5)
     losses.sum().backward()
     assert outputs.grad is not None
-    assert outputs.grad.flatten().tolist() == pytest.approx([-1.0, -0.2], rel=1e-5), "the gradient is clipped to 1"
+    assert outputs.grad.flatten().tolist() == pytest.approx([-1.0, -0.2], rel=1e-5), (
+        "the gradient is clipped to 1"
+    )
 
 
 def test_a_moved_distribution_is_shared_between_its_neighbours() -> None:
     values = Categorical(3, -1.0, 1.0)
     probabilities = rows([0.2, 0.5, 0.3], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3])
     # 0.5 + 0.5 z is 0, 0.5, 1: the middle mass is halved. After termination all is at 0.25. 7 is beyond the end.
-    moved = values.project(probabilities, torch.tensor([0.5, 0.25, 7.0]), torch.tensor([0.5, 0.0, 0.5]))
+    moved = values.project(
+        probabilities, torch.tensor([0.5, 0.25, 7.0]), torch.tensor([0.5, 0.0, 0.5])
+    )
     torch.testing.assert_close(moved, rows([0.0, 0.45, 0.55], [0.0, 0.75, 0.25], [0.0, 0.0, 1.0]))
 
 
-def projected(probabilities: list[float], reward: float, discount: float, low: float, high: float) -> list[float]:
+def projected(
+    probabilities: list[float], reward: float, discount: float, low: float, high: float
+) -> list[float]:
     """Bellemare et al. 2017, algorithm 1, as it stands there."""
     size = len(probabilities)
     step = (high - low) / (size - 1)
@@ -61,7 +69,9 @@ def projected(probabilities: list[float], reward: float, discount: float, low: f
     discount=st.floats(0, 1, width=32),
     limit=st.floats(0.5, 12, width=32),
 )
-def test_the_projection_is_the_papers(logits: list[float], reward: float, discount: float, limit: float) -> None:
+def test_the_projection_is_the_papers(
+    logits: list[float], reward: float, discount: float, limit: float
+) -> None:
     values = Categorical(len(logits), -limit, limit)
     probabilities = torch.tensor([logits]).softmax(-1)
     mass = values.project(probabilities, torch.tensor([reward]), torch.tensor([discount]))
@@ -88,7 +98,9 @@ def test_expected_returns() -> None:
     assert Expectation().mean(rows([3.0], [4.0])).tolist() == [3.0, 4.0]
     # 0.25 x -2 + 0.5 x 0 + 0.25 x 2 = 0 and 0.5 x 0 + 0.5 x 2 = 1.
     probabilities = rows([0.25, 0.5, 0.25], [1e-12, 0.5, 0.5])
-    assert Categorical(3, -2.0, 2.0).mean(probabilities.log()).tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
+    assert Categorical(3, -2.0, 2.0).mean(probabilities.log()).tolist() == pytest.approx(
+        [0.0, 1.0], abs=1e-6
+    )
     assert Quantiles(4).mean(rows([1.0, 2.0, 3.0, 6.0])).tolist() == [3.0]
 
 
@@ -104,7 +116,10 @@ def test_the_quantile_loss_is_the_papers(
     size = len(outputs)
     following = shift[:size]
     losses, errors = Quantiles(size).loss(
-        torch.tensor([outputs]), torch.tensor([reward]), torch.tensor([discount]), torch.tensor([following])
+        torch.tensor([outputs]),
+        torch.tensor([reward]),
+        torch.tensor([discount]),
+        torch.tensor([following]),
     )
     # Dabney et al. 2018, algorithm 1 with kappa = 1.
     expected = 0.0
@@ -123,7 +138,9 @@ def test_quantiles_settle_on_the_quantiles_of_what_they_see() -> None:
     values, said = Quantiles(4), torch.zeros(1, 4, requires_grad=True)
     optimizer = torch.optim.Adam([said], lr=0.05)
     for _ in range(1500):
-        losses, _ = values.loss(said.expand(2, 4), torch.tensor([0.0, 10.0]), torch.zeros(2), torch.zeros(2, 4))
+        losses, _ = values.loss(
+            said.expand(2, 4), torch.tensor([0.0, 10.0]), torch.zeros(2), torch.zeros(2, 4)
+        )
         optimizer.zero_grad()
         losses.mean().backward()
         optimizer.step()

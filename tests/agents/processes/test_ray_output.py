@@ -50,7 +50,9 @@ except KeyError:
     assert sys.stderr is before
 print("after", file=sys.stderr)
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
     assert (ended.returncode, ended.stderr) == (0, "within\nafter\n")
 
 

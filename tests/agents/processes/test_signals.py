@@ -18,7 +18,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture(autouse=True)
 def handlers_come_back() -> Iterator[None]:
-    """Begins as in a terminal: under nohup, SIGHUP would be ignored, by the processes that a test starts, too."""
+    """Begins as in a terminal: under nohup, SIGHUP would be ignored, by the processes that a test
+    starts, too."""
     at_first = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = {each: signal.getsignal(each) for each in SIGNALS}
     yield
@@ -52,8 +53,12 @@ with stop_requests(lambda: print("told")) as stop_requested:
 """
 
 
-@pytest.mark.parametrize(("how", "seen"), [("plainly", b"True no terminal"), ("nohup", b"False /dev/pts/")])
-def test_a_closed_terminal_asks_for_the_end_and_is_written_to_no_more(how: str, seen: bytes) -> None:
+@pytest.mark.parametrize(
+    ("how", "seen"), [("plainly", b"True no terminal"), ("nohup", b"False /dev/pts/")]
+)
+def test_a_closed_terminal_asks_for_the_end_and_is_written_to_no_more(
+    how: str, seen: bytes
+) -> None:
     ours, terminal = os.openpty()
     read, write = os.pipe()
     process = subprocess.Popen(
@@ -83,10 +88,15 @@ def kill_and_await(child: subprocess.Popen, stop_requested: Callable[[], bool]) 
         time.sleep(0.01)
 
 
-def test_a_death_of_rays_process_asks_for_the_end_and_is_told(capsys: pytest.CaptureFixture) -> None:
+def test_a_death_of_rays_process_asks_for_the_end_and_is_told(
+    capsys: pytest.CaptureFixture,
+) -> None:
     child = subprocess.Popen(["sleep", "60"])
     with stop_requests(lambda: None) as stop_requested:
-        with pytest.raises(ConnectionError, match=r"Ray's process sleep has ended\."), watched(("sleep",)):
+        with (
+            pytest.raises(ConnectionError, match=r"Ray's process sleep has ended\."),
+            watched(("sleep",)),
+        ):
             kill_and_await(child, stop_requested)
         assert stop_requested()
     child.wait()

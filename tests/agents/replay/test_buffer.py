@@ -25,7 +25,8 @@ UNIFORM: dict[str, Any] = {"priority_exponent": 0.0}
 
 @dataclass
 class Step:
-    """One env step with its whole observation, and the observation that followed in the same episode."""
+    """One env step with its whole observation, and the observation that followed in the same
+    episode."""
 
     observation: NDArray
     action: int
@@ -39,7 +40,8 @@ class Step:
 
 
 def episodes(rng: np.random.Generator, steps: int, stack: int, known: float = 0.5) -> list[Step]:
-    """Random frames in episodes of random lengths; lost lives terminate for the learner, but the game goes on.
+    """Random frames in episodes of random lengths; lost lives terminate for the learner, but the
+    game goes on.
 
     What an episode ended in is `known` with this chance."""
     made: list[Step] = []
@@ -47,7 +49,9 @@ def episodes(rng: np.random.Generator, steps: int, stack: int, known: float = 0.
     first = True
     for _ in range(steps):
         if first:
-            frames = [np.zeros(FRAME, np.uint8)] * (stack - 1) + [rng.integers(1, 256, FRAME, np.uint8)]
+            frames = [np.zeros(FRAME, np.uint8)] * (stack - 1) + [
+                rng.integers(1, 256, FRAME, np.uint8)
+            ]
         observation = np.stack(frames[-stack:])
         frames.append(rng.integers(1, 256, FRAME, np.uint8))
         end, kind = rng.random() < 0.2, rng.integers(3)
@@ -65,7 +69,9 @@ def episodes(rng: np.random.Generator, steps: int, stack: int, known: float = 0.
 
 def experience_of(columns: list[list[Step]], start: int, stop: int) -> Frames:
     def column(name: str, dtype: Any) -> NDArray:
-        return np.stack([[getattr(steps[t], name) for steps in columns] for t in range(start, stop)]).astype(dtype)
+        return np.stack(
+            [[getattr(steps[t], name) for steps in columns] for t in range(start, stop)]
+        ).astype(dtype)
 
     first, observations = column("first", np.bool_), column("observation", np.uint8)
     finals = np.full(first.shape, None, object)
@@ -101,7 +107,9 @@ def make(length: int, num_envs: int, stack: int = 4, n_step: int = 1, **changes:
     )
 
 
-def transition_of(steps: list[Step], t: int, n_step: int) -> tuple[NDArray, int, float, float, NDArray]:
+def transition_of(
+    steps: list[Step], t: int, n_step: int
+) -> tuple[NDArray, int, float, float, NDArray]:
     """What an n-step transition is, said as plainly as possible."""
     total, weight = 0.0, 1.0
     for i in range(n_step):
@@ -156,11 +164,19 @@ def check_all_that_can_be_drawn(replay: Replay, columns: list[list[Step]], added
     prioritised=st.booleans(),
 )
 def test_transitions_are_those_of_a_buffer_that_keeps_everything(
-    seed: int, num_envs: int, stack: int, n_step: int, spare: int, pieces: list[int], prioritised: bool
+    seed: int,
+    num_envs: int,
+    stack: int,
+    n_step: int,
+    spare: int,
+    pieces: list[int],
+    prioritised: bool,
 ) -> None:
     rng = np.random.default_rng(seed)
     columns = [episodes(rng, sum(pieces) + n_step, stack) for _ in range(num_envs)]
-    replay = make(stack + n_step + 1 + spare, num_envs, stack, n_step, priority_exponent=float(prioritised))
+    replay = make(
+        stack + n_step + 1 + spare, num_envs, stack, n_step, priority_exponent=float(prioritised)
+    )
     added = 0
     for piece in pieces:
         replay.add(experience_of(columns, added, added + piece))
@@ -174,7 +190,9 @@ def test_stacks_of_real_games_are_rebuilt_to_the_bit() -> None:
     """Through lost lives, ends of games, truncation, and the ring's end."""
     config = AtariConfig("Breakout", max_frames_per_episode=400)
     env = config.build_vector(2)
-    replay = Replay(240, 2, (4, 84, 84), np.uint8, (), np.int64, stack=4, n_step=1, discount=1.0, **UNIFORM)
+    replay = Replay(
+        240, 2, (4, 84, 84), np.uint8, (), np.int64, stack=4, n_step=1, discount=1.0, **UNIFORM
+    )
     rng, seen = np.random.default_rng(0), []
     observations, _ = env.reset(seed=1)
     first = np.ones(2, np.bool_)
@@ -186,7 +204,16 @@ def test_stacks_of_real_games_are_rebuilt_to_the_bit() -> None:
         finals = np.array([None, None], object)
         for n in np.flatnonzero(over | truncated):
             finals[n] = info["final_obs"][n][-1].copy()
-        step = (before[:, -1], actions, rewards, terminated, truncated & ~terminated, first, first, finals)
+        step = (
+            before[:, -1],
+            actions,
+            rewards,
+            terminated,
+            truncated & ~terminated,
+            first,
+            first,
+            finals,
+        )
         replay.add(Frames(*(np.asarray(column)[None] for column in step)))
         seen.append(before)
         first = over | truncated
@@ -194,7 +221,9 @@ def test_stacks_of_real_games_are_rebuilt_to_the_bit() -> None:
     ages = set()
     for row in np.flatnonzero(replay.drawable):
         t = 299 - (299 - row // 2) % 120
-        np.testing.assert_array_equal(replay._observations(np.array([row]))[0].numpy(), seen[t][row % 2])
+        np.testing.assert_array_equal(
+            replay._observations(np.array([row]))[0].numpy(), seen[t][row % 2]
+        )
         ages.add(int(replay.age[row]))
     assert ages == {0, 1, 2, 3}
 
@@ -211,10 +240,13 @@ def test_another_environments_stacks_are_left_out_until_they_are_whole() -> None
     replay = make(20, 1)
     replay.add(experience_of([steps], 0, 5).set_apart())
     replay.add(experience_of([steps], 5, 12).set_apart())
-    # Rows 0-2 and 5-7 lack frames, row 4's successor is another environment's, row 11's is not there yet.
+    # Rows 0-2 and 5-7 lack frames, row 4's successor is another environment's, row 11's is not
+    # there yet.
     assert np.flatnonzero(replay.drawable).tolist() == [3, 8, 9, 10]
     for row in (3, 8, 9, 10):
-        np.testing.assert_array_equal(replay._observations(np.array([row]))[0].numpy(), steps[row].observation)
+        np.testing.assert_array_equal(
+            replay._observations(np.array([row]))[0].numpy(), steps[row].observation
+        )
 
 
 def filled(seed: int = 0, **changes: Any) -> tuple[Replay, list[list[Step]]]:
@@ -227,7 +259,9 @@ def filled(seed: int = 0, **changes: Any) -> tuple[Replay, list[list[Step]]]:
 def test_uniform_draws_take_every_row_that_can_be_drawn_equally_often() -> None:
     replay, _ = filled()
     random = np.random.default_rng(0)
-    counts = np.bincount(np.concatenate([replay.draw(50, random).rows for _ in range(400)]), minlength=60)
+    counts = np.bincount(
+        np.concatenate([replay.draw(50, random).rows for _ in range(400)]), minlength=60
+    )
     assert counts[~replay.drawable].sum() == 0
     expected = 20_000 / replay.drawable.sum()
     chi_square = ((counts[replay.drawable] - expected) ** 2 / expected).sum()
@@ -241,7 +275,9 @@ def test_priorities_decide_how_often_and_weights_undo_it() -> None:
     rows = np.flatnonzero(replay.drawable)
     errors = np.linspace(0.1, 4.0, len(rows))
     replay.prioritize(rows, errors)
-    counts = np.bincount(np.concatenate([replay.draw(1, random).rows for _ in range(20_000)]), minlength=60)[rows]
+    counts = np.bincount(
+        np.concatenate([replay.draw(1, random).rows for _ in range(20_000)]), minlength=60
+    )[rows]
     expected = 20_000 * np.sqrt(errors) / np.sqrt(errors).sum()
     freedom = len(rows) - 1
     assert ((counts - expected) ** 2 / expected).sum() < freedom + 3.3 * np.sqrt(2 * freedom)
@@ -286,14 +322,26 @@ def test_what_is_saved_goes_on_as_if_it_had_not_stopped(
         buffer.add(experience_of(columns, 50, 63))
     check_all_that_can_be_drawn(twin, columns, 63)
     for seed in range(5):
-        one, other = (buffer.draw(16, np.random.default_rng(seed), 0.4, 2) for buffer in (replay, twin))
-        for name in ("rows", "observations", "actions", "rewards", "discounts", "next_observations", "weights"):
+        one, other = (
+            buffer.draw(16, np.random.default_rng(seed), 0.4, 2) for buffer in (replay, twin)
+        )
+        for name in (
+            "rows",
+            "observations",
+            "actions",
+            "rewards",
+            "discounts",
+            "next_observations",
+            "weights",
+        ):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
         replay.prioritize(one.rows, one.rewards.sum(0))
         twin.prioritize(other.rows, other.rewards.sum(0))
 
 
-def test_a_second_save_writes_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_save_writes_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(replay_module, "SEGMENT_BYTES", 7 * 2 * 6)
     replay, columns = filled()
     replay.save(tmp_path / "one", previous=None)
@@ -301,8 +349,11 @@ def test_a_second_save_writes_only_what_is_new(tmp_path: Path, monkeypatch: pyte
     replay.save(tmp_path / "two", previous=tmp_path / "one")
     files = {p.name: p for p in (tmp_path / "two").glob("frames-*")}
     shared = {name for name, path in files.items() if os.stat(path).st_nlink == 2}
-    # Steps 20-49 were there before in files that end at 28, 35, 42, 49 and 50; 30 is the oldest now.
-    assert shared == {f"frames-{a:012d}-{b:012d}.safetensors" for a, b in ((28, 35), (35, 42), (42, 49))}
+    # Steps 20-49 were there before in files that end at 28, 35, 42, 49 and 50; 30 is the oldest
+    # now.
+    assert shared == {
+        f"frames-{a:012d}-{b:012d}.safetensors" for a, b in ((28, 35), (35, 42), (42, 49))
+    }
     assert len(files) == 5
     twin = make(30, 2, n_step=2)
     twin.load(tmp_path / "two")
@@ -315,14 +366,18 @@ def test_a_limit_keeps_the_newest_steps(tmp_path: Path) -> None:
     twin = make(30, 2, n_step=2)
     twin.load(tmp_path / "one")
     assert len(twin) == 20
-    # Of steps 40 to 49 the last two lack their successors, the first three frames of their stacks, unless
-    # their episode began since.
-    begun = {n: [any(columns[n][i].first for i in range(40, t + 1)) for t in range(40, 43)] for n in range(2)}
+    # Of steps 40 to 49 the last two lack their successors, the first three frames of their stacks,
+    # unless their episode began since.
+    begun = {
+        n: [any(columns[n][i].first for i in range(40, t + 1)) for t in range(40, 43)]
+        for n in range(2)
+    }
     kept = {
         (t % 30) * 2 + n
         for t in range(40, 48)
         for n in range(2)
-        if (not columns[n][t].truncated or columns[n][t].final is not None) and (t >= 43 or begun[n][t - 40])
+        if (not columns[n][t].truncated or columns[n][t].final is not None)
+        and (t >= 43 or begun[n][t - 40])
     }
     assert set(np.flatnonzero(twin.drawable).tolist()) == kept
     twin.add(experience_of(columns, 50, 70))
@@ -339,7 +394,9 @@ def test_a_limit_of_one_step_waits_until_stacks_are_whole_again(tmp_path: Path) 
     assert twin.ready
     for row in np.flatnonzero(twin.drawable):
         t = 30 + row // 2  # all steps from 50 to 59
-        np.testing.assert_array_equal(twin._observations(np.array([row]))[0], columns[row % 2][t].observation)
+        np.testing.assert_array_equal(
+            twin._observations(np.array([row]))[0], columns[row % 2][t].observation
+        )
 
 
 def flip_last_bit(path: Path) -> None:
@@ -349,8 +406,8 @@ def flip_last_bit(path: Path) -> None:
 
 
 def without_steps(columns: list[list[Step]], start: int, stop: int) -> list[list[Step]]:
-    """The steps as they are for a replay that lacks the frames from `start` to before `stop`: what followed the step
-    before `start` is unknown."""
+    """The steps as they are for a replay that lacks the frames from `start` to before `stop`: what
+    followed the step before `start` is unknown."""
     changed = [list(steps) for steps in columns]
     for steps in changed:
         if start > 0 and not steps[start].first and not steps[start - 1].terminated:
@@ -420,7 +477,8 @@ def test_only_what_needs_lost_frames_is_never_drawn(
 
 
 def test_no_episode_reaches_over_lost_frames() -> None:
-    """Two environments of one long episode each, for hindsight, which takes goals from anywhere in an episode."""
+    """Two environments of one long episode each, for hindsight, which takes goals from anywhere in
+    an episode."""
     step = Step(np.zeros((1, *FRAME), np.uint8), 0, 0.0, False, False, False, np.zeros(FRAME))
     columns = [[replace(step, first=True), *[step] * 19]] * 2
     replay = make(20, 2, stack=1)
@@ -432,7 +490,9 @@ def test_no_episode_reaches_over_lost_frames() -> None:
     assert [t for t in rows if not replay.whole[rows[t]]] == [7, 8, 9, 10, 11]
 
 
-def test_a_few_steps_that_can_be_drawn_are_found_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_steps_that_can_be_drawn_are_found_among_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     replay = make(40_000, 2, stack=1)
     replay.added = 40_000
     replay.drawable[[5, 9, 70_000]] = True
@@ -461,15 +521,24 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "a count that is true": ({"oldest": True}, "the steps from"),
     "a count beyond what it holds": ({"added": 10**12}, "the steps from"),
     "rewards of five rows": ({"rewards": np.zeros(5, np.float32)}, "rewards of"),
-    "rewards that are not finite": ({"rewards": np.full(60, np.nan, np.float32)}, "rewards outside"),
+    "rewards that are not finite": (
+        {"rewards": np.full(60, np.nan, np.float32)},
+        "rewards outside",
+    ),
     "actions of another dtype": ({"actions": np.zeros(60)}, "actions of"),
     "rows that are no rows": (
         {"finals": {"rows": np.array([10**9]), "frames": np.zeros((1, *FRAME), np.uint8)}},
         "rows",
     ),
     "ages beyond the stack": ({"age": np.full(60, 9, np.uint8)}, "age outside"),
-    "a file elsewhere": ({"frames": {"../frames-000000000000-000000000050.safetensors": "0"}}, "no run saved"),
-    "files with a gap": ({"frames": {"frames-000000000030-000000000050.safetensors": "0"}}, "do not cover"),
+    "a file elsewhere": (
+        {"frames": {"../frames-000000000000-000000000050.safetensors": "0"}},
+        "no run saved",
+    ),
+    "files with a gap": (
+        {"frames": {"frames-000000000030-000000000050.safetensors": "0"}},
+        "do not cover",
+    ),
     "no files": ({"frames": {}}, "do not cover"),
     "no priority": ({"max_priority": "high"}, "no run saved"),
     "no columns": ({"begun": None}, "no run saved"),
@@ -477,7 +546,9 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "told"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_a_state_that_no_replay_can_have_is_refused(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+def test_a_state_that_no_replay_can_have_is_refused(
+    changes: dict[str, Any], told: str, tmp_path: Path
+) -> None:
     saved = tmp_path / "replay-0"
     filled()[0].save(saved, previous=None)
     save_state(saved, load_state(saved) | changes)
@@ -498,7 +569,9 @@ def test_a_state_that_no_replay_can_have_is_refused(changes: dict[str, Any], tol
     ],
     ids=str,
 )
-def test_a_replay_of_another_kind_is_refused_untouched(other: dict[str, Any], told: str, tmp_path: Path) -> None:
+def test_a_replay_of_another_kind_is_refused_untouched(
+    other: dict[str, Any], told: str, tmp_path: Path
+) -> None:
     filled()[0].save(tmp_path / "one", previous=None)
     replay = make(**{"length": 30, "num_envs": 2, "n_step": 2} | other)
     with pytest.raises(ValueError, match=told) as refusal:
@@ -522,7 +595,9 @@ def test_of_a_replay_too_large_for_its_limit_the_newest_step_is_kept(tmp_path: P
     twin.add(experience_of(columns, 50, 70))
     for row in np.flatnonzero(twin.drawable):
         t = row // 2 + (30 if row // 2 + 30 < 70 else 0) + (30 if row // 2 + 60 < 70 else 0)
-        np.testing.assert_array_equal(twin._observations(np.array([row]))[0], columns[row % 2][t].observation)
+        np.testing.assert_array_equal(
+            twin._observations(np.array([row]))[0], columns[row % 2][t].observation
+        )
 
 
 def test_a_disk_without_room_for_the_frames_is_told_at_once(tmp_path: Path) -> None:

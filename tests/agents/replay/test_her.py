@@ -20,12 +20,15 @@ from envs.classic import ClassicConfig
 from envs.robots.panda import PandaConfig
 from envs.spaces import standard
 
-# An observation is (environment, episode, step in it, achieved, desired): all that a test wants to know of it.
+# An observation is (environment, episode, step in it, achieved, desired): all that a test wants to
+# know of it.
 ACHIEVED, DESIRED = slice(3, 4), slice(4, 5)
 
 
 parts = [("where", 3), ("achieved_goal", 1), ("desired_goal", 1)]
-PACKING = Packing(Dict(OrderedDict((name, Box(-999, 999, (size,), np.float32)) for name, size in parts)))
+PACKING = Packing(
+    Dict(OrderedDict((name, Box(-999, 999, (size,), np.float32)) for name, size in parts))
+)
 assert (PACKING.slices["achieved_goal"], PACKING.slices["desired_goal"]) == (ACHIEVED, DESIRED)
 
 
@@ -38,7 +41,8 @@ def observation(env: int, episode: int, step: int) -> list[float]:
 
 
 def experience(lengths: list[list[int]], steps: int) -> Frames:
-    """Episodes of these lengths in each environment, one after the other, each truncated at its end."""
+    """Episodes of these lengths in each environment, one after the other, each truncated at its
+    end."""
     shape = (steps, len(lengths))
     columns: dict[str, Any] = {
         "observations": np.zeros((*shape, 5), np.float32),
@@ -90,15 +94,21 @@ def test_goals_are_what_the_same_episode_achieved_where_the_strategy_says(
     drawn = make(strategy).relabel(replay, replay.draw(64, random), random)
     oldest = max(0, steps - ring)
     for before, after, told in zip(
-        drawn.observations.tolist(), drawn.next_observations.tolist(), drawn.rewards[0].tolist(), strict=True
+        drawn.observations.tolist(),
+        drawn.next_observations.tolist(),
+        drawn.rewards[0].tolist(),
+        strict=True,
     ):
         env, episode, step = (int(x) for x in before[:3])
         assert [int(x) for x in after[:3]] == [env, episode, step + 1]
         own = lengths[env]
         begun = sum(own[e % len(own)] for e in range(episode))
-        # What the episode achieved after each of its steps that are held and whose successors are known.
+        # What the episode achieved after each of its steps that are held and whose successors are
+        # known.
         length = own[episode % len(own)]
-        known = range(max(0, oldest - begun), length if begun + length <= steps else steps - 1 - begun)
+        known = range(
+            max(0, oldest - begun), length if begun + length <= steps else steps - 1 - begun
+        )
         allowed = {
             "future": [s for s in known if s >= step],
             "final": [known[-1]],
@@ -128,7 +138,9 @@ def test_where_goals_stand_in_an_arms_observation() -> None:
 
 
 def test_an_environment_without_goals_is_refused_in_one_line() -> None:
-    with pytest.raises(ValueError, match=r"needs an environment with goals.*--algo.hindsight none") as refusal:
+    with pytest.raises(
+        ValueError, match=r"needs an environment with goals.*--algo.hindsight none"
+    ) as refusal:
         goal_packing(ClassicConfig("Pendulum-v1").build())
     assert "\n" not in str(refusal.value)
 
@@ -139,7 +151,9 @@ class Goals(gymnasium.Env):
     action_space = Discrete(2)
 
     def __init__(self, goal: Space, compute_reward: Callable[[Any, Any, Any], Any]) -> None:
-        self.observation_space = Dict(observation=Box(-1, 1, (2, 2), np.float64), achieved_goal=goal, desired_goal=goal)
+        self.observation_space = Dict(
+            observation=Box(-1, 1, (2, 2), np.float64), achieved_goal=goal, desired_goal=goal
+        )
         self.compute_reward = compute_reward
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -178,7 +192,8 @@ def square(achieved: Any, desired: Any, info: Any) -> Any:
 def test_any_environment_with_goals_says_what_other_goals_would_have_brought(
     goal: Space, compute_reward: Any, goals: Any, rewards: list[float]
 ) -> None:
-    """Goals as agents see them, of an environment that is made for many goals or for a single one."""
+    """Goals as agents see them, of an environment that is made for many goals or for a single
+    one."""
     env = standard(Goals(goal, compute_reward))
     achieved, desired = np.array(goals, np.float32)
     assert goal_packing(env).dtype in (np.float32, np.float64)

@@ -1,4 +1,5 @@
-"""The sum tree against plain sums, and its draws against the probabilities that they should have."""
+"""The sum tree against plain sums, and its draws against the probabilities that they should
+have."""
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from agents.replay.sum_tree import SumTree
     writes=st.lists(st.tuples(st.integers(0, 39), st.floats(0, 1e6)), max_size=60),
     together=st.integers(1, 7),
 )
-def test_every_node_is_the_sum_of_its_leaves(size: int, writes: list[tuple[int, float]], together: int) -> None:
+def test_every_node_is_the_sum_of_its_leaves(
+    size: int, writes: list[tuple[int, float]], together: int
+) -> None:
     tree, plain = SumTree(size), np.zeros(size)
     for start in range(0, len(writes), together):
         indices = np.array([i % size for i, _ in writes[start : start + together]])
@@ -47,7 +50,12 @@ def test_draws_together_take_one_from_each_share() -> None:
         assert tree.draw(4, np.random.default_rng(seed)).tolist() == [0, 1, 2, 3]
 
 
-@given(size=st.integers(1, 33), one=st.integers(0, 32), value=st.floats(1e-300, 1e300), seed=st.integers(0, 99))
+@given(
+    size=st.integers(1, 33),
+    one=st.integers(0, 32),
+    value=st.floats(1e-300, 1e300),
+    seed=st.integers(0, 99),
+)
 def test_what_is_zero_is_never_drawn(size: int, one: int, value: float, seed: int) -> None:
     tree = SumTree(size)
     tree.set(np.array([one % size]), np.array([value]))

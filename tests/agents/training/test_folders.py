@@ -1,4 +1,5 @@
-"""Folders that a training writes into: room on the disk, names that nobody else gets, and one writer at a time."""
+"""Folders that a training writes into: room on the disk, names that nobody else gets, and one
+writer at a time."""
 
 import errno
 import json
@@ -45,7 +46,9 @@ with owned(Path(sys.argv[1])):
 @contextmanager
 def other_process(folder: Path) -> Iterator[subprocess.Popen]:
     """A process that owns the folder until it is killed."""
-    process = subprocess.Popen([sys.executable, "-c", HOLDS_IT, str(folder)], cwd=ROOT, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS_IT, str(folder)], cwd=ROOT, stdout=subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -58,7 +61,10 @@ def other_process(folder: Path) -> Iterator[subprocess.Popen]:
 def test_a_second_process_is_told_who_it_is_until_the_first_is_killed(tmp_path: Path) -> None:
     with other_process(tmp_path) as process:
         for refused in (lambda: owned(tmp_path).__enter__(), lambda: check_new_folder(tmp_path)):
-            with pytest.raises(InvalidExperiment, match=f"is written to by process {process.pid} on .*, started at 2"):
+            with pytest.raises(
+                InvalidExperiment,
+                match=f"is written to by process {process.pid} on .*, started at 2",
+            ):
                 refused()
         assert owner_of(tmp_path) is not None
         process.kill()
@@ -161,7 +167,9 @@ def test_without_locks_the_last_of_several_that_write_at_once_is_the_owner(
         owned(tmp_path).__enter__()
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"pid": 3}', "[]", "[" * 100_000], ids=lambda text: text[:9])
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"pid": 3}', "[]", "[" * 100_000], ids=lambda text: text[:9]
+)
 def test_a_damaged_record_of_nobody_is_in_nobodys_way(content: str, tmp_path: Path) -> None:
     (tmp_path / OWNER).write_text(content)
     assert owner_of(tmp_path) is None
@@ -258,23 +266,31 @@ def free_disk(monkeypatch: pytest.MonkeyPatch, free: int) -> list[Path]:
     return asked
 
 
-def test_a_full_disk_is_told_with_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_with_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = free_disk(monkeypatch, 5 * 2**20)
     with pytest.raises(InvalidExperiment, match=r"Only 5 MiB are free .* needs 200 MiB\.$"):
         check_disk(tmp_path / "runs" / "not" / "yet")
     assert asked == [tmp_path], "the nearest folder that exists is the one whose disk counts"
 
 
-def test_a_disk_with_just_enough_room_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_with_just_enough_room_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     free_disk(monkeypatch, FREE_DISK_BYTES + 1)
     check_disk(tmp_path)
     check_new_folder(tmp_path / "new")
 
 
-def test_a_run_with_a_replay_needs_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_a_replay_needs_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     free_disk(monkeypatch, FREE_DISK_BYTES + 3 * 2**20)
     check_disk(tmp_path, 2 * 2**20)
-    with pytest.raises(InvalidExperiment, match=r"needs 205 MiB\. .*--algo.checkpoint-replay-limit-gb"):
+    with pytest.raises(
+        InvalidExperiment, match=r"needs 205 MiB\. .*--algo.checkpoint-replay-limit-gb"
+    ):
         check_disk(tmp_path, 5 * 2**20)
 
 
@@ -284,7 +300,9 @@ def test_a_new_run_needs_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         check_new_folder(tmp_path / "new")
 
 
-def test_a_relative_folder_is_looked_for_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_is_looked_for_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     check_new_folder(Path("runs") / "new")
     assert os.listdir(tmp_path) == [], "checking writes nothing"
@@ -311,7 +329,9 @@ def test_a_file_is_no_run_folder_nor_a_parent_of_one(tmp_path: Path) -> None:
     assert file.read_text() == "precious"
 
 
-def test_an_owner_file_that_leads_elsewhere_is_refused_and_what_it_leads_to_is_not_touched(tmp_path: Path) -> None:
+def test_an_owner_file_that_leads_elsewhere_is_refused_and_what_it_leads_to_is_not_touched(
+    tmp_path: Path,
+) -> None:
     precious = tmp_path / "precious"
     precious.write_text("mine")
     run = tmp_path / "run"

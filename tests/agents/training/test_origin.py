@@ -1,4 +1,5 @@
-"""What is learnt from must be of the environment that is trained in; some settings may differ, and that is said."""
+"""What is learnt from must be of the environment that is trained in; some settings may differ, and
+that is said."""
 
 import json
 from dataclasses import replace
@@ -40,16 +41,28 @@ def test_other_patients_and_other_noise_are_said() -> None:
 @pytest.mark.parametrize(
     ("described", "told"),
     [
-        ({"env": "hiv-sti", "env_settings": to_json(HivConfig())}, "log is of hiv-sti, not of care-episode"),
+        (
+            {"env": "hiv-sti", "env_settings": to_json(HivConfig())},
+            "log is of hiv-sti, not of care-episode",
+        ),
         ({"policy": "random"}, "log does not say which environment it is of"),
         ({"env": 3}, "log is of 3, not of care-episode"),
-        ({"env": CARE.name, "env_settings": to_json(HivConfig())}, "does not say what environment it is of"),
+        (
+            {"env": CARE.name, "env_settings": to_json(HivConfig())},
+            "does not say what environment it is of",
+        ),
         (
             with_settings(partial=False),
             r"--env.partial False, which means something else than True; take --env.partial",
         ),
-        (with_settings(cost_weight=1.0), r"--env.cost-weight 1.0, which means something else than 0.0"),
-        (with_settings(structure_seed=2), r"--env.structure-seed 2, which means something else than 1"),
+        (
+            with_settings(cost_weight=1.0),
+            r"--env.cost-weight 1.0, which means something else than 0.0",
+        ),
+        (
+            with_settings(structure_seed=2),
+            r"--env.structure-seed 2, which means something else than 1",
+        ),
         (with_settings(noise=-1.0), "noise must be a number from 0 to"),
         (with_settings(noise="much"), "does not say what environment it is of"),
         (with_settings(colour="red"), "has no field colour"),
@@ -58,7 +71,9 @@ def test_other_patients_and_other_noise_are_said() -> None:
         ({"env": CARE.name, "env_settings": "care"}, "its env_settings are 'care'"),
     ],
 )
-def test_another_environment_or_one_that_cannot_be_is_refused(described: dict[str, Any], told: str) -> None:
+def test_another_environment_or_one_that_cannot_be_is_refused(
+    described: dict[str, Any], told: str
+) -> None:
     with pytest.raises(InvalidExperiment, match=told) as refusal:
         differences("log", described, CARE)
     assert "\n" not in str(refusal.value)
@@ -74,7 +89,10 @@ def test_both_kinds_of_file_say_where_they_come_from(tmp_path: Path) -> None:
     save_file(rows, tmp_path / "old")
     assert about(tmp_path / "old") == {}
     [line] = differences("old", {}, CARE)
-    assert line == "Note: old does not say which environment it is of; it is taken to be of care-episode."
+    assert (
+        line
+        == "Note: old does not say which environment it is of; it is taken to be of care-episode."
+    )
     for content in ("[1]", "{", "[" * 100_000):
         save_file(rows, tmp_path / "odd", {"praxis": content})
         with pytest.raises(InvalidExperiment, match="odd holds no demonstrations"):
@@ -83,11 +101,15 @@ def test_both_kinds_of_file_say_where_they_come_from(tmp_path: Path) -> None:
 
 def test_what_an_experiment_learns_from_or_is_rewarded_by_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "shown"
-    save_file({"rewards": np.zeros(3, np.float32)}, path, {"praxis": json.dumps(with_settings(noise=0.5))})
+    save_file(
+        {"rewards": np.zeros(3, np.float32)}, path, {"praxis": json.dumps(with_settings(noise=0.5))}
+    )
     reads, reads_nothing = SimpleNamespace(demonstrations=str(path)), SimpleNamespace()
     for algo, reward in ((reads, reads_nothing), (reads_nothing, reads)):
         experiment: Any = SimpleNamespace(algo=algo, reward=reward, env=CARE)
-        assert check_origins(experiment) == [f"Note: {path} was made with --env.noise 0.5; here it is 0.0."]
+        assert check_origins(experiment) == [
+            f"Note: {path} was made with --env.noise 0.5; here it is 0.0."
+        ]
         experiment.env = HivConfig()
         with pytest.raises(InvalidExperiment, match="is of care-episode, not of hiv-sti"):
             check_origins(experiment)

@@ -66,7 +66,13 @@ class Doubling:
 
 
 def training(folder: Path, **changes) -> Pretraining:
-    base = Pretraining(Doubling(), total_steps=400, learning_rate=0.05, evaluate_every_steps=50, run_dir=str(folder))
+    base = Pretraining(
+        Doubling(),
+        total_steps=400,
+        learning_rate=0.05,
+        evaluate_every_steps=50,
+        run_dir=str(folder),
+    )
     return replace(base, **changes)
 
 
@@ -85,7 +91,9 @@ def test_it_learns_and_says_how_well(tmp_path: Path) -> None:
     lesson = lesson_of(Doubling())
     restore(lesson, tmp_path / "run")
     assert lesson.evaluate() == result.metrics, "the weights on the disk are those that scored so"
-    assert [line["step"] for line in lines(tmp_path / "run") if "held-out/likeness" in line] == list(range(50, 401, 50))
+    assert [
+        line["step"] for line in lines(tmp_path / "run") if "held-out/likeness" in line
+    ] == list(range(50, 401, 50))
     assert any("tfevents" in path.name for path in (tmp_path / "run").iterdir())
 
 
@@ -117,7 +125,9 @@ def test_a_full_disk_is_an_error_of_the_training(tmp_path: Path, monkeypatch) ->
 def test_a_seed_decides_the_weights(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("same", 1), ("other", 2)):
         pretrain(training(tmp_path / name, seed=seed, total_steps=50))
-    one, same, other = (load_file(tmp_path / name / "module.safetensors") for name in ("one", "same", "other"))
+    one, same, other = (
+        load_file(tmp_path / name / "module.safetensors") for name in ("one", "same", "other")
+    )
     assert all(torch.equal(one[key], same[key]) for key in one)
     assert not any(torch.equal(one[key], other[key]) for key in one)
 
@@ -129,7 +139,9 @@ def test_the_best_weights_are_kept_and_patience_ends(tmp_path: Path) -> None:
     assert [line["held-out/likeness"] for line in lines(tmp_path / "run") if "held-out/likeness" in line] == [
         0.1, 0.5, 0.4, 0.5, 0.3,
     ]  # fmt: skip
-    assert json.loads((tmp_path / "run" / "module.json").read_text())["held_out"] == {"likeness": 0.5}
+    assert json.loads((tmp_path / "run" / "module.json").read_text())["held_out"] == {
+        "likeness": 0.5
+    }
 
 
 def test_an_interrupt_leaves_a_module_that_can_be_used(tmp_path: Path) -> None:
@@ -159,11 +171,20 @@ def test_the_learning_rate_rises_and_falls() -> None:
         ({"total_steps": 0}, "--total-steps must be a whole number from 1 to"),
         ({"patience": 0}, "--patience must be a whole number from 1 to"),
         ({"learning_rate": 0.0}, "--learning-rate must be a number above 0 and at most 1, not 0"),
-        ({"learning_rate": float("inf")}, "--learning-rate must be a number above 0 and at most 1, not inf"),
-        ({"learning_rate": float("nan")}, "--learning-rate must be a number above 0 and at most 1, not nan"),
+        (
+            {"learning_rate": float("inf")},
+            "--learning-rate must be a number above 0 and at most 1, not inf",
+        ),
+        (
+            {"learning_rate": float("nan")},
+            "--learning-rate must be a number above 0 and at most 1, not nan",
+        ),
         ({"weight_decay": -1.0}, "--weight-decay must be a number from 0 to 1,000,000,000, not -1"),
         ({"weight_decay": float("nan")}, "--weight-decay must be a number from 0 to .*, not nan"),
-        ({"batch_size": 10**15}, "--batch-size must be a whole number from 1 to 1,048,576, not 1,000,000,000,000,000"),
+        (
+            {"batch_size": 10**15},
+            "--batch-size must be a whole number from 1 to 1,048,576, not 1,000,000,000,000,000",
+        ),
         ({"seed": -1}, "--seed must be a whole number from 0 to 4,294,967,295, not -1"),
         ({"task": Doubling(refuses=True)}, "There are no numbers"),
     ],
@@ -175,7 +196,9 @@ def test_a_mistake_is_told_before_anything_is_written(changes, told, tmp_path: P
 
 
 def test_a_batch_that_does_not_fit_into_the_memory_is_refused() -> None:
-    with pytest.raises(InvalidExperiment, match=r"--batch-size 1,000,.* takes .* MiB of memory are free"):
+    with pytest.raises(
+        InvalidExperiment, match=r"--batch-size 1,000,.* takes .* MiB of memory are free"
+    ):
         check_memory(Doubling().lesson(), 10**15)
 
 
@@ -193,15 +216,22 @@ def test_numbers_that_are_none_end_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
-def test_a_score_that_is_no_number_ends_it_before_weights_are_kept(score, tmp_path: Path, monkeypatch) -> None:
+def test_a_score_that_is_no_number_ends_it_before_weights_are_kept(
+    score, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(DoublingLesson, "evaluate", lambda lesson: {"likeness": score})
-    with pytest.raises(FloatingPointError, match=rf"likeness became {score} after 50 steps; lower --learning-rate"):
+    with pytest.raises(
+        FloatingPointError, match=rf"likeness became {score} after 50 steps; lower --learning-rate"
+    ):
         pretrain(training(tmp_path / "run"))
     assert not (tmp_path / "run" / "module.safetensors").exists()
 
 
-def test_weights_of_a_training_that_broke_off_in_between_are_not_kept(tmp_path: Path, monkeypatch) -> None:
-    """The loss becomes NaN after the first evaluation: the second one must not see what it made of the weights."""
+def test_weights_of_a_training_that_broke_off_in_between_are_not_kept(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """The loss becomes NaN after the first evaluation: the second one must not see what it made of
+    the weights."""
     whole = DoublingLesson.loss
     steps = iter(range(1, 10**6))
 
@@ -225,7 +255,9 @@ def test_two_trainings_do_not_share_a_folder(tmp_path: Path, monkeypatch) -> Non
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "x" * 300])
-def test_a_folder_that_cannot_be_made_is_told_before_anything_is_written(place, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_written(
+    place, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InvalidExperiment):
         pretrain(training(tmp_path / place))
@@ -236,7 +268,8 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     pretrain(training(tmp_path / "run", total_steps=50))
     weights = load_file(tmp_path / "run" / "module.safetensors")
     save_file(
-        {name: values * float("nan") for name, values in weights.items()}, tmp_path / "run" / "module.safetensors"
+        {name: values * float("nan") for name, values in weights.items()},
+        tmp_path / "run" / "module.safetensors",
     )
     with pytest.raises(InvalidExperiment, match="has numbers that are not finite"):
         restore(lesson_of(Doubling()), tmp_path / "run")

@@ -82,7 +82,15 @@ def test_a_resumed_dqn_has_the_same_replay_priorities_target_and_noise(tmp_path,
     for state in replays:
         state.pop("frames")  # how they are cut into files depends on when they were saved
     assert_same(*replays)
-    names = ("loss", "q_mean", "td_error", "gradient_norm", "epsilon", "replay_fill", "priority_mean")
+    names = (
+        "loss",
+        "q_mean",
+        "td_error",
+        "gradient_norm",
+        "epsilon",
+        "replay_fill",
+        "priority_mean",
+    )
     assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
     assert losses(tmp_path / "whole", names)[-1][1] is not None
 
@@ -125,7 +133,9 @@ def test_two_learners_make_of_a_log_the_update_that_one_makes(tmp_path):
 
     one, two = learnt("one", 0), learnt("two", 2)
     for weights in one:
-        np.testing.assert_allclose(one[weights], two[weights], rtol=1e-4, atol=1e-6, err_msg=weights)
+        np.testing.assert_allclose(
+            one[weights], two[weights], rtol=1e-4, atol=1e-6, err_msg=weights
+        )
 
 
 def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path, monkeypatch):
@@ -140,15 +150,26 @@ def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path,
 
 
 REPLAY_DAMAGES = {
-    "state gone": (lambda replay: (replay / "state.json").unlink(), r"the replay in .* is lost: .*No such file"),
-    "state cut": (lambda replay: os.truncate(replay / "state.json", 99), r"the replay in .* is lost: "),
-    "frames gone": (lambda replay: next(replay.glob("frames-*")).unlink(), r"256 env steps of the replay are lost"),
+    "state gone": (
+        lambda replay: (replay / "state.json").unlink(),
+        r"the replay in .* is lost: .*No such file",
+    ),
+    "state cut": (
+        lambda replay: os.truncate(replay / "state.json", 99),
+        r"the replay in .* is lost: ",
+    ),
+    "frames gone": (
+        lambda replay: next(replay.glob("frames-*")).unlink(),
+        r"256 env steps of the replay are lost",
+    ),
     "all of it gone": (lambda replay: shutil.rmtree(replay), "has no replay"),
 }
 
 
 @pytest.mark.parametrize(("damage", "told"), REPLAY_DAMAGES.values(), ids=REPLAY_DAMAGES)
-def test_a_run_goes_on_without_a_damaged_replay_and_says_so(damage, told, tmp_path, capsys, monkeypatch):
+def test_a_run_goes_on_without_a_damaged_replay_and_says_so(
+    damage, told, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
     run_dir = tmp_path / "run"
     experiment = tiny_dqn(run_dir, total_env_steps=256)
@@ -161,7 +182,9 @@ def test_a_run_goes_on_without_a_damaged_replay_and_says_so(damage, told, tmp_pa
     assert re.search(told, out), out
     assert "Done" in out
     learnt = [steps for steps, loss in losses(run_dir, ("loss",)) if loss is not None]
-    assert learnt == [*range(160, 257, 32), *range(416, 513, 32)], "128 env steps are collected before it learns"
+    assert learnt == [*range(160, 257, 32), *range(416, 513, 32)], (
+        "128 env steps are collected before it learns"
+    )
     newest = load_state(chosen_checkpoint(run_dir, "latest") / "replay-0")
     assert newest["added"] * 4 == 256, "of the new steps alone"
 
@@ -182,7 +205,9 @@ def test_a_replay_that_counts_more_than_its_run_is_refused(tmp_path):
     with pytest.raises(InvalidExperiment, match="and its run 160"):
         resume(replace(experiment, total_env_steps=320), run_dir)
     save_state(checkpoint / "replay-0", state | {"actions": state["actions"] + 7})
-    for file, name in zip(sorted(checkpoint.glob("replay-0/frames-*")), sorted(state["frames"]), strict=True):
+    for file, name in zip(
+        sorted(checkpoint.glob("replay-0/frames-*")), sorted(state["frames"]), strict=True
+    ):
         file.rename(file.with_name(name))
     with pytest.raises(InvalidExperiment, match=r"has actions that Discrete\(3\) does not have"):
         resume(replace(experiment, total_env_steps=320), run_dir)
@@ -203,27 +228,42 @@ def test_two_learners_of_td3_stay_one_network(tmp_path, monkeypatch):
     seen = []
 
     def compare(algorithm, *arguments):
-        weights = algorithm.learner_group.foreach_learner(lambda learner: learner.bare_network.get_state())
+        weights = algorithm.learner_group.foreach_learner(
+            lambda learner: learner.bare_network.get_state()
+        )
         seen.append([result.get() for result in weights])
         return save_checkpoint(algorithm, *arguments)
 
     save_checkpoint = OffPolicyAlgorithm.save_checkpoint
     monkeypatch.setattr(OffPolicyAlgorithm, "save_checkpoint", compare)
-    train(tiny_td3(tmp_path / "distributed", num_env_runners=2, num_learners=2, total_env_steps=192))
+    train(
+        tiny_td3(tmp_path / "distributed", num_env_runners=2, num_learners=2, total_env_steps=192)
+    )
     first, last = seen[0], seen[-1]
     assert_same(*last)
     assert any((first[0][name] != last[0][name]).any() for name in last[0])
 
 
 def test_a_checkpoint_is_due_at_multiples_wherever_a_run_was_stopped():
-    assert [multiple_after(steps, 50) for steps in (0, 49, 50, 83, 99, 100)] == [50, 50, 100, 100, 100, 150]
+    assert [multiple_after(steps, 50) for steps in (0, 49, 50, 83, 99, 100)] == [
+        50,
+        50,
+        100,
+        100,
+        100,
+        150,
+    ]
 
 
 def test_what_a_stopped_run_had_done_is_saved_to_the_step(tmp_path):
     run_dir = tmp_path / "stopped"
     stop_after_lines(run_dir, 3)
     train(tiny(run_dir, checkpoint_every_env_steps=10**6))
-    assert final_state(run_dir)["env_steps"] == read_progress(run_dir / "progress.jsonl")[-1]["env_steps"] < 320
+    assert (
+        final_state(run_dir)["env_steps"]
+        == read_progress(run_dir / "progress.jsonl")[-1]["env_steps"]
+        < 320
+    )
 
 
 def test_an_evaluation_that_a_kill_cost_is_made_up_for(tmp_path, capsys):
@@ -243,7 +283,9 @@ def test_an_evaluation_that_a_kill_cost_is_made_up_for(tmp_path, capsys):
     assert "has all its 320 env steps" in capsys.readouterr().out
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_beginning(uninterrupted, tmp_path):
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_beginning(
+    uninterrupted, tmp_path
+):
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     (run_dir / "experiment.json").write_text("{}")
@@ -255,7 +297,9 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_b
 
 def test_a_sweep_is_no_run_to_resume(tmp_path):
     (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(InvalidExperiment, match=r"is a sweep: python scripts/tune_agent\.py --resume"):
+    with pytest.raises(
+        InvalidExperiment, match=r"is a sweep: python scripts/tune_agent\.py --resume"
+    ):
         resume(tiny(tmp_path), tmp_path)
 
 
@@ -268,7 +312,12 @@ def test_a_finished_run_says_so_and_goes_on_with_more_steps(tmp_path, capsys):
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
     resume(tiny(run_dir, total_env_steps=128), run_dir)
     assert final_state(run_dir)["env_steps"] == 128
-    assert [line["env_steps"] for line in read_progress(run_dir / "progress.jsonl")] == [32, 64, 96, 128]
+    assert [line["env_steps"] for line in read_progress(run_dir / "progress.jsonl")] == [
+        32,
+        64,
+        96,
+        128,
+    ]
 
 
 def test_another_networks_checkpoint_is_refused_before_anything_starts(tmp_path):
@@ -293,13 +342,20 @@ def test_two_runners_and_two_learners_train_one_policy(tmp_path):
 
 
 def test_two_learners_make_the_update_that_one_makes(tmp_path):
-    """The same 32 env steps, each learner on its half; what differs is the order in which floats are added."""
-    plain = {"normalize_advantages": False, "normalize_rewards": False, "normalize_observations": False}
+    """The same 32 env steps, each learner on its half; what differs is the order in which floats
+    are added."""
+    plain = {
+        "normalize_advantages": False,
+        "normalize_rewards": False,
+        "normalize_observations": False,
+    }
 
     def learnt(name, learners, learning_rate):
         base = tiny(tmp_path / name, num_learners=learners, total_env_steps=32, precision="fp32")
         size = 32 // max(1, learners)
-        algo = replace(base.algo, epochs=1, minibatch_size=size, learning_rate=learning_rate, **plain)
+        algo = replace(
+            base.algo, epochs=1, minibatch_size=size, learning_rate=learning_rate, **plain
+        )
         train(replace(base, algo=algo))
         return final_state(tmp_path / name)["learner"]["learner"]["rl_module"]["default_policy"]
 
@@ -325,22 +381,40 @@ def test_runners_that_do_not_wait_for_the_learner_train_one_policy(tmp_path):
 @pytest.mark.parametrize("runners", [0, 1])
 def test_environments_that_fail_now_and_then_are_counted_and_told_of(tmp_path, capsys, runners):
     """Four environments that fail in their 70th step, of 80 each."""
-    train(tiny(tmp_path / "run", env=FlawedConfig(flaw="observation", fails_at=70), num_env_runners=runners))
-    counts = [line["episode/environment_faults"] for line in read_progress(tmp_path / "run" / "progress.jsonl")]
+    train(
+        tiny(
+            tmp_path / "run",
+            env=FlawedConfig(flaw="observation", fails_at=70),
+            num_env_runners=runners,
+        )
+    )
+    counts = [
+        line["episode/environment_faults"]
+        for line in read_progress(tmp_path / "run" / "progress.jsonl")
+    ]
     assert (counts[-3], counts[-1]) == (0, 4)
-    assert "4 environment(s) failed and were built again; the last one: FloatingPointError" in capsys.readouterr().out
+    assert (
+        "4 environment(s) failed and were built again; the last one: FloatingPointError"
+        in capsys.readouterr().out
+    )
     assert final_state(tmp_path / "run")["faults_in_all"] == 4
 
 
 def test_environments_that_fail_too_often_stop_the_run_which_is_saved(tmp_path):
-    experiment = tiny(tmp_path / "run", env=FlawedConfig(flaw="raises", fails_at=3), most_environment_faults=7)
-    with pytest.raises(EnvironmentFailure, match=r"8 environments .* more than the 7 .* the flaw\. Saved at 32") as end:
+    experiment = tiny(
+        tmp_path / "run", env=FlawedConfig(flaw="raises", fails_at=3), most_environment_faults=7
+    )
+    with pytest.raises(
+        EnvironmentFailure, match=r"8 environments .* more than the 7 .* the flaw\. Saved at 32"
+    ) as end:
         train(experiment)
     assert "\n" not in str(end.value)
     assert final_state(tmp_path / "run")["env_steps"] == 32
 
 
-def test_an_environment_that_fails_in_evaluations_alone_costs_no_training(tmp_path, capsys, monkeypatch):
+def test_an_environment_that_fails_in_evaluations_alone_costs_no_training(
+    tmp_path, capsys, monkeypatch
+):
     def failing(*_, **__):
         raise EnvironmentFailure("the flaw")
 
@@ -368,7 +442,14 @@ def task_error(cause):
 
 
 def test_a_run_with_deaths_ends_as_one_without(uninterrupted, tmp_path, monkeypatch, capsys):
-    let_die(monkeypatch, [(32, RayActorError()), (96, RayActorError()), (96, task_error(RuntimeError("peer is gone")))])
+    let_die(
+        monkeypatch,
+        [
+            (32, RayActorError()),
+            (96, RayActorError()),
+            (96, task_error(RuntimeError("peer is gone"))),
+        ],
+    )
     train(tiny(tmp_path / "run"))
     assert_same(final_state(tmp_path / "run"), final_state(uninterrupted))
     told = capsys.readouterr().out
@@ -415,12 +496,16 @@ def test_every_metric_of_a_classic_run_is_finite(tmp_path):
     ("asked", "done", "ends"),
     [(320, 0, 320), (321, 0, 352), (1, 0, 32), (320, 300, 332), (320, 320, 320), (320, 400, 400)],
 )
-def test_a_run_ends_after_the_whole_update_that_reaches_what_was_asked_for(asked, done, ends, tmp_path):
+def test_a_run_ends_after_the_whole_update_that_reaches_what_was_asked_for(
+    asked, done, ends, tmp_path
+):
     # Four environments with rollouts of eight steps: 32 env steps an update.
     assert last_env_step(tiny(tmp_path, total_env_steps=asked), done) == ends
 
 
-def test_a_total_that_is_no_multiple_of_an_update_is_told_of_before_and_counted_against(tmp_path, capsys):
+def test_a_total_that_is_no_multiple_of_an_update_is_told_of_before_and_counted_against(
+    tmp_path, capsys
+):
     train(tiny(tmp_path / "run", total_env_steps=50))
     out = capsys.readouterr().out
     assert "50 env steps asked for; 64 in whole updates of 32" in out
@@ -429,7 +514,8 @@ def test_a_total_that_is_no_multiple_of_an_update_is_told_of_before_and_counted_
 
 @dataclass(frozen=True)
 class StrangeConfig(ClockConfig):
-    """Builds only in the process where it was made, as with a package that other processes do not have."""
+    """Builds only in the process where it was made, as with a package that other processes do not
+    have."""
 
     home: int = 0
 

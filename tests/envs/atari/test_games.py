@@ -24,13 +24,16 @@ FOR_SEVERAL_PLAYERS = ("Combat", "Joust", "MazeCraze", "Warlords")
 
 
 def test_every_game_for_one_player_is_known_by_its_gymnasium_name() -> None:
-    # ale-py ships 108 ROMs; four of them need several players, and neither environment can load them.
+    # ale-py ships 108 ROMs; four of them need several players, and neither environment can load
+    # them.
     assert len([rom for rom in roms.get_all_rom_ids() if roms.get_rom_path(rom)]) == 108
     assert len(games()) == 104
     gymnasium.register_envs(ale_py)
     for rom in games().values():
         spec = gymnasium.spec(gymnasium_id(rom))
-        assert spec.kwargs["game"] == rom, "the name stands for the same ROM in the single and the native environment"
+        assert spec.kwargs["game"] == rom, (
+            "the name stands for the same ROM in the single and the native environment"
+        )
 
 
 @pytest.mark.parametrize("game", FOR_SEVERAL_PLAYERS)
@@ -42,7 +45,9 @@ def test_a_game_for_several_players_is_refused_in_one_line(game: str) -> None:
         assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("spelling", ["SpaceInvaders", "space_invaders", "Space-Invaders", "SPACE INVADERS"])
+@pytest.mark.parametrize(
+    "spelling", ["SpaceInvaders", "space_invaders", "Space-Invaders", "SPACE INVADERS"]
+)
 def test_a_game_is_known_in_any_spelling(spelling: str) -> None:
     assert rom_of(spelling) == "space_invaders"
     assert gymnasium_id(spelling) == "ALE/SpaceInvaders-v5"
@@ -56,7 +61,9 @@ def test_a_game_with_digits_is_known() -> None:
 
 @pytest.mark.parametrize("what", [rom_of, gymnasium_id, lambda game: AtariConfig(game).build()])
 def test_an_unknown_game_is_told_with_near_matches(what: Any) -> None:
-    with pytest.raises(ValueError, match=r"no Atari game 'SpaceInvader'.*Did you mean SpaceInvaders") as refusal:
+    with pytest.raises(
+        ValueError, match=r"no Atari game 'SpaceInvader'.*Did you mean SpaceInvaders"
+    ) as refusal:
         what("SpaceInvader")
     assert "\n" not in str(refusal.value)
 
@@ -89,7 +96,9 @@ def pair(game: str, **fields: Any) -> tuple[VectorEnv, gymnasium.Env]:
 
 @pytest.mark.parametrize("full", [False, True], ids=["own actions", "all actions"])
 @pytest.mark.parametrize("game", ["SpaceInvaders", "Breakout"])
-def test_the_native_vector_and_the_single_environment_have_the_same_spaces(game: str, full: bool) -> None:
+def test_the_native_vector_and_the_single_environment_have_the_same_spaces(
+    game: str, full: bool
+) -> None:
     vector, single = pair(game, full_action_space=full)
     assert vector.single_observation_space == single.observation_space
     assert vector.single_action_space == single.action_space
@@ -111,7 +120,9 @@ def test_the_native_vector_plays_the_same_game_as_the_single_environment(game: s
     for step in range(200):
         action = rng.integers(single.action_space.n)  # type: ignore[attr-defined]
         seen, reward, terminated, truncated, info = vector.step(np.array([action]))
-        observation, single_reward, single_terminated, single_truncated, single_info = single.step(int(action))
+        observation, single_reward, single_terminated, single_truncated, single_info = single.step(
+            int(action)
+        )
         if step >= 4:  # by then no frame from before the start is left in the stack
             np.testing.assert_array_equal(seen[0], observation)
         assert reward[0] == single_reward
@@ -181,7 +192,9 @@ def test_the_marks_start_anew_after_a_reset() -> None:
 
 @pytest.mark.parametrize("lost_life_terminates", [True, False])
 def test_the_frame_limit_truncates_and_does_not_terminate(lost_life_terminates: bool) -> None:
-    vector, single = pair("Pong", max_frames_per_episode=60, lost_life_terminates=lost_life_terminates)
+    vector, single = pair(
+        "Pong", max_frames_per_episode=60, lost_life_terminates=lost_life_terminates
+    )
     vector.reset(seed=0)
     single.reset(seed=0)
     for step in range(1, 16):

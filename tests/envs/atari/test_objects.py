@@ -1,4 +1,5 @@
-"""Space Invaders as a list of objects: against the screen's labels, and the vector against the single environment."""
+"""Space Invaders as a list of objects: against the screen's labels, and the vector against the
+single environment."""
 
 import numpy as np
 
@@ -15,9 +16,15 @@ def test_a_row_has_the_place_the_size_and_the_class_of_an_object() -> None:
     screen[42:52, 16:24] = ALIEN
     rows = listed(screen)
     assert rows.shape == (OBJECTS, NUMBERS)
-    np.testing.assert_allclose(rows[0], [1, 20 / 160, 47 / 210, 8 / 160, 10 / 210, 1, 0, 0, 0], rtol=1e-6)
-    np.testing.assert_allclose(rows[1], [1, 84 / 160, 47 / 210, 8 / 160, 10 / 210, 1, 0, 0, 0], rtol=1e-6)
-    np.testing.assert_allclose(rows[2], [1, 44 / 160, 190 / 210, 8 / 160, 10 / 210, 0, 1, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        rows[0], [1, 20 / 160, 47 / 210, 8 / 160, 10 / 210, 1, 0, 0, 0], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        rows[1], [1, 84 / 160, 47 / 210, 8 / 160, 10 / 210, 1, 0, 0, 0], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        rows[2], [1, 44 / 160, 190 / 210, 8 / 160, 10 / 210, 0, 1, 0, 0], rtol=1e-6
+    )
     assert not rows[3:].any()
 
 
@@ -35,14 +42,20 @@ def test_a_game_begins_with_its_aliens_and_three_shields_and_nothing_before() ->
 
 def test_the_vector_plays_the_same_game_as_the_single_environment() -> None:
     vector, actions = SpaceInvadersObjectsConfig().build_vector(1), (1, 3, 3, 2, 1, 0) * 10
-    seen = [vector.reset(seed=1)[0][0], *(vector.step(np.array([action]))[0][0] for action in actions)]
+    seen = [
+        vector.reset(seed=1)[0][0],
+        *(vector.step(np.array([action]))[0][0] for action in actions),
+    ]
     vector.close()
 
     def same_game(seed: int) -> bool:
         env = SpaceInvadersObjectsConfig().build()
         if not np.array_equal(env.reset(seed=seed)[0], seen[0]):
             return False
-        return all(np.array_equal(env.step(action)[0], own) for action, own in zip(actions, seen[1:], strict=True))
+        return all(
+            np.array_equal(env.step(action)[0], own)
+            for action, own in zip(actions, seen[1:], strict=True)
+        )
 
     # The vector starts its games after a number of idle frames of its own, as many as some seed's.
     assert any(same_game(seed) for seed in range(100))

@@ -18,7 +18,10 @@ def drawn(*objects: tuple[int, slice, slice]) -> np.ndarray:
 def test_pixels_have_the_class_of_their_colour_on_the_field_alone() -> None:
     screen = drawn((ALIEN, slice(40, 50), slice(20, 28)), (PLAYER, slice(10, 20), slice(0, 8)))
     classes = classes_of(screen)
-    assert {CLASSES[number] for number in np.unique(classes)} == {"background", "alien"}  # a digit is no player
+    assert {CLASSES[number] for number in np.unique(classes)} == {
+        "background",
+        "alien",
+    }  # a digit is no player
     assert (classes == CLASSES.index("alien")).sum() == 80
 
 
@@ -40,13 +43,19 @@ def test_bullets_and_the_player_have_boxes_and_the_ground_has_none() -> None:
     bullet = (BULLET, slice(100, 108), slice(60, 61))
     player = (PLAYER, slice(185, 195), slice(35, 42))
     screen = drawn(bullet, player, (226, slice(195, 196), slice(0, 160)))
-    assert sorted(boxes_of(classes_of(screen)).tolist()) == [[2, 35, 185, 42, 195], [4, 60, 100, 61, 108]]
+    assert sorted(boxes_of(classes_of(screen)).tolist()) == [
+        [2, 35, 185, 42, 195],
+        [4, 60, 100, 61, 108],
+    ]
     assert boxes_of(np.zeros((210, 160), np.uint8)).shape == (0, 5)
 
 
 def test_aliens_are_as_many_as_the_console_counts() -> None:
     played = screens_of("SpaceInvaders", [3, 4], every=10)
-    found = [(boxes_of(classes_of(screen))[:, 0] == CLASSES.index("alien")).sum() for screen in played.screens]
+    found = [
+        (boxes_of(classes_of(screen))[:, 0] == CLASSES.index("alien")).sum()
+        for screen in played.screens
+    ]
     errors = np.abs(np.array(found) - played.ram[:, ALIENS_IN_RAM].astype(int))
     assert errors.max() <= 1  # one that has just been hit is still to be seen
     assert (errors == 0).mean() > 0.8

@@ -37,7 +37,9 @@ def test_a_level_without_instructions_is_refused() -> None:
 
 
 def test_languages_say_the_same() -> None:
-    english, chinese, free = (LanguageGridConfig(language=x).build() for x in ("english", "chinese", "free-chinese"))
+    english, chinese, free = (
+        LanguageGridConfig(language=x).build() for x in ("english", "chinese", "free-chinese")
+    )
     for seed in range(5):
         told = text(english.reset(seed=seed)[0]["mission"])
         assert told == english.unwrapped.mission  # type: ignore[attr-defined]

@@ -15,14 +15,21 @@ def test_templates_say_what_the_english_says() -> None:
     assert in_chinese("go to the red ball") == "走到那个红色的球那里"
     assert in_chinese("pick up a key") == "捡起一把钥匙"
     assert in_chinese("open the blue door on your left") == "打开你左边的那扇蓝色的门"
-    assert in_chinese("put a red ball next to the green box") == "把一个红色的球放到那个绿色的箱子旁边"
+    assert (
+        in_chinese("put a red ball next to the green box") == "把一个红色的球放到那个绿色的箱子旁边"
+    )
     first_then = "捡起一把钥匙，然后打开那扇红色的门"
     assert in_chinese("pick up a key, then open the red door") == first_then
-    assert in_chinese("open the red door after you pick up a key") == first_then, "what is done first is said first"
+    assert in_chinese("open the red door after you pick up a key") == first_then, (
+        "what is done first is said first"
+    )
 
 
 def test_no_two_missions_are_the_same_in_chinese() -> None:
-    for wording in (lambda mission: in_chinese(mission), lambda mission: in_chinese(mission, np.random.default_rng(0))):
+    for wording in (
+        lambda mission: in_chinese(mission),
+        lambda mission: in_chinese(mission, np.random.default_rng(0)),
+    ):
         assert len({wording(mission) for mission in missions()}) == len(set(missions())) == 1320
 
 
@@ -33,7 +40,9 @@ def test_free_wordings_differ_and_never_lose_a_colour() -> None:
     assert all("灰" in sentence for sentence in said)
 
 
-@pytest.mark.parametrize("task", ["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal", "Synth", "BossLevel"])
+@pytest.mark.parametrize(
+    "task", ["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal", "Synth", "BossLevel"]
+)
 def test_every_mission_of_babyai_can_be_said_in_chinese(task: str) -> None:
     env = gymnasium.make(tasks()[task.lower()])
     for seed in range(5):
@@ -56,9 +65,21 @@ def test_another_sentence_is_refused() -> None:
         ("you are in front of the red ball", "go to the blue ball", False),
         ("you are in front of the red ball", "pick up the red ball", False),
         ("you have picked up the red ball", "go to the red ball", False),
-        ("you have put the red ball next to the grey key", "put the red ball next to a grey key", True),
-        ("you have put the red ball next to the grey key", "put the grey key next to the red ball", False),
-        ("you have put the red ball next to the box and the grey key", "put a red ball next to the grey key", True),
+        (
+            "you have put the red ball next to the grey key",
+            "put the red ball next to a grey key",
+            True,
+        ),
+        (
+            "you have put the red ball next to the grey key",
+            "put the grey key next to the red ball",
+            False,
+        ),
+        (
+            "you have put the red ball next to the box and the grey key",
+            "put a red ball next to the grey key",
+            True,
+        ),
         (NOTHING, "go to the red ball", False),
     ],
 )

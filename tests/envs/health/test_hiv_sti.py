@@ -20,29 +20,41 @@ def test_the_integrator_agrees_with_one_for_stiff_equations() -> None:
         def change(_: float, y: np.ndarray, given: np.ndarray = given) -> np.ndarray:
             return rates(y[:, None], given, PARAMETERS)[:, 0]
 
-        truth = solve_ivp(change, (0, 5.0), truth[:, 0], method="LSODA", rtol=1e-9, atol=1e-9).y[:, -1:]
+        truth = solve_ivp(change, (0, 5.0), truth[:, 0], method="LSODA", rtol=1e-9, atol=1e-9).y[
+            :, -1:
+        ]
         np.testing.assert_allclose(state, truth, rtol=1e-4)
 
 
 def test_the_untreated_infection_is_steady() -> None:
     """Adams et al. 2004 give this state to the next cell."""
     state = np.array(INFECTED)[:, None]
-    np.testing.assert_allclose(state_after(state, np.zeros((2, 1)), PARAMETERS, 100.0), state, rtol=0.02)
+    np.testing.assert_allclose(
+        state_after(state, np.zeros((2, 1)), PARAMETERS, 100.0), state, rtol=0.02
+    )
 
 
 def test_the_immune_system_can_hold_the_virus_down_alone() -> None:
-    """The state that Adams et al. 2004 call healthy, with a reward of 3.53e8 a step in Ernst et al. 2006."""
+    """The state that Adams et al. 2004 call healthy, with a reward of 3.53e8 a step in Ernst et al.
+    2006."""
     healthy = np.array([967_839.0, 621.0, 76.0, 6.0, 415.0, 353_108.0])[:, None]
-    np.testing.assert_allclose(state_after(healthy, np.zeros((2, 1)), PARAMETERS, 100.0), healthy, rtol=0.03)
+    np.testing.assert_allclose(
+        state_after(healthy, np.zeros((2, 1)), PARAMETERS, 100.0), healthy, rtol=0.03
+    )
 
 
 @pytest.mark.parametrize(
-    ("baseline", "worth"), [("untreated", 3.43e6), ("standard of care", 7.02e6), ("2 on, 3 off", 1.955e7)]
+    ("baseline", "worth"),
+    [("untreated", 3.43e6), ("standard of care", 7.02e6), ("2 on, 3 off", 1.955e7)],
 )
-def test_what_clinicians_would_do_is_worth_what_was_measured_before(baseline: str, worth: float) -> None:
+def test_what_clinicians_would_do_is_worth_what_was_measured_before(
+    baseline: str, worth: float
+) -> None:
     """Undiscounted, over 200 steps, by another implementation of the same equations."""
     config = HivConfig()
-    played = play(config, lambda env: config.baselines()[baseline](env.ward.simulation), episodes=1, seed=0)
+    played = play(
+        config, lambda env: config.baselines()[baseline](env.ward.simulation), episodes=1, seed=0
+    )
     assert played.alive.sum() == DAYS / 5
     assert played.returns()[0] == pytest.approx(worth, rel=0.005)
 

@@ -16,7 +16,10 @@ REPOSITORY = Path(__file__).parents[3]
 @pytest.mark.parametrize("slug", TREATMENTS)
 def test_a_spec_survives_json_and_pickle(slug: str) -> None:
     spec = gymnasium.spec(f"health/{slug}-v0")
-    for again in (gymnasium.envs.registration.EnvSpec.from_json(spec.to_json()), pickle.loads(pickle.dumps(spec))):
+    for again in (
+        gymnasium.envs.registration.EnvSpec.from_json(spec.to_json()),
+        pickle.loads(pickle.dumps(spec)),
+    ):
         assert again == spec
         env = gymnasium.make(again)
         assert env.unwrapped.spec is not None
@@ -30,6 +33,10 @@ def test_settings_are_what_gymnasium_takes_beside_the_id() -> None:
 
 
 def test_an_id_with_its_module_needs_no_import() -> None:
-    program = "import gymnasium; print(gymnasium.make('envs.health:health/warfarin-pgx-v0').spec.id)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    program = (
+        "import gymnasium; print(gymnasium.make('envs.health:health/warfarin-pgx-v0').spec.id)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout.strip()) == (0, "health/warfarin-pgx-v0")

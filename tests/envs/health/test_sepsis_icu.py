@@ -45,14 +45,16 @@ def assert_survival(played: Episodes, truth: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "survival"), [("random", 0.7801), ("untreated", 0.7824), ("clinicians", 0.7818), ("oracle", 0.8751)]
+    ("policy", "survival"),
+    [("random", 0.7801), ("untreated", 0.7824), ("clinicians", 0.7818), ("oracle", 0.8751)],
 )
 def test_survival_is_exactly_what_was_measured_before(policy: str, survival: float) -> None:
     assert exact(policy) == pytest.approx(survival, abs=5e-5)
 
 
 def test_stays_are_as_long_as_published() -> None:
-    """Choudhary et al. 2024, table of baselines: 9.45, 9.22 and 10.99 steps, of 100,000 stays or so."""
+    """Choudhary et al. 2024, table of baselines: 9.45, 9.22 and 10.99 steps, of 100,000 stays or
+    so."""
     model = tables().model
     best = optimal_policy(model, allowed=tables().admissible)
     for policy, steps in ((CHANCE, 9.45), (tables().clinicians, 9.22), (best, 10.99)):
@@ -60,7 +62,10 @@ def test_stays_are_as_long_as_published() -> None:
 
 
 def test_an_action_that_is_not_admissible_is_the_mean_of_those_that_are() -> None:
-    admissible, probabilities = tables().admissible, tables().model.transitions.toarray().reshape(STATES, 25, STATES)
+    admissible, probabilities = (
+        tables().admissible,
+        tables().model.transitions.toarray().reshape(STATES, 25, STATES),
+    )
     for state in range(0, DEATH, 50):
         others = probabilities[state, ~admissible[state]]
         mean = np.tile(probabilities[state, admissible[state]].mean(0), (len(others), 1))
@@ -84,7 +89,8 @@ def test_the_cost_is_how_often_an_action_was_not_admissible() -> None:
 
 
 def test_an_eight_hour_step_does_the_action_twice() -> None:
-    """Random actions, or what replaced them, each kept for two transitions: worked out with all their matrices."""
+    """Random actions, or what replaced them, each kept for two transitions: worked out with all
+    their matrices."""
     model, admissible = tables().model, tables().admissible
     probabilities = model.transitions.toarray().reshape(STATES, 25, STATES)
     share = admissible * (1 / 25 + (~admissible).mean(1) / admissible.sum(1))[:, None]
@@ -115,7 +121,8 @@ def test_what_is_not_admissible_is_replaced_by_each_admissible_action_as_often()
 
 def test_cohorts_are_admitted_in_different_states() -> None:
     start = {
-        cohort: SepsisConfig(cohort=cohort).model().start for cohort in ("published", "train", "held-out", "shifted")
+        cohort: SepsisConfig(cohort=cohort).model().start
+        for cohort in ("published", "train", "held-out", "shifted")
     }
     for admitted in start.values():
         assert admitted.sum() == pytest.approx(1)
@@ -178,25 +185,47 @@ def test_what_is_admissible_can_be_seen_and_what_is_not_be_charged() -> None:
     seen_before = seen
     seen, rewards, terminated, _, info = env.step(np.full(300, 7))
     survived = terminated & (info["final_info"]["episode_metrics"]["survival"] == 1)
-    np.testing.assert_allclose(rewards, survived - 0.05 * (1 - seen_before[:, STATES + 7]), atol=1e-12)
+    np.testing.assert_allclose(
+        rewards, survived - 0.05 * (1 - seen_before[:, STATES + 7]), atol=1e-12
+    )
     assert (rewards < 0).any()
     assert survived.any()
     by_state = config.baselines()["clinicians"](env.ward.simulation)  # pyright: ignore
     np.testing.assert_allclose(
-        by_state(readings("state", True)[:DEATH], np.ones(DEATH, np.bool_)), tables().clinicians[:DEATH]
+        by_state(readings("state", True)[:DEATH], np.ones(DEATH, np.bool_)),
+        tables().clinicians[:DEATH],
     )
     assert config.reference_scores == {}
 
 
 def test_readings_have_their_names() -> None:
-    """The standardised SOFA goes with the points; what organs' failure raises or lowers, with its sign."""
+    """The standardised SOFA goes with the points; what organs' failure raises or lowers, with its
+    sign."""
     assert len(READINGS) == len(set(READINGS)) == 47
     assert set(BEDSIDE) < set(READINGS)
-    together = dict(zip(READINGS, np.corrcoef(tables().centres[:DEATH].T, tables().sofa[:DEATH])[-1], strict=False))
+    together = dict(
+        zip(
+            READINGS,
+            np.corrcoef(tables().centres[:DEATH].T, tables().sofa[:DEATH])[-1],
+            strict=False,
+        )
+    )
     assert together["SOFA"] > 0.99
-    assert min(together[name] for name in ("Creatinine", "Total_bili", "max_dose_vaso", "mechvent")) > 0.2
-    assert max(together[name] for name in ("GCS", "MeanBP", "Platelets_count", "PaO2_FiO2", "output_total")) < -0.2
-    pressures = [tables().centres[:DEATH, READINGS.index(name)] for name in ("SysBP", "MeanBP", "DiaBP", "Shock_Index")]
+    assert (
+        min(together[name] for name in ("Creatinine", "Total_bili", "max_dose_vaso", "mechvent"))
+        > 0.2
+    )
+    assert (
+        max(
+            together[name]
+            for name in ("GCS", "MeanBP", "Platelets_count", "PaO2_FiO2", "output_total")
+        )
+        < -0.2
+    )
+    pressures = [
+        tables().centres[:DEATH, READINGS.index(name)]
+        for name in ("SysBP", "MeanBP", "DiaBP", "Shock_Index")
+    ]
     signs = np.corrcoef(pressures)[1]
     assert signs[0] > 0.8
     assert signs[2] > 0.8
@@ -234,7 +263,10 @@ def test_a_stay_without_end_is_cut_off() -> None:
     simulation.admit(np.arange(1), np.random.default_rng(0))
     assert isinstance(simulation, SepsisSimulation)
     simulation.draw = lambda states, actions, random: states
-    cut = [simulation.treat(np.zeros(1, np.int64), np.random.default_rng(0)).truncated[0] for _ in range(84)]
+    cut = [
+        simulation.treat(np.zeros(1, np.int64), np.random.default_rng(0)).truncated[0]
+        for _ in range(84)
+    ]
     assert cut == [False] * 83 + [True]
     assert np.isnan(simulation.metrics()["survival"][0])
 
@@ -254,7 +286,9 @@ def test_settings_without_a_meaning_are_refused(settings: dict, message: str) ->
         SepsisConfig(**settings)
 
 
-def test_the_package_is_not_imported_and_its_lack_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_package_is_not_imported_and_its_lack_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tables()
     assert "icu_sepsis" not in sys.modules
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

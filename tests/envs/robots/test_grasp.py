@@ -1,4 +1,5 @@
-"""KukaGrasp: checkers, what decides a grasp, shaping, the held-out shapes, and the span between blind and oracle."""
+"""KukaGrasp: checkers, what decides a grasp, shaping, the held-out shapes, and the span between
+blind and oracle."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +30,9 @@ def arm():
     env.close()
 
 
-def play(arm: KukaGrasp, policy: Callable[[], Any], seed: int) -> list[tuple[float, bool, bool, bool]]:
+def play(
+    arm: KukaGrasp, policy: Callable[[], Any], seed: int
+) -> list[tuple[float, bool, bool, bool]]:
     """An episode's steps as (reward, terminated, truncated, success)."""
     arm.reset(seed=seed)
     steps = []
@@ -39,7 +42,9 @@ def play(arm: KukaGrasp, policy: Callable[[], Any], seed: int) -> list[tuple[flo
     return steps
 
 
-@pytest.mark.parametrize("config", [KukaGraspConfig(), KukaGraspConfig(size=48, depth=True, control_height=True)])
+@pytest.mark.parametrize(
+    "config", [KukaGraspConfig(), KukaGraspConfig(size=48, depth=True, control_height=True)]
+)
 @pytest.mark.filterwarnings("ignore:.*(CnnPolicy|symmetric).*")
 def test_both_checkers_pass(config: KukaGraspConfig) -> None:
     env = config.build()
@@ -49,7 +54,15 @@ def test_both_checkers_pass(config: KukaGraspConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"size": 8}, {"num_objects": 0}, {"num_objects": 5}, {"discount": 0.0}, {"max_episode_steps": 3}], ids=str
+    "bad",
+    [
+        {"size": 8},
+        {"num_objects": 0},
+        {"num_objects": 5},
+        {"discount": 0.0},
+        {"max_episode_steps": 3},
+    ],
+    ids=str,
 )
 def test_a_bad_setting_is_refused_in_one_line_that_names_it(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))) as refusal:
@@ -57,7 +70,9 @@ def test_a_bad_setting_is_refused_in_one_line_that_names_it(bad: dict[str, Any])
     assert "\n" not in str(refusal.value)
 
 
-def test_who_knows_where_objects_lie_grasps_them_and_who_does_not_seldom_does(arm: KukaGrasp) -> None:
+def test_who_knows_where_objects_lie_grasps_them_and_who_does_not_seldom_does(
+    arm: KukaGrasp,
+) -> None:
     rng = np.random.default_rng(0)
     oracle = [play(arm, lambda: oracle_action(arm), seed)[-1][3] for seed in range(20)]
     blind = [play(arm, lambda: blind_action(arm, rng), seed)[-1][3] for seed in range(20)]
@@ -88,12 +103,16 @@ def test_a_seed_decides_an_episode_whatever_came_before(arm: KukaGrasp) -> None:
 
 
 def test_the_fingertips_go_where_they_are_told(arm: KukaGrasp) -> None:
-    """Of the closed-form angles, PyBullet's own kinematics must give back the position: fingers are links 10 and 13."""
+    """Of the closed-form angles, PyBullet's own kinematics must give back the position: fingers are
+    links 10 and 13."""
     arm.reset(seed=0)
     for target in ([0.6, 0.0, START, 0.0], [0.7, 0.1, 0.1, 0.8], [0.5, -0.1, 0.06, -1.5]):
         arm.hand[:] = target
         arm._place_arm()
-        tips = [arm._client.getLinkState(arm._arm, link, computeForwardKinematics=True)[0] for link in (10, 13)]
+        tips = [
+            arm._client.getLinkState(arm._arm, link, computeForwardKinematics=True)[0]
+            for link in (10, 13)
+        ]
         np.testing.assert_allclose(np.mean(tips, axis=0)[:2], target[:2], atol=0.004)
     assert len(inverse_kinematics(*[0.6, 0.0, START, 0.0])) == 8
 
@@ -104,13 +123,15 @@ def test_the_image_shows_the_object_and_its_depth() -> None:
     assert image.shape == (4, 64, 64)
     other, _ = env.reset(seed=2)
     assert (image[:3] != other[:3]).any()
-    # The tray is about 70 cm away, of which 40 are not counted, of 80 that are: the floor at the image's edge.
+    # The tray is about 70 cm away, of which 40 are not counted, of 80 that are: the floor at the
+    # image's edge.
     assert 60 < np.median(image[3]) < 130
     env.close()
 
 
 def test_shaping_telescopes_to_minus_the_distance_at_first() -> None:
-    """Potential-based shaping sums, discounted, to minus the first potential (Ng et al. 1999), here 10 a metre."""
+    """Potential-based shaping sums, discounted, to minus the first potential (Ng et al. 1999), here
+    10 a metre."""
     env = KukaGrasp(KukaGraspConfig(shaped=True, discount=0.9))
     env.reset(seed=4)
     first = 10.0 * distances_sideways(env).min()
@@ -134,7 +155,9 @@ def test_held_out_shapes_are_others_and_can_be_grasped() -> None:
     assert not set(TRAINING_SHAPES) & set(HELD_OUT_SHAPES)
     env = KukaGrasp(KukaGraspConfig(held_out=True, num_objects=2))
     assert len(env._pool) == 15
-    assert np.mean([play(env, lambda: oracle_action(env), seed)[-1][3] for seed in range(8)]) >= 0.75
+    assert (
+        np.mean([play(env, lambda: oracle_action(env), seed)[-1][3] for seed in range(8)]) >= 0.75
+    )
     film = env.render()
     assert (film.shape, film.dtype) == ((240, 320, 3), np.uint8)
     env.close()

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from envs.robots import maps
 from envs.robots.maps import ARENA, CELL, CLEARANCE, CRATES, PILLARS, SHAPES, WALLS
 
-ROBOT_RADIUS = math.hypot(0.5047, 0.2865)  # to the corners of Husky's chassis, the farthest of its body
+ROBOT_RADIUS = math.hypot(
+    0.5047, 0.2865
+)  # to the corners of Husky's chassis, the farthest of its body
 
 
 @st.composite
@@ -72,7 +74,9 @@ def test_the_distance_field_holds_every_cells_shortest_path(grid) -> None:
 def test_a_filled_field_rises_away_from_the_cells_it_is_filled_from() -> None:
     field = np.full((1, 5), np.inf)
     field[0, 1] = 3.0
-    np.testing.assert_allclose(maps.extended(field), [[3 + CELL, 3, 3 + CELL, 3 + 2 * CELL, 3 + 3 * CELL]])
+    np.testing.assert_allclose(
+        maps.extended(field), [[3 + CELL, 3, 3 + CELL, 3 + 2 * CELL, 3 + 3 * CELL]]
+    )
 
 
 def index_of(shape: maps.Shape) -> int:
@@ -84,7 +88,9 @@ def test_clearance_against_distances_by_hand() -> None:
     pillar = index_of(maps.Shape(0.0, 0.0, 0.4))
     shapes = np.array([crate, pillar])
     poses = np.array([[0.0, 0.0, math.pi / 2], [3.0, 0.0, 1.0]])  # the crate lies along y
-    points = np.array([[0, 2], [-1, 0], [0.3 + 0.3, 0.5 + 0.4], [3, -2], [0.1, 0.1], [3, 0], [0, 4.9], [-4, -4.5]])
+    points = np.array(
+        [[0, 2], [-1, 0], [0.3 + 0.3, 0.5 + 0.4], [3, -2], [0.1, 0.1], [3, 0], [0, 4.9], [-4, -4.5]]
+    )
     expected = [1.5, 0.7, 0.5, 1.6, 0.0, -0.4, 0.1, 0.5]
     np.testing.assert_allclose(maps.clearance(points, shapes, poses), expected, atol=1e-12)
 
@@ -98,7 +104,9 @@ def test_an_empty_arena_has_its_border_alone() -> None:
 
 
 def densely(path: np.ndarray) -> np.ndarray:
-    return np.concatenate([a + np.linspace(0, 1, 400)[:, None] * (b - a) for a, b in pairwise(path)])
+    return np.concatenate(
+        [a + np.linspace(0, 1, 400)[:, None] * (b - a) for a, b in pairwise(path)]
+    )
 
 
 @pytest.mark.parametrize("num_obstacles", [6, 10, 16])

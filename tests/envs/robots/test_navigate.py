@@ -1,4 +1,5 @@
-"""Path planning: sensors and motion by hand, how episodes end, which maps are whose, and that it can be solved."""
+"""Path planning: sensors and motion by hand, how episodes end, which maps are whose, and that it
+can be solved."""
 
 import math
 import pickle
@@ -31,8 +32,11 @@ def env():
     built.close()
 
 
-def lay_out(env: NavigateEnv, start, goal, *obstacles: tuple[Shape, float, float, float]) -> np.ndarray:
-    """Starts an episode on a map made by hand, whose distances to the goal are those of an empty arena."""
+def lay_out(
+    env: NavigateEnv, start, goal, *obstacles: tuple[Shape, float, float, float]
+) -> np.ndarray:
+    """Starts an episode on a map made by hand, whose distances to the goal are those of an empty
+    arena."""
     shapes = np.array([SHAPES.index(shape) for shape, *_ in obstacles], np.int64)
     poses = np.array([pose for _, *pose in obstacles]).reshape(-1, 3)
     distance = np.linalg.norm(maps.CENTRES - np.array(goal), axis=-1)
@@ -52,9 +56,13 @@ def test_both_checkers_pass_without_a_warning(camera: bool) -> None:
     assert [str(warning.message) for warning in said] == []
 
 
-@pytest.mark.parametrize("wrong", [{"num_obstacles": -1}, {"num_obstacles": 17}, {"max_episode_steps": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"num_obstacles": -1}, {"num_obstacles": 17}, {"max_episode_steps": 0}]
+)
 def test_bad_values_are_told_in_one_line(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must .*, not {next(iter(wrong.values()))}") as refusal:
+    with pytest.raises(
+        ValueError, match=f"{next(iter(wrong))} must .*, not {next(iter(wrong.values()))}"
+    ) as refusal:
         NavigateConfig(**wrong)  # pyright: ignore[reportArgumentType]
     assert "\n" not in str(refusal.value)
 
@@ -63,17 +71,25 @@ def test_a_config_can_be_sent_and_its_module_needs_no_pybullet_and_says_nothing(
     config = NavigateConfig(camera=True, num_obstacles=3)
     assert pickle.loads(pickle.dumps(config)) == config
     code = (
-        "import sys; from envs.robots.navigate import NavigateConfig; assert 'pybullet' not in sys.modules\n"
+        "import sys; from envs.robots.navigate import NavigateConfig; assert 'pybullet' not in "
+        "sys.modules\n"
         "env = NavigateConfig().build(); env.reset(); env.render(); env.close()"
     )
-    said = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
 
 def test_rays_measure_what_stands_around(env: NavigateEnv) -> None:
     pillar, crate, wall = Shape(0, 0, 0.5), Shape(0.25, 0.25, 0), Shape(1.5, 0.1, 0)
     seen = lay_out(
-        env, (0, 1, math.pi / 2), (0, -4), (pillar, 0, 3, 0), (crate, -2, 1, 0), (wall, 3, 1, math.pi / 2)
+        env,
+        (0, 1, math.pi / 2),
+        (0, -4),
+        (pillar, 0, 3, 0),
+        (crate, -2, 1, 0),
+        (wall, 3, 1, math.pi / 2),
     )  # heading along y: the pillar is ahead, the crate on the left, the wall on the right
     assert seen[0] == pytest.approx((2 - 0.5) / 5, abs=1e-3)
     assert seen[9] == pytest.approx((2 - 0.25) / 5, abs=1e-3)
@@ -201,9 +217,13 @@ def test_a_seed_is_an_episode_and_the_next_one_another() -> None:
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-def test_training_and_evaluation_never_share_a_map(held_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_and_evaluation_never_share_a_map(
+    held_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seeds, draw_map = [], maps.draw_map
-    monkeypatch.setattr(maps, "draw_map", lambda seed, number: seeds.append(seed) or draw_map(seed, number))
+    monkeypatch.setattr(
+        maps, "draw_map", lambda seed, number: seeds.append(seed) or draw_map(seed, number)
+    )
     env = NavigateConfig(held_out=held_out).build()
     for seed in range(10):
         env.reset(seed=seed)
@@ -238,7 +258,9 @@ def test_films_show_the_goal_and_the_way(env: NavigateEnv) -> None:
         env.step(AHEAD)
     after = np.asarray(env.render()).astype(int)
     assert before.shape == (navigate.FILM_SIZE, navigate.FILM_SIZE, 3)
-    rows, columns = np.nonzero((before[..., 1] - before[..., 0] > 50) & (before[..., 1] - before[..., 2] > 50))
+    rows, columns = np.nonzero(
+        (before[..., 1] - before[..., 0] > 50) & (before[..., 1] - before[..., 2] > 50)
+    )
     assert len(rows) > 100
     assert rows.mean() < navigate.FILM_SIZE / 2 < columns.mean()  # up and on the right
     orange = [(frame == (255, 140, 0)).all(axis=-1).sum() for frame in (before, after)]

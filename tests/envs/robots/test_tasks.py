@@ -26,7 +26,9 @@ def test_both_checkers_pass(config) -> None:
     env.close()
 
 
-@pytest.mark.parametrize("name", ["HalfCheetah", "half-cheetah", "hopper", "PandaReach", "panda-pick-and-place"])
+@pytest.mark.parametrize(
+    "name", ["HalfCheetah", "half-cheetah", "hopper", "PandaReach", "panda-pick-and-place"]
+)
 def test_robots_are_known_by_their_plain_names(name: str) -> None:
     config = environment_named(name)
     assert config in ROBOTS.values()
@@ -66,7 +68,9 @@ def test_an_arm_that_has_reached_its_goal_goes_on_and_is_rewarded() -> None:
     rewards, successes = [], []
     for _ in range(50):
         towards = 20 * (observation["desired_goal"] - observation["achieved_goal"])
-        observation, reward, terminated, _, info = env.step(np.clip(towards, -1, 1).astype(np.float32))
+        observation, reward, terminated, _, info = env.step(
+            np.clip(towards, -1, 1).astype(np.float32)
+        )
         assert not terminated
         rewards.append(reward)
         successes.append(bool(info["is_success"]))
@@ -78,7 +82,10 @@ def test_an_arm_that_has_reached_its_goal_goes_on_and_is_rewarded() -> None:
 
 def test_what_another_goal_would_have_brought_can_be_asked_for_many_at_once() -> None:
     compute_reward = PandaConfig("Reach").build().unwrapped.compute_reward  # pyright: ignore
-    achieved, desired = np.zeros((3, 3), np.float32), np.array([[0, 0, 0.04], [0, 0, 0.06], [1, 0, 0]], np.float32)
+    achieved, desired = (
+        np.zeros((3, 3), np.float32),
+        np.array([[0, 0, 0.04], [0, 0, 0.06], [1, 0, 0]], np.float32),
+    )
     assert compute_reward(achieved, desired, {}).tolist() == [0.0, -1.0, -1.0]  # nearer than 5 cm
 
 
@@ -97,7 +104,9 @@ def test_robots_in_step_reset_in_the_same_step_and_keep_what_they_ended_in(paral
     env.close()
 
 
-@pytest.mark.parametrize("config", [LocomotionConfig("Hopper"), PandaConfig("Push")], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config", [LocomotionConfig("Hopper"), PandaConfig("Push")], ids=lambda config: config.name
+)
 def test_films_show_something_that_moves(config) -> None:
     env = config.build()
     env.reset(seed=1)

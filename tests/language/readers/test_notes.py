@@ -30,13 +30,18 @@ def test_it_learns_to_tell_high_from_low() -> None:
     encoder = NoteEncoderConfig(ReaderConfig(width=16, kind="mean"), features=8).build(SPACE)
     head = torch.nn.Linear(8, 1)
     optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-2)
-    told, high = notes("lactate high", "lactate low", "pH high", "pH low"), torch.tensor([1.0, 0, 1, 0])
+    told, high = (
+        notes("lactate high", "lactate low", "pH high", "pH low"),
+        torch.tensor([1.0, 0, 1, 0]),
+    )
     for _ in range(60):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(head(encoder(told))[:, 0], high)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert ((head(encoder(notes("SOFA high", "SOFA low")))[:, 0] > 0) == torch.tensor([True, False])).all()
+    assert (
+        (head(encoder(notes("SOFA high", "SOFA low")))[:, 0] > 0) == torch.tensor([True, False])
+    ).all()
 
 
 @pytest.mark.parametrize("space", [Box(-1, 1, (64,), np.float32), Box(0, 255, (3, 8, 8), np.uint8)])

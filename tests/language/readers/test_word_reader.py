@@ -1,4 +1,5 @@
-"""Instruction encoders: what they are given, that order counts where it should, and that nothing is read twice."""
+"""Instruction encoders: what they are given, that order counts where it should, and that nothing is
+read twice."""
 
 from copy import deepcopy
 from typing import Any
@@ -28,7 +29,9 @@ def reader(kind: Any) -> Reader:
 def test_a_sentence_is_read_alike_in_every_batch(kind: str) -> None:
     read = reader(kind)
     alone = read(column("go to the red ball"))
-    words, is_word, whole = read(column("open the door", "go to the red ball", "把那个红色的球放到那个绿色的箱子旁边"))
+    words, is_word, whole = read(
+        column("open the door", "go to the red ball", "把那个红色的球放到那个绿色的箱子旁边")
+    )
     torch.testing.assert_close(words[1, :5], alone[0][0])
     torch.testing.assert_close(whole[1], alone[2][0])
     assert is_word.sum(1).tolist() == [3, 5, 18]
@@ -36,7 +39,10 @@ def test_a_sentence_is_read_alike_in_every_batch(kind: str) -> None:
 
 @ALL
 def test_remembered_sentences_are_those_that_would_be_read(kind: str) -> None:
-    read, sentences = reader(kind), column("go to the red ball", "pick up a key", "go to the red ball")
+    read, sentences = (
+        reader(kind),
+        column("go to the red ball", "pick up a key", "go to the red ball"),
+    )
     learning = read(sentences)
     with torch.no_grad():
         for _ in range(2):
@@ -48,7 +54,9 @@ def test_remembered_sentences_are_those_that_would_be_read(kind: str) -> None:
 def test_nothing_is_read_twice_until_the_weights_change(monkeypatch: pytest.MonkeyPatch) -> None:
     read, looks = reader("lstm"), []
     whole = read.read
-    monkeypatch.setattr(read, "read", lambda sentences: looks.append(len(sentences)) or whole(sentences))
+    monkeypatch.setattr(
+        read, "read", lambda sentences: looks.append(len(sentences)) or whole(sentences)
+    )
     with torch.no_grad():
         read(column("go", "stop", "go"))
         read(column("stop"))
@@ -82,12 +90,15 @@ def test_a_target_that_moves_reads_anew() -> None:
     target = deepcopy(read)
     with torch.no_grad():
         before = target(column("go"))[2]
-        torch._foreach_lerp_(list(target.parameters()), [weights + 1.0 for weights in read.parameters()], 0.5)
+        torch._foreach_lerp_(
+            list(target.parameters()), [weights + 1.0 for weights in read.parameters()], 0.5
+        )
         torch.testing.assert_close(target(column("go"))[2], before + 0.5)
 
 
 def test_after_a_gradient_step_everything_is_read_anew() -> None:
-    """Also what was read without gradients for the sake of the step, as by the judge of double Q-learning."""
+    """Also what was read without gradients for the sake of the step, as by the judge of double
+    Q-learning."""
     read = reader("mean")
     optimizer = Adam(list(read.parameters()), 0.1, 1e-8)
     loss = read(column("go"))[2].sum()
@@ -101,7 +112,9 @@ def test_after_a_gradient_step_everything_is_read_anew() -> None:
 
 @ALL
 def test_order_counts_but_for_the_mean(kind: str) -> None:
-    one, other = reader(kind)(column("put the ball next to the box", "put the box next to the ball"))[2]
+    one, other = reader(kind)(
+        column("put the ball next to the box", "put the box next to the ball")
+    )[2]
     assert torch.allclose(one, other, atol=1e-6) == (kind == "mean")
 
 
@@ -110,11 +123,14 @@ def test_every_weight_learns(kind: str) -> None:
     read = reader(kind)
     words, _, whole = read(column("go to the red ball", "pick up"))
     (whole.square().sum() + words.square().sum()).backward()
-    assert all(weights.grad is not None and weights.grad.abs().sum() > 0 for weights in read.parameters())
+    assert all(
+        weights.grad is not None and weights.grad.abs().sum() > 0 for weights in read.parameters()
+    )
 
 
 def test_self_attention_is_torchs_without_what_it_leaves_out() -> None:
-    """The second derivation: torch's own layer with biases of 0, normalisations of 1, and heads left as they are."""
+    """The second derivation: torch's own layer with biases of 0, normalisations of 1, and heads
+    left as they are."""
     torch.manual_seed(0)
     own = SelfAttention(16)
     torchs = nn.TransformerEncoderLayer(16, 1, 32, dropout=0.0, batch_first=True, norm_first=True)
@@ -134,7 +150,11 @@ def test_self_attention_is_torchs_without_what_it_leaves_out() -> None:
 
 
 def test_words_and_characters() -> None:
-    assert numbered("Go to, go", 1_024)[0] == numbered("go", 1_024)[0] == numbered("Go to, go", 1_024)[2]
+    assert (
+        numbered("Go to, go", 1_024)[0]
+        == numbered("go", 1_024)[0]
+        == numbered("Go to, go", 1_024)[2]
+    )
     assert len(numbered("走到那个球那里", 1_024)) == 7
     assert len(numbered("", 1_024)) == 1
     assert all(1 <= number < 4 for number in numbered("a b c d e f g h", 4))

@@ -1,4 +1,5 @@
-"""Whether a caption fulfils a mission: what is learnt, how it is scored, and that it is read back."""
+"""Whether a caption fulfils a mission: what is learnt, how it is scored, and that it is read
+back."""
 
 import json
 from itertools import product
@@ -19,17 +20,22 @@ def corpus(folder: Path) -> str:
     """All captions with all missions; those about the red key are to test on."""
     things = [f"{colour} {kind}" for colour, kind in product(COLOURS, KINDS)]
     rows = [
-        (f"you are in front of the {one}", f"go to the {other}", one == other) for one, other in product(things, things)
+        (f"you are in front of the {one}", f"go to the {other}", one == other)
+        for one, other in product(things, things)
     ]
     for part in ("train", "test"):
-        own = [row for row in rows if any("red key" in text for text in row[:2]) == (part == "test")]
+        own = [
+            row for row in rows if any("red key" in text for text in row[:2]) == (part == "test")
+        ]
         lines = (f"{caption}\t{mission}\t{int(match)}\n" for caption, mission, match in own)
         (folder / f"captions-{part}.tsv").write_text("".join(lines))
     return str(folder)
 
 
 @pytest.mark.parametrize("kind", ["siamese", "bert"])
-def test_colours_and_kinds_are_told_apart_where_they_were_not_together(kind, tmp_path: Path) -> None:
+def test_colours_and_kinds_are_told_apart_where_they_were_not_together(
+    kind, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     lesson = SimilarityTask(corpus(tmp_path), kind, width=32).lesson()
     learner = torch.optim.Adam(lesson.module.parameters(), 3e-3)
@@ -55,7 +61,9 @@ def test_a_batch_has_as_many_pairs_that_match_as_that_do_not(tmp_path: Path) -> 
 def test_odds_fall_with_the_distance_between_the_sentences() -> None:
     torch.manual_seed(0)
     module = Similarity("siamese", 16)
-    captions, missions, _ = columns([("go to the red ball", "go to the red ball", True), ("go", "open a box", False)])
+    captions, missions, _ = columns(
+        [("go to the red ball", "go to the red ball", True), ("go", "open a box", False)]
+    )
     same, other = module(captions, missions).tolist()
     assert same == pytest.approx(2.0)
     ours, theirs = module.encoder(captions[1:]), module.encoder(missions[1:])
@@ -70,7 +78,11 @@ def test_auc_is_the_share_of_pairs_in_the_right_order() -> None:
 def test_weights_are_read_back_frozen(tmp_path: Path) -> None:
     module = Similarity("siamese", 16)
     save_file(module.state_dict(), tmp_path / "module.safetensors")
-    told = {"format": "praxis-module-1", "name": "similarity", "settings": {"task": {"kind": "siamese", "width": 16}}}
+    told = {
+        "format": "praxis-module-1",
+        "name": "similarity",
+        "settings": {"task": {"kind": "siamese", "width": 16}},
+    }
     (tmp_path / "module.json").write_text(json.dumps(told))
     again = trained_similarity(str(tmp_path))
     captions, missions, _ = columns([("you are in front of the red ball", "go to a ball", True)])
@@ -86,7 +98,9 @@ def test_weights_are_read_back_frozen(tmp_path: Path) -> None:
 
 def test_pairs_of_one_sort_alone_are_refused(tmp_path: Path) -> None:
     for part in ("train", "test"):
-        (tmp_path / f"captions-{part}.tsv").write_text("you have opened the red door\topen the red door\t1\n")
+        (tmp_path / f"captions-{part}.tsv").write_text(
+            "you have opened the red door\topen the red door\t1\n"
+        )
     with pytest.raises(ValueError, match="pairs that match and pairs that do not"):
         SimilarityTask(str(tmp_path)).lesson()
     with pytest.raises(ValueError, match=r"make_captions\.py"):

@@ -31,16 +31,23 @@ class LastWord(nn.Module):
 
     def forward(self, captions: Tensor, missions: Tensor) -> Tensor:
         pairs = [
-            (from_bytes(caption), from_bytes(mission)) for caption, mission in zip(captions, missions, strict=True)
+            (from_bytes(caption), from_bytes(mission))
+            for caption, mission in zip(captions, missions, strict=True)
         ]
         self.asked += pairs
-        return torch.tensor([self.odds if c.split()[-1] == m.split()[-1] else -self.odds for c, m in pairs])
+        return torch.tensor(
+            [self.odds if c.split()[-1] == m.split()[-1] else -self.odds for c, m in pairs]
+        )
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> str:
     save_file(Similarity("siamese", 16).state_dict(), tmp_path / "module.safetensors")
-    told = {"format": "praxis-module-1", "name": "similarity", "settings": {"task": {"kind": "siamese", "width": 16}}}
+    told = {
+        "format": "praxis-module-1",
+        "name": "similarity",
+        "settings": {"task": {"kind": "siamese", "width": 16}},
+    }
     (tmp_path / "module.json").write_text(json.dumps(told))
     return str(tmp_path)
 
@@ -53,9 +60,17 @@ def judged_by(module: nn.Module, config: SimilarityRewardConfig) -> SimilarityRe
 
 def steps(*told: tuple[str, str, bool]) -> SimpleNamespace:
     """Captions, missions, and whether the episode had the observation before."""
-    captions, missions = (torch.from_numpy(np.stack([to_bytes(row[side], 128) for row in told])) for side in (0, 1))
-    observations = {"image": torch.zeros(len(told), 3, 7, 7), "caption": captions, "mission": missions}
-    return SimpleNamespace(observations=observations, repeated=torch.tensor([row[2] for row in told]))
+    captions, missions = (
+        torch.from_numpy(np.stack([to_bytes(row[side], 128) for row in told])) for side in (0, 1)
+    )
+    observations = {
+        "image": torch.zeros(len(told), 3, 7, 7),
+        "caption": captions,
+        "mission": missions,
+    }
+    return SimpleNamespace(
+        observations=observations, repeated=torch.tensor([row[2] for row in told])
+    )
 
 
 SOME = (
@@ -81,7 +96,9 @@ def test_each_pair_is_judged_once(weights: str) -> None:
     assert len(judge.asked) == len(set(judge.asked)) == 3
 
 
-@pytest.mark.parametrize(("odds", "threshold", "rewarded"), [(1.0, 0.7, 1.0), (1.0, 0.75, 0.0), (3.0, 0.95, 1.0)])
+@pytest.mark.parametrize(
+    ("odds", "threshold", "rewarded"), [(1.0, 0.7, 1.0), (1.0, 0.75, 0.0), (3.0, 0.95, 1.0)]
+)
 def test_it_must_be_as_probable_as_the_threshold_says(weights, odds, threshold, rewarded) -> None:
     # odds of e to 1 are a probability of 0.731, of e to 3 one of 0.953
     reward = judged_by(LastWord(odds), SimilarityRewardConfig(weights, threshold=threshold))
@@ -99,7 +116,9 @@ def test_the_environments_own_rewards_are_worth_nothing_and_nothing_is_learnt(we
 
 def test_mistakes_are_told(weights: str) -> None:
     with pytest.raises(ValueError, match=r"--env\.captions"):
-        SimilarityRewardConfig(weights).build(Dict({"image": IMAGE, "mission": SENTENCE}), Discrete(7))
+        SimilarityRewardConfig(weights).build(
+            Dict({"image": IMAGE, "mission": SENTENCE}), Discrete(7)
+        )
     with pytest.raises(ValueError, match="a mission and a caption"):
         SimilarityRewardConfig(weights).build(IMAGE, Discrete(7))
     with pytest.raises(ValueError, match="threshold must be a number above 0 and below 1, not 1"):

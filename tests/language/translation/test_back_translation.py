@@ -29,10 +29,15 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> BackTranslationTask:
     )
 
 
-def test_pairs_are_true_and_further_texts_have_a_source_that_was_made(task: BackTranslationTask) -> None:
+def test_pairs_are_true_and_further_texts_have_a_source_that_was_made(
+    task: BackTranslationTask,
+) -> None:
     lesson = task.lesson()
     decode = lesson.module.tokens.decode
-    learnt = [(decode([source])[0], decode([until_end(target[1:])])[0]) for source, target in lesson.batches.pairs]
+    learnt = [
+        (decode([source])[0], decode([until_end(target[1:])])[0])
+        for source, target in lesson.batches.pairs
+    ]
     train = read_pairs(Path(task.data), "help", "train")
     assert learnt[:PAIRS] == [(pair.zh, pair.en) for pair in train[:PAIRS]]
 

@@ -20,14 +20,20 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """Of a corpus and of a teacher, which knows nothing."""
     folder = tmp_path_factory.mktemp("distill")
     corpus = write_small_corpus(folder)
-    return corpus, write_untrained(TranslationTask(corpus, width=64, vocabulary=70, beam=1), folder / "teacher")
+    return corpus, write_untrained(
+        TranslationTask(corpus, width=64, vocabulary=70, beam=1), folder / "teacher"
+    )
 
 
 def targets(lesson: TranslationLesson) -> list[str]:
-    return lesson.module.tokens.decode([until_end(target[1:]) for _, target in lesson.batches.pairs])
+    return lesson.module.tokens.decode(
+        [until_end(target[1:]) for _, target in lesson.batches.pairs]
+    )
 
 
-def test_it_learns_what_the_teacher_says_beside_the_texts_and_without_it_the_texts_alone(folders: Folders) -> None:
+def test_it_learns_what_the_teacher_says_beside_the_texts_and_without_it_the_texts_alone(
+    folders: Folders,
+) -> None:
     task = DistillationTask(*folders[:1], width=24, vocabulary=60, teacher=folders[1], beam=2)
     teacher, _ = trained_translator(folders[1])
     distilled, alone = task.lesson(), replace(task, distilled=False).lesson()

@@ -44,7 +44,13 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_held_out_sentences_are_translated_after_some_seconds(tmp_path: Path) -> None:
     task = TranslationTask(
-        write_small_corpus(tmp_path), "missions", width=48, vocabulary=70, dropout=0.0, beam=2, longest=20
+        write_small_corpus(tmp_path),
+        "missions",
+        width=48,
+        vocabulary=70,
+        dropout=0.0,
+        beam=2,
+        longest=20,
     )
     settings = Pretraining(
         task,
@@ -69,7 +75,10 @@ def test_held_out_sentences_are_translated_after_some_seconds(tmp_path: Path) ->
 @pytest.mark.parametrize("attention", [False, True])
 def test_padding_changes_nothing(attention: bool, exact: None) -> None:
     module = small(attention)
-    short, long = torch.tensor([[7, 8, END]]), torch.tensor([[7, 8, END, PADDING, PADDING], [9, 10, 11, 12, END]])
+    short, long = (
+        torch.tensor([[7, 8, END]]),
+        torch.tensor([[7, 8, END, PADDING, PADDING], [9, 10, 11, 12, END]]),
+    )
     given = torch.tensor([[ENGLISH, 6, 7]])
     alone, beside = module(short, given), module(long, given.expand(2, -1))
     torch.testing.assert_close(alone[0], beside[0], atol=1e-5, rtol=1e-4)
@@ -91,7 +100,9 @@ def test_only_attention_sees_each_word_that_was_read() -> None:
     def reaches(module: Translator) -> float:
         read, ends = module.encode(torch.tensor([[7, 8, 9, END]]))
         read.retain_grad()
-        scores, _ = module.decode(torch.tensor([[ENGLISH]]), module.start(ends.detach()), read, torch.ones(1, 4))
+        scores, _ = module.decode(
+            torch.tensor([[ENGLISH]]), module.start(ends.detach()), read, torch.ones(1, 4)
+        )
         scores.sum().backward()
         return 0.0 if read.grad is None else read.grad.abs().min().item()
 
@@ -102,20 +113,28 @@ def test_only_attention_sees_each_word_that_was_read() -> None:
 def test_loss_of_a_module_that_knows_nothing_is_that_of_the_uniform_distribution() -> None:
     module = small()
     torch.nn.init.zeros_(module.embedding.weight)
-    batch = {"source": torch.tensor([[7, END]]), "target": torch.tensor([[ENGLISH, 8, END, PADDING, PADDING]])}
+    batch = {
+        "source": torch.tensor([[7, END]]),
+        "target": torch.tensor([[ENGLISH, 8, END, PADDING, PADDING]]),
+    }
     loss, _ = teacher_forcing(module, batch)
     assert loss.item() == pytest.approx(math.log(len(module.tokens)), rel=1e-3)
 
 
 class Machine:
-    """A translator whose next token depends on the last one alone, by this table of probabilities."""
+    """A translator whose next token depends on the last one alone, by this table of
+    probabilities."""
 
     A, B, C = 5, 6, 7
 
     def __init__(self) -> None:
         self.table = torch.full((8, 8), 1e-9)
         self.table[ENGLISH, self.A], self.table[ENGLISH, self.B] = 0.6, 0.4
-        self.table[self.A, self.C], self.table[self.A, self.B], self.table[self.A, END] = 0.4, 0.3, 0.3
+        self.table[self.A, self.C], self.table[self.A, self.B], self.table[self.A, END] = (
+            0.4,
+            0.3,
+            0.3,
+        )
         self.table[self.B, END] = self.table[self.C, END] = 1.0
 
     def encode(self, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,7 +143,9 @@ class Machine:
     def start(self, ends: torch.Tensor) -> Any:
         return ((ends[None],) * 2,) * 2
 
-    def decode(self, given: torch.Tensor, state: Any, read: torch.Tensor, source: torch.Tensor) -> Any:
+    def decode(
+        self, given: torch.Tensor, state: Any, read: torch.Tensor, source: torch.Tensor
+    ) -> Any:
         return self.table[given].log(), state
 
 
@@ -153,11 +174,16 @@ def test_translations_keep_their_places_and_do_not_depend_on_their_neighbours(ex
 
 def test_bleu_is_of_words_in_english_and_of_characters_in_chinese() -> None:
     assert bleu(["the red ball is here"], ["the red ball is here"], "en") == pytest.approx(100)
-    # Right are 5 of 6 words, 3 of 5 pairs, 1 of 4 triples and none of 3 fours, which smoothing counts as half a one.
+    # Right are 5 of 6 words, 3 of 5 pairs, 1 of 4 triples and none of 3 fours, which smoothing
+    # counts as half a one.
     expected = 100 * (5 / 6 * 3 / 5 * 1 / 4 * 0.5 / 3) ** 0.25
-    assert bleu(["the red box is here ."], ["the red ball is here ."], "en") == pytest.approx(expected)
+    assert bleu(["the red box is here ."], ["the red ball is here ."], "en") == pytest.approx(
+        expected
+    )
     assert bleu(["打开红色的门"], ["打开红色的门"], "zh") == pytest.approx(100)
-    assert bleu(["打开红色的门"], ["打开绿色的门"], "zh") > bleu(["打开红色的门"], ["打开绿色的门"], "en")
+    assert bleu(["打开红色的门"], ["打开绿色的门"], "zh") > bleu(
+        ["打开红色的门"], ["打开绿色的门"], "en"
+    )
 
 
 def test_an_epoch_has_each_pair_once_in_batches_of_little_padding() -> None:
@@ -198,7 +224,9 @@ def test_the_nearest_text_is_the_same_one_and_not_merely_a_short_one() -> None:
         ({"data": "nowhere"}, r"scripts/make_corpus\.py"),
     ],
 )
-def test_what_cannot_be_trained_is_told_in_one_line(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_told_in_one_line(
+    change: dict[str, Any], told: str, tmp_path: Path
+) -> None:
     task = TranslationTask(write_small_corpus(tmp_path))
     with pytest.raises(ValueError, match=told) as mistake:
         replace(task, **change).lesson()

@@ -19,7 +19,16 @@ from tests.language.small_corpus import write_small_corpus
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> MultiTask:
     corpus = write_small_corpus(tmp_path_factory.mktemp("multitask"))
-    return MultiTask(corpus, width=32, pairs=40, vocabulary=70, dropout=0.0, beam=1, intent_share=0.2, other_share=0.4)
+    return MultiTask(
+        corpus,
+        width=32,
+        pairs=40,
+        vocabulary=70,
+        dropout=0.0,
+        beam=1,
+        intent_share=0.2,
+        other_share=0.4,
+    )
 
 
 def kind_of(batch: dict[str, torch.Tensor]) -> str:

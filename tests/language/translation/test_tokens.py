@@ -4,7 +4,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from language.translation.tokens import END, PADDING, SPECIAL, UNKNOWN, Tokens, padded, trained_tokens
+from language.translation.tokens import (
+    END,
+    PADDING,
+    SPECIAL,
+    UNKNOWN,
+    Tokens,
+    padded,
+    trained_tokens,
+)
 
 TEXTS = [
     "Choose Tools - Options.",
@@ -44,7 +52,10 @@ def test_the_vocabulary_goes_where_the_weights_go() -> None:
     other = Tokens()
     other.load_state_dict({name: value.clone() for name, value in TOKENS.state_dict().items()})
     assert other.encode(TEXTS) == TOKENS.encode(TEXTS)
-    assert all(isinstance(value, torch.Tensor) and value.dtype == torch.uint8 for value in TOKENS.state_dict().values())
+    assert all(
+        isinstance(value, torch.Tensor) and value.dtype == torch.uint8
+        for value in TOKENS.state_dict().values()
+    )
 
 
 def test_rows_are_padded_behind() -> None:

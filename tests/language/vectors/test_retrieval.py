@@ -55,7 +55,10 @@ def test_untrained_it_tells_what_the_encoder_tells_of_whole_sentences() -> None:
 
 
 def test_what_is_found_must_be_among_the_nearest() -> None:
-    chinese, english = torch.eye(3), torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.9, 0.0], [0.0, 1.0, 0.5]])
+    chinese, english = (
+        torch.eye(3),
+        torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.9, 0.0], [0.0, 1.0, 0.5]]),
+    )
     # Rows 0 and 2 are nearest to their own; row 1 is nearest to the last one.
     assert found_among(chinese, english, torch.arange(3), 1) == pytest.approx(2 / 3)
     assert found_among(chinese, english, torch.arange(3), 2) == 1.0
@@ -80,7 +83,11 @@ def test_it_learns_to_find_missions_that_it_has_not_seen(tmp_path: Path) -> None
 def test_the_same_sentence_is_not_its_own_rival(tmp_path: Path) -> None:
     lesson = RetrievalTask(corpus(tmp_path), width=8).lesson()
     vectors = torch.randn(2, 3, MULTILINGUAL_WIDTH)
-    twice = {"chinese": vectors[[0, 0]], "english": vectors[[0, 0]], "sentence": torch.tensor([4, 4])}
+    twice = {
+        "chinese": vectors[[0, 0]],
+        "english": vectors[[0, 0]],
+        "sentence": torch.tensor([4, 4]),
+    }
     assert lesson.loss(twice)[0].item() == pytest.approx(0.0, abs=1e-6)
     batch = lesson.batch(np.random.default_rng(0), 32)
     assert batch["sentence"][:16].max() < 16 <= batch["sentence"][16:].min()

@@ -8,7 +8,11 @@ import pytest
 from language.vectors import sentence_encoders as sentences
 from language.vectors.sentence_encoders import SentenceEncoder, minilm, multilingual, once_each
 
-ENGLISH = ["go to the red ball", "open the blue door", "the film is a waste of everybody's time, " * 12]
+ENGLISH = [
+    "go to the red ball",
+    "open the blue door",
+    "the film is a waste of everybody's time, " * 12,
+]
 
 
 @pytest.mark.parametrize(("encode", "width"), [(minilm, 384), (multilingual, 512)])
@@ -23,13 +27,19 @@ def test_a_vector_has_length_1_and_does_not_depend_on_the_sentences_beside_it(
 
 def test_minilm_gives_what_its_authors_library_gives() -> None:
     # sentence-transformers 6.2, load_model().encode(["go to the red ball"])
-    np.testing.assert_allclose(minilm(ENGLISH)[0, :4], [0.09474, -0.04394, -0.03955, 0.03757], atol=2e-5)
+    np.testing.assert_allclose(
+        minilm(ENGLISH)[0, :4], [0.09474, -0.04394, -0.03955, 0.03757], atol=2e-5
+    )
 
 
 def test_what_means_the_same_is_near_in_english_and_across_languages() -> None:
-    locked, shut, other = minilm(["this door is locked", "you cannot open this door", "I like apples"])
+    locked, shut, other = minilm(
+        ["this door is locked", "you cannot open this door", "I like apples"]
+    )
     assert locked @ shut > 0.3 + locked @ other
-    chinese, right, wrong = multilingual(["走到红色的球那里", "go to the red ball", "open the blue door"])
+    chinese, right, wrong = multilingual(
+        ["走到红色的球那里", "go to the red ball", "open the blue door"]
+    )
     assert chinese @ right > 0.3 + chinese @ wrong
 
 

@@ -30,10 +30,14 @@ def two_topics(count: int) -> list[list[str]]:
 
 
 def nearness(vectors: np.ndarray) -> float:
-    """How much nearer words of the first topic are to each other than to those of the second, by cosine."""
+    """How much nearer words of the first topic are to each other than to those of the second, by
+    cosine."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = unit @ unit.T
-    return float((cosines[:TOPIC, :TOPIC].sum() - TOPIC) / (TOPIC * (TOPIC - 1)) - cosines[:TOPIC, TOPIC:].mean())
+    return float(
+        (cosines[:TOPIC, :TOPIC].sum() - TOPIC) / (TOPIC * (TOPIC - 1))
+        - cosines[:TOPIC, TOPIC:].mean()
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -47,20 +51,31 @@ def test_words_that_are_used_alike_are_near(method: str) -> None:
 
 
 def test_neighbours_count_the_less_the_farther_they_are() -> None:
-    rows, columns, met = co_occurrences([["a", "b", "rare", "c"], ["b", "a"]], ["a", "b", "c"], window=2)
+    rows, columns, met = co_occurrences(
+        [["a", "b", "rare", "c"], ["b", "a"]], ["a", "b", "c"], window=2
+    )
     table = np.zeros((3, 3))
     table[rows, columns] = met
-    # "rare" has no vector and takes no place: a-b 1 + 1, b-c 1, a-c 1/2, and nothing across two sentences.
+    # "rare" has no vector and takes no place: a-b 1 + 1, b-c 1, a-c 1/2, and nothing across two
+    # sentences.
     np.testing.assert_allclose(table, [[0, 2, 0.5], [2, 0, 1], [0.5, 1, 0]])
 
 
 def test_products_of_glove_tell_how_often_words_meet() -> None:
-    vectors = glove([["a", "b"]] * 200 + [["a", "c"]] * 2 + [["b", "c"]] * 2, ["a", "b", "c"], EmbeddingsTask(size=4))
+    vectors = glove(
+        [["a", "b"]] * 200 + [["a", "c"]] * 2 + [["b", "c"]] * 2,
+        ["a", "b", "c"],
+        EmbeddingsTask(size=4),
+    )
     assert vectors[0] @ vectors[1] > max(vectors[0] @ vectors[2], vectors[1] @ vectors[2])
 
 
 def test_a_vocabulary_has_frequent_words_first_and_no_rare_ones() -> None:
-    assert vocabulary_of([["b", "a", "b", "a"], ["a", "b", "c", "d"], ["d", "d", "d", "c"]]) == ["d", "a", "b"]
+    assert vocabulary_of([["b", "a", "b", "a"], ["a", "b", "c", "d"], ["d", "d", "d", "c"]]) == [
+        "d",
+        "a",
+        "b",
+    ]
     assert words_of("It's GOOD, isn't it? 10 of 10") == ["it's", "good", "isn't", "it", "of"]
 
 
@@ -76,11 +91,15 @@ def corpus(folder: Path) -> str:
     rows = []
     for _ in range(150):
         good = bool(random.integers(2))
-        word = random.choice(["fine", "lovely", "splendid"] if good else ["dull", "dire", "dreadful"])
+        word = random.choice(
+            ["fine", "lovely", "splendid"] if good else ["dull", "dire", "dreadful"]
+        )
         some = " ".join(random.choice(nouns, 3))
         rows.append(f"movie\t{3 if good else -3}\t{some} {word} {random.integers(1000)}\n")
     (folder / "sentiment.tsv").write_text("".join([*rows, "tweet\t-4\tfine fine fine\n"]))
-    (folder / "help-train.tsv").write_text("".join(f"page\tthe {noun} file\t文件\n" for noun in nouns * 4))
+    (folder / "help-train.tsv").write_text(
+        "".join(f"page\tthe {noun} file\t文件\n" for noun in nouns * 4)
+    )
     return str(folder)
 
 
@@ -113,7 +132,9 @@ def test_vectors_are_read_back_with_their_words(tmp_path: Path) -> None:
         vectors[words.index("film")], lesson.module.words(lesson.module.words.tokens(["film"]))[0]
     )
     lesson.module.words.vocabulary = []
-    lesson.module.load_state_dict(lesson.module.state_dict() | {"words._extra_state": torch.tensor([*b"a\nb"])})
+    lesson.module.load_state_dict(
+        lesson.module.state_dict() | {"words._extra_state": torch.tensor([*b"a\nb"])}
+    )
     assert lesson.module.words.vocabulary == ["a", "b"]
 
 

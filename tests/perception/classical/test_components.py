@@ -48,7 +48,9 @@ def test_an_agent_gets_a_list_of_things_without_weights() -> None:
     frames[0, -1, 42:63, 21:42] = 200
     told = encoder.input_layer(frames).reshape(2, 5, 6)
     # Score, centre x and y, width, height, class.
-    torch.testing.assert_close(told[0, 0], torch.tensor([1.0, 31.5 / 84, 52.5 / 84, 0.25, 0.25, 1.0]))
+    torch.testing.assert_close(
+        told[0, 0], torch.tensor([1.0, 31.5 / 84, 52.5 / 84, 0.25, 0.25, 1.0])
+    )
     assert (told[0, 1:] == 0).all()
     assert (told[1] == 0).all()
     assert encoder(frames).shape == (2, 16)

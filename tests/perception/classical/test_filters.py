@@ -49,7 +49,9 @@ def test_every_filter_takes_noise_away(name: str, noise: float) -> None:
 def test_the_ratio_is_as_by_hand() -> None:
     clean = np.zeros((10, 10), np.uint8)
     assert signal_to_noise(clean + 255, clean) == 0.0
-    assert signal_to_noise(clean + 51, clean) == pytest.approx(20 * np.log10(5))  # a fifth of the range
+    assert signal_to_noise(clean + 51, clean) == pytest.approx(
+        20 * np.log10(5)
+    )  # a fifth of the range
     assert signal_to_noise(clean, clean) == float("inf")
 
 
@@ -60,7 +62,9 @@ def test_numbers_beyond_a_byte_are_cut_off() -> None:
 @pytest.mark.parametrize("name", ["none", *FILTERS])
 def test_an_agent_sees_cleaned_frames_each_by_itself(name) -> None:
     encoder = FilteredEncoderConfig(filter=name, features=16).build(AGENT_SEES)
-    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84)).astype(np.uint8))
+    frames = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84)).astype(np.uint8)
+    )
     seen = encoder.input_layer(frames)
     assert encoder(frames).shape == (2, 16)
     wanted = frames[1, 2].numpy() if name == "none" else FILTERS[name](frames[1, 2].numpy(), 25.0)

@@ -7,7 +7,9 @@ from gymnasium.spaces import Box, Dict
 
 from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig, PartsConfig
 
-SPACE = Dict({"camera": Box(0, 255, (3, 40, 40), np.uint8), "sensors": Box(-1, 1, (5,), np.float32)})
+SPACE = Dict(
+    {"camera": Box(0, 255, (3, 40, 40), np.uint8), "sensors": Box(-1, 1, (5,), np.float32)}
+)
 
 
 def observations(size: int = 2) -> dict[str, torch.Tensor]:
@@ -48,8 +50,13 @@ def test_an_observation_without_parts_is_refused() -> None:
 
 
 def test_small_images_are_read_by_convolutions_and_any_name_will_do() -> None:
-    space = Dict({"values": Box(0, 255, (3, 12, 16), np.uint8), "a.b": Box(-1, 1, (5,), np.float32)})
+    space = Dict(
+        {"values": Box(0, 255, (3, 12, 16), np.uint8), "a.b": Box(-1, 1, (5,), np.float32)}
+    )
     encoder = PartsConfig(small_images=ImpalaResNetConfig(features=16)).build(space)
-    seen = {"a.b": torch.rand(2, 5), "values": torch.randint(256, (2, 3, 12, 16), dtype=torch.uint8)}
+    seen = {
+        "a.b": torch.rand(2, 5),
+        "values": torch.randint(256, (2, 3, 12, 16), dtype=torch.uint8),
+    }
     assert encoder(seen).shape == (2, 21)
     torch.testing.assert_close(encoder(seen)[:, :5], seen["a.b"])

@@ -26,7 +26,9 @@ def test_it_tells_of_every_frame_what_the_module_would(data: st.DataObject) -> N
     frozen = Frozen(Means(), frames=2)
     for _ in range(3):
         size = data.draw(st.integers(1, 90))
-        shades = torch.tensor(data.draw(st.lists(st.integers(0, 5), min_size=3 * size, max_size=3 * size)))
+        shades = torch.tensor(
+            data.draw(st.lists(st.integers(0, 5), min_size=3 * size, max_size=3 * size))
+        )
         images = shades.view(size, 3, 1, 1).expand(size, 3, 4, 4).to(torch.uint8)
         torch.testing.assert_close(frozen(images), shades.view(size, 3)[:, 1:].float())
     assert frozen.module.looked_at <= 6  # there are no more frames than that

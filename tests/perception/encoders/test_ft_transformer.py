@@ -32,7 +32,9 @@ def test_it_learns_what_depends_on_two_readings_together() -> None:
     readings = torch.rand(512, 5) * 2 - 1
     alike = ((readings[:, 0] > 0) == (readings[:, 3] > 0)).float()
     for _ in range(150):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(head(encoder(readings))[:, 0], alike)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            head(encoder(readings))[:, 0], alike
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -14,7 +14,9 @@ from perception.settings.encoders import InstructedEncoderConfig
 
 SPACE = Dict(
     {
-        "image": Box(np.zeros((3, 7, 7), np.uint8), np.full((3, 7, 7), 9, np.uint8), dtype=np.uint8),
+        "image": Box(
+            np.zeros((3, 7, 7), np.uint8), np.full((3, 7, 7), 9, np.uint8), dtype=np.uint8
+        ),
         "mission": Box(0, 255, (8,), np.uint8),
     }
 )
@@ -65,7 +67,9 @@ def test_features_depend_on_both(fusion: Any) -> None:
 def test_it_learns_what_neither_tells_alone(fusion: Any) -> None:
     """Whether the kind in the middle square is what the instruction's letters name."""
     torch.manual_seed(0)
-    encoder = InstructedEncoderConfig(LettersConfig(), fusion, channels=16, features=32).build(SPACE)
+    encoder = InstructedEncoderConfig(LettersConfig(), fusion, channels=16, features=32).build(
+        SPACE
+    )
     head = nn.Linear(32, 1)
     optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 3e-3)
     right = torch.tensor(0.0)
@@ -89,7 +93,9 @@ def test_film_scales_and_shifts_each_channel() -> None:
         film.says.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [5.0]]))
         film.says.bias.zero_()
     maps = torch.ones(1, 2, 1, 1)
-    lit = film(maps, torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool), torch.tensor([[2.0]]))
+    lit = film(
+        maps, torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool), torch.tensor([[2.0]])
+    )
     assert lit.flatten().tolist() == [3.0, 11.0]  # 1 * (1 + 2) + 0, 1 * (1 + 0) + 10
 
 

@@ -40,7 +40,9 @@ def test_each_layer_is_a_matrix_product_and_an_activation(activation, function) 
     x = torch.randn(4, 5)
     expected = x.numpy().astype(np.float64)
     for layer in (module for module in encoder.modules() if isinstance(module, nn.Linear)):
-        expected = function(expected @ layer.weight.detach().numpy().T + layer.bias.detach().numpy())
+        expected = function(
+            expected @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+        )
     np.testing.assert_allclose(encoder(x).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -54,11 +56,15 @@ def test_observations_of_any_dtype_and_shape_are_read_as_flat_floats(dtype: type
 
 def test_an_observations_features_do_not_depend_on_the_others_in_its_batch() -> None:
     encoder, x = MLPConfig().build(VECTOR), torch.randn(9, 5)
-    torch.testing.assert_close(encoder(x), torch.cat([encoder(row[None]) for row in x]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        encoder(x), torch.cat([encoder(row[None]) for row in x]), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
-    "space", [Dict({"a": VECTOR, "b": Discrete(5)}), Box(0, 1, (0,), np.float32)], ids=["dict", "empty"]
+    "space",
+    [Dict({"a": VECTOR, "b": Discrete(5)}), Box(0, 1, (0,), np.float32)],
+    ids=["dict", "empty"],
 )
 def test_what_is_no_vector_is_refused_in_one_line(space: Space) -> None:
     with pytest.raises(ValueError, match="reads vectors") as refusal:
@@ -67,7 +73,9 @@ def test_what_is_no_vector_is_refused_in_one_line(space: Space) -> None:
 
 
 def test_several_vectors_are_read_as_one() -> None:
-    encoder = MLPConfig(hidden_sizes=()).build(Dict({"a": VECTOR, "b": Box(0, 1, (2, 2), np.float32)}))
+    encoder = MLPConfig(hidden_sizes=()).build(
+        Dict({"a": VECTOR, "b": Box(0, 1, (2, 2), np.float32)})
+    )
     a, b = torch.rand(3, *VECTOR.shape), torch.rand(3, 2, 2)
     torch.testing.assert_close(encoder({"a": a, "b": b}), torch.cat([a, b.flatten(1)], 1))
 
@@ -79,15 +87,20 @@ def test_images_among_the_parts_are_refused_with_who_can_read_them() -> None:
 
 
 def test_a_bare_number_of_a_state_is_refused() -> None:
-    # As one feature, state 7 would be seven times state 1; environments make it a vector of zeros and a one.
+    # As one feature, state 7 would be seven times state 1; environments make it a vector of zeros
+    # and a one.
     with pytest.raises(ValueError, match="reads vectors"):
         MLPConfig().build(Discrete(5))
 
 
-@pytest.mark.parametrize("layer", [nn.Linear(6, 4), nn.Conv2d(3, 5, kernel_size=2)], ids=["linear", "convolution"])
+@pytest.mark.parametrize(
+    "layer", [nn.Linear(6, 4), nn.Conv2d(3, 5, kernel_size=2)], ids=["linear", "convolution"]
+)
 def test_orthogonal_rows_have_the_gain_as_length(layer: nn.Linear | nn.Conv2d) -> None:
     weight = orthogonal(layer, gain=3.0).weight.detach().flatten(1)
-    torch.testing.assert_close(weight @ weight.T, 9.0 * torch.eye(len(weight)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        weight @ weight.T, 9.0 * torch.eye(len(weight)), rtol=1e-4, atol=1e-4
+    )
     assert layer.bias is not None
     assert not layer.bias.any()
 

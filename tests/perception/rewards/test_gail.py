@@ -1,4 +1,5 @@
-"""Imitation: the discriminator learns to tell demonstrated steps from others, and rewards those like them."""
+"""Imitation: the discriminator learns to tell demonstrated steps from others, and rewards those
+like them."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,9 @@ SEEN = Box(-1, 1, (1,), np.float32)
 
 def shown(folder: Path, actions: torch.Tensor, observations: torch.Tensor) -> str:
     path = folder / "shown.safetensors"
-    save_file({"observations": observations, "actions": actions, "first": torch.zeros(len(actions))}, path)
+    save_file(
+        {"observations": observations, "actions": actions, "first": torch.zeros(len(actions))}, path
+    )
     return str(path)
 
 
@@ -29,7 +32,9 @@ def rule(tmp_path: Path) -> str:
 
 
 def some_steps(size: int) -> SimpleNamespace:
-    return SimpleNamespace(observations=torch.rand(size, 1) * 2 - 1, actions=torch.randint(2, (size,)))
+    return SimpleNamespace(
+        observations=torch.rand(size, 1) * 2 - 1, actions=torch.randint(2, (size,))
+    )
 
 
 def test_steps_by_the_rule_are_rewarded_above_others(rule: str) -> None:
@@ -53,7 +58,9 @@ def test_steps_by_the_rule_are_rewarded_above_others(rule: str) -> None:
 def test_every_demonstration_is_shown_before_one_comes_again(rule: str) -> None:
     module = DiscriminatorRewardConfig(demonstrations=rule).build(SEEN, Discrete(2))
     asked = []
-    module.features = lambda observations, actions: asked.append(observations) or torch.zeros(len(actions), 258)
+    module.features = lambda observations, actions: (
+        asked.append(observations) or torch.zeros(len(actions), 258)
+    )
     for size in (100, 100, 56):
         module.loss(some_steps(size))
     drawn = torch.cat(asked[::2])
@@ -63,11 +70,14 @@ def test_every_demonstration_is_shown_before_one_comes_again(rule: str) -> None:
 
 def test_real_valued_actions_are_judged_as_they_are(tmp_path: Path) -> None:
     path = shown(tmp_path, torch.rand(64, 2), torch.rand(64, 1))
-    module = DiscriminatorRewardConfig(demonstrations=path).build(SEEN, Box(-1, 1, (2,), np.float32))
+    module = DiscriminatorRewardConfig(demonstrations=path).build(
+        SEEN, Box(-1, 1, (2,), np.float32)
+    )
     steps = SimpleNamespace(observations=torch.rand(5, 1), actions=torch.rand(5, 2))
     assert module.reward(steps).shape == (5,)
     assert not torch.equal(
-        module.reward(steps), module.reward(SimpleNamespace(**{**vars(steps), "actions": -steps.actions}))
+        module.reward(steps),
+        module.reward(SimpleNamespace(**{**vars(steps), "actions": -steps.actions})),
     )
 
 
@@ -85,7 +95,10 @@ def test_the_penalty_is_the_judges_slope_between_both() -> None:
 def test_the_environment_has_no_say_if_nobody_gives_it_one(rule: str) -> None:
     rewards = np.array([1.0, -2.0], np.float32)
     assert DiscriminatorRewardConfig().of_environment(rewards).tolist() == [0.0, 0.0]
-    assert DiscriminatorRewardConfig(environment_weight=2.0).of_environment(rewards).tolist() == [2.0, -4.0]
+    assert DiscriminatorRewardConfig(environment_weight=2.0).of_environment(rewards).tolist() == [
+        2.0,
+        -4.0,
+    ]
 
 
 def test_what_is_no_demonstration_is_refused(rule: str, tmp_path: Path) -> None:

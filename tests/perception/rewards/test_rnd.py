@@ -17,7 +17,9 @@ PARTS = Dict({"camera": Box(0, 255, (3, 40, 40), np.uint8), "sensors": VECTORS})
 
 def steps(observations):
     some = next(iter(observations.values())) if isinstance(observations, dict) else observations
-    return SimpleNamespace(observations=observations, repeated=torch.zeros(len(some), dtype=torch.bool))
+    return SimpleNamespace(
+        observations=observations, repeated=torch.zeros(len(some), dtype=torch.bool)
+    )
 
 
 def mean_reward(module, seen) -> float:
@@ -47,10 +49,16 @@ def test_what_was_seen_often_brings_less_than_what_is_new() -> None:
 
 def test_an_episode_is_rewarded_for_an_observation_once() -> None:
     observations = torch.rand(4, 3)
-    again = SimpleNamespace(observations=observations, repeated=torch.tensor([False, True, False, True]))
+    again = SimpleNamespace(
+        observations=observations, repeated=torch.tensor([False, True, False, True])
+    )
     with torch.no_grad():
         once = NoveltyRewardConfig(weight=1.0).build(VECTORS, Discrete(2)).reward(again)
-        always = NoveltyRewardConfig(weight=1.0, once_an_episode=False).build(VECTORS, Discrete(2)).reward(again)
+        always = (
+            NoveltyRewardConfig(weight=1.0, once_an_episode=False)
+            .build(VECTORS, Discrete(2))
+            .reward(again)
+        )
     assert (once > 0).tolist() == [True, False, True, False]
     assert (always > 0).all()
 
@@ -75,7 +83,9 @@ def test_only_the_network_that_predicts_learns() -> None:
     module = NoveltyRewardConfig().build(VECTORS, Discrete(2))
     target = {name: value.clone() for name, value in module.target.state_dict().items()}
     learns(module, steps(torch.rand(8, 3)), 3)
-    assert all(torch.equal(value, target[name]) for name, value in module.target.state_dict().items())
+    assert all(
+        torch.equal(value, target[name]) for name, value in module.target.state_dict().items()
+    )
     assert not any(parameter.requires_grad for parameter in module.target.parameters())
 
 
@@ -91,7 +101,9 @@ def test_it_reads_whatever_the_agent_reads(space) -> None:
     space.seed(0)
     drawn = [space.sample() for _ in range(2)]
     if isinstance(space, Dict):
-        seen = {name: torch.from_numpy(np.stack([one[name] for one in drawn])) for name in space.spaces}
+        seen = {
+            name: torch.from_numpy(np.stack([one[name] for one in drawn])) for name in space.spaces
+        }
     else:
         seen = torch.from_numpy(np.stack(drawn))
     reward = NoveltyRewardConfig(weight=2.0).build(space, Discrete(2)).reward(steps(seen))

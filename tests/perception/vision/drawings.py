@@ -1,4 +1,5 @@
-"""Screens with a square and a cross of one colour, to learn from in seconds; and modules as they lie on a disk."""
+"""Screens with a square and a cross of one colour, to learn from in seconds; and modules as they
+lie on a disk."""
 
 import json
 from pathlib import Path
@@ -19,7 +20,9 @@ def squares(size: int, seed: int) -> Frames:
         for number in (1, 2):
             top, left = random.integers(2, 30), random.integers(2, 12) + 18 * (number - 1)
             cross = np.eye(8, dtype=bool) | np.eye(8, dtype=bool)[::-1]
-            screens[n, top : top + 8, left : left + 8][np.ones((8, 8), bool) if number == 1 else cross] = 1
+            screens[n, top : top + 8, left : left + 8][
+                np.ones((8, 8), bool) if number == 1 else cross
+            ] = 1
             boxes.append([n, number, left, top, left + 8, top + 8])
     palette = np.zeros((1, 256, 3), np.uint8)
     palette[0, 1] = 150
@@ -29,8 +32,12 @@ def squares(size: int, seed: int) -> Frames:
 
 
 def write_module(folder: Path, module: nn.Module, name: str, task: dict[str, Any]) -> str:
-    """As scripts/train_module.py leaves a module that was trained for this task; gives the folder."""
-    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, folder / "module.safetensors")
+    """As scripts/train_module.py leaves a module that was trained for this task; gives the
+    folder."""
+    save_file(
+        {key: value.contiguous() for key, value in module.state_dict().items()},
+        folder / "module.safetensors",
+    )
     told = {"format": "praxis-module-1", "name": name, "settings": {"task": task}}
     (folder / "module.json").write_text(json.dumps(told))
     return str(folder)

@@ -18,12 +18,15 @@ AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
 
 def games(size: int, seed: int) -> Frames:
-    """Screens with a square and a cross, of the game "plain" or upside down, where the cross is on the left."""
+    """Screens with a square and a cross, of the game "plain" or upside down, where the cross is on
+    the left."""
     drawn, random = squares(size, seed), np.random.default_rng(seed)
     turned = random.random(size) < 0.5
     drawn.screens[turned] = drawn.screens[turned][:, :, ::-1]
     palettes = np.concatenate([drawn.palettes] * 2)
-    return replace(drawn, games=turned.astype(np.int64), names=("plain", "turned"), palettes=palettes)
+    return replace(
+        drawn, games=turned.astype(np.int64), names=("plain", "turned"), palettes=palettes
+    )
 
 
 @pytest.fixture(scope="module")

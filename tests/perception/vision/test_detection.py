@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from perception.palette import COLOURS
-from perception.vision.detection import Found, average_precision, average_precisions, boxes_by_image, drawn, matched
+from perception.vision.detection import (
+    Found,
+    average_precision,
+    average_precisions,
+    boxes_by_image,
+    drawn,
+    matched,
+)
 from tests.perception.vision.test_frames import some_frames
 
 BOX, FAR = [0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]
@@ -14,7 +21,11 @@ HALF = [0.0, 0.0, 10.0, 5.0]  # overlaps BOX by just half of their union
 
 def found(*objects: tuple[list[float], int, float]) -> Found:
     boxes, classes, scores = zip(*objects, strict=True) if objects else ([], [], [])
-    return Found(torch.tensor(boxes).reshape(-1, 4), torch.tensor(classes, dtype=torch.int64), torch.tensor(scores))
+    return Found(
+        torch.tensor(boxes).reshape(-1, 4),
+        torch.tensor(classes, dtype=torch.int64),
+        torch.tensor(scores),
+    )
 
 
 def true(*objects: tuple[list[float], int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -23,7 +34,8 @@ def true(*objects: tuple[list[float], int]) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def test_the_area_is_as_by_hand() -> None:
-    # By score: right, wrong, right, of three. Precision 1 up to recall 1/3, 2/3 up to 2/3, nothing beyond.
+    # By score: right, wrong, right, of three. Precision 1 up to recall 1/3, 2/3 up to 2/3, nothing
+    # beyond.
     scores, right = np.array([0.9, 0.2, 0.5]), np.array([True, True, False])
     assert average_precision(scores, right, 3) == pytest.approx(1 / 3 + (1 / 3) * (2 / 3))
     assert average_precision(np.zeros(0), np.zeros(0, np.bool_), 3) == 0.0
@@ -63,7 +75,9 @@ def test_boxes_come_by_image_and_at_its_size() -> None:
 
 def test_what_is_sure_is_framed_and_nothing_else() -> None:
     image = np.full((70, 70), 9, np.uint8)
-    picture = drawn(image, found((BOX, 1, 0.9), (FAR, 2, 0.1), ([-5.0, -5.0, -1.0, -1.0], 1, 0.9)), COLOURS)
+    picture = drawn(
+        image, found((BOX, 1, 0.9), (FAR, 2, 0.1), ([-5.0, -5.0, -1.0, -1.0], 1, 0.9)), COLOURS
+    )
     assert picture[0, 5].tolist() == picture[9, 0].tolist() == COLOURS[1].tolist()
     assert picture[5, 5].tolist() == [9, 9, 9]
     assert (picture[50:60, 50:60] == 9).all()

@@ -66,7 +66,9 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no frames")
     np.savez(tmp_path / "other.npz", numbers=np.zeros(3))
     for name in ("text.npz", "other.npz", "nowhere.npz"):
-        with pytest.raises(ValueError, match=r"holds no frames of scripts/make_frames\.py") as refusal:
+        with pytest.raises(
+            ValueError, match=r"holds no frames of scripts/make_frames\.py"
+        ) as refusal:
             load_frames(tmp_path / name)
         assert "\n" not in str(refusal.value)
 
@@ -85,7 +87,10 @@ WRONG = {
         (lambda games: games + 1, r"is 1 somewhere, and must lie in \[0, 1\)"),
         (lambda games: games.astype(float), "is float64"),
     ],
-    "episodes": [(lambda episodes: episodes[:, None], "is int64 of shape"), (lambda _: np.array("x"), "is <U1")],
+    "episodes": [
+        (lambda episodes: episodes[:, None], "is int64 of shape"),
+        (lambda _: np.array("x"), "is <U1"),
+    ],
     "classes": [
         (lambda classes: classes[:2], r"has the shape \(2, 4, 5\), not \(3, 4, 5\)"),
         (lambda classes: classes[:, :2], r"has the shape \(3, 2, 5\), not \(3, 4, 5\)"),
@@ -94,25 +99,44 @@ WRONG = {
     "boxes": [
         (lambda boxes: boxes[:, :5], r"has the shape \(3, 5\), not \(3, 6\)"),
         (lambda boxes: boxes[::-1], "are not in the order of their screens"),
-        (lambda boxes: np.add(boxes, [3, 0, 0, 0, 0, 0]), r"screen is 5 somewhere, and must lie in \[0, 3\)"),
-        (lambda boxes: boxes - [0, 1, 0, 0, 0, 0], r"class is 0 somewhere, and must lie in \[1, 3\)"),
-        (lambda boxes: np.add(boxes, [0, 0, 0, 0, 2, 0]), r"right is 6 somewhere, and must lie in \[1, 6\)"),
+        (
+            lambda boxes: np.add(boxes, [3, 0, 0, 0, 0, 0]),
+            r"screen is 5 somewhere, and must lie in \[0, 3\)",
+        ),
+        (
+            lambda boxes: boxes - [0, 1, 0, 0, 0, 0],
+            r"class is 0 somewhere, and must lie in \[1, 3\)",
+        ),
+        (
+            lambda boxes: np.add(boxes, [0, 0, 0, 0, 2, 0]),
+            r"right is 6 somewhere, and must lie in \[1, 6\)",
+        ),
         (lambda boxes: np.add(boxes, [0, 0, 1, 0, 0, 0]), r"width is 0 somewhere"),
         (lambda boxes: boxes - [0, 0, 0, 1, 0, 0], r"top is -1 somewhere"),
         (lambda boxes: boxes.astype(np.uint64) + np.uint64(2**63), "must lie in"),
     ],
-    "names": [(lambda _: np.array("Game"), "is <U4 of shape"), (lambda _: np.array([1]), "is int64 of shape")],
+    "names": [
+        (lambda _: np.array("Game"), "is <U4 of shape"),
+        (lambda _: np.array([1]), "is int64 of shape"),
+    ],
     "class_names": [(lambda names: names[:2], r"is 2 somewhere, and must lie in \[0, 2\)")],
-    "palettes": [(lambda palettes: palettes[:, :9], r"has the shape \(1, 9, 3\), not \(1, 256, 3\)")],
+    "palettes": [
+        (lambda palettes: palettes[:, :9], r"has the shape \(1, 9, 3\), not \(1, 256, 3\)")
+    ],
 }
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
 @pytest.mark.parametrize(
-    ("column", "change", "told"), [(column, *case) for column, cases in WRONG.items() for case in cases]
+    ("column", "change", "told"),
+    [(column, *case) for column, cases in WRONG.items() for case in cases],
 )
-def test_columns_that_do_not_fit_are_told_in_one_line(tmp_path: Path, part, column, change, told) -> None:
-    columns = {f"{name}_{key}": value for name in ("train", "test") for key, value in parts(some_frames())}
+def test_columns_that_do_not_fit_are_told_in_one_line(
+    tmp_path: Path, part, column, change, told
+) -> None:
+    columns = {
+        f"{name}_{key}": value for name in ("train", "test") for key, value in parts(some_frames())
+    }
     columns[f"{part}_{column}"] = change(columns[f"{part}_{column}"])
     np.savez(tmp_path / "frames.npz", **columns)
     with pytest.raises(ValueError, match=rf"holds no frames .*{part}_.*({told})") as refusal:
@@ -121,7 +145,9 @@ def test_columns_that_do_not_fit_are_told_in_one_line(tmp_path: Path, part, colu
 
 
 def test_parts_of_different_games_are_refused(tmp_path: Path) -> None:
-    columns = {f"{name}_{key}": value for name in ("train", "test") for key, value in parts(some_frames())}
+    columns = {
+        f"{name}_{key}": value for name in ("train", "test") for key, value in parts(some_frames())
+    }
     columns["test_names"] = np.array(["Another"])
     np.savez(tmp_path / "frames.npz", **columns)
     with pytest.raises(ValueError, match="its parts differ in names"):
@@ -144,7 +170,9 @@ def test_any_flipped_byte_is_read_as_it_was_or_told_of(tmp_path: Path) -> None:
             load_frames(path)
 
 
-def test_a_file_that_unpacks_to_more_than_the_memory_is_not_unpacked(tmp_path: Path, monkeypatch) -> None:
+def test_a_file_that_unpacks_to_more_than_the_memory_is_not_unpacked(
+    tmp_path: Path, monkeypatch
+) -> None:
     save_frames(tmp_path / "frames.npz", some_frames(), some_frames())
     free = psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr("perception.vision.frames.psutil.virtual_memory", lambda: free)

@@ -19,7 +19,9 @@ AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
 def test_an_objects_mask_is_what_of_its_class_lies_in_its_box() -> None:
     pixels = torch.tensor([[1, 1, 0, 1], [2, 1, 0, 1]])
-    masks = instances(torch.tensor([[0.0, 0, 2, 2], [3, 0, 4, 2], [0, 0, 2, 2]]), torch.tensor([1, 1, 2]), pixels)
+    masks = instances(
+        torch.tensor([[0.0, 0, 2, 2], [3, 0, 4, 2], [0, 0, 2, 2]]), torch.tensor([1, 1, 2]), pixels
+    )
     assert masks.tolist() == [
         [[1, 1, 0, 0], [0, 1, 0, 0]],
         [[0, 0, 0, 1], [0, 0, 0, 1]],
@@ -90,7 +92,9 @@ def test_an_agent_gets_masks_of_classes_beside_its_frames(tmp_path: Path) -> Non
     assert not any(parameter.requires_grad for parameter in encoder.input_layer.parameters())
 
 
-def test_the_likeliest_objects_mask_counts_where_two_lie_over_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_likeliest_objects_mask_counts_where_two_lie_over_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     detector = MaskRCNN("resnet10t", 2, 84, 84)
     found = Found(torch.zeros(3, 4), torch.tensor([1, 1, 2]), torch.tensor([1.0, 0.5, 1.0]))
     masks = torch.tensor([0.2, 1.0, 0.6]).view(3, 1, 1).expand(3, 84, 84)

@@ -12,7 +12,8 @@ LIST = Box(0.0, 1.0, (2 * 5, 5 + 3), np.float32)
 
 
 def objects(size: int) -> torch.Tensor:
-    """Of each of two frames four objects and a place left over; the third is the only one of class 2."""
+    """Of each of two frames four objects and a place left over; the third is the only one of class
+    2."""
     rows = torch.zeros(size, 2, 5, 8)
     rows[:, :, :4, :5] = torch.rand(size, 2, 4, 5).clamp_min(0.1)
     for place, number in enumerate((1, 1, 2, 3)):
@@ -46,7 +47,9 @@ def test_others_are_told_how_they_lie_to_the_surest_of_its_class_in_the_newest_f
     expected = NEARNESS * (rows.unflatten(1, (2, 5))[..., 1:3] - own[:, None, None])
     torch.testing.assert_close(told[0][..., 8:], expected)
     torch.testing.assert_close(reader.place(rows[:, 5:]), own)
-    assert not reader.place(torch.zeros(2, 5, 8)).any()  # where there is none, relative to the corner
+    assert not reader.place(
+        torch.zeros(2, 5, 8)
+    ).any()  # where there is none, relative to the corner
 
 
 @pytest.mark.parametrize("shape", [(10,), (9, 8), (10, 6), (3, 10, 8)])

@@ -46,7 +46,9 @@ def trained_on(size: int, folder: Path) -> str:
 
 
 def test_an_agent_gets_a_list_of_objects(tmp_path: Path) -> None:
-    config = SSDEncoderConfig(weights=trained_on(84, tmp_path), objects=10, reader=ListEncoderConfig(features=16))
+    config = SSDEncoderConfig(
+        weights=trained_on(84, tmp_path), objects=10, reader=ListEncoderConfig(features=16)
+    )
     encoder = config.build(AGENT_SEES)
     frames = torch.randint(256, (3, 4, 84, 84), dtype=torch.uint8)
     encoder.train()
@@ -56,7 +58,9 @@ def test_an_agent_gets_a_list_of_objects(tmp_path: Path) -> None:
 
 
 def test_one_that_was_trained_on_whole_screens_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"screens as large as the console's, not 84x84: --task\.size 84"):
+    with pytest.raises(
+        ValueError, match=r"screens as large as the console's, not 84x84: --task\.size 84"
+    ):
         SSDEncoderConfig(weights=trained_on(0, tmp_path)).build(AGENT_SEES)
 
 

@@ -27,7 +27,16 @@ def two_games(size: int, seed: int) -> Frames:
     palettes = np.zeros((2, 256, 3), np.uint8)
     palettes[:, 1] = 150
     nothing = np.zeros((size, 0, 0), np.uint8)
-    return Frames(screens, games, np.arange(size), nothing, np.zeros((0, 6), np.int64), ("A", "B"), (), palettes)
+    return Frames(
+        screens,
+        games,
+        np.arange(size),
+        nothing,
+        np.zeros((0, 6), np.int64),
+        ("A", "B"),
+        (),
+        palettes,
+    )
 
 
 @pytest.fixture
@@ -45,9 +54,12 @@ def test_its_first_layers_look_for_edges_as_those_that_photographs_taught_do() -
     edge[..., 4:] = 100.0
     across = edge.transpose(2, 3)
 
-    # Some filters answer to an upright edge and hardly to one across: none that is drawn by chance is so choosy.
+    # Some filters answer to an upright edge and hardly to one across: none that is drawn by chance
+    # is so choosy.
     def choosiness(layer: nn.Conv2d) -> float:
-        upright, lying = (F.conv2d(x, layer.weight)[..., 2:4, 2:4].abs().mean((0, 2, 3)) for x in (edge, across))
+        upright, lying = (
+            F.conv2d(x, layer.weight)[..., 2:4, 2:4].abs().mean((0, 2, 3)) for x in (edge, across)
+        )
         return (upright / (lying + 1.0)).max().item()
 
     untaught = trunk(1, pretrained=False)[0]

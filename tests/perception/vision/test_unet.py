@@ -1,4 +1,5 @@
-"""Segmentation: shapes, scores against hand-made numbers, learning, and the masks that an agent sees."""
+"""Segmentation: shapes, scores against hand-made numbers, learning, and the masks that an agent
+sees."""
 
 from pathlib import Path
 
@@ -10,7 +11,13 @@ from gymnasium.spaces import Box
 from perception.settings.encoders import UNetEncoderConfig
 from perception.settings.tasks import UNetTask
 from perception.vision.frames import Frames, save_frames
-from perception.vision.unet import UNet, confusion, intersection_over_union, prepared, resized_classes
+from perception.vision.unet import (
+    UNet,
+    confusion,
+    intersection_over_union,
+    prepared,
+    resized_classes,
+)
 from perception.weights import trained
 from tests.perception.vision.drawings import write_module
 
@@ -65,14 +72,20 @@ def squares(size: int, seed: int) -> Frames:
     for n in range(size):
         for number in (1, 2):
             top, left = random.integers(2, 22), random.integers(2, 10) + 14 * (number - 1)
-            shape = np.ones((7, 7), bool) if number == 1 else np.eye(7, dtype=bool) | np.eye(7, dtype=bool)[::-1]
+            shape = (
+                np.ones((7, 7), bool)
+                if number == 1
+                else np.eye(7, dtype=bool) | np.eye(7, dtype=bool)[::-1]
+            )
             screens[n, top : top + 7, left : left + 7][shape] = 1
             classes[n, top : top + 7, left : left + 7][shape] = number
     palette = np.zeros((1, 256, 3), np.uint8)
     palette[0, 1] = 150
     none = np.zeros((0, 6), np.int64)
     zeros = np.zeros(size, np.int64)
-    return Frames(screens, zeros, zeros, classes, none, ("Game",), ("nothing", "square", "cross"), palette)
+    return Frames(
+        screens, zeros, zeros, classes, none, ("Game",), ("nothing", "square", "cross"), palette
+    )
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +109,9 @@ def test_it_learns_what_grey_alone_does_not_tell(data: str) -> None:
     with torch.no_grad():
         metrics = lesson.evaluate()
     assert metrics["mean_iou"] > 0.8 > 0.7 > lesson.baseline["mean_iou"]
-    assert metrics["mean_iou"] == pytest.approx(np.mean([metrics[f"iou_{n}"] for n in ("nothing", "square", "cross")]))
+    assert metrics["mean_iou"] == pytest.approx(
+        np.mean([metrics[f"iou_{n}"] for n in ("nothing", "square", "cross")])
+    )
     picture = lesson.pictures()["seen-true-found"]
     assert picture.shape == (3 * 32, 6 * 32, 3)
 
@@ -115,7 +130,9 @@ def weights(tmp_path: Path) -> str:
     return write_module(tmp_path, unet, "unet", {"widths": [4, 8], "skips": True, "size": 84})
 
 
-def test_an_agent_sees_masks_beside_the_frames_and_leaves_the_network_as_it_is(weights: str) -> None:
+def test_an_agent_sees_masks_beside_the_frames_and_leaves_the_network_as_it_is(
+    weights: str,
+) -> None:
     encoder = UNetEncoderConfig(weights=weights, features=16).build(AGENT_SEES)
     frames = torch.randint(256, (2, 4, 84, 84), dtype=torch.uint8)
     before = {name: value.clone() for name, value in encoder.input_layer.state_dict().items()}
@@ -125,15 +142,23 @@ def test_an_agent_sees_masks_beside_the_frames_and_leaves_the_network_as_it_is(w
     assert torch.equal(seen[:, :4], frames.float())
     assert 0 <= seen[:, 4:].min() < seen[:, 4:].max() <= 255
     assert encoder(frames).shape == (2, 16)
-    assert all(torch.equal(value, before[name]) for name, value in encoder.input_layer.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in encoder.input_layer.state_dict().items()
+    )
     assert not any(parameter.requires_grad for parameter in encoder.input_layer.parameters())
     older = frames.clone()
     older[:, :3] = 0
-    torch.testing.assert_close(encoder.input_layer(older)[:, 4:], seen[:, 4:])  # masks are the newest frame's
+    torch.testing.assert_close(
+        encoder.input_layer(older)[:, 4:], seen[:, 4:]
+    )  # masks are the newest frame's
 
 
-def test_weights_of_another_size_or_another_network_are_refused(weights: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"trained on screens of 84 pixels, not 48x48: --task\.size 48"):
+def test_weights_of_another_size_or_another_network_are_refused(
+    weights: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ValueError, match=r"trained on screens of 84 pixels, not 48x48: --task\.size 48"
+    ):
         UNetEncoderConfig(weights=weights).build(Box(0, 255, (4, 48, 48), np.uint8))
     other = UNet(1, 3, (4, 8, 16), True)
     write_module(tmp_path, other, "unet", {"widths": [4, 8], "skips": True, "size": 84})

@@ -1,4 +1,5 @@
-"""One look at a grid of cells: what they are told to say, what is read from them, and learning it."""
+"""One look at a grid of cells: what they are told to say, what is read from them, and learning
+it."""
 
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from tests.perception.vision.drawings import squares, write_module
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
 
-def cells_that_say(row: int, column: int, number: int, log_width: float = 0.0, log_height: float = 0.0) -> torch.Tensor:
+def cells_that_say(
+    row: int, column: int, number: int, log_width: float = 0.0, log_height: float = 0.0
+) -> torch.Tensor:
     """Of a grid of 5 x 6 cells and 3 classes, one that is sure of an object in its very middle."""
     cells = torch.zeros(1, 8, 5, 6)
     cells[:, 0] = -20.0
@@ -35,7 +38,10 @@ def test_cells_are_read_as_boxes() -> None:
 def test_a_sure_cell_is_an_object_and_the_same_one_is_told_once() -> None:
     cells = cells_that_say(2, 3, 2)
     cells[0, :, 2, 4] = cells[0, :, 2, 3]
-    cells[0, 0, 2, 4], cells[0, 1, 2, 4] = 15.0, -1.0986  # less sure, its centre 2 pixels further left
+    cells[0, 0, 2, 4], cells[0, 1, 2, 4] = (
+        15.0,
+        -1.0986,
+    )  # less sure, its centre 2 pixels further left
     [found] = objects_of(cells)
     assert found.classes.tolist() == [2]
     assert found.boxes[0].tolist() == pytest.approx([10, 6, 18, 14])
@@ -43,10 +49,16 @@ def test_a_sure_cell_is_an_object_and_the_same_one_is_told_once() -> None:
 
 
 def test_an_object_belongs_to_the_cell_of_its_centre() -> None:
-    boxes, classes = torch.tensor([[8.0, 0.0, 16.0, 6.0], [100.0, 100.0, 120.0, 120.0]]), torch.tensor([3, 1])
+    boxes, classes = (
+        torch.tensor([[8.0, 0.0, 16.0, 6.0], [100.0, 100.0, 120.0, 120.0]]),
+        torch.tensor([3, 1]),
+    )
     nothing = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
     wanted = wanted_cells([nothing, (boxes, classes)], height=5, width=6)
-    assert wanted["places"].tolist() == [[1, 0, 3], [1, 4, 5]]  # what is outside belongs to the border
+    assert wanted["places"].tolist() == [
+        [1, 0, 3],
+        [1, 4, 5],
+    ]  # what is outside belongs to the border
     assert wanted["classes"].tolist() == [2, 0]
     assert torch.equal(wanted["boxes"], boxes)
 
@@ -85,7 +97,9 @@ def weights(tmp_path: Path) -> str:
 
 
 def test_an_agent_gets_a_list_of_objects_from_a_detector_that_stays_as_it_is(weights: str) -> None:
-    config = YOLOEncoderConfig(weights=weights, objects=10, reader=ListEncoderConfig(features=16, relative_to=0))
+    config = YOLOEncoderConfig(
+        weights=weights, objects=10, reader=ListEncoderConfig(features=16, relative_to=0)
+    )
     encoder = config.build(AGENT_SEES)
     frames = torch.randint(256, (3, 4, 84, 84), dtype=torch.uint8)
     encoder.train()
@@ -118,6 +132,10 @@ def test_a_backbone_that_does_not_exist_is_refused(data: str) -> None:
         YOLOTask(data=data, backbone="resnet10").lesson()
 
 
-def test_a_class_that_the_detector_does_not_know_is_no_place_to_lie_relative_to(weights: str) -> None:
+def test_a_class_that_the_detector_does_not_know_is_no_place_to_lie_relative_to(
+    weights: str,
+) -> None:
     with pytest.raises(ValueError, match="one of the detector's 4 classes"):
-        YOLOEncoderConfig(weights=weights, reader=ListEncoderConfig(relative_to=5)).build(AGENT_SEES)
+        YOLOEncoderConfig(weights=weights, reader=ListEncoderConfig(relative_to=5)).build(
+            AGENT_SEES
+        )

@@ -17,8 +17,8 @@ from tests.agents.evaluation.off_policy.tiny_mdp import TinyMDP
 
 
 def test_counts_by_hand() -> None:
-    """State 0: action 0 three times, action 1 once; state 1: action 1 once. Frequencies with one more of each: 4/7 and
-    3/7; one more step like them."""
+    """State 0: action 0 three times, action 1 once; state 1: action 1 once. Frequencies with one
+    more of each: 4/7 and 3/7; one more step like them."""
     seen = np.array([[0.0], [0.0], [0.0], [0.0], [1.0]])
     fitted = by_counts(seen, np.array([0, 0, 0, 1, 1]), 2)
     np.testing.assert_allclose(frequencies(np.array([0, 0, 0, 1, 1]), 2), [4 / 7, 3 / 7])
@@ -28,7 +28,8 @@ def test_counts_by_hand() -> None:
 
 
 def test_calibration_by_hand() -> None:
-    """Four steps, two actions; the first is said to have 0.25 twice and 0.85 twice, and is taken once and twice."""
+    """Four steps, two actions; the first is said to have 0.25 twice and 0.85 twice, and is taken
+    once and twice."""
     first = np.array([0.25, 0.25, 0.85, 0.85])
     found = calibration(np.stack([first, 1 - first], 1), np.array([0, 1, 0, 0]))
     np.testing.assert_allclose(found.predicted, [0.15, 0.25, 0.75, 0.85])
@@ -41,7 +42,8 @@ def test_calibration_by_hand() -> None:
 
 @pytest.mark.parametrize("name", FITS)
 def test_fits_find_a_policy_of_states(name: str) -> None:
-    """Two actions by a logistic rule of one reading; the error is that of 400 episodes, not of a constant policy."""
+    """Two actions by a logistic rule of one reading; the error is that of 400 episodes, not of a
+    constant policy."""
     mdp = TinyMDP.random(3, states=6, actions=2)
     rule = 1 / (1 + np.exp(np.arange(6) - 2.5))
     policy = np.stack([rule, 1 - rule], 1)
@@ -59,7 +61,8 @@ def test_fits_find_a_policy_of_states(name: str) -> None:
 
 @pytest.mark.parametrize("name", FITS)
 def test_fits_see_seconds_of_timestamps(name: str) -> None:
-    """Who acts in the second half of 40 seconds alone is found out, though float32 holds these as one number."""
+    """Who acts in the second half of 40 seconds alone is found out, though float32 holds these as
+    one number."""
     clock = np.tile(1.7e9 + np.arange(40.0), 25)[:, None]
     late = np.tile(np.arange(40) >= 20, 25).astype(np.int64)
     probabilities = FITS[name](flat(clock, 1), late, 2)(flat(clock, 1))
@@ -77,7 +80,8 @@ def test_probabilities_that_are_true_are_calibrated() -> None:
 
 
 def test_an_episode_is_not_judged_by_itself() -> None:
-    """One action in ten thousand of its kind, in a state of its own: a fit that knew it would be sure of it."""
+    """One action in ten thousand of its kind, in a state of its own: a fit that knew it would be
+    sure of it."""
     mdp = TinyMDP.random(3)
     played = mdp.play(mdp.policy(4), 50, 1)
     played.observations[0, 7] = 99

@@ -86,4 +86,6 @@ def test_other_actions_are_told() -> None:
 
 def test_softened_policies_take_anything_sometimes() -> None:
     soft = softened(lambda seen, first: np.array([[1.0, 0.0, 0.0, 0.0]]), 0.2)
-    np.testing.assert_allclose(soft(np.zeros((1, 1)), np.ones(1, np.bool_)), [[0.85, 0.05, 0.05, 0.05]])
+    np.testing.assert_allclose(
+        soft(np.zeros((1, 1)), np.ones(1, np.bool_)), [[0.85, 0.05, 0.05, 0.05]]
+    )

@@ -1,4 +1,5 @@
-"""Estimators against numbers worked out by hand, against plain loops, and against what must hold for any log."""
+"""Estimators against numbers worked out by hand, against plain loops, and against what must hold
+for any log."""
 
 import numpy as np
 import pytest
@@ -31,8 +32,8 @@ def once(log: Trajectories) -> NDArray[np.float64]:
 
 
 def by_hand() -> Trajectories:
-    """Two episodes: ratios 2 and 1/2 with rewards 1 and 4; ratio 1/2 with reward 2, after which it is over. Discount
-    1/2; a model that says q = 1, 2 and 3, v = 2, 1 and 1."""
+    """Two episodes: ratios 2 and 1/2 with rewards 1 and 4; ratio 1/2 with reward 2, after which it
+    is over. Discount 1/2; a model that says q = 1, 2 and 3, v = 2, 1 and 1."""
     return trajectories(
         rewards=np.array([[1.0, 2.0], [4.0, 9.0]]),
         alive=np.array([[True, True], [True, False]]),
@@ -51,11 +52,14 @@ def test_two_episodes_by_hand() -> None:
     assert importance_sampling(log, once(log)) == pytest.approx((1 * 3 + 0.5 * 2) / 2)
     assert weighted_importance_sampling(log, once(log)) == pytest.approx((1 * 3 + 0.5 * 2) / 1.5)
     assert per_decision(log, once(log)) == pytest.approx((2 * 1 + 0.5 * 1 * 4 + 0.5 * 2) / 2)
-    assert weighted_per_decision(log, once(log)) == pytest.approx((2 * 1 + 0.5 * 2) / 2.5 + 0.5 * (1 * 4) / 1.5)
-    # DR by Jiang and Li's recursion: of the first episode v1 = 1 + (4 - 2)/2 = 2, v0 = 2 + 2 (1 + v1/2 - 1) = 4; of
-    # the second 1 + (2 - 3)/2 = 1/2.
+    assert weighted_per_decision(log, once(log)) == pytest.approx(
+        (2 * 1 + 0.5 * 2) / 2.5 + 0.5 * (1 * 4) / 1.5
+    )
+    # DR by Jiang and Li's recursion: of the first episode v1 = 1 + (4 - 2)/2 = 2, v0 = 2 + 2 (1 +
+    # v1/2 - 1) = 4; of the second 1 + (2 - 3)/2 = 1/2.
     assert doubly_robust(log, once(log)) == pytest.approx((4 + 0.5) / 2)
-    # Weighted DR: shares 2/2.5 and .5/2.5 at the first step, 1/1.5 and .5/1.5 at the second; before them 1/2 and 1/2.
+    # Weighted DR: shares 2/2.5 and .5/2.5 at the first step, 1/1.5 and .5/1.5 at the second; before
+    # them 1/2 and 1/2.
     first = 0.8 * (1 - 1) + 0.2 * (2 - 3) + 0.5 * 2 + 0.5 * 1
     second = 1 / 1.5 * (4 - 2) + 0.8 * 1
     assert weighted_doubly_robust(log, once(log)) == pytest.approx(first + 0.5 * second)
@@ -85,7 +89,9 @@ def test_magic_is_the_published_blend() -> None:
     parts = np.zeros((steps + 1, number))
     for j in range(-1, steps):
         for t in range(j + 1):
-            parts[j + 1] += log.discount**t * (share[t] * (log.rewards[t] - log.q[t]) + before[t] * log.v[t])
+            parts[j + 1] += log.discount**t * (
+                share[t] * (log.rewards[t] - log.q[t]) + before[t] * log.v[t]
+            )
         if j + 1 < steps:
             parts[j + 1] += log.discount ** (j + 1) * before[j + 1] * log.v[j + 1]
     partial = parts.sum(1)
@@ -101,7 +107,9 @@ def test_magic_is_the_published_blend() -> None:
         constraints={"type": "eq", "fun": lambda x: x.sum() - 1},
         tol=1e-14,
     )
-    assert _blended(log, once(log)[0], low, high) == pytest.approx(float(found.x @ partial), abs=1e-4)
+    assert _blended(log, once(log)[0], low, high) == pytest.approx(
+        float(found.x @ partial), abs=1e-4
+    )
 
 
 def test_magic_is_between_the_model_and_weighted_dr() -> None:
@@ -145,19 +153,26 @@ def test_without_a_model_dr_is_per_decision_importance_sampling(seed: int) -> No
     log, _ = drawn_log(seed)
     bare = Trajectories(log.rewards, log.log_weights, log.q * 0, log.v * 0, log.discount)
     assert doubly_robust(bare, once(bare)) == pytest.approx(per_decision(bare, once(bare)))
-    assert weighted_doubly_robust(bare, once(bare)) == pytest.approx(weighted_per_decision(bare, once(bare)))
+    assert weighted_doubly_robust(bare, once(bare)) == pytest.approx(
+        weighted_per_decision(bare, once(bare))
+    )
 
 
 @given(st.integers(0, 10_000))
 def test_wis_is_within_the_returns_that_were_seen(seed: int) -> None:
     log, _ = drawn_log(seed)
     returns = (log.discounts * log.rewards).sum(0)
-    assert returns.min() - 1e-9 <= weighted_importance_sampling(log, once(log))[0] <= returns.max() + 1e-9
+    assert (
+        returns.min() - 1e-9
+        <= weighted_importance_sampling(log, once(log))[0]
+        <= returns.max() + 1e-9
+    )
 
 
 @given(st.integers(0, 10_000))
 def test_an_episode_counted_twice_is_two_episodes(seed: int) -> None:
-    """What a bootstrap relies on, of every estimator; MAGIC's interval is of all episodes, so it comes near only."""
+    """What a bootstrap relies on, of every estimator; MAGIC's interval is of all episodes, so it
+    comes near only."""
     log, _ = drawn_log(seed, episodes=12)
     counts = np.random.default_rng(seed).integers(0, 3, (3, 12)).astype(float) + np.eye(12)[:3]
     for name, estimator in ESTIMATORS.items():
@@ -176,8 +191,8 @@ def test_an_episode_counted_twice_is_two_episodes(seed: int) -> None:
 
 
 def test_the_variance_order_and_no_bias() -> None:
-    """400 logs of 60 episodes: IS varies more than PDIS, PDIS more than DR with the exact Q; their means are the truth
-    within four standard errors."""
+    """400 logs of 60 episodes: IS varies more than PDIS, PDIS more than DR with the exact Q; their
+    means are the truth within four standard errors."""
     mdp = TinyMDP.random(5)
     behaviour, target = mdp.policy(6, 3.0), mdp.policy(7, 3.0)
     truth, q = mdp.value(target, 0.9), mdp.q(target, 0.9)
@@ -218,7 +233,9 @@ def test_what_the_behaviour_policy_never_does_was_not_logged() -> None:
         trajectories(one, one > 0, np.array([[0.5, 0.0]]), one)
 
 
-def drawn_log(seed: int, episodes: int = 8, steps: int = 5) -> tuple[Trajectories, NDArray[np.float64]]:
+def drawn_log(
+    seed: int, episodes: int = 8, steps: int = 5
+) -> tuple[Trajectories, NDArray[np.float64]]:
     """Any log, and its ratios (T, E); the first episode is whole and has a weight."""
     random = np.random.default_rng(seed)
     alive = np.arange(steps)[:, None] < random.integers(1, steps + 1, episodes)

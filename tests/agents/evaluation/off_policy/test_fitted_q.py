@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.evaluation.off_policy.fitted_q import NetworkQ, TabularQ, fitted_q, followed, states_of, steps_of
+from agents.evaluation.off_policy.fitted_q import (
+    NetworkQ,
+    TabularQ,
+    fitted_q,
+    followed,
+    states_of,
+    steps_of,
+)
 from tests.agents.evaluation.off_policy.tiny_mdp import TinyMDP, target_of
 
 MDP = TinyMDP.random(11)
@@ -12,7 +19,8 @@ BEHAVIOUR, TARGET = MDP.policy(12, 3.0), MDP.policy(13, 3.0)
 
 
 def test_by_states_it_is_dynamic_programming_in_what_was_seen() -> None:
-    """A second derivation: transition and reward matrices of the log, and backward induction by matrices."""
+    """A second derivation: transition and reward matrices of the log, and backward induction by
+    matrices."""
     played = MDP.play(BEHAVIOUR, 400, 1)
     states = played.observations[..., 0].astype(int)
     last = played.last_observations[:, 0].astype(int)
@@ -31,7 +39,9 @@ def test_by_states_it_is_dynamic_programming_in_what_was_seen() -> None:
     expected = seen.q(TARGET, 0.9)[np.arange(MDP.horizon)[:, None], states]
     q, v = model.values(np.ones(400))
     alive = played.alive
-    np.testing.assert_allclose(q[alive], np.take_along_axis(expected, played.actions[..., None], 2)[..., 0][alive])
+    np.testing.assert_allclose(
+        q[alive], np.take_along_axis(expected, played.actions[..., None], 2)[..., 0][alive]
+    )
     np.testing.assert_allclose(v[alive], (expected * target[:-1]).sum(2)[alive])
     assert not q[~alive].any()
     assert not v[~alive].any()
@@ -42,7 +52,9 @@ def test_by_states_it_is_dynamic_programming_in_what_was_seen() -> None:
 def test_by_states_it_comes_to_the_exact_values() -> None:
     played = MDP.play(BEHAVIOUR, 40_000, 2)
     q, v = fitted_q(played, target_of(TARGET, played), 0.9).values(np.ones(40_000))
-    exact = MDP.q(TARGET, 0.9)[np.arange(MDP.horizon)[:, None], played.observations[..., 0].astype(int)]
+    exact = MDP.q(TARGET, 0.9)[
+        np.arange(MDP.horizon)[:, None], played.observations[..., 0].astype(int)
+    ]
     of_taken = np.take_along_axis(exact, played.actions[..., None], 2)[..., 0]
     np.testing.assert_allclose(q[played.alive], of_taken[played.alive], atol=0.1)
     of_states = (exact * target_of(TARGET, played)[:-1]).sum(2)
@@ -56,9 +68,13 @@ def test_an_episode_counted_twice_is_two() -> None:
     model = TabularQ(states_there(played), played, target_of(TARGET, played), 0.9)
     other = TabularQ(states_there(twice), twice, target_of(TARGET, twice), 0.9)
     rows = np.repeat(np.arange(60), counts)
-    for mine, theirs in zip(model.values(counts.astype(float)), other.values(np.ones(len(twice))), strict=True):
+    for mine, theirs in zip(
+        model.values(counts.astype(float)), other.values(np.ones(len(twice))), strict=True
+    ):
         np.testing.assert_allclose(mine[:, rows], theirs)
-    np.testing.assert_allclose(model.value(counts[None].astype(float)), other.value(np.ones((1, len(twice)))))
+    np.testing.assert_allclose(
+        model.value(counts[None].astype(float)), other.value(np.ones((1, len(twice))))
+    )
 
 
 def test_what_was_never_tried_is_worth_what_was_done_there() -> None:
@@ -75,7 +91,8 @@ def test_what_was_never_tried_is_worth_what_was_done_there() -> None:
 
 
 def test_the_value_of_an_observation_is_by_what_is_decided_there() -> None:
-    """A target policy that remembers decides differently in one state: v follows it step by step."""
+    """A target policy that remembers decides differently in one state: v follows it step by
+    step."""
     played = MDP.play(BEHAVIOUR, 300, 4)
     random = np.random.default_rng(0)
     remembering = random.dirichlet(np.ones(3), (MDP.horizon + 1, 300))
@@ -96,8 +113,12 @@ def test_a_network_comes_near_dynamic_programming() -> None:
     random = np.random.default_rng(0)
     noisy = replace(
         played,
-        observations=(np.eye(5)[played.observations[..., 0].astype(int)] + random.normal(0, 0.1, (4, 3_000, 5))),
-        last_observations=np.eye(5)[played.last_observations[:, 0].astype(int)] + random.normal(0, 0.1, (3_000, 5)),
+        observations=(
+            np.eye(5)[played.observations[..., 0].astype(int)]
+            + random.normal(0, 0.1, (4, 3_000, 5))
+        ),
+        last_observations=np.eye(5)[played.last_observations[:, 0].astype(int)]
+        + random.normal(0, 0.1, (3_000, 5)),
     )
     model = fitted_q(noisy, target, 0.9)
     assert isinstance(model, NetworkQ)
@@ -111,7 +132,9 @@ def test_steps_end_where_episodes_do() -> None:
     time, episode, ended = steps_of(played)
     assert len(time) == played.alive.sum()
     lengths = played.alive.sum(0)
-    np.testing.assert_array_equal(ended, (time + 1 == lengths[episode]) & played.terminated[episode])
+    np.testing.assert_array_equal(
+        ended, (time + 1 == lengths[episode]) & played.terminated[episode]
+    )
     assert ended.sum() == played.terminated.sum() > 0
     seen = followed(played)
     np.testing.assert_array_equal(seen[lengths, np.arange(50)], played.last_observations)
@@ -121,7 +144,10 @@ def test_steps_end_where_episodes_do() -> None:
 def test_readings_that_never_come_again_are_no_states() -> None:
     played = MDP.play(BEHAVIOUR, 100, 7)
     random = np.random.default_rng(0)
-    assert states_of(replace(played, observations=random.normal(size=played.observations.shape))) is None
+    assert (
+        states_of(replace(played, observations=random.normal(size=played.observations.shape)))
+        is None
+    )
     numbers, seen = states_of(played), followed(played)[..., 0]
     assert numbers is not None
     assert set(numbers.ravel()) == set(range(5))

@@ -12,7 +12,11 @@ from ray.rllib.utils.metrics import OFFLINE_EVAL_RUNNER_RESULTS
 
 from agents.engine.config import rllib_config
 from agents.evaluation.off_policy.estimate import evaluate_off_policy, probabilities_of
-from agents.evaluation.off_policy.rllib_runner import OffPolicyRunner, evaluated_off_policy, stock_policy
+from agents.evaluation.off_policy.rllib_runner import (
+    OffPolicyRunner,
+    evaluated_off_policy,
+    stock_policy,
+)
 from agents.evaluation.policies import trained_policy
 from agents.experiment import Experiment
 from agents.logged.episodes import play
@@ -29,14 +33,20 @@ EPISODES = 40
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Short episodes, so that weights do not vanish."""
     path = tmp_path_factory.mktemp("logs") / "hiv.parquet"
-    played = play(HivConfig(step_hours=720.0), lambda env: random_policy(env.ward.simulation), EPISODES, seed=1)
+    played = play(
+        HivConfig(step_hours=720.0),
+        lambda env: random_policy(env.ward.simulation),
+        EPISODES,
+        seed=1,
+    )
     write_log(played, path, {"env": "hiv-sti"})
     return path
 
 
 @pytest.mark.usefixtures("ray_here")
 def test_in_rllib_s_own_algorithm(log: Path) -> None:
-    """Behaviour cloning as RLlib ships it: what its evaluation reports are our estimates of its module."""
+    """Behaviour cloning as RLlib ships it: what its evaluation reports are our estimates of its
+    module."""
     config = (
         BCConfig()
         .environment(observation_space=Box(-10.0, 10.0, (6,), np.float32), action_space=Discrete(4))
@@ -49,13 +59,18 @@ def test_in_rllib_s_own_algorithm(log: Path) -> None:
     reported = algorithm.evaluate_offline()[OFFLINE_EVAL_RUNNER_RESULTS]
     module = algorithm.offline_eval_runner_group.local_runner.module["default_policy"]
     episodes, _ = read_log(log)
-    expected = evaluate_off_policy(episodes, probabilities_of(stock_policy(module), episodes), resamples=200)
+    expected = evaluate_off_policy(
+        episodes, probabilities_of(stock_policy(module), episodes), resamples=200
+    )
     assert reported["episodes"] == EPISODES
     assert reported["effective_sample_size"] == pytest.approx(expected.effective_sample_size)
     for name in ("WIS", "weighted DR"):
         for bound in ("value", "low", "high"):
             got = reported["off_policy"][name][bound]
-            assert got == pytest.approx(getattr(expected.estimates[name], bound), rel=1e-5), (name, bound)
+            assert got == pytest.approx(getattr(expected.estimates[name], bound), rel=1e-5), (
+                name,
+                bound,
+            )
     assert reported["refused"] == float(bool(expected.refusal))
     algorithm.stop()
 
@@ -63,10 +78,15 @@ def test_in_rllib_s_own_algorithm(log: Path) -> None:
 def test_with_our_own_network(log: Path) -> None:
     """The runner as RLlib constructs it, without Ray: its module is ours."""
     experiment = Experiment(
-        env=HivConfig(step_hours=720.0), algo=PPO(rollout_length=8, minibatch_size=16), encoder=MLPConfig(), num_envs=2
+        env=HivConfig(step_hours=720.0),
+        algo=PPO(rollout_length=8, minibatch_size=16),
+        encoder=MLPConfig(),
+        num_envs=2,
     )
     config = evaluated_off_policy(rllib_config(experiment), log).offline_data(input_=[str(log)])
-    config.environment(observation_space=Box(-10.0, 10.0, (6,), np.float32), action_space=Discrete(4))
+    config.environment(
+        observation_space=Box(-10.0, 10.0, (6,), np.float32), action_space=Discrete(4)
+    )
     torch.manual_seed(0)
     runner = OffPolicyRunner(config=config, worker_index=0)
     found = runner.run()

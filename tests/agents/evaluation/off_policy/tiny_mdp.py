@@ -19,7 +19,9 @@ class TinyMDP:
     horizon: int
 
     @classmethod
-    def random(cls, seed: int = 0, states: int = 5, actions: int = 3, horizon: int = 4) -> "TinyMDP":
+    def random(
+        cls, seed: int = 0, states: int = 5, actions: int = 3, horizon: int = 4
+    ) -> "TinyMDP":
         random = np.random.default_rng(seed)
         following = random.dirichlet(np.full(states + 1, 0.5), (states, actions))
         return cls(following, random.normal(1.0, 1.0, (states, actions)), horizon)
@@ -48,7 +50,11 @@ class TinyMDP:
     def play(self, policy: NDArray[np.float64], episodes: int, seed: int) -> Episodes:
         random = np.random.default_rng(seed)
         states, columns = random.integers(self.size[0], size=episodes), []
-        alive, terminated, last = np.ones(episodes, np.bool_), np.zeros(episodes, np.bool_), np.zeros(episodes, int)
+        alive, terminated, last = (
+            np.ones(episodes, np.bool_),
+            np.zeros(episodes, np.bool_),
+            np.zeros(episodes, int),
+        )
         for _ in range(self.horizon):
             probabilities = policy[states]
             actions = drawn(probabilities, random)
@@ -56,10 +62,20 @@ class TinyMDP:
             after = drawn(self.following[states, actions], random)
             ended = after == self.size[0]
             seen, last = states * alive, np.where(alive, np.where(ended, states, after), last)
-            columns.append((seen, actions * alive, rewards * alive, probabilities * alive[:, None], alive.copy()))
+            columns.append(
+                (
+                    seen,
+                    actions * alive,
+                    rewards * alive,
+                    probabilities * alive[:, None],
+                    alive.copy(),
+                )
+            )
             terminated |= alive & ended
             states, alive = np.where(ended, states, after), alive & ~ended
-        seen, actions, rewards, probabilities, lived = (np.stack(column) for column in zip(*columns, strict=True))
+        seen, actions, rewards, probabilities, lived = (
+            np.stack(column) for column in zip(*columns, strict=True)
+        )
         return Episodes(
             seen[..., None].astype(np.float32),
             actions,
@@ -75,5 +91,7 @@ class TinyMDP:
 
 def target_of(policy: NDArray[np.float64], episodes: Episodes) -> NDArray[np.float64]:
     """What a policy (S, A) would do at each step and after the last (T + 1, E, A)."""
-    states = np.where(episodes.alive, episodes.observations[..., 0], episodes.last_observations[:, 0])
+    states = np.where(
+        episodes.alive, episodes.observations[..., 0], episodes.last_observations[:, 0]
+    )
     return policy[np.concatenate([states, episodes.last_observations[None, :, 0]]).astype(int)]

@@ -59,12 +59,16 @@ def admitted(patients: int, disease: int) -> CareEpisodeSimulation:
 
 
 @pytest.mark.parametrize(
-    ("baseline", "score"), [("random", -6.1), ("SMART", 13.2), ("standard of care", 33.7), ("oracle", 92.2)]
+    ("baseline", "score"),
+    [("random", -6.1), ("SMART", 13.2), ("standard of care", 33.7), ("oracle", 92.2)],
 )
 def test_baselines_score_as_measured_with_the_authors_program(baseline: str, score: float) -> None:
     """Their mean score in 8 worlds, of 300 episodes each."""
     returns = np.stack(
-        [played(CareEpisodeConfig(cohort="published", structure_seed=s), baseline, 500).returns() for s in range(1, 9)]
+        [
+            played(CareEpisodeConfig(cohort="published", structure_seed=s), baseline, 500).returns()
+            for s in range(1, 9)
+        ]
     )
     deviation = returns.std(1).mean()
     error = 1.96 * deviation * np.sqrt(1 / returns.size + 1 / 2_400)
@@ -74,7 +78,9 @@ def test_baselines_score_as_measured_with_the_authors_program(baseline: str, sco
 @pytest.mark.parametrize("seed", [1, 5, 77])
 def test_a_world_is_as_described(seed: int) -> None:
     world = structure(seed)
-    np.testing.assert_array_equal(world.means[0], np.random.RandomState(seed).uniform(0, 2, SYMPTOMS))
+    np.testing.assert_array_equal(
+        world.means[0], np.random.RandomState(seed).uniform(0, 2, SYMPTOMS)
+    )
     deviations = np.sqrt(np.linalg.eigvalsh(world.factors @ world.factors.transpose(0, 2, 1)))
     assert ((deviations >= 1 - 1e-9) & (deviations <= 2 + 1e-9)).all()
     assert ((world.remission > 0).sum(0) >= 1).all(), "each treatment is for a disease"
@@ -92,7 +98,9 @@ def test_shares_of_diseases_are_those_of_the_long_run() -> None:
     expected = np.full(DISEASES, 1 / DISEASES) @ np.linalg.matrix_power(WORLD.links, 10_000)
     np.testing.assert_allclose(WORLD.shares @ WORLD.links, WORLD.shares, atol=1e-12)
     np.testing.assert_allclose(WORLD.shares, expected, atol=1e-9)
-    np.testing.assert_allclose(stationary(np.array([[0.9, 0.1, 0], [0.3, 0.7, 0], [0, 0, 1.0]])), [0.5, 1 / 6, 1 / 3])
+    np.testing.assert_allclose(
+        stationary(np.array([[0.9, 0.1, 0], [0.3, 0.7, 0], [0, 0, 1.0]])), [0.5, 1 / 6, 1 / 3]
+    )
 
 
 def test_rarer_visits_let_diseases_pass_more_often() -> None:
@@ -108,10 +116,14 @@ def test_rarer_visits_let_diseases_pass_more_often() -> None:
 def test_adverse_events_are_as_likely_as_another_integral_says() -> None:
     for disease, treatment in ((0, 0), (7, 11)):
         covariance = WORLD.factors[disease] @ WORLD.factors[disease].T
-        fine = multivariate_normal(WORLD.means[disease], covariance).cdf(logit(WORST) - WORLD.effects[treatment])
+        fine = multivariate_normal(WORLD.means[disease], covariance).cdf(
+            logit(WORST) - WORLD.effects[treatment]
+        )
         symptom_cost = SYMPTOM_COST * WORLD.means[disease].sum()
         rest = 64 * WORLD.remission[disease, treatment] - WORLD.costs[treatment] - symptom_cost
-        assert expected_rewards(1)[disease, treatment] == pytest.approx(rest - 64 * (1 - fine), abs=0.05)
+        assert expected_rewards(1)[disease, treatment] == pytest.approx(
+            rest - 64 * (1 - fine), abs=0.05
+        )
 
 
 def test_remission_is_worth_what_was_published() -> None:
@@ -122,7 +134,11 @@ def test_remission_is_worth_what_was_published() -> None:
     assert outcome.rewards[0] == pytest.approx(100 - WORLD.costs[treatment] * 100 / 64)
     assert outcome.terminated[0]
     metrics = simulation.metrics()
-    assert (metrics["remission"][0], metrics["visits_to_remission"][0], metrics["adverse_event"][0]) == (1, 1, 0)
+    assert (
+        metrics["remission"][0],
+        metrics["visits_to_remission"][0],
+        metrics["adverse_event"][0],
+    ) == (1, 1, 0)
     assert metrics["symptom_burden"][0] == pytest.approx(0.05)
     assert simulation.observe()[0, SYMPTOMS + treatment] == 1
     assert simulation.observe()[0, SYMPTOMS + TREATMENTS :].sum() == 0, "no disease is left"
@@ -137,7 +153,9 @@ def test_a_visit_without_remission_costs_treatment_and_symptoms() -> None:
     assert simulation.diseases[0] == now
     symptoms = expit(WORLD.means[now] + WORLD.effects[useless])
     np.testing.assert_allclose(simulation.symptoms[0], symptoms)
-    assert outcome.rewards[0] == pytest.approx(-(WORLD.costs[useless] + 0.5 * symptoms.sum()) * 100 / 64)
+    assert outcome.rewards[0] == pytest.approx(
+        -(WORLD.costs[useless] + 0.5 * symptoms.sum()) * 100 / 64
+    )
     assert not outcome.terminated[0]
 
     simulation.patients.worst[:] = symptoms.max() - 1e-6
@@ -154,7 +172,9 @@ def test_remission_and_passing_are_as_likely_as_said() -> None:
     treatment = int(WORLD.remission[disease].argmax())
     chance = WORLD.remission[disease, treatment]
     simulation = admitted(40_000, disease)
-    simulation.patients.remission[:] = np.random.default_rng(0).uniform(0.25, 1.75, (40_000, TREATMENTS))
+    simulation.patients.remission[:] = np.random.default_rng(0).uniform(
+        0.25, 1.75, (40_000, TREATMENTS)
+    )
     simulation.treat(np.full(40_000, treatment), np.random.default_rng(1))
     certainly = 1.75 - 1 / chance
     expected = (chance * (chance**-2 - 0.25**2) / 2 + certainly) / 1.5
@@ -176,7 +196,11 @@ def test_a_patient_evolves_among_others_as_alone() -> None:
     for mine, theirs in zip(alone.patients, many.patients, strict=True):
         mine[:] = theirs[2]
     alone.diseases[:], alone.symptoms[:] = many.diseases[2], many.symptoms[2]
-    for share, actions in ((0.95, [0, 1, 2, 3, 4]), (0.9, [9, 8, 7, 6, 5]), (0.99, [3, 3, 14, 3, 3])):
+    for share, actions in (
+        (0.95, [0, 1, 2, 3, 4]),
+        (0.9, [9, 8, 7, 6, 5]),
+        (0.99, [3, 3, 14, 3, 3]),
+    ):
         told = many.treat(np.array(actions), Fixed(share))  # pyright: ignore
         outcome = alone.treat(np.array(actions[2:3]), Fixed(share))  # pyright: ignore
         assert outcome.rewards[0] == pytest.approx(told.rewards[2], rel=1e-12)
@@ -200,17 +224,23 @@ def test_episodes_end_with_remission_an_adverse_event_or_the_last_visit() -> Non
 
 def test_cohorts_are_other_patients_and_the_shifted_ones_fare_worse() -> None:
     tables = {
-        cohort: CareEpisodeSimulation(CareEpisodeConfig(cohort=cohort), 1).table for cohort in ("train", "held-out")
+        cohort: CareEpisodeSimulation(CareEpisodeConfig(cohort=cohort), 1).table
+        for cohort in ("train", "held-out")
     }
     assert tables["train"] is not None
     assert tables["held-out"] is not None
     assert (tables["train"].links != tables["held-out"].links).all()
-    shares = np.bincount(tables["train"].diseases, minlength=DISEASES) / len(tables["train"].diseases)
+    shares = np.bincount(tables["train"].diseases, minlength=DISEASES) / len(
+        tables["train"].diseases
+    )
     np.testing.assert_allclose(shares, WORLD.shares, atol=0.015)
     shifted = population(WORLD, "shifted", 20_000, np.random.default_rng(0))
     np.testing.assert_allclose(np.bincount(shifted.diseases) / 20_000, 1 / DISEASES, atol=0.01)
     assert shifted.symptoms.mean() - tables["train"].symptoms.mean() == pytest.approx(0.5, abs=0.02)
-    usual, worse = (played(CareEpisodeConfig(cohort=cohort), "SMART", 2_000) for cohort in ("held-out", "shifted"))
+    usual, worse = (
+        played(CareEpisodeConfig(cohort=cohort), "SMART", 2_000)
+        for cohort in ("held-out", "shifted")
+    )
     assert worse.metrics["symptom_burden"].mean() > usual.metrics["symptom_burden"].mean() + 0.03
     assert worse.metrics["adverse_event"].mean() > usual.metrics["adverse_event"].mean()
 
@@ -234,7 +264,9 @@ def test_a_treatment_costs_where_it_worsens_what_is_bad_and_another_does_not() -
     np.testing.assert_array_equal(contraindicated(WORLD, symptoms)[0], WORLD.effects[:, 4] > 0)
     assert not contraindicated(WORLD, symptoms)[1].any()
     bad = np.ones((1, SYMPTOMS))
-    assert not contraindicated(WORLD._replace(effects=np.abs(WORLD.effects)), bad).any(), "nothing better is at hand"
+    assert not contraindicated(WORLD._replace(effects=np.abs(WORLD.effects)), bad).any(), (
+        "nothing better is at hand"
+    )
     assert (played(CareEpisodeConfig(), "cautious standard of care", 300).costs == 0).all()
     assert played(CareEpisodeConfig(), "standard of care", 300).costs.sum() > 0
 
@@ -266,7 +298,13 @@ def test_the_standard_of_care_leaves_what_did_not_help_and_forgets_with_the_pati
 def test_baselines_withstand_errors_and_gaps() -> None:
     config = CareEpisodeConfig(noise=0.5, missing=0.2, history=2)
     chance = played(config, "random", 1_000).returns().mean()
-    for name in ("SMART", "standard of care", "cautious standard of care", "soft standard of care", "Bayes"):
+    for name in (
+        "SMART",
+        "standard of care",
+        "cautious standard of care",
+        "soft standard of care",
+        "Bayes",
+    ):
         assert played(config, name, 1_000).returns().mean() > chance + 5, name
 
 

@@ -17,8 +17,15 @@ def text(row: np.ndarray) -> str:
 
 def test_only_what_is_unusual_is_said() -> None:
     readings = np.array([[0.0, 10.0], [1.0, 14.1], [-2.0, 7.9], [0.4, 5.0]])
-    told = described(("lactate, mmol/l", "pH"), readings, np.array([0.0, 10.0]), np.array([1.0, 2.0]))
-    assert told == ["nothing unusual", "lactate high, pH very high", "lactate very low, pH low", "pH very low"]
+    told = described(
+        ("lactate, mmol/l", "pH"), readings, np.array([0.0, 10.0]), np.array([1.0, 2.0])
+    )
+    assert told == [
+        "nothing unusual",
+        "lactate high, pH very high",
+        "lactate very low, pH low",
+        "pH very low",
+    ]
 
 
 def test_what_does_not_fit_is_left_out_whole_characters_at_a_time() -> None:

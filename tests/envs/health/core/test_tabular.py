@@ -1,4 +1,5 @@
-"""Dynamic programming against a process small enough to solve by hand, and draws against their probabilities."""
+"""Dynamic programming against a process small enough to solve by hand, and draws against their
+probabilities."""
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from envs.health.core.tabular import (
 
 WAIT, TREAT = np.array([1.0, 0.0]), np.array([0.0, 1.0])
 ILL = TabularModel(
-    # Ill, then well or dead. Waiting stays ill by a half and is well by a quarter; treatment is well by 0.4.
+    # Ill, then well or dead. Waiting stays ill by a half and is well by a quarter; treatment is
+    # well by 0.4.
     transitions=csr_array(np.array([[0.5, 0.25, 0.25], [0.0, 0.4, 0.6], *[[0.0, 0.0, 0.0]] * 4])),
     rewards=np.array([[0.25, 0.4], [0.0, 0.0], [0.0, 0.0]]),
     start=np.array([1.0, 0.0, 0.0]),
@@ -32,9 +34,15 @@ def always(row: np.ndarray) -> np.ndarray:
 def random_model(seed: int, states: int = 6, actions: int = 3) -> TabularModel:
     """From every state one step in ten ends the episode."""
     random = np.random.default_rng(seed)
-    transitions = random.dirichlet(np.ones(states), states * actions) * (random.random((1, states)) < 0.8)
+    transitions = random.dirichlet(np.ones(states), states * actions) * (
+        random.random((1, states)) < 0.8
+    )
     transitions *= 0.9 / np.maximum(transitions.sum(1, keepdims=True), 1e-12)
-    return TabularModel(csr_array(transitions), random.standard_normal((states, actions)), np.full(states, 1 / states))
+    return TabularModel(
+        csr_array(transitions),
+        random.standard_normal((states, actions)),
+        np.full(states, 1 / states),
+    )
 
 
 def test_values_are_those_worked_out_by_hand() -> None:
@@ -50,7 +58,9 @@ def test_values_are_those_worked_out_by_hand() -> None:
 def test_the_best_policy_waits_unless_waiting_counts_for_little_or_is_not_allowed() -> None:
     np.testing.assert_array_equal(optimal_policy(ILL)[0], WAIT)
     np.testing.assert_array_equal(optimal_policy(ILL, discount=0.5)[0], TREAT)
-    np.testing.assert_array_equal(optimal_policy(ILL, allowed=np.array([[False, True]] * 3))[0], TREAT)
+    np.testing.assert_array_equal(
+        optimal_policy(ILL, allowed=np.array([[False, True]] * 3))[0], TREAT
+    )
     with pytest.raises(ValueError, match="needs an allowed action"):
         optimal_policy(ILL, allowed=np.zeros((3, 2), np.bool_))
 
@@ -61,12 +71,16 @@ def test_values_satisfy_bellmans_equations(seed: int, discount: float) -> None:
     model = random_model(seed)
     policy = np.random.default_rng(seed).dirichlet(np.ones(3), 6)
     q = action_values(model, policy, discount)
-    np.testing.assert_allclose((policy * q).sum(1), state_values(model, policy, discount), atol=1e-9)
+    np.testing.assert_allclose(
+        (policy * q).sum(1), state_values(model, policy, discount), atol=1e-9
+    )
     best = optimal_policy(model, discount)
     np.testing.assert_allclose(
         action_values(model, best, discount).max(1), state_values(model, best, discount), atol=1e-9
     )
-    assert (state_values(model, best, discount) >= state_values(model, policy, discount) - 1e-9).all()
+    assert (
+        state_values(model, best, discount) >= state_values(model, policy, discount) - 1e-9
+    ).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -88,7 +102,9 @@ def test_transitions_are_drawn_as_often_as_is_probable() -> None:
         found = draw(np.full(draws, state), np.full(draws, action), random)
         expected = table[state * 3 + action]
         deviation = np.sqrt(expected * (1 - expected) / draws)
-        np.testing.assert_array_less(np.abs(np.bincount(found, minlength=6) / draws - expected), 5 * deviation + 1e-12)
+        np.testing.assert_array_less(
+            np.abs(np.bincount(found, minlength=6) / draws - expected), 5 * deviation + 1e-12
+        )
 
 
 class Extreme:

@@ -1,4 +1,5 @@
-"""What all treatments share: new patients, errors and gaps in what is seen, and both of gymnasium's interfaces."""
+"""What all treatments share: new patients, errors and gaps in what is seen, and both of gymnasium's
+interfaces."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -50,7 +51,9 @@ def test_no_two_actions_give_the_same(slug: str) -> None:
 
 @pytest.mark.parametrize("slug", TREATMENTS)
 def test_the_seed_decides_everything(slug: str) -> None:
-    settings = {"sepsis-icu": {"observed": "features"}, "tumor-imaging": {"seen": "scans"}}.get(slug, {})
+    settings = {"sepsis-icu": {"observed": "features"}, "tumor-imaging": {"seen": "scans"}}.get(
+        slug, {}
+    )
     env = Patients(TREATMENTS[slug](noise=0.1, missing=0.1, **settings), 3)
     actions = actions_of(env, 0, 6)
     first = seen(env, actions, 5)
@@ -68,7 +71,9 @@ def test_a_discharged_patient_is_followed_by_a_new_one_and_told_of(slug: str) ->
     for _ in range(5_000):
         decided = policy(observations, first)
         doses = isinstance(env.single_action_space, gymnasium.spaces.Box)
-        actions = decided if doses else np.array([random.choice(len(row), p=row) for row in decided])
+        actions = (
+            decided if doses else np.array([random.choice(len(row), p=row) for row in decided])
+        )
         observations, rewards, terminated, truncated, info = env.step(actions)
         first = terminated | truncated
         assert np.isfinite(rewards).all()
@@ -78,7 +83,9 @@ def test_a_discharged_patient_is_followed_by_a_new_one_and_told_of(slug: str) ->
     assert first.any(), "an episode must end"
     n = int(np.flatnonzero(first)[0])
     metrics = info["final_info"]["episode_metrics"]
-    assert len([name for name in metrics if name[0] != "_"]) >= 3, "clinicians ask for more than a return"
+    assert len([name for name in metrics if name[0] != "_"]) >= 3, (
+        "clinicians ask for more than a return"
+    )
     assert (info["final_obs"][n] != observations[n]).any()
 
 
@@ -95,7 +102,9 @@ def test_every_treatment_has_the_baselines_that_reviewers_ask_for(slug: str) -> 
             assert decided.shape == (4, env.single_action_space.n), name
             np.testing.assert_allclose(decided.sum(1), 1, err_msg=name)
         else:
-            assert all(env.single_action_space.contains(row.astype(np.float32)) for row in decided), name
+            assert all(
+                env.single_action_space.contains(row.astype(np.float32)) for row in decided
+            ), name
 
 
 @pytest.mark.parametrize("slug", TREATMENTS)
@@ -175,17 +184,24 @@ def test_policies() -> None:
     assert random_policy(simulation)(seen, first).tolist() == [[0.25] * 4] * 2
     assert one_hot(np.array([1, 0]), 2).tolist() == [[0, 1], [1, 0]]
     policy = cycle(1, 1)(simulation)
-    taken = [policy(seen, np.array([step == 0, step in (0, 1)])).argmax(1).tolist() for step in range(3)]
+    taken = [
+        policy(seen, np.array([step == 0, step in (0, 1)])).argmax(1).tolist() for step in range(3)
+    ]
     assert taken == [[3, 3], [0, 3], [3, 0]], "each patient has a clock"
 
 
 def test_a_population_varies_as_said() -> None:
     published, varying = {"a": 2.0, "b": 3.0}, {"a": 0.2}
-    assert {name: column.tolist() for name, column in population(published, varying, "published").items()} == {
+    assert {
+        name: column.tolist()
+        for name, column in population(published, varying, "published").items()
+    } == {
         "a": [2.0],
         "b": [3.0],
     }
-    train, other = (population(published, varying, cohort, 20_000) for cohort in ("train", "held-out"))
+    train, other = (
+        population(published, varying, cohort, 20_000) for cohort in ("train", "held-out")
+    )
     for table in (train, other):
         assert np.log(table["a"]).std() == pytest.approx(0.2, rel=0.05)
         assert np.median(table["a"]) == pytest.approx(2.0, rel=0.02)
@@ -196,7 +212,9 @@ def test_a_population_varies_as_said() -> None:
     assert np.log(shifted["a"]).std() == pytest.approx(0.4, rel=0.05)
 
 
-@pytest.mark.parametrize("settings", [{"noise": -0.1}, {"missing": 1.0}, {"history": 0}, {"step_hours": 0.0}])
+@pytest.mark.parametrize(
+    "settings", [{"noise": -0.1}, {"missing": 1.0}, {"history": 0}, {"step_hours": 0.0}]
+)
 def test_what_makes_no_sense_is_told(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         HivConfig(**settings)

@@ -1,4 +1,5 @@
-"""Interventions: published deaths and losses, the stages of transmission, reports that err, and rules that decide."""
+"""Interventions: published deaths and losses, the stages of transmission, reports that err, and
+rules that decide."""
 
 from dataclasses import replace
 
@@ -43,16 +44,27 @@ def played(config, levels, number=1):
     simulation, random = admitted(config, number)
     outcomes = [simulation.treat(np.full(number, levels[0]), random)]
     while not outcomes[-1].truncated.all():
-        outcomes.append(simulation.treat(np.full(number, levels[len(outcomes) % len(levels)]), random))
-    return simulation, np.stack([o.rewards for o in outcomes]), np.stack([o.costs for o in outcomes])
+        outcomes.append(
+            simulation.treat(np.full(number, levels[len(outcomes) % len(levels)]), random)
+        )
+    return (
+        simulation,
+        np.stack([o.rewards for o in outcomes]),
+        np.stack([o.costs for o in outcomes]),
+    )
 
 
 @pytest.mark.parametrize(
     ("levels", "deaths", "loss"),
-    [((NONE,), 56_521, 1.7), ((LOCKDOWN,), 257, 150), ((LOCKDOWN, LOCKDOWN, NONE, NONE), 52_727, 76)],
+    [
+        ((NONE,), 56_521, 1.7),
+        ((LOCKDOWN,), 257, 150),
+        ((LOCKDOWN, LOCKDOWN, NONE, NONE), 52_727, 76),
+    ],
 )
 def test_deaths_and_losses_in_ile_de_france(levels, deaths, loss):
-    """Measured with another implementation of EpidemiOptim's equations; losses in thousand million euros."""
+    """Measured with another implementation of EpidemiOptim's equations; losses in thousand million
+    euros."""
     metrics = played(PUBLISHED, levels)[0].metrics()
     assert metrics["deaths"][0] == pytest.approx(deaths, abs=0.6)
     assert metrics["gdp_loss"][0] == pytest.approx(loss, rel=0.02)
@@ -71,11 +83,18 @@ def test_a_lockdown_bites_in_four_stages_and_is_forgotten_in_four():
 
 def test_weeks_that_are_not_compounded_are_each_against_none():
     simulation, random = admitted(replace(PUBLISHED, compounded=False))
-    told = [(simulation.treat(np.array([LOCKDOWN]), random), simulation._effect()[0])[1] for _ in range(5)]
-    np.testing.assert_allclose(told, np.exp([-0.118333, -0.497474, -1.37006, -1.46233, -1.46233]), rtol=1e-6)
+    told = [
+        (simulation.treat(np.array([LOCKDOWN]), random), simulation._effect()[0])[1]
+        for _ in range(5)
+    ]
+    np.testing.assert_allclose(
+        told, np.exp([-0.118333, -0.497474, -1.37006, -1.46233, -1.46233]), rtol=1e-6
+    )
 
 
-@pytest.mark.parametrize(("level", "transmission", "loss"), [(DISTANCING, 0.79, 0.02), (CURFEW, 0.55, 0.05)])
+@pytest.mark.parametrize(
+    ("level", "transmission", "loss"), [(DISTANCING, 0.79, 0.02), (CURFEW, 0.55, 0.05)]
+)
 @pytest.mark.parametrize("compounded", [True, False])
 @pytest.mark.parametrize("before", [NONE, LOCKDOWN])
 def test_levels_between_end_where_they_should(level, transmission, loss, compounded, before):
@@ -95,7 +114,10 @@ def test_stages_between_are_interpolated():
 
 
 def test_deciding_daily_does_not_change_what_a_level_does_nor_speed_it_up():
-    weekly, daily = (played(replace(PUBLISHED, step_hours=hours), (CURFEW,))[0].metrics() for hours in (168.0, 24.0))
+    weekly, daily = (
+        played(replace(PUBLISHED, step_hours=hours), (CURFEW,))[0].metrics()
+        for hours in (168.0, 24.0)
+    )
     for name in weekly:
         assert daily[name][0] == pytest.approx(weekly[name][0], rel=1e-9), name
     simulation, random = admitted(replace(PUBLISHED, step_hours=24.0))
@@ -114,7 +136,9 @@ def test_a_week_of_lockdown_costs_what_half_the_labour_makes():
 
 @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
 def test_rewards_weigh_deaths_and_losses_as_if_each_region_were_the_largest(beta):
-    simulation, rewards, _ = played(EpidemicConfig(cohort="train", beta=beta), (NONE, CURFEW, LOCKDOWN), 20)
+    simulation, rewards, _ = played(
+        EpidemicConfig(cohort="train", beta=beta), (NONE, CURFEW, LOCKDOWN), 20
+    )
     metrics = simulation.metrics()
     expected = (1 - beta) * metrics["deaths"] / 650 + beta * metrics["gdp_loss"]
     scale = 12_278_210 / simulation.parameters["people"]
@@ -149,7 +173,8 @@ def test_delays_arrive_as_if_each_report_had_its_own():
 
 
 def test_reports_that_are_delayed_and_repeated_can_be_cleaned():
-    """Of an untreated year nearly everything is reported in the end, and what is distinct adds up to it."""
+    """Of an untreated year nearly everything is reported in the end, and what is distinct adds up
+    to it."""
     config = EpidemicConfig(cohort="train", delay_days=10.0, duplicated=0.3)
     simulation, random = admitted(config, 50)
     start = simulation.pending.sum(1)
@@ -158,7 +183,9 @@ def test_reports_that_are_delayed_and_repeated_can_be_cleaned():
         simulation.treat(np.zeros(50, np.int64), random)
         readings = read(simulation.names, simulation.observe())
         each = simulation.parameters["people"] / 1e6
-        sums += np.stack([distinct(readings, kind) * each for kind in ("cases", "admissions", "deaths")])
+        sums += np.stack(
+            [distinct(readings, kind) * each for kind in ("cases", "admissions", "deaths")]
+        )
         repeated += simulation.reports[:, 2]
         late += simulation.reports[:, 1]
     deaths, admissions = simulation.metrics()["deaths"], simulation.state[7]
@@ -174,7 +201,10 @@ def test_reports_without_error_are_what_happened():
     for _ in range(10):
         before = simulation.state.copy()
         simulation.treat(np.array([NONE]), random)
-    readings, changes = read(simulation.names, simulation.observe()), (simulation.state - before)[:, 0]
+    readings, changes = (
+        read(simulation.names, simulation.observe()),
+        (simulation.state - before)[:, 0],
+    )
     each = 1e6 / 12_278_210
     found = 0.034 + 0.966 * 0.38
     assert distinct(readings, "cases")[0] == pytest.approx(found * changes[6] * each, rel=0.01)
@@ -185,7 +215,9 @@ def test_reports_without_error_are_what_happened():
 
 def test_testing_grows_from_7_to_38_percent_in_seven_weeks():
     simulation, _ = admitted(PUBLISHED, 9)
-    np.testing.assert_allclose(simulation._tested(np.arange(9)) * 0.38, [*np.linspace(0.07, 0.38, 8), 0.38])
+    np.testing.assert_allclose(
+        simulation._tested(np.arange(9)) * 0.38, [*np.linspace(0.07, 0.38, 8), 0.38]
+    )
 
 
 def test_partial_hides_what_nobody_knows_and_baselines_do_without():
@@ -206,10 +238,15 @@ def test_partial_hides_what_nobody_knows_and_baselines_do_without():
 
 
 def seen(simulation, cases, beds=0.0):
-    """Observations with these cases a week and 100,000 people, and this share of the beds in use."""
+    """Observations with these cases a week and 100,000 people, and this share of the beds in
+    use."""
     row = np.zeros((len(cases), len(simulation.names)))
-    row[:, simulation.names.index("log10 cases a week and million")] = np.log10(1 + 10 * np.asarray(cases))
-    row[:, simulation.names.index("log10 in intensive care a hundred beds")] = np.log10(1 + 100 * np.asarray(beds))
+    row[:, simulation.names.index("log10 cases a week and million")] = np.log10(
+        1 + 10 * np.asarray(cases)
+    )
+    row[:, simulation.names.index("log10 in intensive care a hundred beds")] = np.log10(
+        1 + 100 * np.asarray(beds)
+    )
     return row
 
 
@@ -243,7 +280,9 @@ def test_alert_levels_are_frances():
 def test_cycles_count_weeks_and_begin_anew_with_each_episode(hours, times):
     simulation, _ = admitted(replace(PUBLISHED, step_hours=hours))
     policy = cycle(1, 2)(simulation)
-    chosen = [policy(seen(simulation, [0]), np.array([step == 0])).argmax() for step in range(7 * times)]
+    chosen = [
+        policy(seen(simulation, [0]), np.array([step == 0])).argmax() for step in range(7 * times)
+    ]
     assert chosen == np.repeat([3, 0, 0, 3, 0, 0, 3], times).tolist()
     assert policy(seen(simulation, [0]), np.array([True])).argmax() == LOCKDOWN
 
@@ -262,7 +301,12 @@ def test_who_is_admitted_anew_leaves_the_others_alone():
     simulation, random = admitted(EpidemicConfig(), 6)
     for _ in range(10):
         simulation.treat(np.full(6, CURFEW), random)
-    before = [np.copy(simulation.state), np.copy(simulation.reports), np.copy(simulation.effects), simulation.observe()]
+    before = [
+        np.copy(simulation.state),
+        np.copy(simulation.reports),
+        np.copy(simulation.effects),
+        simulation.observe(),
+    ]
     simulation.admit(np.array([1, 4]), random)
     after = [simulation.state, simulation.reports, simulation.effects, simulation.observe().T]
     before[-1] = before[-1].T
@@ -282,7 +326,10 @@ def test_the_same_seed_gives_the_same_episode():
 
 
 def test_observations_stay_in_their_space():
-    ward, random = Ward(EpidemicConfig(cohort="shifted", duplicated=0.5), 30), np.random.default_rng(0)
+    ward, random = (
+        Ward(EpidemicConfig(cohort="shifted", duplicated=0.5), 30),
+        np.random.default_rng(0),
+    )
     ward.admit(np.arange(30), random)
     for _ in range(52):
         ward.treat(np.zeros(30, np.int64), random)

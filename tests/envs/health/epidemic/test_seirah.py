@@ -23,7 +23,8 @@ from envs.health.epidemic.seirah import (
 
 
 def in_scipy(state, transmission, p, days):
-    """A second derivation: Prague et al.'s equations as they stand in the paper, for one epidemic."""
+    """A second derivation: Prague et al.'s equations as they stand in the paper, for one
+    epidemic."""
 
     def changes(_, y):
         s, e, i, _r, a, h = y
@@ -31,7 +32,9 @@ def in_scipy(state, transmission, p, days):
         return [
             -force,
             force - e / p["latent_days"],
-            p["ascertained"] * e / p["latent_days"] - i / p["admission_days"] - i / p["infectious_days"],
+            p["ascertained"] * e / p["latent_days"]
+            - i / p["admission_days"]
+            - i / p["infectious_days"],
             (i + a) / p["infectious_days"] + h / p["hospital_days"],
             (1 - p["ascertained"]) * e / p["latent_days"] - a / p["infectious_days"],
             i / p["admission_days"] - h / p["hospital_days"],
@@ -43,7 +46,9 @@ def in_scipy(state, transmission, p, days):
 @pytest.mark.parametrize(("effect", "days"), [(1.0, 100), (0.2, 60)])
 def test_the_integrator_agrees_with_scipys(effect, days):
     p, state = epidemics("published")
-    expected = in_scipy(state[:, 0], 2.23261 * effect, {name: values[0] for name, values in p.items()}, days)
+    expected = in_scipy(
+        state[:, 0], 2.23261 * effect, {name: values[0] for name, values in p.items()}, days
+    )
     for _ in range(days):
         state = after_a_day(state, effect * p["transmission"], p)
     np.testing.assert_allclose(state[:6, 0], expected, rtol=2e-4)
@@ -73,7 +78,8 @@ def test_prague_et_als_reproduction_number():
     p, _ = epidemics("published")
     infectious = 1 / (1 / p["admission_days"] + 1 / p["infectious_days"])
     number = p["transmission"] * (
-        p["ascertained"] * infectious + (1 - p["ascertained"]) * p["unascertained"] * p["infectious_days"]
+        p["ascertained"] * infectious
+        + (1 - p["ascertained"]) * p["unascertained"] * p["infectious_days"]
     )
     assert number == pytest.approx(2.81, abs=0.1)
     assert 1 - np.exp(p["week4"]) == pytest.approx(0.76, abs=0.02)
@@ -81,12 +87,17 @@ def test_prague_et_als_reproduction_number():
 
 def test_cohorts_are_of_other_regions_and_the_shifted_one_of_a_variant():
     table = regions()
-    people = {cohort: set(epidemics(cohort)[0]["people"]) for cohort in ("published", "train", "held-out", "shifted")}
+    people = {
+        cohort: set(epidemics(cohort)[0]["people"])
+        for cohort in ("published", "train", "held-out", "shifted")
+    }
     assert people["published"] == {table[PUBLISHED]["people"]}
     assert people["held-out"] == people["shifted"] == {table[name]["people"] for name in HELD_OUT}
     assert len(people["train"]) == len(table) - len(HELD_OUT) - 1
     assert not people["train"] & (people["held-out"] | people["published"])
-    held_out, shifted = (epidemics(cohort)[0]["transmission"].mean() for cohort in ("held-out", "shifted"))
+    held_out, shifted = (
+        epidemics(cohort)[0]["transmission"].mean() for cohort in ("held-out", "shifted")
+    )
     assert shifted == pytest.approx(1.5 * held_out, rel=1e-3)
 
 
@@ -113,5 +124,8 @@ def test_one_alone_evolves_as_among_many():
     many = state
     alone, own = state[:, [7]], {name: values[[7]] for name, values in p.items()}
     for _ in range(30):
-        many, alone = after_a_day(many, p["transmission"], p), after_a_day(alone, own["transmission"], own)
+        many, alone = (
+            after_a_day(many, p["transmission"], p),
+            after_a_day(alone, own["transmission"], own),
+        )
     np.testing.assert_allclose(many[:, [7]], alone, rtol=1e-12)

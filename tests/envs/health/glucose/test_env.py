@@ -29,17 +29,23 @@ PUBLISHED = {
     "adolescent#005": [223.501031, 210.326827, 138.734273, 202.342085, 279.278019, 236.537406],
     "child#008": [410.067245, 299.697342, 103.567472, 240.258362, 332.092666, 243.818804],
 }
-"""Glucose every two hours, mg/dl, by simglucose 0.2.11: for each minute k < 720, T1DPatient.withName(name).step(Action(
-CHO=60 if k == 60 else 30 if k == 420 else 0, insulin=u2ss * BW / 6000 * (not 300 <= k < 420) + 4 * (k == 60))).
-`benchmarks/glucose.py` computes them again, beside ours."""
+"""Glucose every two hours, mg/dl, by simglucose 0.2.11: for each minute k < 720,
+T1DPatient.withName(name).step(Action( CHO=60 if k == 60 else 30 if k == 420 else 0, insulin=u2ss *
+BW / 6000 * (not 300 <= k < 420) + 4 * (k == 60))). `benchmarks/glucose.py` computes them again,
+beside ours."""
 
 
 def some(name: str) -> dict[str, np.ndarray]:
     return {key: column[[NAMES.index(name)]] for key, column in TABLE.items()}
 
 
-def simulation(patients: int = 1, *, seed: int = 0, **settings) -> tuple[GlucoseSimulation, np.random.Generator]:
-    made, random = GlucoseSimulation(GlucoseConfig(**settings), patients), np.random.default_rng(seed)
+def simulation(
+    patients: int = 1, *, seed: int = 0, **settings
+) -> tuple[GlucoseSimulation, np.random.Generator]:
+    made, random = (
+        GlucoseSimulation(GlucoseConfig(**settings), patients),
+        np.random.default_rng(seed),
+    )
     made.admit(np.arange(patients), random)
     return made, random
 
@@ -83,8 +89,14 @@ def test_minutes_agree_with_another_solver() -> None:
         def changes(_, y, food=food, dose=dose):
             return model.rates(y.reshape(13, 30), food, dose, meal, TABLE).ravel()
 
-        exact = solve_ivp(changes, (0, until), exact.ravel(), rtol=1e-9, atol=1e-9).y[:, -1].reshape(13, 30)
-    np.testing.assert_allclose(ours[model.SENSED] / TABLE["Vg"], exact[model.SENSED] / TABLE["Vg"], atol=0.05)
+        exact = (
+            solve_ivp(changes, (0, until), exact.ravel(), rtol=1e-9, atol=1e-9)
+            .y[:, -1]
+            .reshape(13, 30)
+        )
+    np.testing.assert_allclose(
+        ours[model.SENSED] / TABLE["Vg"], exact[model.SENSED] / TABLE["Vg"], atol=0.05
+    )
     np.testing.assert_allclose(ours, exact, rtol=2e-3, atol=0.5)
 
 
@@ -99,7 +111,8 @@ def test_prescribed_basal_holds_the_steady_state() -> None:
 
 
 def test_what_is_eaten_is_absorbed() -> None:
-    """Stomach and gut lose only what appears in the plasma: over a day the integral of that is f times the meal."""
+    """Stomach and gut lose only what appears in the plasma: over a day the integral of that is f
+    times the meal."""
     p = some("adult#003")
     state, appeared = model.steady_state(p), 0.0
     for minute in range(1_440):
@@ -113,9 +126,14 @@ def test_what_is_eaten_is_absorbed() -> None:
 def test_risks_by_hand() -> None:
     glucose = np.array([112.5, 139.0, 250.0, 70.0, 180.0, 5.0])
     # 10 (3.5506 (ln(250)^0.8353 - 3.7932))^2, with ln(250)^0.8353 = 4.1673
-    np.testing.assert_allclose(model.magni_risk(glucose), [2.2, 0.0, 17.6, 25.2, 3.4, 100], atol=0.3)
-    # 10 (1.509 (ln(250)^1.084 - 5.381))^2, with ln(250)^1.084 = 6.3736; equal at both ends of the range.
-    np.testing.assert_allclose(model.kovatchev_risk(glucose), [0.0, 1.6, 22.4, 7.8, 7.8, 100], atol=0.3)
+    np.testing.assert_allclose(
+        model.magni_risk(glucose), [2.2, 0.0, 17.6, 25.2, 3.4, 100], atol=0.3
+    )
+    # 10 (1.509 (ln(250)^1.084 - 5.381))^2, with ln(250)^1.084 = 6.3736; equal at both ends of the
+    # range.
+    np.testing.assert_allclose(
+        model.kovatchev_risk(glucose), [0.0, 1.6, 22.4, 7.8, 7.8, 100], atol=0.3
+    )
 
 
 def test_either_risk_is_rewarded() -> None:
@@ -133,15 +151,19 @@ def test_meals_are_as_published() -> None:
     first = grams > 0
     np.testing.assert_allclose(first[:, [0, 2, 4]].mean(0), 0.95, atol=0.02)
     assert 0.25 < first[:, 1].mean() < 0.32  # some snacks of 30 % come to 0 g
-    np.testing.assert_allclose([grams[:, k][first[:, k]].mean() for k in (0, 2, 4)], [45, 70, 80], atol=0.7)
+    np.testing.assert_allclose(
+        [grams[:, k][first[:, k]].mean() for k in (0, 2, 4)], [45, 70, 80], atol=0.7
+    )
     assert ((when[:, 0] >= 300) & (when[:, 0] <= 540)).all()
     assert ((when[:, 8] >= 1_440 + 600) & (when[:, 8] <= 1_440 + 840)).all()
-    # Between 5 and 9 around 7, deviation an hour: a normal distribution cut at two deviations, whose own is 0.88.
+    # Between 5 and 9 around 7, deviation an hour: a normal distribution cut at two deviations,
+    # whose own is 0.88.
     assert np.std(when[:, 0]) == pytest.approx(52.8, abs=2)
 
 
 def test_sensor_errs_as_published() -> None:
-    """Its deviation is autoregressive, 0.7, so its variance goes to 0.49 / 0.51; its error is Johnson's."""
+    """Its deviation is autoregressive, 0.7, so its variance goes to 0.49 / 0.51; its error is
+    Johnson's."""
     made, random = simulation(4_000, days=1)
     for _ in range(40):
         made.state = model.steady_state(made.parameters)
@@ -150,7 +172,9 @@ def test_sensor_errs_as_published() -> None:
     before, after = made.deviations
     assert np.var(before) == pytest.approx(0.49 / 0.51, abs=0.05)
     assert np.corrcoef(before, after)[0, 1] == pytest.approx(0.7, abs=0.03)
-    deviations = (np.arcsinh((model.sensor_error(after) + 5.47) / 15.9574) * 1.6898 - 0.5444) / np.sqrt(0.49 / 0.51)
+    deviations = (
+        np.arcsinh((model.sensor_error(after) + 5.47) / 15.9574) * 1.6898 - 0.5444
+    ) / np.sqrt(0.49 / 0.51)
     assert kstest(deviations, "norm").pvalue > 1e-3
 
 
@@ -161,7 +185,8 @@ def test_exact_sensor_reads_the_glucose() -> None:
 
 
 def test_standard_of_care_gives_the_prescription() -> None:
-    """adult#001, without sensor error: 60 g / 10 g/U, then 20 g / 10 g/U and what is above 140 mg/dl / 8.77 mg/dl/U."""
+    """adult#001, without sensor error: 60 g / 10 g/U, then 20 g / 10 g/U and what is above 140
+    mg/dl / 8.77 mg/dl/U."""
     made, random = simulation(cohort="published", sensor_error=0.0)
     fed(made, (10, 60.0))
     made.treat(np.zeros((1, 2)), random)
@@ -274,7 +299,9 @@ def test_cohorts_differ() -> None:
     train, held_out = cohort_table("train", "all"), cohort_table("held-out", "all")
     assert len(set(train["u2ss"])) == 21
     assert min(len(set(train[name])) for name in ("Vmx", "BW", "CR", "CF")) > 1_500
-    assert len(set(cohort_table("shifted", "all")["CR"])) <= 9, "an illness leaves the prescription as it is"
+    assert len(set(cohort_table("shifted", "all")["CR"])) <= 9, (
+        "an illness leaves the prescription as it is"
+    )
     assert len(held_out["BW"]) == 9
     assert not set(train["BW"]) & set(held_out["BW"])
     assert len(set(cohort_table("train", "child")["u2ss"])) == 7
@@ -294,7 +321,8 @@ def test_same_seed_same_episode_and_another_another() -> None:
 
 
 def test_baselines_stand_where_they_should() -> None:
-    """Basal-bolus, one day, adult#001: 88.1 % in range by simglucose's own loop, with one draw of meals and errors."""
+    """Basal-bolus, one day, adult#001: 88.1 % in range by simglucose's own loop, with one draw of
+    meals and errors."""
     in_range, risk = {}, {}
     config = GlucoseConfig(cohort="published", days=1)
     for name, make in config.baselines().items():

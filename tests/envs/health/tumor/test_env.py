@@ -28,17 +28,27 @@ COUNTS = TumorConfig(seen="counts", cohort="published")
 
 
 def episode(config, name, patients=1, seed=0):
-    """Returns (N,), lengths (N,), sums of costs (N,) and metrics of a first episode each, by a baseline."""
+    """Returns (N,), lengths (N,), sums of costs (N,) and metrics of a first episode each, by a
+    baseline."""
     env = Patients(config, patients)
     policy, random = config.baselines()[name](env.ward.simulation), np.random.default_rng(seed)
     observations, _ = env.reset(seed=seed)
     first, over = np.ones(patients, bool), np.zeros(patients, bool)
-    returns, lengths, costs, metrics = np.zeros(patients), np.zeros(patients, int), np.zeros(patients), {}
+    returns, lengths, costs, metrics = (
+        np.zeros(patients),
+        np.zeros(patients, int),
+        np.zeros(patients),
+        {},
+    )
     while not over.all():
         edges = policy(observations, first).cumsum(1)
         actions = (random.random((patients, 1)) >= edges).sum(1)
         observations, rewards, terminated, truncated, info = env.step(actions)
-        returns, lengths, costs = returns + ~over * rewards, lengths + ~over, costs + ~over * info["cost"]
+        returns, lengths, costs = (
+            returns + ~over * rewards,
+            lengths + ~over,
+            costs + ~over * info["cost"],
+        )
         first = terminated | truncated
         for key, values in info.get("final_info", {}).get("episode_metrics", {}).items():
             metrics.setdefault(key, np.zeros(patients))[first & ~over] = values[first & ~over]
@@ -71,7 +81,11 @@ def test_equations_by_hand():
     published = {name: np.array([value]) for name, value in PUBLISHED.items()}
     changes = rates(np.array([[1.0], [1.0], [0.3], [np.log(2)]]), np.array([1.0]), published)[:, 0]
     expected = [
-        0.33 + 0.01 * 0.5 - 0.3 - 0.2 - 0.1,  # made, called, killed by the tumour, dying, killed by the drug
+        0.33
+        + 0.01 * 0.5
+        - 0.3
+        - 0.2
+        - 0.1,  # made, called, killed by the tumour, dying, killed by the drug
         0 - 0.3 - 0.05,
         0.3 * (1.5 * 0.7 - 0.5 - 1 - 0.15),
         1 - np.log(2),
@@ -80,7 +94,9 @@ def test_equations_by_hand():
 
 
 @given(
-    state=st.tuples(*[st.floats(0.001, most) for most in (1.5, 1.0, 1.0, 1.5)]),  # what patients come to at most
+    state=st.tuples(
+        *[st.floats(0.001, most) for most in (1.5, 1.0, 1.0, 1.5)]
+    ),  # what patients come to at most
     dose=st.sampled_from(list(LEVELS)),
     days=st.sampled_from([0.25, 1.0, 7.0]),
 )
@@ -101,7 +117,9 @@ def test_integrator_agrees_with_scipy(state, dose, days):
 def test_longer_steps_have_the_same_course_and_weigh_as_many_hours():
     hours, days = (episode(replace(COUNTS, step_hours=h), "half dose") for h in (6.0, 24.0))
     assert days[1][0] == 150
-    assert days[3]["fewest_normal_cells"][0] == pytest.approx(hours[3]["fewest_normal_cells"][0], abs=2e-3)
+    assert days[3]["fewest_normal_cells"][0] == pytest.approx(
+        hours[3]["fewest_normal_cells"][0], abs=2e-3
+    )
     assert days[0][0] == pytest.approx(hours[0][0], rel=0.05)
 
 
@@ -115,7 +133,10 @@ def test_one_patient_evolves_as_among_many():
         one.parameters[name][0] = values[7]
     one.state[:] = many.state[:, 7:8]
     for action in (FULL, HALF, NONE, FULL):
-        told = [simulation.treat(np.full(len(simulation.steps), action), random) for simulation in (many, one)]
+        told = [
+            simulation.treat(np.full(len(simulation.steps), action), random)
+            for simulation in (many, one)
+        ]
         assert told[0].rewards[7] == told[1].rewards[0]
     np.testing.assert_array_equal(many.state[:, 7], one.state[:, 0])
 
@@ -126,12 +147,16 @@ def test_few_normal_cells_cost_and_limit_doses():
     simulation = env.ward.simulation
     assert isinstance(simulation, TumorSimulation)
     simulation.state[1] = np.array([0.9 * (LOW + 0.02), 0.9 * (LOW - 0.02)])
-    np.testing.assert_array_equal(simulation.allowed(), [[True] * 5, [True, True, True, False, False]])
+    np.testing.assert_array_equal(
+        simulation.allowed(), [[True] * 5, [True, True, True, False, False]]
+    )
     simulation.state[2] = 0
     _, rewards, _, _, info = env.step(np.array([FULL, FULL]))
     np.testing.assert_array_equal(simulation.given, [1.0, 0.5])
     assert info["cost"][0] == 0
-    assert info["cost"][1] == 1  # what was asked for is not allowed; the cells have recovered by the step's end
+    assert (
+        info["cost"][1] == 1
+    )  # what was asked for is not allowed; the cells have recovered by the step's end
     np.testing.assert_allclose(rewards, [LOW + 0.02 - 1, LOW - 0.02 - 0.5])
 
 
@@ -140,7 +165,8 @@ def test_death_ends_the_episode():
     assert metrics["survived"][0] == 0
     assert metrics["fewest_normal_cells"][0] < FATAL
     assert metrics["full_dose_days"][0] == 0
-    # The tumour grows from 0.2 by 44 % in nine steps (RECIST), while normal cells are few from the 56th on.
+    # The tumour grows from 0.2 by 44 % in nine steps (RECIST), while normal cells are few from the
+    # 56th on.
     assert metrics["progression_free_days"][0] == pytest.approx(2.25)
     assert costs[0] == lengths[0] - 55
 
@@ -163,7 +189,9 @@ def test_cohorts_are_different_patients_and_live_differently():
 def test_a_tumour_covers_the_pixels_it_ought_to():
     anatomy = scans.anatomies(40, 1)
     still = np.random.default_rng(0)
-    quiet = type("Quiet", (), {"standard_normal": staticmethod(lambda shape, kind: np.zeros(shape, kind))})()
+    quiet = type(
+        "Quiet", (), {"standard_normal": staticmethod(lambda shape, kind: np.zeros(shape, kind))}
+    )()
     without = scans.phantom(anatomy, np.zeros(40), quiet).astype(float)
     np.testing.assert_array_equal(without[:, 0], anatomy.tissue)
     for tumour in (0.002, 0.05, 0.2, 0.5):
@@ -177,7 +205,9 @@ def test_a_tumour_covers_the_pixels_it_ought_to():
 
 @pytest.mark.parametrize("tumour", [0.0, 0.03, 0.05, 0.1, 0.3])
 def test_scans_can_be_measured(tumour):
-    read = scans.measured(scans.phantom(scans.anatomies(40, 1), np.full(40, tumour), np.random.default_rng(0)))
+    read = scans.measured(
+        scans.phantom(scans.anatomies(40, 1), np.full(40, tumour), np.random.default_rng(0))
+    )
     assert abs(read.mean() - tumour) < 0.012
     assert read.std() < 0.012
 
@@ -207,7 +237,8 @@ def test_the_threshold_rule_reads_scans_as_it_reads_counts(missing):
 def test_baselines_are_sensible_under_noise():
     config = TumorConfig(seen="counts", cohort="held-out", noise=0.2, missing=0.2, partial=True)
     threshold, care, untreated = (
-        episode(config, name, 200)[0].mean() for name in ("full dose while T > 0.1", "standard of care", "untreated")
+        episode(config, name, 200)[0].mean()
+        for name in ("full dose while T > 0.1", "standard of care", "untreated")
     )
     assert threshold > care > untreated
 
@@ -243,7 +274,8 @@ def test_a_picture_has_the_scan_beside_the_chart():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"step_hours": 0.5}, "step_hours"), ({"seen": "biopsies"}, "scans or counts")]
+    ("settings", "message"),
+    [({"step_hours": 0.5}, "step_hours"), ({"seen": "biopsies"}, "scans or counts")],
 )
 def test_mistakes_are_told(settings, message):
     with pytest.raises(ValueError, match=message):

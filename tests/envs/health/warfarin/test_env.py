@@ -35,7 +35,8 @@ TABLE_5 = {
         (1.00, 0.65, 0.47),
     ],
 }
-"""Hamberg et al. 2007, table 5: daily doses for an INR of 2.5, by age; rows are CYP2C9, columns VKORC1."""
+"""Hamberg et al. 2007, table 5: daily doses for an INR of 2.5, by age; rows are CYP2C9, columns
+VKORC1."""
 
 
 def ward(patients, cohort: Cohort = "held-out", seed=0):
@@ -133,7 +134,9 @@ def test_reward_counts_the_distance_of_each_day_and_the_test():
     twin = ward(1, "published")
     inr = [twin._one_day(np.zeros(1, np.int64), np.array([8.0]))[0] for _ in range(3)]
     outcome = simulation.treat(np.array([action(8.0, 3)]), np.random.default_rng(0))
-    assert outcome.rewards[0] == pytest.approx(-1 - sum((2 * (min(day, 6) - 2.5)) ** 2 for day in inr))
+    assert outcome.rewards[0] == pytest.approx(
+        -1 - sum((2 * (min(day, 6) - 2.5)) ** 2 for day in inr)
+    )
 
 
 def test_nothing_is_given_at_an_inr_of_five_and_it_costs():
@@ -163,7 +166,10 @@ def test_no_more_than_ten_mg_is_given_in_the_first_week():
 def test_a_steep_rise_costs_after_the_first_week():
     simulation = ward(1)
     simulation.day[:], simulation.past_doses[:] = 7, (3.0, 0.0, 3.0)
-    costs = [simulation.treat(np.array([action(dose, 1)]), np.random.default_rng(0)).costs[0] for dose in (4.5, 7.0)]
+    costs = [
+        simulation.treat(np.array([action(dose, 1)]), np.random.default_rng(0)).costs[0]
+        for dose in (4.5, 7.0)
+    ]
     assert costs == [0, 1]
 
 
@@ -189,8 +195,13 @@ def test_whatever_is_done_numbers_stay_sane(actions, seed):
 
 
 def test_cohorts_are_those_that_they_say():
-    train, held_out, shifted = (warfarin.population(cohort) for cohort in ("train", "held-out", "shifted"))
-    pairs = [set(zip(people["two"], people["three"], people["a"], strict=True)) for people in (train, held_out)]
+    train, held_out, shifted = (
+        warfarin.population(cohort) for cohort in ("train", "held-out", "shifted")
+    )
+    pairs = [
+        set(zip(people["two"], people["three"], people["a"], strict=True))
+        for people in (train, held_out)
+    ]
     unseen = {(*warfarin.CYP2C9[cyp2c9].tolist(), vkorc1) for cyp2c9, vkorc1 in warfarin.UNSEEN}
     assert not pairs[0] & unseen
     assert unseen <= pairs[1]

@@ -31,12 +31,21 @@ def ordered(probabilities):
 def followed(make, inrs, **patient):
     """What a protocol orders at each of these INRs."""
     policy = make(SIMULATION)
-    return [ordered(policy(seen(inr, **patient), np.array([turn == 0]))) for turn, inr in enumerate(inrs)]
+    return [
+        ordered(policy(seen(inr, **patient), np.array([turn == 0])))
+        for turn, inr in enumerate(inrs)
+    ]
 
 
 def course(dose, **known):
     zeros = np.zeros(1)
-    usual = {"days": zeros + 7, "tests": zeros + 3, "stable": zeros, "zone": zeros - 1, "held": zeros > 0}
+    usual = {
+        "days": zeros + 7,
+        "tests": zeros + 3,
+        "stable": zeros,
+        "zone": zeros - 1,
+        "held": zeros > 0,
+    }
     return Course(np.array([dose]), np.zeros((1, 3, 2)), **usual | known)
 
 
@@ -53,7 +62,9 @@ def test_doses_by_genes_and_size_by_hand():
     # exp(0.9751 + 0.4317 * 1.8181 - 0.00745 * 65 + 0.2029 * 2.5).
     assert protocols.gage(told())[0][0][0] == pytest.approx(5.9476, rel=1e-3)
     # exp(3.10894 + 0.4472 - 0.49855 + 0.66823 - 0.20926 + 0.0845 + 0.1009) / 7.
-    assert protocols.lenzini(told(inr=1.5, given=(9.0, 5.0, 5.0)))[0][0][0] == pytest.approx(5.789, rel=1e-3)
+    assert protocols.lenzini(told(inr=1.5, given=(9.0, 5.0, 5.0)))[0][0][0] == pytest.approx(
+        5.789, rel=1e-3
+    )
 
 
 def test_loading_doses_make_up_for_what_is_not_there_yet():
@@ -91,8 +102,15 @@ def test_aurora_holds_until_inr_is_three_and_tests_later_while_it_stays_in_range
     assert pending(still) == [(0.0, 2)]
     assert pending(aurora(still, np.array([2.9]))) == [(3.4, 7)]
     after = [(5.0, 2), (5.0, 2), (5.0, 5), (5.0, 7), (5.0, 14), (5.0, 28)]
-    assert followed(protocols.protocol(protocols.aurora_start, None, aurora), [1.0, 2.2, 2.3, 2.4, 2.4, 2.5]) == after
-    assert followed(protocols.protocol(protocols.aurora_start, None, aurora), [1.0, 2.2], age=50.0) == [
+    assert (
+        followed(
+            protocols.protocol(protocols.aurora_start, None, aurora), [1.0, 2.2, 2.3, 2.4, 2.4, 2.5]
+        )
+        == after
+    )
+    assert followed(
+        protocols.protocol(protocols.aurora_start, None, aurora), [1.0, 2.2], age=50.0
+    ) == [
         (10.0, 2),
         (5.0, 2),
     ]
