@@ -15,7 +15,7 @@ from agents.monitoring.progress import progress
 from common.ranges import Range
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse
 
-USAGE = """Translates a line, a file's lines or those of the standard input, into the language that a module has learnt."""
+USAGE = """Translates a line, a file's lines or those of standard input, into the language that a module has learnt."""
 
 
 @dataclass(frozen=True)
