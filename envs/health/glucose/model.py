@@ -95,7 +95,7 @@ DRIFT_MINUTES = 15
 def patients() -> dict[str, NDArray]:
     """The 30 virtual patients of `uva_padova.csv`: `name` and the columns of PARAMETERS, each
     (30,)."""
-    with files("envs.health").joinpath("uva_padova.csv").open(encoding="utf-8") as file:
+    with files("envs.health.glucose").joinpath("uva_padova.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     table: dict[str, NDArray] = {
         name: np.array([float(row[name]) for row in rows]) for name in PARAMETERS
