@@ -30,6 +30,47 @@ from common.provenance import made_by
 ROOMS = ("agents", "envs", "perception", "language", "common", "scripts")
 LEFT_OUT = ("test", "tests", "docs", "doc", "examples", "benchmarks", "build")
 """Folders of a project that are not its product."""
+FROM_ROLLOUT_TO_GRADIENT: dict[str, tuple[str, ...]] = {
+    "here": (
+        "agents/algorithms/ppo.py",
+        "agents/engine/learner.py",
+        "agents/acceleration/adam.py",
+        "agents/networks/actor_critic.py",
+        "agents/networks/distributions.py",
+        "agents/data.py",
+    ),
+    "rsl_rl_lib": (
+        "rsl_rl/runners/on_policy_runner.py",
+        "rsl_rl/algorithms/ppo.py",
+        "rsl_rl/storage/rollout_storage.py",
+        "rsl_rl/models/mlp_model.py",
+        "rsl_rl/modules/distribution.py",
+        "rsl_rl/modules/mlp.py",
+        "rsl_rl/env/vec_env.py",
+    ),
+    "stable_baselines3": (
+        "stable_baselines3/ppo/ppo.py",
+        "stable_baselines3/common/on_policy_algorithm.py",
+        "stable_baselines3/common/base_class.py",
+        "stable_baselines3/common/buffers.py",
+        "stable_baselines3/common/policies.py",
+        "stable_baselines3/common/distributions.py",
+    ),
+}
+"""The files that somebody opens to follow PPO's update from a rollout to the optimizer."""
+FROM_COMMAND_TO_GRADIENT = (
+    "scripts/train_agent.py",
+    "scripts/cli.py",
+    "scripts/recipes/__init__.py",
+    "scripts/recipes/ppo.py",
+    "agents/experiment.py",
+    "agents/training/train.py",
+    "agents/engine/config.py",
+    "agents/engine/algorithm.py",
+    "agents/engine/env_runner.py",
+    *FROM_ROLLOUT_TO_GRADIENT["here"],
+)
+"""The files from `train_agent.py` to the optimizer."""
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -53,12 +94,40 @@ def main(settings: Settings) -> None:
     table |= {
         "-".join(wheel.name.split("-")[:2]): counted(of_wheel(wheel)) for wheel in settings.models
     }
+    paths = {
+        "from command to gradient, here": (
+            len(FROM_COMMAND_TO_GRADIENT),
+            lines_of(FROM_COMMAND_TO_GRADIENT),
+        )
+    }
+    for project, files in FROM_ROLLOUT_TO_GRADIENT.items():
+        wheels = [wheel for wheel in settings.models if wheel.name.startswith(project)]
+        if project == "here" or wheels:
+            paths[f"from rollout to gradient, {project}"] = (len(files), lines_of(files, *wheels))
+    words = len((ROOT / "README.md").read_text(encoding="utf-8").split())
     names = list(table["here"])
     print(f"{'':28}", *(f"{name[:12]:>12}" for name in names))
     for project, row in table.items():
         print(f"{project:28}", *(f"{row[name]:12.1f}" for name in names))
-    result = {"command": "python benchmarks/house.py", "counts": table, "made_by": made_by()}
+    for path, (files, lines) in paths.items():
+        print(f"{path}: {files} files, {lines:,} lines")
+    print(f"README: {words} words")
+    result = {
+        "command": "python benchmarks/house.py",
+        "counts": table,
+        "files_and_lines": paths,
+        "readme_words": words,
+        "made_by": made_by(),
+    }
     write_json(settings.output, result)
+
+
+def lines_of(paths: Iterable[str], wheel: Path | None = None) -> int:
+    """Lines of these files, of this repository or of a wheel."""
+    if wheel is None:
+        return sum(len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in paths)
+    with zipfile.ZipFile(wheel) as files:
+        return sum(len(files.read(path).splitlines()) for path in paths)
 
 
 def of_folder(root: Path, rooms: tuple[str, ...] = ROOMS) -> Iterator[str]:
