@@ -100,7 +100,7 @@ def test_on_a_terminal_what_the_block_prints_stands_in_a_line_of_its_own(
     stdout = terminal if stdout_is_a_terminal else subprocess.PIPE
     process = subprocess.Popen(
         [sys.executable, "-c", PRINTS],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
         stdout=stdout,
         stderr=terminal,

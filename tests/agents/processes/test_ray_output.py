@@ -9,7 +9,7 @@ import pytest
 
 from agents.processes.ray_output import RAY_LINE, without_ray_lines
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RAY = b"[2026-11-28 04:52:10,377 E 8499 8499] core_worker.cc:2465: Actor with class name: 'OnPolicyEnvRunner'\n"
 
 

@@ -32,7 +32,7 @@ from agents.training.folders import (
     this_process,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HOLDS_IT = """
 import sys, time
 from pathlib import Path
