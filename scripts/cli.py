@@ -160,6 +160,8 @@ def parse(
     """A dataclass from the command line; fields without a default are positional.
 
     Raises InvalidExperiment for what cannot be parsed, and for numbers out of their range."""
+    # Argparse would end an option's values there: `--encoder.hidden-sizes --` would be none.
+    require("--" not in arguments, "-- stands for no option. --help lists every setting.")
     given: Any = tyro.MISSING_NONPROP if default is None else default
     printed = io.StringIO()
     try:

@@ -31,7 +31,7 @@ CHANGES = {
         "discount": 0.0,
     },
 }
-LENGTH = {"ppo": 30_720, "dqn": 8_000, "ddpg": 4_000}
+LENGTH = {"ppo": 24_576, "dqn": 5_000, "ddpg": 3_000}
 
 
 def shown_answers(path, discrete: bool) -> str:

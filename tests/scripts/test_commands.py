@@ -183,6 +183,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
         (("--total-env-steps", "0"), "--total-env-steps must be a whole number from 1 to"),
         (("--resume", "nowhere"), "nowhere is not a run folder"),
         (("--env",), "--env needs a name after it"),
+        (("--encoder.hidden-sizes", "--"), "-- stands for no option"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(arguments, says, tmp_path):

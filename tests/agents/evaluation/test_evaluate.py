@@ -441,7 +441,8 @@ def test_a_checkpoint_is_chosen_by_latest_best_or_name(run_dir: Path) -> None:
 
 def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are(run_dir: Path) -> None:
     with pytest.raises(
-        InvalidExperiment, match=f"no checkpoint step-7; it has latest, best, {checkpoint_name(300)}"
+        InvalidExperiment,
+        match=f"no checkpoint step-7; it has latest, best, {checkpoint_name(300)}",
     ):
         chosen_checkpoint(run_dir, "step-7")
     with pytest.raises(InvalidExperiment, match="no evaluation yet"):
