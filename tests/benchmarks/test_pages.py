@@ -16,8 +16,8 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w.-]*[\w]")
 DECLARATION = re.compile(r"(?<![\w.])([a-z]\w*):(?= )")
 """The name before an annotation."""
-UNDECLARED = {"--help", "--resume", "--no-deps", "--only-binary"}
-"""Options that no annotation declares; the last two are pip's."""
+UNDECLARED = {"--help", "--resume", "--no-deps", "--only-binary", "--dest"}
+"""Options that no annotation declares; the last three are pip's."""
 
 
 def test_every_result_file_is_linked_on_the_page_of_its_folder() -> None:

@@ -236,9 +236,7 @@ def test_two_learners_of_td3_stay_one_network(tmp_path, monkeypatch):
 
     save_checkpoint = OffPolicyAlgorithm.save_checkpoint
     monkeypatch.setattr(OffPolicyAlgorithm, "save_checkpoint", compare)
-    train(
-        tiny_td3(tmp_path / "distributed", num_env_runners=2, num_learners=2, total_env_steps=192)
-    )
+    train(tiny_td3(tmp_path / "distributed", num_learners=2, total_env_steps=192))
     first, last = seen[0], seen[-1]
     assert_same(*last)
     assert any((first[0][name] != last[0][name]).any() for name in last[0])
@@ -332,12 +330,12 @@ def test_another_networks_checkpoint_is_refused_before_anything_starts(tmp_path)
 
 def test_two_runners_and_two_learners_train_one_policy(tmp_path):
     run_dir = tmp_path / "distributed"
-    train(tiny(run_dir, num_env_runners=2, num_learners=2, total_env_steps=640))
+    train(tiny(run_dir, num_env_runners=2, num_learners=2, total_env_steps=320))
     lines = read_progress(run_dir / "progress.jsonl")
-    assert [line["env_steps"] for line in lines] == list(range(32, 641, 32))
+    assert [line["env_steps"] for line in lines] == list(range(32, 321, 32))
     # Observations are 0..3 and 1: with everybody's steps counted the count is exact.
     normaliser = final_state(run_dir)["learner"]["learner"]["rl_module"]["default_policy"]
-    assert normaliser["normaliser.count"] == 640
+    assert normaliser["normaliser.count"] == 320
     assert normaliser["normaliser.mean"].tolist() == [1.5, 1.0]
 
 
