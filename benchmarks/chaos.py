@@ -40,7 +40,7 @@ CASES = {
 SPREAD = ("--num-env-runners", "1", "--num-learners", "1")
 PROCESSES = {"env runner": "EnvRunner", "learner": "_WrappedExecutable"}
 GOES_ON_WITHIN_SECONDS = 240.0
-MOST_SECONDS_BEFORE = 12.0
+MAX_SECONDS_BEFORE = 12.0
 
 
 @dataclass
@@ -259,7 +259,7 @@ def besiege(run: Run, chance: random.Random) -> None:
     """One kill, some time after the run was last seen to go on."""
     run.end_or_go_on()
     victim = chance.choice(("command", *PROCESSES)) if run.spread else "command"
-    moment = time.monotonic() + chance.uniform(0.0, MOST_SECONDS_BEFORE)
+    moment = time.monotonic() + chance.uniform(0.0, MAX_SECONDS_BEFORE)
     while time.monotonic() < moment and run.alive():
         time.sleep(0.01)
     before = run.steps()

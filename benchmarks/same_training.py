@@ -105,7 +105,7 @@ class Settings:
     """The other checkout."""
     only: tuple[str, ...] = tuple(TRAININGS)
     """The trainings to compare, by name."""
-    output: Path = ROOT / "benchmarks" / "results" / "speed" / "same-training.json"
+    output: Path = ROOT / "benchmarks" / "results" / "house" / "same-training.json"
     """The result."""
 
 

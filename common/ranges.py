@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from types import NoneType
 from typing import Annotated, Any, get_args, get_type_hints
 
-MOST_SHOWN = 10**30
+MAX_SHOWN = 10**30
 """Whole numbers from here on are not written out in messages."""
 
 
@@ -137,7 +137,7 @@ def shown(number: Any) -> str:
     if not is_number(number):
         return repr(number)[:40]
     if is_number(number, whole=True):
-        return f"{number:,}" if abs(number) < MOST_SHOWN else "a number of more than 30 digits"
+        return f"{number:,}" if abs(number) < MAX_SHOWN else "a number of more than 30 digits"
     return f"{number:,.12g}" if abs(number) < 1e15 else f"{number:g}"
 
 

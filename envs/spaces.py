@@ -26,8 +26,8 @@ GOALS = ("achieved_goal", "desired_goal")
 SMALLEST_SIDES = {2: 36, 3: 8, 4: 36}
 """Pixels along the shorter side of an image, by the array's axes; what is smaller is read as a
 vector."""
-MOST_NUMBERS = 100_000
-MOST_JOINT_ACTIONS = 1_000
+MAX_NUMBERS = 100_000
+MAX_JOINT_ACTIONS = 1_000
 
 
 @dataclass(frozen=True)
@@ -147,10 +147,10 @@ def leaf(space: gymnasium.Space) -> Conversion:
             f"Agents cannot read observations of {brief(space)}; wrap the environment."
         )
     flat = flat_size(space)
-    if flat > MOST_NUMBERS:
+    if flat > MAX_NUMBERS:
         raise ValueError(
             f"Its observations of {brief(space)} would be vectors of {flat:,} zeros and ones; "
-            f"{MOST_NUMBERS:,} are the most; wrap the environment."
+            f"{MAX_NUMBERS:,} are the most; wrap the environment."
         )
     zeros_and_ones = Box(0.0, 1.0, (flat,), np.float32)
     return Conversion(
@@ -301,11 +301,11 @@ def standard_action(space: gymnasium.Space) -> Conversion:
         return Conversion(flat, lambda action: unflatten(space, np.asarray(action)))
     options, choose = choices(space)
     number = math.prod(options)
-    if number > MOST_JOINT_ACTIONS:
+    if number > MAX_JOINT_ACTIONS:
         raise ValueError(
             f"Its actions of {brief(space)} have {number:,} combinations; agents choose among at "
             "most "
-            f"{MOST_JOINT_ACTIONS:,}; wrap the environment."
+            f"{MAX_JOINT_ACTIONS:,}; wrap the environment."
         )
     return Conversion(
         Discrete(number),

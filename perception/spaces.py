@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-MOST_SYMBOLS = 32
+MAX_SYMBOLS = 32
 
 
 SMALLEST_IMAGE = 36
@@ -69,5 +69,5 @@ def shows_symbols(space: gymnasium.Space) -> bool:
         isinstance(space, Box)
         and space.dtype == np.uint8
         and len(space.shape) == 3
-        and int(space.high.max()) < MOST_SYMBOLS
+        and int(space.high.max()) < MAX_SYMBOLS
     )

@@ -37,7 +37,7 @@ CHOICES = ("env", "algo", *PLUGS, "resume")
 MISTAKE_COLUMNS = 80
 """The width at which tyro tells of a mistake, whatever the terminal's is: a narrow one would break
 names of options."""
-LEAST_HELP_COLUMNS = 40
+MIN_HELP_COLUMNS = 40
 """In a narrower one, tyro never finds an end."""
 ESCAPED = "praxis-escaped"
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -215,7 +215,7 @@ def columns_for(arguments: list[str]) -> Iterator[None]:
     """Tells tyro how wide its help, or what it says of a mistake, is to be."""
     before = os.environ.get("COLUMNS")
     is_help = not {"-h", "--help"}.isdisjoint(arguments)
-    help_columns = max(LEAST_HELP_COLUMNS, shutil.get_terminal_size().columns)
+    help_columns = max(MIN_HELP_COLUMNS, shutil.get_terminal_size().columns)
     os.environ["COLUMNS"] = str(help_columns if is_help else MISTAKE_COLUMNS)
     try:
         yield

@@ -46,7 +46,7 @@ USAGE = """Reports what a trained policy does for patients, beside what clinicia
 report.html, one page that needs nothing else, and report.json, in the run's folder."""
 SEED = 2_000_000
 BY_CHANCE = 0.2
-MOST_CONSTANT = 32
+MAX_CONSTANT = 32
 """Discrete actions of which each is also tried as the only one."""
 
 
@@ -263,7 +263,7 @@ def best_constant(treatment: TreatmentConfig, patients: int) -> dict[str, Make]:
 
     simulation = treatment.simulation(1)
     actions = getattr(simulation.action_space, "n", 0)
-    if not 2 <= actions <= MOST_CONSTANT:
+    if not 2 <= actions <= MAX_CONSTANT:
         return {}
     constant = {
         "always "

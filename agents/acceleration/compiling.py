@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-MOST_OF_A_REASON = 200  # characters
+MAX_OF_A_REASON = 200  # characters
 impossible = Event()
 """Set when something could not be compiled in this process: then nothing else is tried."""
 
@@ -67,4 +67,4 @@ def machine_code(function: Callable) -> Callable:
 def in_one_line(failure: Exception) -> str:
     """The first line of a failure's message, shortened."""
     [line, *_] = str(failure).strip().splitlines() or [type(failure).__name__]
-    return line if len(line) <= MOST_OF_A_REASON else f"{line[:MOST_OF_A_REASON]}..."
+    return line if len(line) <= MAX_OF_A_REASON else f"{line[:MAX_OF_A_REASON]}..."

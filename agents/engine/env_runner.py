@@ -20,7 +20,7 @@ from agents.networks.packing import Packing
 from agents.replay.buffer import Frames
 from common.info import LEARNING_TERMINATED
 
-MOST_FAILURES_IN_A_ROW = 3
+MAX_FAILURES_IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         It decides the randomness of these rows, so that a resumed run draws as if it had not
         stopped."""
         reason = ""
-        for self._attempt in range(MOST_FAILURES_IN_A_ROW):
+        for self._attempt in range(MAX_FAILURES_IN_A_ROW):
             try:
                 if self._attempt:
                     with all_environments():
@@ -122,7 +122,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
                 reason = str(failure)
                 self._faults.append(reason)
         # What a runner raises would not arrive: RLlib would start it again.
-        told = f"All environments failed {MOST_FAILURES_IN_A_ROW} times in a row; the last time: {reason}."
+        told = f"All environments failed {MAX_FAILURES_IN_A_ROW} times in a row; the last time: {reason}."
         return Sample(
             self._columns, self.worker_index, failure=told, policy_version=self.policy_version
         )

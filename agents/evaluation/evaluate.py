@@ -22,7 +22,7 @@ from agents.monitoring.progress import Advance, unseen
 from agents.networks.packing import Packing
 from common.info import EPISODE_METRICS, IS_SUCCESS
 
-MOST_ENVS = 16
+MAX_ENVS = 16
 FILM_STEPS = 1_500
 FILM_WIDTH = 160
 """Least width, in pixels, of the films of evaluations: encoding takes time from the training."""
@@ -201,7 +201,7 @@ def evaluate(
     EnvironmentFailure where more are cut than asked for, or all environments fail, and Stopped soon
     after `stop()` says so.
     """
-    num_envs = min(episodes, MOST_ENVS)
+    num_envs = min(episodes, MAX_ENVS)
     with all_environments():
         env = built_vector(experiment.env, num_envs)
     generator = torch.Generator(device_of(network)).manual_seed(seed)

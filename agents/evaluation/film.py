@@ -21,7 +21,7 @@ from agents.experiment import InvalidExperiment
 
 FASTEST = 30.0
 """Frames a second at most; an environment that renders faster is shown in slow motion."""
-MOST_PIXELS_A_SIDE = 16_383
+MAX_PIXELS_A_SIDE = 16_383
 """The largest width and height of a VP8 video (RFC 6386)."""
 SEGMENT = bytes.fromhex("18538067")
 """Begins the one segment of a WebM file, which holds all but a short header; its size follows, in 8
@@ -104,12 +104,12 @@ class FilmWriter:
         return stream.getvalue()
 
     def _open(self, height: int, width: int) -> cv2.VideoWriter:
-        self.scale = max(1, min(self.least_width // width, MOST_PIXELS_A_SIDE // height))
+        self.scale = max(1, min(self.least_width // width, MAX_PIXELS_A_SIDE // height))
         height = height * self.scale
         width = width * self.scale
-        if max(height, width) >= MOST_PIXELS_A_SIDE:
+        if max(height, width) >= MAX_PIXELS_A_SIDE:
             raise InvalidExperiment(
-                f"A film's frames must be below {MOST_PIXELS_A_SIDE:,} pixels a side, not "
+                f"A film's frames must be below {MAX_PIXELS_A_SIDE:,} pixels a side, not "
                 f"{width}x{height}."
             )
         self.made_folder = not self.path.parent.exists()

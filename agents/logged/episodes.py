@@ -27,7 +27,7 @@ from common.policy import Policy
 
 COLUMNS = ("observations", "actions", "rewards", "costs", "probabilities", "alive")
 """What there is of each step."""
-MOST_AT_ONCE = 1_000
+MAX_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ def play(
     where the episodes would not fit the memory, as soon as that is known."""
     parts: list[Episodes] = []
     random = np.random.default_rng(seed)
-    if episodes > MOST_AT_ONCE:
+    if episodes > MAX_AT_ONCE:
         check_memory(environment, episodes)
     left = episodes
     number_cut = 0
     while left:
-        with closing_quietly(built_vector(environment, min(MOST_AT_ONCE, left))) as env:
+        with closing_quietly(built_vector(environment, min(MAX_AT_ONCE, left))) as env:
             played, cut = _played(env, make(env), random, advance)
         number_cut += len(cut)
         if number_cut > episodes:

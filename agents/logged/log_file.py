@@ -45,7 +45,7 @@ COLUMNS = (
     "last_observation",
 )
 METRIC = "metric:"
-MOST_OFF_ONE = 1e-4
+MAX_OFF_ONE = 1e-4
 """How far probabilities may be from 1 in sum, by rounding."""
 
 
@@ -271,7 +271,7 @@ def require_values(path: object, rows: LoggedRows) -> None:
     require_all(possible, path, "probabilities", probabilities, numbers, "between 0 and 1")
     total = probabilities.sum(1)
     require_all(
-        np.abs(total - 1) <= MOST_OFF_ONE, path, "the sum of probabilities", total, numbers, "1"
+        np.abs(total - 1) <= MAX_OFF_ONE, path, "the sum of probabilities", total, numbers, "1"
     )
     require_discrete(path, "action", rows.actions, numbers, 0, number)
     taken = probabilities[np.arange(len(probabilities)), rows.actions]

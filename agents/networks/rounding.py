@@ -9,7 +9,7 @@ from agents.networks.packing import Packing
 
 OBSERVATIONS = 1_000
 """So many are looked at, the first of a run."""
-LEAST_NUMBERS = 1_000
+MIN_NUMBERS = 1_000
 """Float32 numbers within the range of a column that is held well enough."""
 VISIBLE = 0.01
 """The least range of a column that a network could see anything in."""
@@ -68,7 +68,7 @@ def rounded(name: str, low: NDArray, high: NDArray) -> str:
     spacing = np.spacing(largest).astype(np.float64)
     numbers = np.where(spread >= VISIBLE, spread / spacing, np.inf)
     column = int(numbers.argmin())
-    if not numbers[column] < LEAST_NUMBERS:
+    if not numbers[column] < MIN_NUMBERS:
         return ""
     return (
         f"{name}[{column}] was between {low[column]:,.7g} and {high[column]:,.7g} in the first "

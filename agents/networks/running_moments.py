@@ -10,7 +10,7 @@ WIDE = {torch.float64, torch.int64, torch.int32, torch.uint64, torch.uint32}
 """Dtypes with numbers that float32 cannot tell apart."""
 FEW = 4_096
 """Numbers that are standardised in float64 sooner than in several steps of float32."""
-MOST_DEVIATIONS = 10.0
+MAX_DEVIATIONS = 10.0
 
 
 class RunningMoments(nn.Module):
@@ -71,7 +71,7 @@ class RunningMoments(nn.Module):
             scale = 1.0 / self.deviation
             lacks = ((mean - self.mean) * scale).float()
             standardised = torch.addcmul(lacks, x.float() - mean, scale.float())
-        return standardised.clamp_(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+        return standardised.clamp_(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 
 
 def everybodys(moments: Tensor) -> list[Tensor]:

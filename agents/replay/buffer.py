@@ -41,7 +41,7 @@ COLUMNS = (
 )
 COUNTERS = ("added", "max_priority")
 SEGMENT = re.compile(r"frames-(\d{12,18})-(\d{12,18})\.safetensors")
-MOST_TRIES = 50
+MAX_TRIES = 50
 """Rounds of uniform drawing, after which what can be drawn is listed."""
 
 
@@ -245,7 +245,7 @@ class Replay:
         count = len(self)
         rows = np.empty(size, np.int64)
         missing = np.arange(size)
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             rows[missing] = (first + random.integers(count, size=len(missing))) % len(self.rewards)
             missing = missing[~self.drawable[rows[missing]]]
             if not len(missing):

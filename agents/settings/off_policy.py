@@ -17,7 +17,7 @@ from common.ranges import (
     check_ranges,
 )
 
-MOST_TRANSITIONS_A_VISIT = (
+MAX_TRANSITIONS_A_VISIT = (
     16_384  # drawn at once: half a gigabyte of Atari images, and as much again that follow
 )
 
@@ -105,11 +105,11 @@ class OffPolicy:
                 f"{self.update_every_env_steps}; change --algo.rollout-length or --num-envs."
             )
         transitions = self.updates_after(num_envs * self.rollout_length) * self.batch_size
-        if transitions > MOST_TRANSITIONS_A_VISIT:
+        if transitions > MAX_TRANSITIONS_A_VISIT:
             raise ValueError(
                 f"{num_envs * self.rollout_length:,} env steps between two visits to the replay "
                 "would draw "
-                f"{transitions:,} transitions at once; {MOST_TRANSITIONS_A_VISIT:,} are the most; "
+                f"{transitions:,} transitions at once; {MAX_TRANSITIONS_A_VISIT:,} are the most; "
                 "lower "
                 "--algo.rollout-length, --num-envs, --algo.gradient-steps or --algo.batch-size."
             )

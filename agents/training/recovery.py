@@ -15,7 +15,7 @@ from agents.experiment import Experiment, InvalidExperiment, first_line
 from agents.processes.cluster import env_runner_bundle, with_room
 from agents.training.recorder import RunFolder
 
-MOST_RECOVERIES = 3
+MAX_RECOVERIES = 3
 RUNNER_ANSWERS_SECONDS = 60.0
 
 
@@ -83,9 +83,9 @@ def recovered(
         if isinstance(death, RayTaskError) and not isinstance(cause, RuntimeError | RayError):
             raise death
         reason = first_line(cause)
-        if folder.recoveries == MOST_RECOVERIES:
+        if folder.recoveries == MAX_RECOVERIES:
             raise ConnectionError(
-                f"Processes died {MOST_RECOVERIES + 1} times since the last checkpoint; the last "
+                f"Processes died {MAX_RECOVERIES + 1} times since the last checkpoint; the last "
                 f"time: {reason}"
             ) from death
         folder.recoveries += 1

@@ -54,7 +54,7 @@ from agents.training.train import is_complete, resume, train
 from common.files import TEMPORARY, write_json
 
 ENV_STEPS = "env_steps"
-MOST_RETRIES = 3
+MAX_RETRIES = 3
 ORIGIN = "origin.json"
 """Beside a checkpoint that Tune keeps: the trial it is of, and the mean return of its
 evaluation."""
@@ -293,7 +293,7 @@ def tuner(
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(private.absolute()),
-            failure_config=tune.FailureConfig(max_failures=MOST_RETRIES),
+            failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=4),
             callbacks=[trials],
             verbose=0,

@@ -18,8 +18,8 @@ from language.text import different, texts
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 WORD = re.compile(rf"{CHINESE.pattern}|[^\W\u4e00-\u9fff]+")
 # sentences
-MOST_REMEMBERED = 1_024
-MOST_NUMBERED = 65_536
+MAX_REMEMBERED = 1_024
+MAX_NUMBERED = 65_536
 NO_WORD = 0
 
 
@@ -69,7 +69,7 @@ class Reader(nn.Module):
         changes = (
             self.vectors.weight._version
         )  # by a state that was loaded, or a step towards other weights
-        if changes != self.known_with or len(self.known) > MOST_REMEMBERED:
+        if changes != self.known_with or len(self.known) > MAX_REMEMBERED:
             self.known.clear()
             self.known_with = changes
         if new := [sentence for sentence in dict.fromkeys(sentences) if sentence not in self.known]:
@@ -94,7 +94,7 @@ class Reader(nn.Module):
     def numbers_of(self, sentences: list[str]) -> list[list[int]]:
         """The buckets of each one's words, looked up once."""
         if new := [sentence for sentence in sentences if sentence not in self.numbers]:
-            if len(self.numbers) > MOST_NUMBERED:
+            if len(self.numbers) > MAX_NUMBERED:
                 self.numbers.clear()
                 new = sentences
             understood = self.understood(new)

@@ -20,7 +20,7 @@ is missing."""
 
 MINILM_WIDTH = 384
 MULTILINGUAL_WIDTH = 512
-MOST_TOKENS = 256
+MAX_TOKENS = 256
 SENTENCES_AT_A_TIME = 64
 
 
@@ -70,7 +70,7 @@ def minilm_network() -> tuple[Any, Any]:
     from transformers import BertConfig, BertModel
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(MOST_TOKENS)
+    tokenizer.enable_truncation(MAX_TOKENS)
     tokenizer.enable_padding()
     network: nn.Module = BertModel(BertConfig.from_pretrained(folder))
     weights = load_file(folder / "model.safetensors")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from perception.vision.detection import Found
 
-MOST_OBJECTS = 100
+MAX_OBJECTS = 100
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ComponentsDetector(nn.Module):
     def found(self, images: Tensor) -> list[Found]:
         """Things in each image, uint8 (B, 1, H, W)."""
         every = [
-            torch.from_numpy(self.settings.boxes(image))[:MOST_OBJECTS]
+            torch.from_numpy(self.settings.boxes(image))[:MAX_OBJECTS]
             for image in images[:, 0].cpu().numpy()
         ]
         return [

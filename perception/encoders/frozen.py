@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 FRAMES_AT_A_TIME = 64
-MOST_REMEMBERED = (
+MAX_REMEMBERED = (
     4_096  # frames; what an update learns from was acted by before, if it is no longer than this
 )
-MOST_BYTES = 1 << 28  # of what was seen in them
+MAX_BYTES = 1 << 28  # of what was seen in them
 
 
 class Frozen(nn.Module):
@@ -51,7 +51,7 @@ class Frozen(nn.Module):
                 told = self.module(newest[list(part.values())][:, None])
             self.known.update(zip(part, told, strict=True))
         seen = torch.stack([self.known[name] for name in names])
-        most = min(MOST_REMEMBERED, MOST_BYTES // (seen[0].numel() * seen.element_size()))
+        most = min(MAX_REMEMBERED, MAX_BYTES // (seen[0].numel() * seen.element_size()))
         while len(self.known) > most:
             del self.known[next(iter(self.known))]
         return seen.unflatten(0, (len(images), -1))

@@ -19,7 +19,7 @@ from perception.encoders.mlp import orthogonal
 from perception.settings.rewards import DiscriminatorRewardConfig
 
 LARGEST = torch.finfo(torch.float32).max  # a bound as large as this is none
-MOST_CERTAIN = 5.0
+MAX_CERTAIN = 5.0
 """Log-odds beyond which the discriminator's certainty brings no more."""
 
 
@@ -64,7 +64,7 @@ class DiscriminatorReward(nn.Module):
     def reward(self, steps: Any) -> Tensor:
         """(B,)"""
         odds = self.judge(self.features(steps.observations, steps.actions))[:, 0]
-        return self.weight * odds.clamp(-MOST_CERTAIN, MOST_CERTAIN)
+        return self.weight * odds.clamp(-MAX_CERTAIN, MAX_CERTAIN)
 
     def loss(self, steps: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """How badly it tells the steps from as many demonstrated ones."""

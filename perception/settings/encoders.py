@@ -18,7 +18,7 @@ from common.ranges import (
     SizeOrZero,
     check_ranges,
 )
-from perception.spaces import MOST_SYMBOLS, SMALLEST_IMAGE, image_shape, is_image, shows_symbols
+from perception.spaces import MAX_SYMBOLS, SMALLEST_IMAGE, image_shape, is_image, shows_symbols
 
 if TYPE_CHECKING:
     from perception.classical.components import ComponentsDetector
@@ -168,7 +168,7 @@ class GridEncoderConfig:
         if not (isinstance(observation_space, Box) and shows_symbols(observation_space)):
             raise ValueError(
                 f"This encoder reads grids of symbols, uint8 (channels, height, width) below "
-                f"{MOST_SYMBOLS}, not "
+                f"{MAX_SYMBOLS}, not "
                 f"{observation_space.shape} {observation_space.dtype}; --encoder nature reads "
                 "images."
             )

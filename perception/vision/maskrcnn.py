@@ -27,9 +27,9 @@ ANCHOR_SIZES, ANCHOR_RATIOS = ((3,), (11,)), ((4.0, 8.0), (0.7, 1.3))
 BOX_CELLS, MASK_CELLS = 6, 10
 """Along each side of what the heads see of an object; a mask has twice as many."""
 WIDTH = 24  # channels of maps and masks
-LEAST_SCORE = 0.02
-MOST_OVERLAP = 0.5
-MOST_OBJECTS = 60
+MIN_SCORE = 0.02
+MAX_OVERLAP = 0.5
+MAX_OBJECTS = 60
 SURE, MATCHES = 0.5, 0.5
 """Score of what counts as found, and overlap of its box with the true one."""
 
@@ -70,9 +70,9 @@ class MaskRCNN(nn.Module):
             box_roi_pool=boxes,
             box_head=TwoMLPHead(WIDTH * BOX_CELLS**2, 128),
             box_predictor=Predictor(128, classes + 1),
-            box_score_thresh=LEAST_SCORE,
-            box_nms_thresh=MOST_OVERLAP,
-            box_detections_per_img=MOST_OBJECTS,
+            box_score_thresh=MIN_SCORE,
+            box_nms_thresh=MAX_OVERLAP,
+            box_detections_per_img=MAX_OBJECTS,
             box_batch_size_per_image=64,
             box_positive_fraction=0.5,
             mask_roi_pool=masks,

@@ -19,9 +19,9 @@ SCALES = {1: (0.05, 0.07), 2: (0.016, 0.05, 0.07), 3: (0.016, 0.05, 0.07, 0.1)}
 last."""
 RATIOS = {1: ((2.0, 6.0),), 2: ((6.0,), (2.0,)), 3: ((6.0,), (2.0,), (2.0,))}
 """Number of maps -> how much longer than wide, and wider than long, default boxes are besides."""
-LEAST_SCORE = 0.02
-MOST_OVERLAP = 0.5
-MOST_OBJECTS = 100
+MIN_SCORE = 0.02
+MAX_OVERLAP = 0.5
+MAX_OBJECTS = 100
 
 
 class SSD(nn.Module):
@@ -46,9 +46,9 @@ class SSD(nn.Module):
             classes + 1,  # the first is none
             image_mean=[0.0],
             image_std=[1.0],
-            score_thresh=LEAST_SCORE,
-            nms_thresh=MOST_OVERLAP,
-            detections_per_img=MOST_OBJECTS,
+            score_thresh=MIN_SCORE,
+            nms_thresh=MAX_OVERLAP,
+            detections_per_img=MAX_OBJECTS,
         )
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

@@ -15,9 +15,9 @@ from perception.vision.frames import Frames, prepared, resized
 
 STRIDE = 4  # pixels a cell: a smaller object than that is seldom in one cell with another
 TYPICAL_SIZE = 8.0  # pixels, of an object whose size the network says is e^0
-LEAST_SCORE = 0.02
-MOST_OVERLAP = 0.5
-MOST_OBJECTS = 100
+MIN_SCORE = 0.02
+MAX_OVERLAP = 0.5
+MAX_OBJECTS = 100
 BOX_COUNTS = 2.0  # weight of boxes beside that of objects and classes
 
 
@@ -84,11 +84,11 @@ def objects_of(cells: Tensor) -> list[Found]:
     classes = likeliest.indices.flatten(1) + 1
     found = []
     for own, score, number in zip(boxes.float(), scores.float(), classes, strict=True):
-        kept = score > LEAST_SCORE
+        kept = score > MIN_SCORE
         own = own[kept]
         score = score[kept]
         number = number[kept]
-        first = batched_nms(own, score, number, MOST_OVERLAP)[:MOST_OBJECTS]
+        first = batched_nms(own, score, number, MAX_OVERLAP)[:MAX_OBJECTS]
         found.append(Found(own[first].cpu(), number[first].cpu(), score[first].cpu()))
     return found
 

@@ -21,7 +21,7 @@ from agents.evaluation.off_policy.uncertainty import resampled
 MAGIC_RESAMPLES = 200
 """For the interval that MAGIC's bias is measured from; ours."""
 MAGIC_QUANTILES = (0.05, 0.95)
-MOST_LENGTHS = 25
+MAX_LENGTHS = 25
 """Of partial returns that MAGIC blends; of longer episodes they are spread evenly."""
 
 
@@ -189,9 +189,7 @@ def _blended(log: Trajectories, counts: NDArray[np.float64], low: float, high: f
     now, before = (weights / (weights @ counts)[:, None] for weights in (now, before))
     wrong = (log.discounts * now * (log.rewards - log.q)[:, seen]).cumsum(0)
     model = (log.discounts * before * log.v[:, seen]).cumsum(0)
-    lengths = np.unique(
-        np.linspace(0, steps, min(steps + 1, MOST_LENGTHS)).round().astype(np.int64)
-    )
+    lengths = np.unique(np.linspace(0, steps, min(steps + 1, MAX_LENGTHS)).round().astype(np.int64))
     # Of each length (J) what each episode adds to the partial return: nothing is left to the model
     # after the last step.
     parts = (

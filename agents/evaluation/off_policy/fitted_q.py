@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from agents.evaluation.off_policy.small_network import BATCH, SmallNetwork, flat
 from agents.logged.episodes import Episodes
 
-LEAST_VISITS_OF_A_STATE = 4
+MIN_VISITS_OF_A_STATE = 4
 """On average, for observations to be taken for states."""
 PASSES = 10
 """Over all steps, in all iterations together; more fit the noise of the rewards."""
-LEAST_GRADIENT_STEPS = 600
-LEAST_STEPS_AN_ITERATION = 25
+MIN_GRADIENT_STEPS = 600
+MIN_STEPS_AN_ITERATION = 25
 
 
 class FittedQ(Protocol):
@@ -169,7 +169,7 @@ class NetworkQ:
             torch.from_numpy(c[rows]) for c in (self.rewards, self.policy, self.follows)
         )
         network = SmallNetwork(before.numpy(), self.policy.shape[1], self.seed)
-        steps = max(LEAST_GRADIENT_STEPS, PASSES * len(before) // BATCH) // self.horizon
+        steps = max(MIN_GRADIENT_STEPS, PASSES * len(before) // BATCH) // self.horizon
         for _ in range(self.horizon):
             worth = rewards + follows * (policy * network.read(after)).sum(1)
 
@@ -180,7 +180,7 @@ class NetworkQ:
                     .mean()
                 )
 
-            network.descend(loss, len(before), max(LEAST_STEPS_AN_ITERATION, steps))
+            network.descend(loss, len(before), max(MIN_STEPS_AN_ITERATION, steps))
         every = (
             self.scale
             * network.read(torch.from_numpy(self.inputs[self.time, self.episode])).double().numpy()
@@ -217,7 +217,7 @@ def states_of(episodes: Episodes) -> NDArray[np.int64] | None:
     lasts = episodes.last_observations
     keys = np.concatenate([fingerprints(episodes.observations[alive]), fingerprints(lasts)])
     unique, numbers = np.unique(keys, return_inverse=True)
-    if len(unique) > len(keys) // LEAST_VISITS_OF_A_STATE:
+    if len(unique) > len(keys) // MIN_VISITS_OF_A_STATE:
         return None
     after = numbers[-len(lasts) :]
     states = np.repeat(after[None], len(alive) + 1, 0)

@@ -11,8 +11,8 @@ WIDTH = 64
 BATCH = 512
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.1
-MOST_ROWS_AT_ONCE = 65_536
-MOST_FIELDS = 16
+MAX_ROWS_AT_ONCE = 65_536
+MAX_FIELDS = 16
 
 
 class SmallNetwork(nn.Module):
@@ -53,7 +53,7 @@ class SmallNetwork(nn.Module):
     @torch.no_grad()
     def read(self, inputs: Tensor) -> Tensor:
         """(N, I) -> (N, O), however many rows."""
-        return torch.cat([self(part) for part in inputs.split(MOST_ROWS_AT_ONCE)])
+        return torch.cat([self(part) for part in inputs.split(MAX_ROWS_AT_ONCE)])
 
 
 def flat(observations: NDArray, dimensions: int) -> NDArray:
@@ -67,7 +67,7 @@ def flat(observations: NDArray, dimensions: int) -> NDArray:
         return observations.reshape(*rows, -1).astype(exact, copy=False)
     channels, *size = shape
     (high, up), (wide, across) = (
-        (min(MOST_FIELDS, side), side // min(MOST_FIELDS, side)) for side in size
+        (min(MAX_FIELDS, side), side // min(MAX_FIELDS, side)) for side in size
     )
     whole = observations[..., : high * up, : wide * across]
     fields = whole.reshape(*rows, channels, high, up, wide, across).mean((-3, -1), dtype=np.float32)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 1_000
-LEAST_EFFECTIVE_EPISODES = 50
-LEAST_EFFECTIVE_SHARE = 0.05
+MIN_EFFECTIVE_EPISODES = 50
+MIN_EFFECTIVE_SHARE = 0.05
 """Below either of them an estimate rests on a few episodes (reviewers' rule, as in Gottesman et al.
 2018)."""
-MOST_OFF_ONE = 0.3
+MAX_OFF_ONE = 0.3
 """How far the mean of the weights may be from its expectation; ours."""
 LARGEST_LOGARITHM = 700.0  # beyond it a float64 overflows
-MOST_COUNTS_AT_ONCE = 4_000_000
+MAX_COUNTS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def bootstrap(
 
     `estimate` takes how often each episode counts, (B, E), and returns (B,)."""
     random = np.random.default_rng(seed)
-    at_once = max(1, MOST_COUNTS_AT_ONCE // episodes)
+    at_once = max(1, MAX_COUNTS_AT_ONCE // episodes)
     sizes = [min(at_once, resamples - start) for start in range(0, resamples, at_once)]
     return np.concatenate([estimate(resampled(episodes, size, random)) for size in sizes])
 
@@ -86,17 +86,17 @@ def mean_weight(log_weights: NDArray[np.float64]) -> float:
 def refusal(effective: float, episodes: int, mean: float) -> str:
     """Why no estimate of these episodes should be a headline, in one line; empty where one may be.
     `mean` is that of the weights."""
-    needed = max(LEAST_EFFECTIVE_EPISODES, LEAST_EFFECTIVE_SHARE * episodes)
+    needed = max(MIN_EFFECTIVE_EPISODES, MIN_EFFECTIVE_SHARE * episodes)
     if effective < needed:
         return (
             f"The effective sample size is {effective:,.1f} of {episodes:,} episodes; a headline "
             f"needs {needed:,.0f} "
-            f"({LEAST_EFFECTIVE_EPISODES}, and {LEAST_EFFECTIVE_SHARE:.0%} of the episodes)."
+            f"({MIN_EFFECTIVE_EPISODES}, and {MIN_EFFECTIVE_SHARE:.0%} of the episodes)."
         )
-    if abs(mean - 1) > MOST_OFF_ONE:
+    if abs(mean - 1) > MAX_OFF_ONE:
         return (
-            f"The weights' mean is {mean:.2f}; a headline needs {1 - MOST_OFF_ONE:.1f} to "
-            f"{1 + MOST_OFF_ONE:.1f}, as "
+            f"The weights' mean is {mean:.2f}; a headline needs {1 - MAX_OFF_ONE:.1f} to "
+            f"{1 + MAX_OFF_ONE:.1f}, as "
             "it would be 1 if what the policy would do were in the log as often as it is likely."
         )
     return ""

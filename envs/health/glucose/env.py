@@ -50,7 +50,7 @@ from envs.health.core.simulation import Outcome, Simulation
 from envs.health.core.treatment import TreatmentConfig
 from envs.health.glucose import model
 
-MOST_BASAL, MOST_BOLUS = 4.0, 2.0
+MAX_BASAL, MAX_BOLUS = 4.0, 2.0
 """Times what was prescribed."""
 BOLUS_LIMIT = 30.0
 """U (the Insulet pump of simglucose's pump_params.csv)."""
@@ -148,8 +148,8 @@ class GlucoseSimulation:
     )
     action_space = Box(-1.0, 1.0, (2,), np.float32)
     doses: ClassVar[dict[str, NDArray]] = {
-        "basal insulin, of what was prescribed": np.array([0.0, 1.0, MOST_BASAL]),
-        "boluses, of what was prescribed": np.array([0.0, 1.0, MOST_BOLUS]),
+        "basal insulin, of what was prescribed": np.array([0.0, 1.0, MAX_BASAL]),
+        "boluses, of what was prescribed": np.array([0.0, 1.0, MAX_BOLUS]),
     }
     spread = np.array([50.0, 20.0, 40.0, 25.0, 50.0, 50.0, 0.7, 0.7])
     hidden = np.array([False] * 5 + [True] + [False] * 2)
@@ -233,8 +233,8 @@ class GlucoseSimulation:
         readings = length // model.SENSOR_MINUTES
         wishes = np.clip(np.asarray(actions, np.float64), -1, 1)
         prescribed = model.prescribed_basal(self.parameters) / 60
-        basal = prescribed * times(wishes[:, 0], MOST_BASAL)
-        generous = times(wishes[:, 1], MOST_BOLUS)
+        basal = prescribed * times(wishes[:, 0], MAX_BASAL)
+        generous = times(wishes[:, 1], MAX_BOLUS)
         announced = self._announced(length)
         costs = np.zeros(len(basal))
         risk = self.told[self.risk].copy()
@@ -321,7 +321,7 @@ class GlucoseSimulation:
     ) -> None:
         """A minute."""
         planned, before, held = self.eating
-        eaten = np.minimum(planned + carbohydrates, model.MOST_EATEN)
+        eaten = np.minimum(planned + carbohydrates, model.MAX_EATEN)
         begins = (eaten > 0) & (before == 0)
         held = np.where(begins, self.state[0] + self.state[1], held) + 1_000 * eaten
         self.eating = np.stack([planned + carbohydrates - eaten, eaten, held])
@@ -455,6 +455,6 @@ def pid(simulation: Simulation) -> Policy:
             + 0.02 * seen["change in 15 min, mg/dl"]
             - 0.01 * np.maximum(due, 0)
         )
-        return np.stack([wish(multiple, MOST_BASAL), np.zeros(len(distance))], 1).astype(np.float32)
+        return np.stack([wish(multiple, MAX_BASAL), np.zeros(len(distance))], 1).astype(np.float32)
 
     return policy

@@ -68,7 +68,7 @@ SENSED = 12
 
 PICOMOLES = 6_000.0
 """In a unit of insulin."""
-MOST_EATEN = 5.0
+MAX_EATEN = 5.0
 """Carbohydrates that a patient eats in a minute, g (simglucose's EAT_RATE)."""
 
 MEALS = np.array(

@@ -122,7 +122,7 @@ of the others."""
 LEVELS = 24
 """Within a day; the drug's effect is taken as constant in each."""
 DAYS = 90
-MOST_AT_FIRST = 10.0
+MAX_AT_FIRST = 10.0
 """mg a day in the first week (Holbrook et al. 2012 begin with no more)."""
 LOW, HIGH = 2.0, 3.0
 """The therapeutic range of INR."""
@@ -241,7 +241,7 @@ class WarfarinSimulation:
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:
         doses = DOSES[actions // len(INTERVALS)]
         days = INTERVALS[actions % len(INTERVALS)]
-        doses = np.where(self.day < 7, np.minimum(doses, MOST_AT_FIRST), doses)
+        doses = np.where(self.day < 7, np.minimum(doses, MAX_AT_FIRST), doses)
         latest = np.maximum(3, self.day)
         days = np.minimum(np.maximum(np.minimum(days, latest), self.shortest), DAYS - self.day)
         highest = self.past_doses.max(1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.acceleration.compiling import MOST_OF_A_REASON, compiled, in_one_line
+from agents.acceleration.compiling import MAX_OF_A_REASON, compiled, in_one_line
 
 TWO_LOSSES = """
 import torch
@@ -60,4 +60,4 @@ def test_what_the_function_itself_raises_is_raised(capsys: pytest.CaptureFixture
 def test_a_long_reason_is_its_first_line_shortened() -> None:
     assert in_one_line(ValueError("first\nsecond")) == "first"
     assert in_one_line(ValueError("")) == "ValueError"
-    assert len(in_one_line(ValueError("x" * 1000))) == MOST_OF_A_REASON + 3
+    assert len(in_one_line(ValueError("x" * 1000))) == MAX_OF_A_REASON + 3

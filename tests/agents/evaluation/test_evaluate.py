@@ -570,7 +570,7 @@ def test_the_success_rate_is_over_all_episodes_whenever_they_say_it(
     """Four environments play 25 episodes each, two of which are a success: 8 of 100."""
     experiment = replace(COUNTING, env=RareSuccessConfig(habit=habit))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("agents.evaluation.evaluate.MOST_ENVS", 4)
+        patched.setattr("agents.evaluation.evaluate.MAX_ENVS", 4)
         result = play(experiment, build_network(COUNTING), 100)
     assert result.success_rate == (None if rate is None else pytest.approx(rate))
 

@@ -252,7 +252,7 @@ def test_an_episode_that_a_failure_cut_is_left_out_and_another_one_is_played() -
 def test_a_metric_that_only_some_parts_have_is_nan_in_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(module, "MAX_AT_ONCE", 1)
 
     @dataclass(frozen=True)
     class Measured(CountingConfig):

@@ -69,7 +69,7 @@ def test_nothing_is_read_twice_until_the_weights_change(monkeypatch: pytest.Monk
 
 
 def test_all_is_forgotten_before_it_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("language.readers.word_reader.MOST_REMEMBERED", 3)
+    monkeypatch.setattr("language.readers.word_reader.MAX_REMEMBERED", 3)
     read = reader("mean")
     with torch.no_grad():
         for sentences in (["go", "stop"], ["wait", "open the door"], ["go", "open the door"]):

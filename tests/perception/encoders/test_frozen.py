@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from perception.encoders.frozen import MOST_REMEMBERED, Frozen, fingerprints
+from perception.encoders.frozen import MAX_REMEMBERED, Frozen, fingerprints
 
 
 class Means(nn.Module):
@@ -45,10 +45,10 @@ def test_a_frame_that_is_acted_by_is_not_looked_at_again_to_learn_from_it() -> N
 
 def test_it_forgets_the_oldest_frames() -> None:
     frozen = Frozen(Means(), frames=1)
-    numbers = torch.arange(MOST_REMEMBERED + 10)
+    numbers = torch.arange(MAX_REMEMBERED + 10)
     images = torch.stack([numbers // 256, numbers % 256], 1).to(torch.uint8).view(-1, 1, 1, 2)
     frozen(images)
-    assert len(frozen.known) == MOST_REMEMBERED
+    assert len(frozen.known) == MAX_REMEMBERED
     frozen(images[-1:])
     assert frozen.module.looked_at == len(images)
     frozen(images[:1])

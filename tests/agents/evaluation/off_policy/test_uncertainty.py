@@ -40,7 +40,7 @@ def test_the_bootstrap_of_a_mean_is_its_standard_error() -> None:
 
 
 def test_resamples_are_as_large_as_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.evaluation.off_policy.uncertainty.MOST_COUNTS_AT_ONCE", 25)
+    monkeypatch.setattr("agents.evaluation.off_policy.uncertainty.MAX_COUNTS_AT_ONCE", 25)
     assert (bootstrap(lambda counts: counts.sum(1), 10, resamples=7) == 10).all()
     assert len(bootstrap(lambda counts: counts[:, 0], 10, resamples=7)) == 7
 

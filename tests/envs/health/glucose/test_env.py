@@ -12,7 +12,7 @@ from envs.health.core.treatment import Patient, Patients
 from envs.health.glucose import model
 from envs.health.glucose.env import (
     BOLUS_LIMIT,
-    MOST_BASAL,
+    MAX_BASAL,
     GlucoseConfig,
     GlucoseSimulation,
     cohort_table,
@@ -204,7 +204,7 @@ def test_corrections_of_the_prescription() -> None:
     made, random = simulation(cohort="published", sensor_error=0.0)
     fed(made, (10, 60.0))
     made.treat(np.array([[1.0, 0.5]]), random)
-    assert made.given[:, 0] == pytest.approx([60.0, MOST_BASAL * 1.2674, 9.0], abs=1e-3)
+    assert made.given[:, 0] == pytest.approx([60.0, MAX_BASAL * 1.2674, 9.0], abs=1e-3)
     untreated, random = simulation(cohort="published")
     for _ in range(48):
         untreated.treat(-np.ones((1, 2)), random)
