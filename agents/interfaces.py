@@ -183,7 +183,7 @@ class RewardModel(Protocol):
 
 
 @dataclass(frozen=True)
-class Parts:
+class AlgorithmParts:
     """The classes of an algorithm that RLlib runs."""
 
     algorithm: type
@@ -216,7 +216,7 @@ class Algorithm(Protocol):
         ...
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         """Imported when asked for, because torch and Ray take seconds."""
         ...
 

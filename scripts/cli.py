@@ -28,12 +28,12 @@ from scripts import recipes
 
 Settings = TypeVar("Settings")
 
-PLUGS = {
+BY_NAME = {
     "encoder": recipes.encoder_named,
     "memory": recipes.memory_named,
     "reward": recipes.reward_named,
 }
-CHOICES = ("env", "algo", *PLUGS, "resume")
+CHOICES = ("env", "algo", *BY_NAME, "resume")
 MISTAKE_COLUMNS = 80
 """The width at which tyro tells of a mistake, whatever the terminal's is: a narrow one would break
 names of options."""
@@ -101,7 +101,7 @@ def parse_sweep(arguments: list[str]) -> tuple[Experiment, Sweep, list[Trial] | 
     rest, choices = take_choices(arguments, CHOICES)
     experiment = default_experiment(choices)
     if "resume" in choices:
-        changes = [*(f"--{name}" for name in PLUGS if name in choices), *rest]
+        changes = [*(f"--{name}" for name in BY_NAME if name in choices), *rest]
         require(
             not changes,
             f"--resume goes on with the sweep's own settings; leave out {' '.join(changes)}.",
@@ -138,7 +138,7 @@ def default_experiment(choices: dict[str, str]) -> Experiment:
             default = recipes.recipe_named(choices.get("algo", "ppo"))(environment)
     with mistakes_are_the_users():
         plugs: dict[str, Any] = {
-            name: PLUGS[name](choices[name]) for name in PLUGS if name in choices
+            name: BY_NAME[name](choices[name]) for name in BY_NAME if name in choices
         }
     return replace(default, **plugs)
 
@@ -274,7 +274,7 @@ def load_experiment(run_dir: Path) -> Experiment:
     require(
         isinstance(described, dict) and "experiment" in described, f"{path} is not one of ours."
     )
-    return Experiment.from_json(described["experiment"], recipes.PLUGS)
+    return Experiment.from_json(described["experiment"], recipes.SAVED_CLASSES)
 
 
 def take_choices(arguments: list[str], names: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:

@@ -28,7 +28,7 @@ from scripts.cli import (
     parse,
     require_writable,
 )
-from scripts.recipes import PLUGS, named
+from scripts.recipes import SAVED_CLASSES, named
 
 if TYPE_CHECKING:
     from agents.evaluation.off_policy.estimate import Estimate, OffPolicyEvaluation
@@ -138,7 +138,7 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
         )
         policy = trained_policy(network, seed=settings.seed, deterministic=settings.deterministic)
         return Judged(policy, network.observation_space, network.action_space, notes)
-    env = described_environment(settings.episodes_file, about, PLUGS)
+    env = described_environment(settings.episodes_file, about, SAVED_CLASSES)
     require(
         isinstance(env, TreatmentConfig),
         f"{settings.policy} is no run's folder, and {about.get('env')} has no baselines.",

@@ -18,7 +18,7 @@ from agents.monitoring.progress import progress
 from agents.settings.pretraining import Pretraining
 from common.files import DESCRIPTION, write_json
 from scripts.cli import main_with_clear_errors, parse, require_writable
-from scripts.recipes.modules import PLUGS
+from scripts.recipes.modules import SAVED_CLASSES
 
 USAGE = """Evaluates a module on held-out data and writes evaluation.json into its folder."""
 
@@ -64,7 +64,7 @@ def trained_task(folder: Path) -> Task:
     described = folder / DESCRIPTION
     require(described.is_file(), f"{folder} is no module's folder: it has no {DESCRIPTION}.")
     try:
-        settings = from_json(json.loads(described.read_text())["settings"], PLUGS)
+        settings = from_json(json.loads(described.read_text())["settings"], SAVED_CLASSES)
         if not isinstance(settings, Pretraining):
             raise ValueError(f"it describes a {type(settings).__name__}, not a training")
     except (

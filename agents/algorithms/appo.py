@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.algorithms.ppo import Credit, PPOLearner, errors_of_values, sums_of_later
+from agents.algorithms.ppo import Credit, PPOLearner, discounted_sums, td_errors_and_decays
 from agents.data import Rollout
 from agents.engine.learner import take
 from agents.settings.appo import APPO
@@ -26,8 +26,8 @@ def v_trace(
     `weights` (T, N) say how much likelier the actions are under that policy than under the one that
     acted; values are its critic's. With weights of 1, this is generalised advantage estimation."""
     cut = np.minimum(weights, settings.most_weight)
-    errors, keeps = errors_of_values(rollout, rewards, settings)
-    advantages = sums_of_later(cut * errors, cut * keeps)
+    errors, decays = td_errors_and_decays(rollout, rewards, settings)
+    advantages = discounted_sums(cut * errors, cut * decays)
     return advantages, advantages + rollout.values
 
 

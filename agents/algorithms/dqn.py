@@ -18,9 +18,7 @@ class DQNLearner(OffPolicyLearner):
 
     def columns(self, transitions: Transitions) -> Columns:
         """What the loss asks for; the target network is asked once a visit, about all batches."""
-        period = self.settings.target_update_every_env_steps
-        if self.env_steps // period != self.env_steps_before // period:
-            self.target.copy_weights()
+        self.update_target()
         columns = super().columns(transitions)
         after = (
             columns["next_observations"]
@@ -31,6 +29,13 @@ class DQNLearner(OffPolicyLearner):
             self.target.network.draw_noise(self.noise)
             columns["target_q"] = self.target.network(after)
         return columns
+
+    def update_target(self) -> None:
+        """Copies the weights where a multiple of the period has been reached since the last
+        visit."""
+        period = self.settings.target_update_every_env_steps
+        if self.env_steps // period != self.env_steps_before // period:
+            self.target.copy_weights()
 
     def loss(self, minibatch: Columns) -> Loss:
         network = self.bare_network

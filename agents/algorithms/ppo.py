@@ -20,27 +20,30 @@ def advantages_and_returns(
     rollout: Rollout, rewards: NDArray, settings: PPO
 ) -> tuple[NDArray, NDArray]:
     """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32."""
-    advantages = sums_of_later(*errors_of_values(rollout, rewards, settings))
+    advantages = discounted_sums(*td_errors_and_decays(rollout, rewards, settings))
     return advantages, advantages + rollout.values
 
 
-def errors_of_values(rollout: Rollout, rewards: NDArray, settings: PPO) -> tuple[NDArray, NDArray]:
-    """Temporal-difference errors, and what each keeps of the sum of those after it, both (T, N).
+def td_errors_and_decays(
+    rollout: Rollout, rewards: NDArray, settings: PPO
+) -> tuple[NDArray, NDArray]:
+    """Temporal-difference errors, and the factors on the sum of later errors, both (T, N): discount
+    times lambda, and 0 where an episode ends.
 
-    Termination has no future; truncation has one, but not in this rollout: it is worth
-    `next_values` there, and the sum of later errors is cut.
+    A terminated step has no next value. A truncated step has one, of the observation that its
+    episode ended in.
     """
     goes_on = ~rollout.terminated
     errors = rewards + settings.discount * rollout.next_values * goes_on - rollout.values
     return errors, settings.discount * settings.gae_lambda * (goes_on & ~rollout.truncated)
 
 
-def sums_of_later(errors: NDArray, keeps: NDArray) -> NDArray:
-    """Each error (T, N) with what it keeps of the sum that follows it."""
+def discounted_sums(errors: NDArray, decays: NDArray) -> NDArray:
+    """Sums of errors from each step on (T, N): an error, and its decay times the next step's sum."""
     sums = np.empty_like(errors)
     later = np.zeros_like(errors[0])
     for t in reversed(range(len(errors))):
-        sums[t] = later = errors[t] + keeps[t] * later
+        sums[t] = later = errors[t] + decays[t] * later
     return sums
 
 

@@ -208,8 +208,9 @@ class ColumnarAlgorithm(Algorithm):
         )
 
     def _with_borders(self, samples: list[Sample]) -> list[Any]:
-        """Each sample's experience, which follows from what stood at its place last time if that
-        was all that its runner did then, and this is all that it did now; else it is set apart."""
+        """Each sample's experience. Its first row continues the last row at the same place of the
+        previous experience only if the same runner gave exactly one sample both times; otherwise
+        it is marked as a new start."""
         before = self._order
         self._order = [sample.runner for sample in samples]
         parts = []

@@ -93,8 +93,8 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
         return []
 
     def _after_what_was_kept(self, sample: Sample) -> Sample:
-        """Where its runner's sample before was thrown away, it follows from nothing that the
-        learner has seen."""
+        """The sample; if its runner's previous sample was thrown away, its first row is marked as a
+        new start."""
         if sample.runner not in self._missed:
             return sample
         self._missed.remove(sample.runner)

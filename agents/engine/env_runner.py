@@ -261,8 +261,8 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         return {"packed": packed, "memory": memory}
 
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
-        """A truncated episode goes on beyond its border: value the observation it ended in. The
-        next remembers nothing of it."""
+        """Computes the value of a truncated episode's last observation, for bootstrapping, and
+        clears the memory of every episode that ended."""
         rows = np.flatnonzero(self._columns.truncated[t])
         if len(rows):
             final = np.stack([self.packing.pack_one(info["final_obs"][n]) for n in rows])
@@ -275,7 +275,8 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
             )
 
     def after_rollout(self) -> None:
-        """A step's next value is its successor's, but for truncated steps, which have theirs."""
+        """Fills `next_values` with the values of the next row; truncated steps keep theirs from
+        `after_step`."""
         columns = self._columns
         with torch.no_grad():
             _, last, _ = self._evaluate(np.ascontiguousarray(self._observations), self._memory)

@@ -56,8 +56,8 @@ class Stateful(Protocol):
 
 class ColumnarLearner(TorchLearner):
     """RLlib's learner with its update replaced. An algorithm adds `learn`, which takes its gradient
-    steps one after the other, each by `gradient_step`, and the `loss` of one; where several losses
-    take turns, `_step` takes its place.
+    steps one after the other, each by `gradient_step`, and the `loss` of one. An algorithm with
+    several losses overrides `_step` instead of `loss`.
 
     Where `capturable` says that the loss depends on nothing but the minibatch, the weights,
     `progress_of_loss` and `draws_from`, a GPU takes a gradient step as one CUDA graph, if the

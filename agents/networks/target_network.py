@@ -1,5 +1,4 @@
-"""A target network (Mnih et al. 2015): a slower copy of a network, which says what its values
-should become."""
+"""A target network (Mnih et al. 2015): a slowly updated copy of a network, which gives targets."""
 
 import copy
 from typing import Any

@@ -76,8 +76,8 @@ class Replay:
 
     Env step t of environment n stands at row (t mod length) * N + n of every column. A row can be
     drawn once its n successors are there, if its stack is whole and what followed it is known. An
-    episode's last observation is nobody's row, so it is kept apart; where it is missing, windows
-    end before it.
+    episode's final observation has no row; it is stored apart. Where it is missing, n-step
+    transitions end before it.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class Replay:
             rows = self._uniform(size, random)
         else:
             rows = self.priorities.draw(size, random).reshape(-1, batches).T.ravel()
-        ends, rewards, discounts = self._windows(rows)
+        ends, rewards, discounts = self._n_step_transitions(rows)
         return Transitions(
             rows=rows,
             observations=self._observations(rows),
@@ -260,11 +260,11 @@ class Replay:
         priorities = self.priorities.get(rows)
         return ((priorities / priorities.min()) ** -importance_exponent).astype(np.float32)
 
-    def _windows(
+    def _n_step_transitions(
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-        """Last rows of the n-step transitions from these, their rewards (n, B), and the discount of
-        what follows."""
+        """The n-step transitions that begin at these rows (B,): their last rows (B,), their rewards
+        (n, B), and the discounts of the values that follow (B,)."""
         ends = rows
         discounts = np.ones(len(rows), np.float32)
         rewards = np.zeros((self.n_step, len(rows)), np.float32)

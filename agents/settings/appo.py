@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from agents.interfaces import Parts
+from agents.interfaces import AlgorithmParts
 from agents.settings.ppo import PPO
 from common.ranges import Range, Steps
 
@@ -22,7 +22,7 @@ class APPO(PPO):
         return "appo"
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         from agents.algorithms.appo import APPOLearner
         from agents.engine.asynchronous import AsynchronousAlgorithm
 

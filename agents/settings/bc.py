@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from agents.interfaces import Parts
+from agents.interfaces import AlgorithmParts
 from agents.settings.search_space import Choice, LogUniform, SearchSpace
 from common.ranges import Fraction, Positive, PositiveFraction, Size, Steps, check_ranges
 
@@ -64,13 +64,13 @@ class BC:
         return SEARCH_SPACE
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         from agents.algorithms.bc import CloningLearner
         from agents.engine.env_runner import OnPolicyEnvRunner
         from agents.engine.offline import OfflineAlgorithm
         from agents.networks.actor_critic import ActorCritic
 
-        return Parts(
+        return AlgorithmParts(
             algorithm=OfflineAlgorithm,
             runner=OnPolicyEnvRunner,
             learner=CloningLearner,

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium
 from gymnasium.spaces import Discrete
 
-from agents.interfaces import Parts
+from agents.interfaces import AlgorithmParts
 from agents.settings.offline import Offline
 from agents.settings.search_space import Choice, LogUniform, SearchSpace
 from common.ranges import NonNegative
@@ -36,13 +36,13 @@ class CQL(Offline):
         return SEARCH_SPACE
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         from agents.algorithms.cql import CQLLearner
         from agents.engine.env_runner import OffPolicyEnvRunner
         from agents.engine.offline import OfflineAlgorithm
         from agents.networks.q_network import QNetwork
 
-        return Parts(
+        return AlgorithmParts(
             algorithm=OfflineAlgorithm,
             runner=OffPolicyEnvRunner,
             learner=CQLLearner,

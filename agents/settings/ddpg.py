@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from agents.interfaces import Parts
+from agents.interfaces import AlgorithmParts
 from agents.settings.off_policy import OffPolicy
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
 from common.ranges import Count, Fraction, NonNegative, PositiveFraction, Size, Steps
@@ -65,13 +65,13 @@ class DDPG(OffPolicy):
         return SEARCH_SPACE
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         from agents.algorithms.ddpg import DDPGLearner
         from agents.engine.env_runner import ActionNoiseEnvRunner
         from agents.engine.off_policy import OffPolicyAlgorithm
         from agents.networks.deterministic_actor_critic import DeterministicActorCritic
 
-        return Parts(
+        return AlgorithmParts(
             algorithm=OffPolicyAlgorithm,
             runner=ActionNoiseEnvRunner,
             learner=DDPGLearner,

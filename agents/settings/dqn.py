@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from agents.interfaces import Parts
+from agents.interfaces import AlgorithmParts
 from agents.settings.off_policy import OffPolicy
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
 from common.ranges import Fraction, Positive, PositiveFraction, Range, Size, Steps, StepsOrZero
@@ -80,13 +80,13 @@ class DQN(OffPolicy):
         return SEARCH_SPACE
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         from agents.algorithms.dqn import DQNLearner
         from agents.engine.env_runner import OffPolicyEnvRunner
         from agents.engine.off_policy import OffPolicyAlgorithm
         from agents.networks.q_network import QNetwork
 
-        return Parts(
+        return AlgorithmParts(
             algorithm=OffPolicyAlgorithm,
             runner=OffPolicyEnvRunner,
             learner=DQNLearner,

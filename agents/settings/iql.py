@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import gymnasium
 
-from agents.interfaces import Parts
+from agents.interfaces import AlgorithmParts
 from agents.settings.offline import Offline
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
 from common.ranges import NonNegative, Positive, Range, Size
@@ -47,13 +47,13 @@ class IQL(Offline):
         return SEARCH_SPACE
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         from agents.algorithms.iql import IQLLearner
         from agents.engine.env_runner import OnPolicyEnvRunner
         from agents.engine.offline import OfflineAlgorithm
         from agents.networks.q_actor_critic import QActorCritic
 
-        return Parts(
+        return AlgorithmParts(
             algorithm=OfflineAlgorithm,
             runner=OnPolicyEnvRunner,
             learner=IQLLearner,

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from agents.interfaces import Parts
+from agents.interfaces import AlgorithmParts
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform, UniformInteger
 from common.ranges import (
     Count,
@@ -96,13 +96,13 @@ class PPO:
         return SEARCH_SPACE
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         from agents.algorithms.ppo import PPOLearner
         from agents.engine.algorithm import ColumnarAlgorithm
         from agents.engine.env_runner import OnPolicyEnvRunner
         from agents.networks.actor_critic import ActorCritic
 
-        return Parts(
+        return AlgorithmParts(
             algorithm=ColumnarAlgorithm,
             runner=OnPolicyEnvRunner,
             learner=PPOLearner,

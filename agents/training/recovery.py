@@ -73,8 +73,8 @@ def recovered(
     """The run as it was at its newest checkpoint, or at its beginning, after a process of it has
     died.
 
-    Raises what ended it where that was no death, ConnectionError where it dies again and again, or
-    where the machines that are left have no room for it."""
+    Raises errors again that are no deaths of processes. Raises ConnectionError where processes die
+    again and again, or where the machines that are left have no room for them."""
     with suppress(Exception):  # parts of it are dead
         algorithm.stop()
     while True:

@@ -11,7 +11,7 @@ from agents.algorithms.ppo import PPOLearner
 from agents.data import Columns
 from agents.engine.learner import Loss
 from agents.experiment import Experiment
-from agents.interfaces import Parts
+from agents.interfaces import AlgorithmParts
 from agents.settings.ppo import PPO
 from agents.settings.search_space import LogUniform, SearchSpace
 from agents.training.train import train
@@ -46,7 +46,7 @@ class A2C(PPO):
         }
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AlgorithmParts:
         return replace(super().parts, learner=A2CLearner)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Parts(nn.Module):
+class DictEncoder(nn.Module):
     """Parts by name, each (B, ...) -> features (B, output_dim)."""
 
     capturable = True

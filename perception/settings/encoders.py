@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perception.classical.components import ComponentsDetector
     from perception.classical.filters import FilteredEncoder
     from perception.encoders.cnn import ImpalaResNet, NatureCNN
-    from perception.encoders.dict_observations import Parts
+    from perception.encoders.dict_observations import DictEncoder
     from perception.encoders.ft_transformer import RecordEncoder
     from perception.encoders.grid import GridEncoder
     from perception.encoders.instructed import InstructedEncoder
@@ -131,14 +131,14 @@ class PartsConfig:
     vectors: MLPConfig = field(default_factory=lambda: MLPConfig(hidden_sizes=()))
     """Reads each vector; without hidden layers they are taken as they are."""
 
-    def build(self, observation_space: gymnasium.Space) -> "Parts":
-        from perception.encoders.dict_observations import Parts
+    def build(self, observation_space: gymnasium.Space) -> "DictEncoder":
+        from perception.encoders.dict_observations import DictEncoder
 
         if not isinstance(observation_space, Dict):
             raise ValueError(
                 f"This encoder reads observations of several parts, not {observation_space}."
             )
-        return Parts(
+        return DictEncoder(
             {name: self.reader(part).build(part) for name, part in observation_space.spaces.items()}
         )
 

@@ -92,7 +92,7 @@ RECIPES: Imported[Callable[[Environment], Experiment]] = Imported(
         "iql": "scripts.recipes.offline:implicit",
     }
 )
-PLUGS: Imported[type] = Imported(
+SAVED_CLASSES: Imported[type] = Imported(
     {
         place.partition(":")[2]: place
         for place in (

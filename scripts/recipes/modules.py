@@ -161,7 +161,7 @@ def multitask() -> Pretraining:
     )
 
 
-PLUGS: dict[str, type] = {
+SAVED_CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         Pretraining,

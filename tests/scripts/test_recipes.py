@@ -25,9 +25,9 @@ from perception.settings.memory import RecurrentConfig
 from scripts.recipes import (
     ENCODERS,
     MEMORIES,
-    PLUGS,
     RECIPES,
     REWARDS,
+    SAVED_CLASSES,
     encoder_named,
     environment_named,
     memory_named,
@@ -183,7 +183,10 @@ def test_choices_alone_are_learnt_by_cql() -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_recipes_experiment_comes_back_from_json(name: str, algorithm: str) -> None:
     experiment = recipe_named(algorithm)(environment_named(name))
-    assert Experiment.from_json(json.loads(json.dumps(experiment.to_json())), PLUGS) == experiment
+    assert (
+        Experiment.from_json(json.loads(json.dumps(experiment.to_json())), SAVED_CLASSES)
+        == experiment
+    )
 
 
 def test_every_class_that_users_can_name_can_be_read_back() -> None:
@@ -200,8 +203,8 @@ def test_every_class_that_users_can_name_can_be_read_back() -> None:
     wanted |= {type(memory_named(name)) for name in MEMORIES} | {
         type(reward_named(name)) for name in REWARDS
     }
-    assert wanted <= set(PLUGS.values())
-    assert all(PLUGS[cls.__name__] is cls for cls in PLUGS.values())
+    assert wanted <= set(SAVED_CLASSES.values())
+    assert all(SAVED_CLASSES[cls.__name__] is cls for cls in SAVED_CLASSES.values())
 
 
 def test_images_get_a_convolutional_encoder_and_rewards_of_one_size() -> None:
@@ -224,7 +227,9 @@ def test_continuous_control_is_normalised_and_keeps_true_rewards() -> None:
 
 
 def test_every_module_that_can_be_trained_can_be_read_back() -> None:
-    assert {type(make().task) for make in modules.MODULES.values()} <= set(modules.PLUGS.values())
+    assert {type(make().task) for make in modules.MODULES.values()} <= set(
+        modules.SAVED_CLASSES.values()
+    )
 
 
 def test_a_memory_is_for_algorithms_that_learn_in_order_and_divides_what_they_learn_from() -> None:

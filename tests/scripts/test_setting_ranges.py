@@ -19,7 +19,7 @@ from perception.settings.tasks import DigitsTask
 from scripts import recipes
 from scripts.cli import SweepSettings, parse_experiment, parse_sweep, parts_of
 from scripts.recipes.modules import MODULES
-from scripts.recipes.modules import PLUGS as MODULE_PLUGS
+from scripts.recipes.modules import SAVED_CLASSES as MODULE_PLUGS
 
 COMMANDS = sorted(
     path.stem
@@ -34,7 +34,14 @@ SETTINGS = [
     if hasattr(module, "Settings")
 ]
 CLASSES = sorted(
-    {*recipes.PLUGS.values(), *MODULE_PLUGS.values(), Experiment, Sweep, FlawedConfig, *SETTINGS},
+    {
+        *recipes.SAVED_CLASSES.values(),
+        *MODULE_PLUGS.values(),
+        Experiment,
+        Sweep,
+        FlawedConfig,
+        *SETTINGS,
+    },
     key=lambda cls: (cls.__module__, cls.__name__),
 )
 REQUIRED = {

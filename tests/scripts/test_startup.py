@@ -10,7 +10,7 @@ import pytest
 
 from agents.experiment import Experiment, InvalidExperiment, from_json, to_json
 from scripts.cli import parse_experiment
-from scripts.recipes import PLUGS, modules
+from scripts.recipes import SAVED_CLASSES, modules
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(
@@ -120,7 +120,7 @@ def count_of_imports(nodes):
 @pytest.mark.parametrize("name", SAVED["experiments"])
 def test_saved_experiments_still_load(name):
     saved = SAVED["experiments"][name]
-    loaded = json.loads(json.dumps(Experiment.from_json(saved, PLUGS).to_json()))
+    loaded = json.loads(json.dumps(Experiment.from_json(saved, SAVED_CLASSES).to_json()))
     assert kept_of(loaded, saved) == saved
 
 
@@ -135,7 +135,7 @@ def kept_of(loaded, saved):
 @pytest.mark.parametrize("name", SAVED["modules"])
 def test_saved_trainings_of_modules_still_load(name):
     saved = SAVED["modules"][name]
-    assert json.loads(json.dumps(to_json(from_json(saved, modules.PLUGS)))) == saved
+    assert json.loads(json.dumps(to_json(from_json(saved, modules.SAVED_CLASSES)))) == saved
 
 
 @pytest.mark.parametrize(

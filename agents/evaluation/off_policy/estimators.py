@@ -112,8 +112,8 @@ def weighted_per_decision(log: Trajectories, counts: NDArray[np.float64]) -> NDA
 
 
 def doubly_robust(log: Trajectories, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """DR: a model's value, and by PDIS what it was wrong by (Jiang and Li 2016, equation 10,
-    unrolled)."""
+    """DR: the model's value plus an importance-weighted correction of its errors (Jiang and Li
+    2016, equation 10, unrolled)."""
     wrong = np.exp(log.log_weights) * (log.rewards - log.q) + np.exp(log.log_weights_before) * log.v
     return counts @ (log.discounts * wrong).sum(0) / counts.sum(1)
 

@@ -45,7 +45,8 @@ class TreatmentConfig:
     partial: bool = False
     """Hides the readings that a clinic does not have; they are zero."""
     noise: NonNegative = 0.0
-    """Standard deviation of a reading's error, as a share of that of the reading."""
+    """Standard deviation of a reading's error, as a fraction of the standard deviation of the
+    reading itself."""
     missing: FractionBelowOne = 0.0
     """Fraction of the readings that are not taken; the one before stands for it."""
     history: Count = 1
