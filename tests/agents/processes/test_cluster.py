@@ -196,6 +196,7 @@ def test_ray_is_started_once_more_where_a_process_answers_too_late(
             raise TimeoutError("the first try's timeout")
 
     monkeypatch.setattr(cluster, "init_here", init_here)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)  # other tests' Ray runs here
     folder = cluster.start(2)
     assert [Path(each).parent for each in tries] == [folder, folder]
     assert tries[0] != tries[1]
@@ -207,6 +208,7 @@ def test_ray_that_does_not_start_twice_is_told_in_one_line(monkeypatch: pytest.M
         raise TimeoutError("nobody answers")
 
     monkeypatch.setattr(cluster, "init_here", init_here)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)  # other tests' Ray runs here
     with pytest.raises(
         ConnectionError,
         match=r"Ray did not start on this machine \(nobody answers\).* logs .* are in",
