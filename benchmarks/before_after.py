@@ -1,9 +1,10 @@
 """How fast this checkout trains beside another one: python benchmarks/before_after.py
 ../praxis-before
 
-Both sides run the same contender on this machine, in turn, each in a process of its own. Make the
-other checkout with `git worktree add --detach ../praxis-before COMMIT` and give it the same
-environment.
+Both sides run the same contender on this machine, in turn, each in a process of its own; they take
+turns in going first. Make the other checkout with `git worktree add --detach ../praxis-before
+COMMIT` and give it the same environment.
+"""
 """
 
 import json
@@ -43,8 +44,9 @@ class Settings:
 def main(settings: Settings) -> None:
     sides = {"before": settings.before.resolve(), "now": ROOT}
     speeds: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(settings.rounds):
-        for side, checkout in sides.items():
+    for n in range(settings.rounds):
+        # Each side begins as often as the other.
+        for side, checkout in list(sides.items())[:: 1 if n % 2 else -1]:
             speeds[side].append(env_steps_a_second(checkout, settings))
         print(
             f"before {speeds['before'][-1]:8.0f}  now {speeds['now'][-1]:8.0f} env steps a second",
