@@ -135,6 +135,8 @@ class LoggedSteps:
 
     @classmethod
     def of(cls, log: Log, length: int, unit: float = 1.0) -> "LoggedSteps":
+        """The steps of a log, each with the row of what followed it; `length` steps are drawn one
+        after the other, with rewards divided by `unit`."""
         steps = len(log.rewards)
         last = np.roll(log.first, -1)
         episodes = np.cumsum(log.first) - 1
@@ -256,6 +258,8 @@ def logged(path: str, observation_space: gymnasium.Space, action_space: gymnasiu
 
 @lru_cache(2)  # drawing goes from one epoch to the next
 def order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    """The numbers below `count` in an order of chance (count,), another one for each epoch and
+    seed."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
