@@ -110,6 +110,7 @@ class Demonstrations:
         rows = self.starts[chosen][None, :] + np.arange(self.length)[:, None]
         taken = {name: column[rows] for name, column in self.columns.items()}
         taken["first"][0] = True  # nothing is remembered from before a window
+        # A window's last row is an end, too, because `first` is true in its row 0.
         ends = np.roll(taken["first"], -1, 0)
         return Demonstrated(**taken, terminated=ends, truncated=np.zeros_like(ends))
 
