@@ -73,10 +73,12 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def digest(arrays: bytes, tree: str) -> str:
+    """The SHA-256 of a checkpoint's arrays and state together, in hexadecimal digits."""
     return sha256(arrays + tree.encode())
 
 
 def sha256(content: bytes) -> str:
+    """The SHA-256 of these bytes, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -98,6 +100,7 @@ def write_checkpoint(checkpoints: Path, name: str, save_into: Callable[[str], No
     final = checkpoints / name
     try:
         save_into(str(beside))
+        # `os.replace` cannot put a folder in the place of one that holds something.
         remove(final)
         os.replace(beside, final)
     except BaseException:
@@ -203,6 +206,7 @@ def read_best(run_dir: Path) -> dict[str, Any]:
 
 
 def checkpoint_name(env_steps: int) -> str:
+    """The name of a checkpoint after so many env steps, such as step-000000001000."""
     return f"step-{env_steps:012d}"
 
 
@@ -223,6 +227,7 @@ def split_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         # Numbered, because two paths can be spelt alike: the keys 1 and "1" are different ones.
         key = f"{len(arrays)}:{path}"
+        # The shape is given back, because `ascontiguousarray` makes (1,) of ().
         arrays[key] = np.ascontiguousarray(value).reshape(value.shape)
         return {"array": key}
     if value is None or isinstance(value, bool | int | float | str):
@@ -231,6 +236,7 @@ def split_arrays(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def join_arrays(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Returns the state that `split_arrays` took apart; its tuples come back as lists."""
     kind, content = next(iter(tree.items()))
     if kind == "dict":
         return {k: join_arrays(v, arrays) for k, v in content}
@@ -240,6 +246,7 @@ def join_arrays(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def encode_key(key: Any) -> str | int:
+    """Returns a dict's key as it is. Raises TypeError unless it is a string or an integer."""
     if isinstance(key, bool) or not isinstance(key, str | int):
         raise TypeError(f"{key!r} cannot be a key in a checkpoint.")
     return key

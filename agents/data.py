@@ -39,6 +39,7 @@ class Experience:
         return self.rewards.shape[1]
 
     def env_steps(self) -> int:
+        """The number of rows, T * N."""
         return self.rewards.size
 
     def repeated(self) -> NDArray[np.bool_]:
@@ -46,6 +47,7 @@ class Experience:
         back (T, N)."""
         episodes = np.cumsum(self.first, 0)
         keys = [np.ascontiguousarray(self.observations).reshape(*episodes.shape, -1).view(np.uint8)]
+        # An observation is compared with those of its own episode and environment alone.
         for number in (episodes, np.broadcast_to(np.arange(self.num_envs), episodes.shape)):
             keys.append(np.ascontiguousarray(number[..., None].astype(np.int64)).view(np.uint8))
         rows = np.concatenate(keys, -1).reshape(episodes.size, -1)
@@ -124,6 +126,7 @@ class Steps:
     )  # (B,) bool, that the episode had this observation before, where that is known
 
     def rows(self, chosen: torch.Tensor) -> Steps:
+        """Some of the steps: those with the numbers `chosen` (R,), in that order."""
         parts = self.observations
         own = {k: v[chosen] for k, v in parts.items()} if isinstance(parts, dict) else parts[chosen]
         return Steps(own, self.actions[chosen], self.repeated[chosen])

@@ -173,6 +173,7 @@ class Experiment:
 
 
 def require(condition: bool, otherwise: str) -> None:
+    """Raises InvalidExperiment with the message `otherwise` unless the condition holds."""
     if not condition:
         raise InvalidExperiment(otherwise)
 
@@ -188,6 +189,7 @@ def next_command(script: str, *arguments: str | Path) -> str:
 
 
 def dashed(name: str) -> str:
+    """A field's name as the command line has it: max_steps is max-steps."""
     return name.replace("_", "-")
 
 

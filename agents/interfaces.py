@@ -208,7 +208,9 @@ class Algorithm(Protocol):
         return has_members(candidate, "name", "search_space", "parts", "check")
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the algorithm is called, in the run folder's name and in evaluations."""
+        ...
 
     @property
     def search_space(self) -> SearchSpace:
@@ -310,7 +312,9 @@ class Task(Protocol):
         return has_members(candidate, "name", "lesson")
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the module is called, in its description and in its default folder's name."""
+        ...
 
     def lesson(self) -> Lesson:
         """Reads the data, builds the module. Raises ValueError, in one line, where the data are not

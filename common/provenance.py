@@ -27,6 +27,8 @@ def made_by() -> dict[str, Any]:
 
 
 def git_commit() -> str:
+    """What `git describe` says of the repository: its commit, with -dirty where files were changed;
+    empty where git says nothing."""
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(

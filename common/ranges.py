@@ -86,6 +86,8 @@ class Allowed:
     """Whether None is allowed, too."""
 
     def includes(self, number: Any) -> bool:
+        """Whether a field takes this value: a number of its kind in its range, or None where that
+        is allowed."""
         if number is None:
             return self.optional
         return is_number(number, whole=self.whole) and number in self.range

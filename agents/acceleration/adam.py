@@ -24,10 +24,13 @@ class Adam(torch.optim.Adam):
         )
 
     def load_state_dict(self, state_dict: Any) -> None:
+        """Takes over a saved state, with its learning rate also where a CUDA graph reads it."""
         super().load_state_dict(state_dict)
         self.set_learning_rate(self.param_groups[0]["lr"])
 
     def set_learning_rate(self, learning_rate: float) -> None:
+        """Sets the step size of all later steps, also of those in a CUDA graph that was recorded
+        before."""
         for group in self.param_groups:
             group["lr"] = learning_rate
         if self.rate_on_gpu is not None:
@@ -85,6 +88,7 @@ def averaged(gradients: Sequence[Tensor]) -> Sequence[Tensor]:
     """The mean of all learners' gradients; one learner's are its own."""
     if not dist.is_initialized():
         return gradients
+    # Side by side, so that the learners exchange one message and not one a parameter.
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     dist.all_reduce(flat)
     means = (flat / dist.get_world_size()).split([gradient.numel() for gradient in gradients])

@@ -43,6 +43,7 @@ class CUDAGraph:
                 )
             held.copy_(columns[name])
         self.graph.replay()
+        # Copies, because the next replay writes its results into the same memory.
         return {name: column.clone() for name, column in self.outputs.items()}
 
     def _launch_one_by_one(self, columns: Columns) -> Columns:

@@ -35,6 +35,8 @@ class APPOLearner(PPOLearner):
     settings: APPO  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def credit(self, rollout: Rollout, rewards: NDArray, observations: Tensor) -> Credit:
+        """V-trace by what the network before the update says; the rollout that is returned has its
+        log-probabilities and values in place of those of the policy that acted."""
         log_probs, values = self.judged(rollout, observations, self.to_device(rollout.actions))
         weights = np.exp(log_probs - rollout.log_probs)
         following = np.concatenate([values[1:], rollout.next_values[-1:]])

@@ -64,6 +64,8 @@ class DDPGLearner(OffPolicyLearner):
             self.policy_gradients = compiled(self.policy_gradients)
 
     def columns(self, transitions: Transitions) -> Columns:
+        """As in the base class, with float32 actions and `target_noise` (B, A) where the settings
+        have any."""
         columns = super().columns(transitions)
         columns["actions"] = columns["actions"].float()
         if self.settings.target_noise > 0:
@@ -85,6 +87,8 @@ class DDPGLearner(OffPolicyLearner):
         return minibatch["rewards"] + minibatch["discounts"] * following
 
     def critic_gradients(self, minibatch: Columns) -> CriticGradients:
+        """Gradients of the weighted squared TD errors, summed over the critics, with metrics and
+        errors."""
         features = self.bare_network.features(minibatch["observations"])
         values = self.bare_network.values(features, minibatch["actions"])
         loss, errors = critic_loss(values, self.targets(minibatch), minibatch["weights"])
@@ -99,6 +103,7 @@ class DDPGLearner(OffPolicyLearner):
         """Gradients of the actor's loss -Q1(s, pi(s)), and the loss."""
         with torch.no_grad():
             features = self.bare_network.features(observations)
+        # Features have no gradient: the encoder learns from the critics alone.
         loss = -self.bare_network.first_value(features, self.bare_network.actions(features)).mean()
         return torch.autograd.grad(loss, self.actor_parameters), loss.detach()
 
@@ -121,6 +126,8 @@ class DDPGLearner(OffPolicyLearner):
         optimizer.descend(parameters, averaged(gradients))
 
     def exploration_metrics(self) -> dict[str, float]:
+        """Deviation of the noise on actions; nothing as long as actions are drawn by chance
+        alone."""
         noise = self.settings.exploration_at(self.env_steps, 1, 1)[0]
         return {"noise": float(noise)} if math.isfinite(noise) else {}
 

@@ -20,6 +20,7 @@ class DQNLearner(OffPolicyLearner):
         """What the loss asks for; the target network is asked once a visit, about all batches."""
         self.update_target()
         columns = super().columns(transitions)
+        # In double Q-learning each loss asks the online network about them, too.
         after = (
             columns["next_observations"]
             if self.settings.double
@@ -57,6 +58,7 @@ class DQNLearner(OffPolicyLearner):
         return Loss((minibatch["weights"] * losses).mean(), metrics, errors)
 
     def exploration_metrics(self) -> dict[str, float]:
+        """The mean of the environments' epsilons."""
         runners = self.config.runner_count
         epsilon = self.settings.exploration_at(
             self.env_steps, self.config.experiment.num_envs, runners

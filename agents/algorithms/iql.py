@@ -48,6 +48,7 @@ def iql_loss(
     shares = torch.where(advantages > 0, settings.expectile, 1 - settings.expectile)
     value_loss = (shares * advantages**2).mean()
     q_loss = ((q_values - targets) ** 2).mean(1).sum()
+    # Without gradient: the policy's loss must not move the values.
     weights = (
         (settings.inverse_temperature * advantages.detach()).exp().clamp_max(settings.most_weight)
     )

@@ -183,6 +183,7 @@ class PPOLearner(ColumnarLearner):
         return Credit(rollout, *advantages_and_returns(rollout, rewards, self.settings), metrics={})
 
     def loss(self, minibatch: Columns) -> Loss:
+        # The first rows of a minibatch are the first steps of its sequences.
         before = minibatch["memories"][: len(minibatch["first"]) // self.memory_steps]
         parameters, values, _ = self.network(minibatch["observations"], before, minibatch["first"])
         distribution = self.bare_network.distribution

@@ -87,6 +87,7 @@ class ColumnarAlgorithm(Algorithm):
                 raise EnvironmentFailure(failure)
             samples += arrived
             collected = sum(sample.experience.num_envs for sample in samples)
+        # In one order each time, so that rows can continue those of the experience before.
         samples.sort(key=lambda sample: sample.runner)
         # Those that live may have done more than their dead colleagues would have.
         parts = self._with_borders(samples)[: wanted // samples[0].experience.num_envs]
@@ -288,4 +289,5 @@ def is_episode(values: Any) -> bool:
 
 
 def is_finite_number(value: Any) -> bool:
+    """Whether a value is an int or a float, but no boolean, and neither infinite nor NaN."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -135,6 +135,8 @@ def new_network(experiment: Experiment) -> Any:
 
 
 def model_config(experiment: Experiment) -> dict[str, Any]:
+    """The `model_config` of the network: what all networks are told, and the algorithm's own
+    entries."""
     own = {
         "encoder": experiment.encoder,
         "memory": experiment.memory,

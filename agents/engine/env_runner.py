@@ -153,6 +153,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
 
             columns.rewards[t] = rewards
             columns.terminated[t] = terminated | learning_terminated(info)
+            # A step that is both is terminated: no value follows it.
             columns.truncated[t] = truncated & ~columns.terminated[t]
             over = terminated | truncated
             self.after_step(t, over, info)
@@ -162,6 +163,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
             cut = faults(info.get("final_info", {}))
             self._faults += [*between.values(), *cut.values()]
             for n in np.flatnonzero(over):
+                # An episode that a fault has cut has no true return.
                 if n not in cut:
                     episode_returns.append(float(self._returns[n]))
                     episode_lengths.append(int(self._lengths[n]))
@@ -232,6 +234,8 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
     of a step, and what it remembered before."""
 
     def act(self, t: int, env_steps: int) -> NDArray:
+        """Draws actions from the policy; fills row t of them, their log-probabilities, the values
+        and the memories."""
         columns = self._columns
         if self.module.memory_size:
             columns.memories[t] = self._memory.cpu().numpy()
@@ -311,12 +315,16 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
     Of stacked frames it brings home the newest alone: the replay has the others."""
 
     def observe(self, t: int) -> None:
+        """Fills row t, of stacked frames with the newest alone; what an episode ends in follows in
+        `after_step`."""
         columns = self._columns
         columns.observations[t] = self._observations[:, -1] if self._stacks else self._observations
         columns.first[t] = columns.starts[t] = self._lengths == 0
         columns.finals[t] = None
 
     def act(self, t: int, env_steps: int) -> NDArray:
+        """Explores, and fills row t of the actions. How much each environment explores is set at
+        the first row of a sample."""
         columns = self._columns
         if t == 0:
             settings: Any = self.config.experiment.algo
@@ -347,8 +355,10 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
         return self.module.explore(prepared, exploration, self._generator)
 
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
+        """Keeps what each ended episode ended in, of stacked frames the newest alone."""
         for n in np.flatnonzero(over):
             final = self.packing.pack_one(info["final_obs"][n])
+            # A copy, because the vector may write to its array again.
             self._columns.finals[t, n] = np.array(final[-1] if self._stacks else final)
 
     def _allocate(self, length: int) -> Frames:
@@ -368,12 +378,14 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
     by chance alone."""
 
     def observe(self, t: int) -> None:
+        """As in the base class; episodes that begin have no noise of earlier ones."""
         super().observe(t)
         self._noise = torch.where(
             torch.from_numpy(self._columns.first[t, :, None]).to(self._device), 0.0, self._noise
         )
 
     def explore(self, prepared: torch.Tensor, exploration: torch.Tensor) -> torch.Tensor:
+        """Actions (N, A) with noise that keeps a share of itself from the step before."""
         settings: Any = self.config.experiment.algo
         draw = torch.empty_like(self._noise).normal_(generator=self._generator)
         self._noise = settings.noise_correlation * self._noise + draw

@@ -122,6 +122,7 @@ class ColumnarLearner(TorchLearner):
         Raises FloatingPointError when the loss stopped being a finite number.
         """
         experience: Experience = training_data.batch
+        # RLlib's runners take weights only where this number is higher than that of theirs.
         self._weights_seq_no += 1
         self.env_steps = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
         self.env_steps_before = self.env_steps - experience.env_steps() * self.config.learner_count
@@ -213,6 +214,7 @@ class ColumnarLearner(TorchLearner):
 
     @property
     def bare_network(self) -> Any:
+        """The network itself, out of DDP's wrapper where there are several learners."""
         return self._module[DEFAULT_MODULE_ID].unwrapped()
 
     def to_device(self, column: np.ndarray) -> Tensor:

@@ -56,6 +56,8 @@ class OffPolicyLearner(ColumnarLearner):
         self.ahead: Future[Transitions | None] | None = None
 
     def empty_replay(self) -> Replay:
+        """A replay without steps, for this learner's share of the environments and of the
+        capacity."""
         settings = self.settings
         network = self.bare_network
         learners = self.config.learner_count
@@ -102,6 +104,7 @@ class OffPolicyLearner(ColumnarLearner):
         )
         steps = []
         if transitions is not None:
+            # That seed follows from the env steps, so that a resumed run draws the same noise.
             self.noise.manual_seed(self.generator.initial_seed())
             columns = self.columns(transitions)
             steps = [
@@ -143,6 +146,8 @@ class OffPolicyLearner(ColumnarLearner):
         return {}
 
     def replay_metrics(self) -> dict[str, float]:
+        """How full the replay is, from 0 to 1; with priorities, also their mean, and the largest
+        absolute error so far (at least 1)."""
         metrics = {"replay_fill": len(self.replay) / len(self.replay.rewards)}
         priorities = self.replay.priorities
         if priorities is not None and len(self.replay):
@@ -153,6 +158,8 @@ class OffPolicyLearner(ColumnarLearner):
         return metrics
 
     def save_replay(self, folder: Path, previous: Path | None) -> None:
+        """Writes this learner's replay into a checkpoint; frames in the `previous` one are linked
+        to. Beyond its share of `checkpoint_replay_limit_gb` the oldest frames are left out."""
         limit = self.settings.checkpoint_replay_limit_gb * 1e9 / self.config.learner_count
         self.replay.save(self._own(folder), self._own(previous) if previous else None, limit)
 

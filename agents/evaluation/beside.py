@@ -26,6 +26,7 @@ class Player:
         self.network = build_network(experiment)
 
     def judge(self, weights: dict[str, NDArray], env_steps: int, checkpoint: str) -> Judgement:
+        """Evaluates and films the policy that has a checkpoint's weights, by parameter name."""
         self.network.set_state(weights)
         return judge(self.experiment, self.network, env_steps, checkpoint)
 
@@ -48,6 +49,7 @@ class Evaluator:
             bundle = evaluator_bundle(self.experiment)
             there = ray.remote(Player).options(num_cpus=bundle.cpus, num_gpus=bundle.gpus)
             self.player = there.remote(self.experiment)
+            # Answered as soon as the process runs: until then it may be waiting for room.
             self.ready = self.player.__ray_ready__.remote()
         self.checkpoint = checkpoint
         self.under_way = self.player.judge.remote(weights, env_steps, checkpoint)
@@ -86,4 +88,5 @@ class Evaluator:
 
 
 def is_there(result: Any) -> bool:
+    """Whether a Ray task has ended, well or by an error; does not wait for it."""
     return bool(ray.wait([result], timeout=0)[0])

@@ -88,6 +88,7 @@ class Stopped(Exception):
 
 
 def never() -> bool:
+    """The `stop` of an evaluation that nobody stops."""
     return False
 
 
@@ -361,6 +362,7 @@ def act(
 
 
 def batch_of_one(observation: Any) -> NDArray | dict[str, NDArray]:
+    """One observation, or each of its parts by name, as a batch (1, ...)."""
     if isinstance(observation, dict):
         return {name: np.asarray(part)[None] for name, part in observation.items()}
     return np.asarray(observation)[None]
@@ -383,4 +385,5 @@ def bootstrap_interval(returns: NDArray, seed: int) -> tuple[float, float]:
 
 
 def device_of(network: nn.Module) -> torch.device:
+    """The device of the first of a network's parameters."""
     return next(network.parameters()).device

@@ -150,6 +150,8 @@ class Sample:
         self.images: list[Image.Image] = []
 
     def add(self, frame: NDArray[np.uint8]) -> None:
+        """Takes in the next frame (H, W, 3), if its turn has come. When it is full, it drops every
+        other one, and from then on takes half as many."""
         if self.offered == self.most * self.stride:
             self.images = self.images[::2]
             self.stride *= 2
@@ -243,6 +245,7 @@ def frame_rate(env: gymnasium.Env) -> float:
 
 
 def size(shape: tuple[int, ...]) -> str:
+    """Width and height of a frame of this shape (H, W, 3), such as 160x210, for messages."""
     return f"{shape[1]}x{shape[0]}"
 
 

@@ -79,6 +79,7 @@ def verdict(told: dict[str, Any]) -> str:
 
 
 def number(one: dict[str, Any]) -> str:
+    """A summary as an HTML cell: the mean and below it the 95 % interval, or `none`."""
     if one["mean"] is None:
         return "<span class=dim>none</span>"
     low, high = one["ci95"]
@@ -96,6 +97,7 @@ def table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str
 
 
 def policies_table(policies: dict[str, Any], agent: str) -> str:
+    """HTML table of each policy's return, metrics and costs, the highest return first."""
     metrics = list(policies[agent]["metrics"])
     head = [
         "policy",
@@ -119,6 +121,7 @@ def policies_table(policies: dict[str, Any], agent: str) -> str:
 
 
 def conditions_table(conditions: dict[str, dict[str, Any]]) -> str:
+    """HTML table of returns: a row for each condition, a column for each policy."""
     names = list(next(iter(conditions.values())))
     rows = [
         ("", [escape(what), *(number(by[name]) for name in names)])
@@ -190,6 +193,8 @@ def bars(one: dict[str, Any]) -> str:
 
 
 def trajectory(kind: str, one: dict[str, Any]) -> str:
+    """HTML figure of one patient's chart; its caption says of which `kind` it is, `worst` or
+    `divergent`."""
     picture = base64.b64encode(one["chart"]).decode()
     said = (
         f"{kind}: seed {one['seed']}, return {one['return']:.4g}, cost {one['cost']:.3g}, "
@@ -245,6 +250,8 @@ def off_policy(told: dict[str, Any]) -> str:
 
 
 def card(told: dict[str, str]) -> str:
+    """HTML of the model card: its entries as a table, then the environment's description as it
+    is."""
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td style='text-align:left'>{escape(value)}</td></tr>"
         for name, value in told.items()

@@ -110,6 +110,7 @@ class Demonstrations:
         rows = self.starts[chosen][None, :] + np.arange(self.length)[:, None]
         taken = {name: column[rows] for name, column in self.columns.items()}
         taken["first"][0] = True  # nothing is remembered from before a window
+        # A window's last row is an end, too, because `first` is true in its row 0.
         ends = np.roll(taken["first"], -1, 0)
         return Demonstrated(**taken, terminated=ends, truncated=np.zeros_like(ends))
 
@@ -135,6 +136,8 @@ class LoggedSteps:
 
     @classmethod
     def of(cls, log: Log, length: int, unit: float = 1.0) -> "LoggedSteps":
+        """The steps of a log, each with the row of what followed it; `length` steps are drawn one
+        after the other, with rewards divided by `unit`."""
         steps = len(log.rewards)
         last = np.roll(log.first, -1)
         episodes = np.cumsum(log.first) - 1
@@ -256,6 +259,8 @@ def logged(path: str, observation_space: gymnasium.Space, action_space: gymnasiu
 
 @lru_cache(2)  # drawing goes from one epoch to the next
 def order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    """The numbers below `count` in an order of chance (count,), another one for each epoch and
+    seed."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 

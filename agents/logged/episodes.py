@@ -234,6 +234,7 @@ def where(alive: NDArray[np.bool_], column: NDArray) -> NDArray:
 def drawn(probabilities: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
     """An action of each row (N, A) -> (N,)."""
     edges = probabilities.cumsum(1)
+    # Times the sum, which rounding may have moved away from 1.
     return (random.random(len(edges))[:, None] * edges[:, -1:] >= edges).sum(1)
 
 

@@ -337,6 +337,8 @@ def ordered(
 
 @contextmanager
 def unreadable_is_no_log(path: Path) -> Iterator[None]:
+    """Raises ValueError, in one line, for whatever the block raises at a damaged or foreign
+    file."""
     import pyarrow as pa
 
     try:
@@ -361,6 +363,8 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def opened(path: Path) -> Any:
+    """A Parquet file whose checksums are verified as it is read. Raises ValueError where there is
+    no file."""
     import pyarrow.parquet as pq
 
     if not path.is_file():
@@ -369,10 +373,13 @@ def opened(path: Path) -> Any:
 
 
 def refuse_constant(constant: str) -> float:
+    """Raises ValueError for NaN and infinities, which JSON has not, although Python reads them."""
     raise ValueError(f"its metadata 'praxis' has the number {constant}")
 
 
 def observation_shape(path: Path, about: dict[str, Any]) -> tuple[int, ...]:
+    """The shape of one observation, as the metadata says. Raises ValueError where it says no shape
+    or no dtype's name."""
     shape = about.get("observation_shape")
     dtype = about.get("observation_dtype")
     sizes = shape if isinstance(shape, list) else [None]
@@ -386,23 +393,29 @@ def observation_shape(path: Path, about: dict[str, Any]) -> tuple[int, ...]:
 
 
 def is_list(kind: Any) -> bool:
+    """Whether an Arrow type is one of lists, of equal or of any lengths."""
     import pyarrow.types as kinds
 
     return kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)
 
 
 def is_number(kind: Any) -> bool:
+    """Whether an Arrow type is one of integers or floating-point numbers."""
     import pyarrow.types as kinds
 
     return kinds.is_integer(kind) or kinds.is_floating(kind)
 
 
 def require_kind(path: Path, name: str, right: bool, kind: Any, wanted: str) -> None:
+    """Raises ValueError unless `right`: the column is of Arrow type `kind`, and `wanted` is what it
+    must be."""
     if not right:
         raise ValueError(f"{path}: {name} must be {wanted}, but the column is {kind}.")
 
 
 def require_no_nulls(path: Path, name: str, column: Any, numbers: NDArray[np.int64]) -> None:
+    """Raises ValueError where a column has a null. `numbers` (M,) are those of its rows in the
+    file."""
     if column.null_count:
         null = column.is_null().to_numpy().argmax()
         raise ValueError(f"{path}: {name} is null in row {numbers[null]}; every step has one.")
@@ -430,6 +443,7 @@ def real(path: Path, table: Any, name: str) -> NDArray[np.float64]:
 
 
 def booleans(path: Path, name: str, column: Any) -> NDArray[np.bool_]:
+    """A column of true or false (E,). Raises ValueError for a column of another type."""
     import pyarrow.types as kinds
 
     require_kind(path, name, kinds.is_boolean(column.type), column.type, "true or false")
@@ -463,6 +477,7 @@ def require_at_ends(
 def require_null_before_ends(
     path: Path, name: str, column: Any, order: NDArray[np.int64], last: NDArray[np.bool_]
 ) -> None:
+    """Raises ValueError where a column has a value on a step that is not an episode's last."""
     early = column.is_valid().to_numpy()[order] & ~last
     if early.any():
         row = int(order[early.argmax()])

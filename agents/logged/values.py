@@ -108,10 +108,12 @@ def require_discrete(
 
 
 def kind_of(values: NDArray) -> str:
+    """The dtype of a column and the shape of its rows, for messages."""
     return f"{values.dtype} of shape {values.shape[1:]}"
 
 
 def in_one_line(space: gymnasium.Space) -> str:
+    """A space in words without line breaks, for messages."""
     return " ".join(str(space).split())
 
 

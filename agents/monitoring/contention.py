@@ -19,6 +19,7 @@ class Contention:
         self.begin()
 
     def begin(self) -> None:
+        """Begins a measurement anew: what is used from now on counts."""
         self.since = time.monotonic()
         self.total = busy_seconds()
         self.own = own_seconds()
@@ -36,6 +37,7 @@ class Contention:
 
 
 def contended(others: float, cores: int) -> str:
+    """The warning that others use so many of the cores, with what to do about it."""
     has_one_thread = os.environ.get("OMP_NUM_THREADS") == "1"
     advice = (
         "Wait for the others."

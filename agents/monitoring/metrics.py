@@ -64,10 +64,13 @@ def speed_metrics(
 
 
 def memory_metrics() -> dict[str, float]:
+    """The memory that this process holds (resident set size), in MiB."""
     return {MEMORY: psutil.Process().memory_info().rss / 2**20}
 
 
 class Display(Protocol):
+    """Where a run shows its metrics, says a line and shows how far a part of it is."""
+
     def show(self, env_steps: int, metrics: dict[str, float]) -> None: ...
     def say(self, text: str) -> None: ...
     def progress(self, what: str, total: int | None = None) -> AbstractContextManager[Advance]:
@@ -86,15 +89,18 @@ class RunLog:
         path = run_dir / "progress.jsonl"
         kept = [line for line in read_progress(path) if line["env_steps"] <= env_steps]
         write_durably(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        # Line by line, so that a kill costs no line that was written.
         self.progress = path.open("a", buffering=1)
 
     def scalars(self, env_steps: int, metrics: dict[str, float]) -> None:
+        """Writes metrics; a number that is not finite is null in progress.jsonl."""
         self.tensorboard.add_scalars(metrics, env_steps)
         finite = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
         line = {"env_steps": env_steps, "time": round(time.time(), 3)} | finite
         self.progress.write(json.dumps(line) + "\n")
 
     def experiment(self, settings: dict[str, Any]) -> None:
+        """Writes the settings into TensorBoard, as JSON and, name by name, as hyperparameters."""
         described = json.dumps(settings, indent=2)
         self.tensorboard.add(text("experiment", f"```json\n{described}\n```"))
         flat = {
@@ -160,6 +166,8 @@ class LineDisplay:
         self.say(title)
 
     def show(self, env_steps: int, metrics: dict[str, float]) -> None:
+        """Prints a line of metrics if ten seconds have passed since the one before, or at the end
+        of the run."""
         if time.monotonic() - self.last >= LINE_EVERY_SECONDS or env_steps >= self.total:
             self.last = time.monotonic()
             self.say(
@@ -176,6 +184,7 @@ class LineDisplay:
 
 
 def display(title: str, total_env_steps: int) -> Display:
+    """A display for standard output: a table on a terminal, else lines."""
     kind = LiveDisplay if sys.stdout.isatty() else LineDisplay
     return kind(title, total_env_steps)
 
@@ -212,6 +221,7 @@ def read_progress(path: Path) -> list[dict[str, Any]]:
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as pairs of a key, whose parts are joined by dots, and a value."""
     pairs: list[tuple[str, Any]] = []
     for key, value in settings.items():
         pairs += (

@@ -85,6 +85,8 @@ def shown(pace: Pace, show: Show) -> Iterator[Advance]:
 
 
 def in_lines(pace: Pace, over: threading.Event, say: Callable[[str], None]) -> None:
+    """Says the pace every ten seconds, at first after its `silent_seconds`, until the event is
+    set."""
     wait = pace.silent_seconds
     while not over.wait(wait):
         say(str(pace))
@@ -92,6 +94,8 @@ def in_lines(pace: Pace, over: threading.Event, say: Callable[[str], None]) -> N
 
 
 def on_terminal(pace: Pace, over: threading.Event) -> None:
+    """Shows the pace in one place of the terminal, at first after its `silent_seconds`, and removes
+    it when the event is set."""
     if over.wait(pace.silent_seconds):
         return
     from rich.console import Console  # here, because what is done by then needs none of it
@@ -109,6 +113,7 @@ def on_terminal(pace: Pace, over: threading.Event) -> None:
 
 
 def to_stderr(text: str) -> None:
+    """Prints a line on standard error at once."""
     print(text, file=sys.stderr, flush=True)
 
 

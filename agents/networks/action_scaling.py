@@ -93,4 +93,5 @@ def bounds_that_count(space: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 def largest_number(dtype: Any) -> np.floating:
+    """The largest finite number of a floating-point dtype."""
     return np.finfo(dtype).max

@@ -62,6 +62,7 @@ class ActorCritic(Network):
         config = self.model_config
         self.distribution = distribution_for(self.action_space)
         gaussian = isinstance(self.distribution, DiagonalGaussian)
+        # A Gaussian's deviations are `log_std`, not an output of the head.
         outputs = self.distribution.num_parameters // (2 if gaussian else 1)
         packing = Packing(self.observation_space)
         self.encoder = build_encoder(config["encoder"], self.observation_space)
@@ -73,6 +74,7 @@ class ActorCritic(Network):
         self.memory = config["memory"].build(features if shared else 2 * features)
         self.memory_size: int = config["memory"].size
         width = features if self.memory is None else self.memory.output_dim
+        # Weights near zero: at first the policy hardly depends on what is seen.
         self.policy_head = head(width, outputs, gain=0.01)
         self.value_head = head(width, 1, gain=1.0)
         self.log_std = nn.Parameter(torch.zeros(outputs)) if gaussian else None

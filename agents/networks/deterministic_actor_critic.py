@@ -83,6 +83,8 @@ class DeterministicActorCritic(Network):
         return torch.where(by_chance, anything, noisy.clamp(-1, 1))
 
     def low_precision(self, x: Tensor) -> AbstractContextManager:
+        """A context in which layers run in bfloat16 if the precision and the device of `x` say
+        so."""
         low = use_bf16(self.precision, True, x.device.type)
         return torch.autocast(x.device.type, torch.bfloat16, enabled=low)
 

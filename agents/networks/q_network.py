@@ -154,6 +154,7 @@ class NoisyLinear(nn.Module):
 
     @torch.no_grad()
     def draw_noise(self, generator: torch.Generator) -> None:
+        """Draws new noise, sign(x) sqrt(|x|) of a normal x, for each input and each output."""
         for noise in (self.input_noise, self.output_noise):
             draw = torch.empty(noise.shape, device=generator.device).normal_(generator=generator)
             noise.copy_(draw.sign() * draw.abs().sqrt())

@@ -57,6 +57,7 @@ class Categorical:
         self.step = (high - low) / (num_outputs - 1)
 
     def support(self, device: torch.device) -> Tensor:
+        """The returns (K,) whose probabilities are predicted, from `low` to `high`."""
         return torch.linspace(self.low, self.high, self.num_outputs, device=device)
 
     def mean(self, outputs: Tensor) -> Tensor:

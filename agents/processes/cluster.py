@@ -68,6 +68,7 @@ class Bundle:
 
 
 def env_runner_bundle(experiment: Experiment) -> Bundle:
+    """An env runner holds a core and no GPU, if the experiment's resources do not say otherwise."""
     asked = experiment.resources
     return Bundle("env runner", given(asked.env_runner_cpus, 1.0), asked.env_runner_gpus)
 
@@ -80,6 +81,7 @@ def learner_bundle(experiment: Experiment) -> Bundle:
 
 
 def evaluator_bundle(experiment: Experiment) -> Bundle:
+    """The evaluator holds a core and no GPU, if the experiment's resources do not say otherwise."""
     asked = experiment.resources
     return Bundle("evaluator", given(asked.evaluator_cpus, 1.0), asked.evaluator_gpus)
 
@@ -190,6 +192,7 @@ def watched(names: Collection[str]) -> Iterator[None]:
 
 
 def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended and was not waited for (a zombie) does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -422,4 +425,5 @@ def can_reserve(experiment: Experiment, seconds: float) -> bool:
 
 
 def given(asked: float | None, otherwise: float) -> float:
+    """What was asked for; `otherwise` where nothing was."""
     return otherwise if asked is None else asked

@@ -51,6 +51,7 @@ def pass_on(reader: int, terminal: int) -> None:
 
 
 def writes_to_descriptor(stream: TextIO) -> bool:
+    """Whether a stream writes to file descriptor 2, which is standard error's."""
     try:
         return stream.fileno() == 2
     except (OSError, ValueError, AttributeError):  # what a test or a notebook has put in its place

@@ -174,6 +174,7 @@ class Replay:
         if self.priorities is None:
             rows = self._uniform(size, random)
         else:
+            # Rows come in the ring's order: dealt out in turn, each batch has some of all of it.
             rows = self.priorities.draw(size, random).reshape(-1, batches).T.ravel()
         ends, rewards, discounts = self._n_step_transitions(rows)
         return Transitions(
@@ -423,11 +424,13 @@ class Replay:
                     f"({damage})"
                 )
                 continue
+            # A file that was linked to may begin with steps that are older than the oldest.
             self.frames[self._span(kept, stop)] = frames[(kept - start) * self.num_envs :]
             found[np.arange(kept, stop) % self.length] = True
         if self.priorities is not None:
             everywhere = np.arange(len(self.rewards))
             self.priorities.set(everywhere, state["priorities"])
+        # These steps are older than what was saved: nothing has been read for them.
         self.whole[self._span(self.added - self.length, self.oldest)] = False
         self._forget_past(self.oldest)
         for start, stop in runs_of(~found[np.arange(self.oldest, self.added) % self.length]):
@@ -504,6 +507,7 @@ def allocate(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray
 
 
 def segment_name(start: int, stop: int) -> str:
+    """The name of the file with the frames of the steps from `start` to before `stop`."""
     return f"frames-{start:012d}-{stop:012d}.safetensors"
 
 
@@ -541,6 +545,8 @@ def flaw_of(replay: Replay, state: dict[str, Any]) -> str:
 
 
 def wrong_kind(replay: Replay, state: dict[str, Any]) -> str:
+    """In what a saved replay is of another kind than this one, as `flaw_of` says it; empty for the
+    same kind."""
     kind = state["kind"]
     others = [
         f"{name} {kind[name]}, not {value}"
@@ -551,6 +557,8 @@ def wrong_kind(replay: Replay, state: dict[str, Any]) -> str:
 
 
 def wrong_shape(replay: Replay, state: dict[str, Any]) -> str:
+    """The first saved column whose dtype or shape is not this replay's; empty where there is
+    none."""
     columns = {name: getattr(replay, name) for name in COLUMNS}
     if replay.priorities is not None:
         columns["priorities"] = replay.priorities.leaves
@@ -562,6 +570,8 @@ def wrong_shape(replay: Replay, state: dict[str, Any]) -> str:
 
 
 def wrong_value(replay: Replay, state: dict[str, Any]) -> str:
+    """The first saved value that no run can have: counters, columns beyond their ranges, final
+    observations of other rows, gaps between files of frames; empty where there is none."""
     added = state["added"]
     oldest = state["oldest"]
     if not (is_count(added) and is_count(oldest) and added - replay.length <= oldest <= added):

@@ -59,6 +59,7 @@ class Hindsight:
     ) -> NDArray[np.int64]:
         """Rows of the steps after which the new goals were achieved, one for each of these rows."""
         steps = replay.steps_of(rows)
+        # While an episode goes on, what follows its newest step is not known.
         last = np.where(replay.last[rows] < 0, replay.added - 2, replay.last[rows])
         first = {
             "future": steps,

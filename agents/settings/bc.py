@@ -95,6 +95,8 @@ class BC:
             )
 
     def read_log(self, observations: gymnasium.Space, actions: gymnasium.Space) -> "Demonstrations":
+        """The demonstrated steps in windows. Raises ValueError, in one line, as
+        `Demonstrations.read` does."""
         from agents.logged.demonstrations import Demonstrations
 
         return Demonstrations.read(

@@ -135,6 +135,8 @@ class DQN(OffPolicy):
         return own | {"values": self.value_distribution()}
 
     def value_distribution(self) -> "ValueDistribution":
+        """What the network predicts of a return, and the loss that belongs to it, as `values`
+        chooses."""
         from agents.networks.value_distributions import (
             Categorical,
             Expectation,

@@ -66,6 +66,8 @@ class Offline:
             )
 
     def read_log(self, observations: gymnasium.Space, actions: gymnasium.Space) -> "LoggedSteps":
+        """The logged steps, with what followed each. Raises ValueError, in one line, where the log
+        is not of these spaces."""
         from agents.logged.demonstrations import Log, LoggedSteps
 
         log = Log.read(self.demonstrations, observations, actions)

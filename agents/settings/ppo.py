@@ -165,7 +165,10 @@ class PPO:
         return self.learning_rate * (1.0 - progress if self.anneal_learning_rate else 1.0)
 
     def clip_at(self, progress: Any) -> Any:
+        """The clipping range when this share of the run is done; `progress` is a number or a tensor
+        ()."""
         return self.clip * (1.0 - progress if self.anneal_clip else 1.0)
 
     def entropy_coefficient_at(self, progress: Any) -> Any:
+        """The entropy bonus's weight when this share of the run is done, as `clip_at`."""
         return self.entropy_coefficient * (1.0 - progress if self.anneal_entropy else 1.0)

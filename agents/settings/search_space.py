@@ -13,6 +13,7 @@ class Uniform:
     high: float
 
     def contains(self, value: object) -> bool:
+        """Whether a value is an int or a float, but no boolean, between the bounds or on one."""
         return type(value) in (int, float) and self.low <= value <= self.high  # pyright: ignore[reportOperatorIssue]
 
     def clip(self, value: float) -> float:
@@ -33,6 +34,7 @@ class UniformInteger:
     high: int
 
     def contains(self, value: object) -> bool:
+        """Whether a value is an int, but no boolean, from `low` to `high`."""
         return type(value) is int and self.low <= value <= self.high
 
     def clip(self, value: float) -> int:

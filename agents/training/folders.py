@@ -68,6 +68,7 @@ def owned(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         _held.discard(descriptor)
+        # While it is still locked: afterwards it could be another process's.
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
@@ -183,6 +184,7 @@ def is_vacant(folder: Path) -> bool:
 
 
 def occupied(folder: Path) -> str:
+    """The message for a folder in which no new run can begin."""
     return f"{folder} exists already; choose another --run-dir, or go on with it: --resume {folder}"
 
 
@@ -293,6 +295,7 @@ def recorded(path: Path) -> Owner | None:
 
 
 def write_record(descriptor: int) -> None:
+    """Writes into an open owner file that it is this process's, through to the disk."""
     content = json.dumps(asdict(this_process())).encode()
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, content, 0)
@@ -304,6 +307,7 @@ def this_process() -> Owner:
 
 
 def started_at(pid: int) -> str:
+    """Local time at which a process started. Raises psutil.NoSuchProcess where there is none."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(psutil.Process(pid).create_time()))
 
 

@@ -75,6 +75,7 @@ def pretrain(settings: Pretraining) -> Pretrained:
 
 def check_memory(lesson: Lesson, batch_size: int) -> None:
     """Raises InvalidExperiment where a batch does not fit into the memory."""
+    # So that this example does not change what the training draws.
     with torch.random.fork_rng(devices=[]):
         example = lesson.batch(np.random.default_rng(0), 1)
     needed = batch_size * sum(column.nbytes for column in example.values())
@@ -165,6 +166,8 @@ def gradient_step(
     size: int,
     device: torch.device,
 ) -> dict[str, Tensor]:
+    """One step on a new batch, gradients scaled down to a norm of 5; gives the loss and its terms,
+    detached."""
     lesson.module.train()
     batch = {
         name: column.to(device, non_blocking=True)
@@ -180,6 +183,7 @@ def gradient_step(
 
 @torch.no_grad()
 def held_out(lesson: Lesson) -> dict[str, float]:
+    """Metrics on the held-out examples, of the module in evaluation mode."""
     lesson.module.eval()
     return lesson.evaluate()
 
@@ -198,6 +202,7 @@ def lesson_of(task: Task) -> Lesson:
 
 
 def tell_of_the_end() -> None:
+    """Says, at the first request to stop, what is still done."""
     print("\nStopping after one evaluation. Once more ends at once.", flush=True)
 
 
@@ -207,6 +212,7 @@ def schedule(done: float) -> float:
 
 
 def finite(terms: dict[str, float], step: int) -> dict[str, float]:
+    """Returns the terms. Raises FloatingPointError where the loss is not a finite number."""
     if not math.isfinite(terms["loss"]):
         raise FloatingPointError(
             f"The loss became {terms['loss']} after {step:,} steps; lower --learning-rate."
@@ -215,6 +221,7 @@ def finite(terms: dict[str, float], step: int) -> dict[str, float]:
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """The module's state by name, on the CPU and contiguous, as safetensors saves it."""
     return {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
 
 
@@ -259,4 +266,5 @@ def log(events: EventFile, history: Any, step: int, metrics: dict[str, float]) -
 
 
 def pairs(metrics: dict[str, float]) -> list[str]:
+    """The finite metrics as texts, each of a name and a number."""
     return [f"{name} {value:.3g}" for name, value in metrics.items() if math.isfinite(value)]

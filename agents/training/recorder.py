@@ -82,6 +82,7 @@ class RunFolder:
         self.log = RunLog(self.path, env_steps)
 
     def iteration(self, env_steps: int, metrics: dict[str, float]) -> None:
+        """Logs and shows an iteration's metrics; warns once where other programs hold the cores."""
         self.log.scalars(env_steps, metrics)
         self.screen.show(env_steps, metrics)
         if warning := self.contention.warning():
@@ -93,6 +94,8 @@ class RunFolder:
         return next(iter(finished_checkpoints(self.checkpoints)), None)
 
     def save(self, algorithm: ColumnarAlgorithm) -> Path:
+        """Saves a checkpoint and returns its folder. Older ones go, but for those that are to be
+        kept: the latest, the best, and the one whose evaluation is under way."""
         path = write_checkpoint(
             self.checkpoints, checkpoint_name(algorithm.env_steps), algorithm.save_checkpoint
         )
@@ -105,6 +108,7 @@ class RunFolder:
         return path
 
     def save_if_new(self, algorithm: ColumnarAlgorithm) -> None:
+        """Saves a checkpoint unless the latest one is of the same env steps."""
         if self.saved_at != algorithm.env_steps:
             self.save(algorithm)
 
@@ -222,6 +226,7 @@ def multiple_after(env_steps: int, every: int) -> int:
 
 
 def evaluation_metrics(result: Evaluation) -> dict[str, float]:
+    """An evaluation's metrics by their names in the log."""
     success = {} if result.success_rate is None else {"success_rate": result.success_rate}
     returns = {
         EVALUATION_RETURN_MEAN: result.mean,
@@ -254,6 +259,7 @@ def check_run_folder(path: Path) -> None:
 
 
 def default_run_dir(experiment: Experiment) -> str:
+    """The folder of a run whose user chose none: runs/<env>-<algo>-<local time>."""
     return f"runs/{experiment.env.name}-{experiment.algo.name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 

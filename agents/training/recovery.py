@@ -59,6 +59,8 @@ def why_no_runner(experiment: Experiment) -> str:
 
 
 def build_environments(experiment: Experiment) -> None:
+    """Builds the environments of one env runner and closes them; raises what building them
+    raises."""
     close(experiment.env.build_vector(experiment.num_envs // max(1, experiment.num_env_runners)))
 
 

@@ -73,6 +73,7 @@ class Trial:
 
     @property
     def complete(self) -> bool:
+        """Whether it has ended without a failure, by itself or because the sweep ended it early."""
         return self.ended in ("whole", "early")
 
 
@@ -173,4 +174,5 @@ def checked(cls: type, described: Any) -> Any:
 
 
 def in_tuples(value: Any) -> Any:
+    """Lists as tuples, those within them as well; anything else as it is."""
     return tuple(in_tuples(one) for one in value) if isinstance(value, list) else value

@@ -259,6 +259,8 @@ def tell_faults(algorithm: ColumnarAlgorithm, folder: RunFolder) -> None:
 def iteration_metrics(
     algorithm: ColumnarAlgorithm, env_steps: int, seconds: float
 ) -> dict[str, float]:
+    """All metrics of an iteration that took so many env steps and seconds, by their names in the
+    log."""
     return (
         episode_metrics(*algorithm.recent_episodes.returns_and_lengths())
         | {
@@ -272,8 +274,10 @@ def iteration_metrics(
 
 
 def at_once() -> bool:
+    """The `give_up` of one who does not wait."""
     return True
 
 
 def tell_of_the_end() -> None:
+    """Says, at the first request to stop, what is still done."""
     print("\nStopping after this update; saving. Once more ends at once.", flush=True)

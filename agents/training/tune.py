@@ -234,6 +234,7 @@ class Trials(tune.Callback):
         return self.total_env_steps if trial.ended else min(trial.env_steps, self.total_env_steps)
 
     def write(self) -> None:
+        """Writes what is known of all trials to sweep.json."""
         write_sweep(self.folder, self.settings, list(self.by_name.values()))
 
 
@@ -332,6 +333,7 @@ def ray_space(space: SearchSpace) -> dict[str, RayDomain]:
 
 
 def ray_domain(domain: Domain) -> RayDomain:
+    """A domain as Ray Tune has it, whose integers do not include the upper bound."""
     match domain:
         case LogUniform(low, high):
             return tune.loguniform(low, high)
@@ -344,6 +346,8 @@ def ray_domain(domain: Domain) -> RayDomain:
 
 
 def scheduler(experiment: Experiment, settings: Sweep, space: SearchSpace) -> TrialScheduler:
+    """Ray Tune's scheduler for the sweep: population-based training for pbt, else ASHA; both
+    compare mean returns of evaluations by env steps."""
     every = experiment.evaluate_every_env_steps
     if settings.scheduler == "pbt":
         return PopulationBasedTraining(
@@ -460,6 +464,7 @@ def linked(folder: Path, copy: Path) -> None:
 
 
 def tell_of_the_end() -> None:
+    """Says, at the first request to stop, what is still done."""
     print("\nStopping; saving. Once more ends at once.", flush=True)
 
 

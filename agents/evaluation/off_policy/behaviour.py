@@ -58,6 +58,7 @@ def by_counts(observations: NDArray, actions: NDArray[np.int64], number: int) ->
 
     def fitted(seen: NDArray) -> NDArray[np.float64]:
         keys = fingerprints(seen)
+        # For a state that was never seen this is another one's row, whose counts are not taken.
         rows = np.minimum(np.searchsorted(unique, keys), len(unique) - 1)
         counts = np.where((unique[rows] == keys)[:, None], taken[rows], 0)
         return (counts + usual) / (counts.sum(1, keepdims=True) + 1)

@@ -79,6 +79,7 @@ def trajectories(
             f"{episode}, which was "
             "taken; log what it really was, or fit it to the actions."
         )
+    # After an end both are 1; a target probability of 0 has the logarithm -inf, a weight of 0.
     with np.errstate(divide="ignore"):
         ratios = np.log(np.where(alive, target, 1.0)) - np.log(np.where(alive, behaviour, 1.0))
     q, v = (
