@@ -369,6 +369,7 @@ def tables() -> SepsisTables:
 def sampler() -> Callable[
     [NDArray[np.int64], NDArray[np.int64], np.random.Generator], NDArray[np.int64]
 ]:
+    """The `transition_sampler` of the process, made once."""
     return transition_sampler(tables().model)
 
 

@@ -125,6 +125,8 @@ class Ward:
             self.observation_space = Box(0, 255, (NOTE_BYTES,), np.uint8)
 
     def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
+        """Admits new patients in these rows; their costs are 0, their history zeros until the first
+        reading."""
         self.simulation.admit(rows, random)
         self.costs[rows] = 0
         self.seen[rows] = 0

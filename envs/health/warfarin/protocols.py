@@ -129,6 +129,7 @@ def protocol(
 
 
 def started(orders: Orders) -> Course:
+    """The course of N patients who have had no test, with these orders pending."""
     none = np.zeros(len(orders[0][0]))
     course = Course(none, np.zeros((len(none), 3, 2)), none, none, none, none - 1, none > 0)
     return ordered(course, orders)
