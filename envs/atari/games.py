@@ -167,6 +167,7 @@ def rom_of(game: str) -> str:
 
 
 def gymnasium_id(game: str) -> str:
+    """The id of a game in gymnasium, such as ALE/SpaceInvaders-v5; errors as in `rom_of`."""
     rom_of(game)
     return f"ALE/{display_names()[plain(game)]}-v5"
 

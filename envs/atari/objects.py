@@ -139,4 +139,5 @@ def listed(screen: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def all_listed(screens: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Objects (N, 48, 9) of grey screens (N, 1, 210, 160)."""
     return np.stack([listed(screen[-1]) for screen in screens])

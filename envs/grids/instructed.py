@@ -174,6 +174,7 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
 
 def named(thing: Any) -> str:
+    """A MiniGrid object as captions name it, such as "the red ball"."""
     return f"the {thing.color} {thing.type}"
 
 
@@ -186,6 +187,7 @@ def task_of(name: str) -> str:
 
 
 def names() -> list[str]:
+    """Names of all BabyAI levels, such as LanguageGoToLocal, sorted; none without MiniGrid."""
     return sorted(
         {PREFIX + spellings(id)[0] for id in tasks().values() if id.startswith("BabyAI-")}
     )

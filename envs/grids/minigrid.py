@@ -100,6 +100,7 @@ def symbols() -> Box:
 
 
 def view(observation: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The image of an observation of MiniGrid with channels first, uint8 (3, 7, 7)."""
     return np.ascontiguousarray(observation["image"].transpose(2, 0, 1))
 
 
@@ -121,6 +122,7 @@ def spellings(id: str) -> tuple[str, str, str, str]:
 
 
 def names() -> list[str]:
+    """Short names of all tasks, such as MultiRoom-N4-S5, sorted; none without MiniGrid."""
     return sorted({spellings(id)[0] for id in tasks().values()})
 
 

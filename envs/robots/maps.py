@@ -193,6 +193,7 @@ def ahead_on(path: NDArray, position: tuple[float, float], distance: float) -> N
 
 
 def path_length(path: NDArray) -> float:
+    """The length of a path through corners (k, 2), in metres."""
     return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
 
 
