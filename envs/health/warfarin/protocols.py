@@ -232,6 +232,7 @@ def iwpc_dose(readings: Readings) -> Floats:
     ]
     root = 5.6044 - 0.2614 * (readings["age, years"] // 10) + 0.0087 * readings["height, cm"]
     root = root + 0.0128 * readings["weight, kg"] - np.array([0.0, 0.8677, 1.6974])[a] - lost
+    # The equation gives the square root of a week's dose.
     return root**2 / 7
 
 
