@@ -206,6 +206,7 @@ def finite_number(name: str, value: Any) -> float:
             raise ValueError(f"its {name} must be a number, not {described(value)}")
         value = array.reshape(())[()]
     number = float(value)
+    # Not `abs(number) > LARGEST`, which is false of nan, too.
     if not abs(number) <= LARGEST:
         raise FloatingPointError(f"its {name} was {value}")
     return number
@@ -229,6 +230,7 @@ def numbers_by_name(name: str, values: Any) -> dict[str, float]:
         raise ValueError(f"its {name} must be numbers by name, not {described(values)}")
     if not all(isinstance(key, str) for key in values):
         raise ValueError(f"its {name} must have names that are text, not {described(values)}")
+    # Only nan is not equal to itself.
     meant = {key: value for key, value in values.items() if value is not None and value == value}
     return {key: finite_number(f"{name} {key}", value) for key, value in meant.items()}
 

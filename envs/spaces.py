@@ -193,6 +193,7 @@ def shows_image(space: Box) -> bool:
         and uniform
         and (low, high) in ((0.0, 1.0), (0.0, 255.0))
     )
+    # Height and width are taken to be the two longest axes.
     *_, shorter, _ = sorted(space.shape)
     return bool(space.dtype == np.uint8 or reals) and shorter >= SMALLEST_SIDES[len(space.shape)]
 

@@ -119,6 +119,7 @@ class VectorObjects(VectorWrapper):
             final = np.zeros((len(over), *SPACE.shape), np.float32)
             final[over] = np.concatenate([before[over], all_listed(info["final_obs"][over])], 1)
             info["final_obs"] = final
+        # In a new episode there is no screen before the first.
         before = np.where(over[:, None, None], np.float32(0), before)
         return np.concatenate([before, self._newest], 1), rewards, terminated, truncated, info
 

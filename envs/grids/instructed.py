@@ -97,6 +97,7 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         with redirect_stdout(StringIO()):  # it tells of every level that it draws and throws away
             observation, _ = self.env.reset(seed=seed, options=options)
             other = observation["mission"]
+            # The level that is played must have another mission than the one that is shown.
             while self.shuffled and observation["mission"] == other:
                 observation, _ = self.env.reset(options=options)
         told = other if self.shuffled else observation["mission"]

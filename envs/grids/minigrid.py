@@ -46,6 +46,7 @@ class GridConfig:
     @property
     def name(self) -> str:
         id = tasks()[plain(self.task)]
+        # The first spelling that leads back to this id: ids may share the short ones.
         return next(spelling for spelling in spellings(id) if tasks()[plain(spelling)] == id)
 
     @property

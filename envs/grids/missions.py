@@ -171,6 +171,7 @@ def fulfils(caption: str, mission: str) -> bool:
     if caption == NOTHING:
         return False
     first, *others = caption.split(" and ")
+    # A thing that was put next to several: the second and further ones are told by name alone.
     beside = [first.partition(" next to ")[0] + f" next to {other}" for other in others]
     for deed, done in (understood(told, DEEDS) for told in (first, *beside)):
         if deed == order and all(

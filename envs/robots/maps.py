@@ -235,6 +235,7 @@ def relaxed(distance: NDArray, may_change: NDArray[np.bool_]) -> NDArray[np.floa
 def interpolate(field: NDArray, x: float, y: float) -> float:
     """A field's value at a position, bilinear between cell centres; outside them, the nearest
     border's."""
+    # Positions end just before the last centre, so that i + 1 and j + 1 are cells, too.
     last = len(field) - 1
     u = min(max((x + ARENA / 2) / CELL - 0.5, 0.0), last - 1e-9)
     v = min(max((y + ARENA / 2) / CELL - 0.5, 0.0), last - 1e-9)

@@ -179,6 +179,7 @@ class NavigateEnv(gymnasium.Env):
         info = self._info(success)
         if success:
             info[EPISODE_METRICS] = {
+                # The shortest way may be 0 on a map that has its goal near the start.
                 "path_over_shortest": self.driven / max(self._shortest, GOAL_RADIUS)
             }
         return self._observation(), reward, ended, truncated, info
