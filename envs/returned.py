@@ -69,6 +69,7 @@ def reader(space: gymnasium.Space) -> Reader:
 
 
 def array_reader(space: gymnasium.Space) -> Reader:
+    """The `reader` of a space of arrays, which does not check its bounds."""
     shape = tuple(space.shape or ())
     dtype = np.dtype(space.dtype)
     real = dtype.kind == "f"
@@ -111,6 +112,7 @@ def unusable(array: NDArray) -> str:
 
 
 def bounded_reader(space: gymnasium.Space) -> Reader:
+    """As `array_reader`, but raises ValueError also for numbers that the space does not contain."""
     read = array_reader(space)
     return lambda observation: member(space, read(observation))
 
@@ -130,6 +132,7 @@ def state_reader(space: Discrete) -> Reader:
 
 
 def dict_reader(space: Dict) -> Reader:
+    """The `reader` of a Dict; it leaves out entries that the space does not have."""
     readers = {name: reader(part) for name, part in space.spaces.items()}
 
     def read(observation: Any) -> dict[str, Any]:
@@ -148,6 +151,7 @@ def dict_reader(space: Dict) -> Reader:
 
 
 def tuple_reader(space: Tuple) -> Reader:
+    """The `reader` of a Tuple; it also takes a list, and returns a tuple."""
     readers = [reader(part) for part in space.spaces]
 
     def read(observation: Any) -> tuple[Any, ...]:
@@ -186,6 +190,7 @@ def converted(array: NDArray, dtype: np.dtype) -> NDArray:
 
 
 def member(space: gymnasium.Space, observation: Any) -> Any:
+    """The observation; raises ValueError where the space does not contain it."""
     if not space.contains(observation):
         raise ValueError(f"its observation must lie in {space}, and was {described(observation)}")
     return observation
@@ -201,6 +206,7 @@ def finite_number(name: str, value: Any) -> float:
             raise ValueError(f"its {name} must be a number, not {described(value)}")
         value = array.reshape(())[()]
     number = float(value)
+    # Not `abs(number) > LARGEST`, which is false of nan, too.
     if not abs(number) <= LARGEST:
         raise FloatingPointError(f"its {name} was {value}")
     return number
@@ -224,11 +230,13 @@ def numbers_by_name(name: str, values: Any) -> dict[str, float]:
         raise ValueError(f"its {name} must be numbers by name, not {described(values)}")
     if not all(isinstance(key, str) for key in values):
         raise ValueError(f"its {name} must have names that are text, not {described(values)}")
+    # Only nan is not equal to itself.
     meant = {key: value for key, value in values.items() if value is not None and value == value}
     return {key: finite_number(f"{name} {key}", value) for key, value in meant.items()}
 
 
 def action_mask(name: str, value: Any) -> NDArray[np.int8]:
+    """The value as int8 (A,); raises ValueError for all but a vector of integers or booleans."""
     mask = np.asarray(value)
     if mask.ndim != 1 or mask.dtype.kind not in "biu":
         raise ValueError(

@@ -100,6 +100,7 @@ def standard(env: gymnasium.Env) -> gymnasium.Env:
 
 
 def has_goals(space: gymnasium.Space) -> bool:
+    """Whether a space is a Dict that has `achieved_goal` and `desired_goal`."""
     return isinstance(space, Dict) and set(GOALS) <= set(space.spaces)
 
 
@@ -159,6 +160,7 @@ def leaf(space: gymnasium.Space) -> Conversion:
 
 
 def flat_size(space: Discrete | MultiDiscrete | MultiBinary) -> int:
+    """How many zeros and ones gymnasium flattens an observation of this space to."""
     if isinstance(space, MultiBinary):
         return math.prod(space.shape)
     return int(space.n if isinstance(space, Discrete) else space.nvec.sum())
@@ -174,6 +176,7 @@ def vector(space: Box) -> Conversion:
 
 
 def largest_byte(space: Box) -> np.float32:
+    """What bytes are divided by to be real numbers from 0 to 1: their highest bound, 1 at least."""
     return np.float32(space.high.max(initial=1))
 
 
@@ -190,6 +193,7 @@ def shows_image(space: Box) -> bool:
         and uniform
         and (low, high) in ((0.0, 1.0), (0.0, 255.0))
     )
+    # Height and width are taken to be the two longest axes.
     *_, shorter, _ = sorted(space.shape)
     return bool(space.dtype == np.uint8 or reals) and shorter >= SMALLEST_SIDES[len(space.shape)]
 
@@ -214,6 +218,7 @@ def image(space: Box) -> Conversion:
 
 
 def is_image(space: gymnasium.Space) -> bool:
+    """Whether a converted space is an image: it has three axes, where vectors have one."""
     return len(space.shape or ()) == 3
 
 
@@ -231,6 +236,7 @@ def side_by_side(parts: list[Conversion]) -> Conversion:
 
 
 def by_name(parts: dict[str, Conversion]) -> Conversion:
+    """The parts in a Dict, each converted by itself."""
     space = Dict({name: part.space for name, part in parts.items()})
     return Conversion(
         space, lambda seen: {name: part.convert(seen) for name, part in parts.items()}
@@ -269,6 +275,7 @@ def real_dtype(space: Any) -> np.dtype:
 
 
 def as_dtype(part: Conversion, dtype: np.dtype) -> Conversion:
+    """The same part with its bounds and its numbers in another dtype."""
     space: Any = part.space
     cast = Box(space.low.astype(dtype), space.high.astype(dtype), dtype=dtype.type)
     return Conversion(cast, lambda seen: part.convert(seen).astype(dtype))
@@ -314,12 +321,14 @@ def standard_action(space: gymnasium.Space) -> Conversion:
 
 
 def action_parts(space: gymnasium.Space) -> list[gymnasium.Space]:
+    """The spaces, neither Dict nor Tuple, that an action space is made of, in its order."""
     if isinstance(space, Dict | Tuple):
         return [inner for part in parts_in(space) for inner in action_parts(part)]
     return [space]
 
 
 def parts_in(space: Dict | Tuple) -> list[gymnasium.Space]:
+    """The spaces one level below a Dict or a Tuple, in its order."""
     return list(space.spaces.values() if isinstance(space, Dict) else space.spaces)
 
 
@@ -365,4 +374,5 @@ def range_of(space: gymnasium.Space) -> tuple[NDArray, NDArray]:
 
 
 def member_of(space: gymnasium.Space, chosen: NDArray) -> Any:
+    """The chosen options as an action of the space: an int64 of a Discrete, else an array."""
     return np.int64(chosen) if isinstance(space, Discrete) else chosen.astype(space.dtype)

@@ -173,4 +173,5 @@ class TimeLimit:
 
 
 def in_one_line(failure: BaseException) -> str:
+    """The name of the error's type and its message, without line breaks."""
     return " ".join(f"{type(failure).__name__}: {failure}".split())

@@ -79,6 +79,7 @@ class AtariConfig:
             full_action_space=self.full_action_space,
             max_num_frames_per_episode=self.max_frames_per_episode,
         )
+        # In full size each colour is still one grey, which ShiftedPalette moves before it shrinks.
         size = (WIDTH, HEIGHT) if self.palette_shift else 84
         env = gymnasium.wrappers.AtariPreprocessing(
             FireReset(env), noop_max=self.noop_max, screen_size=size
@@ -167,6 +168,7 @@ def rom_of(game: str) -> str:
 
 
 def gymnasium_id(game: str) -> str:
+    """The id of a game in gymnasium, such as ALE/SpaceInvaders-v5; errors as in `rom_of`."""
     rom_of(game)
     return f"ALE/{display_names()[plain(game)]}-v5"
 

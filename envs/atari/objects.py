@@ -119,6 +119,7 @@ class VectorObjects(VectorWrapper):
             final = np.zeros((len(over), *SPACE.shape), np.float32)
             final[over] = np.concatenate([before[over], all_listed(info["final_obs"][over])], 1)
             info["final_obs"] = final
+        # In a new episode there is no screen before the first.
         before = np.where(over[:, None, None], np.float32(0), before)
         return np.concatenate([before, self._newest], 1), rewards, terminated, truncated, info
 
@@ -139,4 +140,5 @@ def listed(screen: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def all_listed(screens: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Objects (N, 48, 9) of grey screens (N, 1, 210, 160)."""
     return np.stack([listed(screen[-1]) for screen in screens])

@@ -97,6 +97,7 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         with redirect_stdout(StringIO()):  # it tells of every level that it draws and throws away
             observation, _ = self.env.reset(seed=seed, options=options)
             other = observation["mission"]
+            # The level that is played must have another mission than the one that is shown.
             while self.shuffled and observation["mission"] == other:
                 observation, _ = self.env.reset(options=options)
         told = other if self.shuffled else observation["mission"]
@@ -174,6 +175,7 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
 
 def named(thing: Any) -> str:
+    """A MiniGrid object as captions name it, such as "the red ball"."""
     return f"the {thing.color} {thing.type}"
 
 
@@ -186,6 +188,7 @@ def task_of(name: str) -> str:
 
 
 def names() -> list[str]:
+    """Names of all BabyAI levels, such as LanguageGoToLocal, sorted; none without MiniGrid."""
     return sorted(
         {PREFIX + spellings(id)[0] for id in tasks().values() if id.startswith("BabyAI-")}
     )

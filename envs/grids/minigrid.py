@@ -46,6 +46,7 @@ class GridConfig:
     @property
     def name(self) -> str:
         id = tasks()[plain(self.task)]
+        # The first spelling that leads back to this id: ids may share the short ones.
         return next(spelling for spelling in spellings(id) if tasks()[plain(spelling)] == id)
 
     @property
@@ -100,6 +101,7 @@ def symbols() -> Box:
 
 
 def view(observation: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The image of an observation of MiniGrid with channels first, uint8 (3, 7, 7)."""
     return np.ascontiguousarray(observation["image"].transpose(2, 0, 1))
 
 
@@ -121,6 +123,7 @@ def spellings(id: str) -> tuple[str, str, str, str]:
 
 
 def names() -> list[str]:
+    """Short names of all tasks, such as MultiRoom-N4-S5, sorted; none without MiniGrid."""
     return sorted({spellings(id)[0] for id in tasks().values()})
 
 

@@ -136,6 +136,7 @@ def in_chinese(mission: str, random: np.random.Generator | None = None) -> str:
 
 
 def chinese_thing(thing: Thing, random: np.random.Generator | None) -> str:
+    """A thing in Chinese, as the templates have it or, with `random`, in words that it draws."""
     choose: Callable[..., Any] = (
         (lambda *all: all[0]) if random is None else lambda *all: all[random.integers(len(all))]
     )
@@ -170,6 +171,7 @@ def fulfils(caption: str, mission: str) -> bool:
     if caption == NOTHING:
         return False
     first, *others = caption.split(" and ")
+    # A thing that was put next to several: the second and further ones are told by name alone.
     beside = [first.partition(" next to ")[0] + f" next to {other}" for other in others]
     for deed, done in (understood(told, DEEDS) for told in (first, *beside)):
         if deed == order and all(
@@ -180,6 +182,9 @@ def fulfils(caption: str, mission: str) -> bool:
 
 
 def understood(sentence: str, patterns: dict[str, re.Pattern[str]]) -> tuple[str, list[Thing]]:
+    """The key of the pattern that a whole sentence matches, and the things that the sentence names.
+
+    Raises ValueError for a sentence that no pattern matches."""
     for kind, pattern in patterns.items():
         if match := pattern.fullmatch(sentence):
             words = [word or "" for word in match.groups()]

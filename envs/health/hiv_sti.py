@@ -128,6 +128,7 @@ class HivSimulation:
         self.drug_days[rows] = 0
 
     def observe(self) -> NDArray[np.float64]:
+        # The observation space begins at -10.
         return np.log10(np.maximum(self.state, 1e-10)).T
 
     def treat(self, actions: NDArray, random: np.random.Generator) -> Outcome:

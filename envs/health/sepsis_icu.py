@@ -315,12 +315,14 @@ def clinicians(observed: Observed, show_admissible: bool) -> Callable[[Simulatio
 
     def made(simulation: Simulation) -> Policy:
         used = ~simulation.hidden
+        # A reading that never varies does not tell states apart.
         scale = np.where(simulation.spread[used] > 0, simulation.spread[used], np.inf)
         known = readings(observed, show_admissible)[:DEATH, used] / scale
         lengths = (known**2).sum(1) / 2
 
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
             seen = observations[:, -len(used) :][:, used] / scale
+            # The nearest by squared distance, without the term that all states share.
             return tables().clinicians[(seen @ known.T - lengths).argmax(1)]
 
         return policy
@@ -351,7 +353,9 @@ def tables() -> SepsisTables:
     folder = Path(spec.submodule_search_locations[0]) / "envs" / "assets"
     with np.load(folder / "dynamics.npz", allow_pickle=False) as arrays:
         probabilities = arrays["tx_mat"]
+        # TabularModel ends an episode in a state from which no transition leads on.
         probabilities[DEATH:] = 0
+        # Survival alone is rewarded, with 1, so its probability is the expected reward.
         rewards = probabilities[:, :, SURVIVAL].copy()
         transitions = csr_array(probabilities.reshape(STATES * ACTIONS, STATES))
         start = arrays["d_0"]
@@ -369,6 +373,7 @@ def tables() -> SepsisTables:
 def sampler() -> Callable[
     [NDArray[np.int64], NDArray[np.int64], np.random.Generator], NDArray[np.int64]
 ]:
+    """The `transition_sampler` of the process, made once."""
     return transition_sampler(tables().model)
 
 

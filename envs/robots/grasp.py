@@ -179,6 +179,7 @@ class KukaGrasp(gymnasium.Env):
         success = grasps and self._holds_something()
         reward = float(success)
         if self.config.shaped:
+            # The potential of an end is 0, or the shaping would change which policy is best.
             reward += self.config.discount * (0.0 if grasps else self._potential()) - potential
         truncated = not grasps and self._clock >= self.config.max_episode_steps
         return self._observation(), reward, grasps, truncated, {IS_SUCCESS: success}
@@ -354,6 +355,7 @@ def make_tetromino(client: Any, rows: Sequence[str], side: float) -> Tetromino:
 
 
 def make_table_and_tray(client: Any) -> None:
+    """Adds a table, whose top is 1 mm below z = 0, and a tray with a floor and four walls."""
     table = make_boxes(client, [[0.7, 0.6, 0.02]], [[0.35, 0.0, -0.021]])
     client.changeVisualShape(table, -1, rgbaColor=[0.55, 0.45, 0.35, 1])
     x, y = TRAY
@@ -395,5 +397,8 @@ def blind_action(arm: KukaGrasp, rng: np.random.Generator) -> NDArray[np.float32
 def sinking(
     arm: KukaGrasp, sideways_and_turn: Sequence[float] | NDArray[np.float64]
 ) -> NDArray[np.float32]:
+    """The action, float32 (3,) or (4,), that moves like this while the hand sinks.
+
+    Its numbers are clipped to [-1, 1]."""
     action = [*sideways_and_turn, -1.0] if arm.config.control_height else sideways_and_turn
     return np.clip(action, -1.0, 1.0).astype(np.float32)

@@ -193,6 +193,7 @@ def ahead_on(path: NDArray, position: tuple[float, float], distance: float) -> N
 
 
 def path_length(path: NDArray) -> float:
+    """The length of a path through corners (k, 2), in metres."""
     return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
 
 
@@ -234,6 +235,7 @@ def relaxed(distance: NDArray, may_change: NDArray[np.bool_]) -> NDArray[np.floa
 def interpolate(field: NDArray, x: float, y: float) -> float:
     """A field's value at a position, bilinear between cell centres; outside them, the nearest
     border's."""
+    # Positions end just before the last centre, so that i + 1 and j + 1 are cells, too.
     last = len(field) - 1
     u = min(max((x + ARENA / 2) / CELL - 0.5, 0.0), last - 1e-9)
     v = min(max((y + ARENA / 2) / CELL - 0.5, 0.0), last - 1e-9)

@@ -179,6 +179,7 @@ class NavigateEnv(gymnasium.Env):
         info = self._info(success)
         if success:
             info[EPISODE_METRICS] = {
+                # The shortest way may be 0 on a map that has its goal near the start.
                 "path_over_shortest": self.driven / max(self._shortest, GOAL_RADIUS)
             }
         return self._observation(), reward, ended, truncated, info
@@ -284,11 +285,15 @@ def approach(value: float, target: float, most: float) -> float:
 
 
 def place(client: Any, body: int, x: float, y: float, heading: float, height: float = 0.0) -> None:
+    """Puts a body at (x, y, height), in metres, upright, turned to `heading`, in radians."""
     quaternion = (0.0, 0.0, math.sin(heading / 2), math.cos(heading / 2))
     client.resetBasePositionAndOrientation(body, (x, y, height), quaternion)
 
 
 def load_husky(client: Any, flags: int) -> int:
+    """Adds a Husky with a fixed base, which only `place` moves, and returns its id.
+
+    `flags` are Bullet's; they leave out the shapes to look at or those that collide."""
     with quiet():
         return client.loadURDF(
             "husky/husky.urdf", useFixedBase=True, flags=flags | client.URDF_USE_IMPLICIT_CYLINDER

@@ -178,6 +178,7 @@ class CareEpisodeSimulation:
         if config.cohort != "published":
             seed = [COHORT_SEEDS[config.cohort], config.structure_seed]
             self.table = population(world, config.cohort, PATIENTS, np.random.default_rng(seed))
+        # Arrays of the right shapes; `admit` writes the patients into them.
         self.patients = population(world, config.cohort, patients, np.random.default_rng(0))
         self.diseases = np.zeros(patients, np.int64)
         self.symptoms = np.zeros((patients, SYMPTOMS))
@@ -220,6 +221,7 @@ class CareEpisodeSimulation:
         edges = (self.links[self.diseases] * world.modifiers[actions] * self.patients.links).cumsum(
             1
         )
+        # The weights need not sum to 1, so the draw is scaled by their sum.
         passed = (random.random(len(actions))[:, None] * edges[:, -1:] >= edges).sum(1)
         self.diseases = np.where(self.well, self.diseases, passed)
         sick = probabilities(

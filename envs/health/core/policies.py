@@ -55,6 +55,7 @@ def by_time(
 
         def policy(observations: NDArray, first: NDArray[np.bool_]) -> NDArray[np.float64]:
             nonlocal steps
+            # A new policy, or another number of patients, begins at step 0.
             steps = np.where(first, 0, steps + 1 if len(steps) == len(first) else 0)
             return one_hot(choose(steps, simulation), int(simulation.action_space.n))  # pyright: ignore
 

@@ -34,7 +34,9 @@ class Simulation(Protocol):
         ...
 
     @property
-    def action_space(self) -> Discrete | Box: ...
+    def action_space(self) -> Discrete | Box:
+        """Actions for one patient: one of a number of choices, or doses as real numbers."""
+        ...
 
     @property
     def names(self) -> tuple[str, ...]:

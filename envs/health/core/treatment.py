@@ -125,6 +125,8 @@ class Ward:
             self.observation_space = Box(0, 255, (NOTE_BYTES,), np.uint8)
 
     def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
+        """Admits new patients in these rows; their costs are 0, their history zeros until the first
+        reading."""
         self.simulation.admit(rows, random)
         self.costs[rows] = 0
         self.seen[rows] = 0
@@ -207,6 +209,7 @@ def usual_readings(config: TreatmentConfig) -> tuple[NDArray[np.float64], NDArra
     env.action_space.seed(0)
     readings += [env.step(env.action_space.sample())[0] for _ in range(USUAL_STEPS)]
     table = np.concatenate(readings).astype(np.float64)
+    # What never varies must not make `described` divide by zero.
     return table.mean(0), np.maximum(table.std(0), 1e-6)
 
 
@@ -246,6 +249,7 @@ class Patients(VectorEnv):
             told: dict[str, Any] = {}
             for name, values in self.ward.metrics().items():
                 told |= {name: values, f"_{name}": over & ~np.isnan(values)}
+            # What those who leave were last seen with; their successors are admitted below.
             info |= {"final_obs": self.ward.observations(), "_final_obs": over, "_final_info": over}
             info["final_info"] = {EPISODE_METRICS: told, f"_{EPISODE_METRICS}": over}
             self.ward.admit(np.flatnonzero(over), self.np_random)
@@ -305,6 +309,7 @@ class Patient(gymnasium.Env):
         chart = drawn(
             self.ward.simulation.panels, np.array(self.told), self.ward.simulation.step_hours
         )
+        # Images have five axes: patients, history, channels, height and width.
         return beside(chart, self.ward.seen[0, -1]) if self.ward.seen.ndim == 5 else chart
 
     def _mask(self) -> dict[str, Any]:

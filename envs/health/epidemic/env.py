@@ -287,6 +287,7 @@ class EpidemicSimulation:
         lost = np.zeros(len(actions))
         overflow = np.zeros(len(actions))
         for _ in range(self.days):
+            # One stage at most is gained or lost at once, the next a week later at the soonest.
             move = np.where(self.settled > 0, 0, np.clip(ends - self.stage, -1, 1))
             self.stage = self.stage + move
             self.settled = np.where(move != 0, DAYS_A_STAGE, self.settled) - 1
@@ -306,6 +307,7 @@ class EpidemicSimulation:
         self.lost += lost
         deaths = LETHALITY * changes[R]
         beta = self.config.beta
+        # Per person, so that regions of any size weigh like Ile-de-France.
         rewards = -((1 - beta) * deaths / DEATHS_A_UNIT + beta * lost) * self.largest / people
         over = self.steps >= DAYS // self.days
         return Outcome(rewards, np.zeros(len(over), np.bool_), over, overflow / self.days)

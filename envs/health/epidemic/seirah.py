@@ -99,6 +99,7 @@ def epidemics(
     state[A] = state[I] * (1 - p["ascertained"]) / p["ascertained"]
     state[S] = p["people"] - state.sum(0)
     for day in range(LONGEST_UNNOTICED_DAYS):
+        # Every epidemic is simulated for the longest time; one whose days are over stays as it is.
         state = np.where(day < days, after_a_day(state, p["transmission"], p), state)
     state[[ONSETS, ADMISSIONS]] = 0
     return p, state
@@ -112,6 +113,7 @@ def log_normal(
     """Standard normal numbers -> log-normal ones with this mean and standard deviation; zero -> the
     mean."""
     spread = np.log1p((deviation / np.asarray(mean)) ** 2)
+    # Only the published cohort has numbers of exactly zero, and it is to have the means.
     return mean * np.exp(np.sqrt(spread) * standard - np.where(standard == 0, 0, spread / 2))
 
 

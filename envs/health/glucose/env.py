@@ -218,6 +218,7 @@ class GlucoseSimulation:
         count = self.minutes // model.SENSOR_MINUTES
         columns = (
             now,
+            # Readings are five minutes apart, so these are 15 minutes and an hour old.
             now - self.readings[-4],
             now - self.readings[0],
             np.where(count > 0, self.read_sum / np.maximum(count, 1), now),
@@ -266,6 +267,7 @@ class GlucoseSimulation:
     def metrics(self) -> dict[str, NDArray[np.float64]]:
         """Times are shares of the readings, in percent; insulin is U a day."""
         readings = np.maximum(
+            # There are 288 readings a day; a failure has been counted to the end of the episode.
             np.where(self.failed, 288 * self.config.days, self.minutes / model.SENSOR_MINUTES), 1
         )
         shares = self.told / readings
@@ -326,6 +328,7 @@ class GlucoseSimulation:
         held = np.where(begins, self.state[0] + self.state[1], held) + 1_000 * eaten
         self.eating = np.stack([planned + carbohydrates - eaten, eaten, held])
         self.state = model.minute(self.state, eaten, insulin, held, self.parameters)
+        # The prescribed basal holds glucose steady; only what differs from it is on board.
         self.insulin_board = decayed(self.insulin_board, insulin - prescribed, INSULIN_MINUTES)
         self.meal_board = decayed(self.meal_board, carbohydrates, MEAL_MINUTES)
         self.minutes += 1
@@ -378,6 +381,7 @@ def cohort_table(cohort: Cohort, group: str) -> dict[str, NDArray[np.float64]]:
     table = model.patients()
     names = table.pop("name")
     kinds, numbers = np.array([name.split("#") for name in names]).T
+    # Ten patients a group, numbered from 1: the last three are not for training.
     last = numbers.astype(int) > 7
     if cohort == "published":
         chosen = names == "adult#001"

@@ -35,6 +35,7 @@ class Anatomy(NamedTuple):
     """When the growing tumour comes to each pixel: how many it has by then (P, SIZE, SIZE)."""
 
     def of(self, patients: NDArray[np.int64]) -> "Anatomy":
+        """The rows of these patients (N,), which may repeat."""
         return Anatomy(self.tissue[patients], self.order[patients])
 
 

@@ -242,6 +242,7 @@ class WarfarinSimulation:
         doses = DOSES[actions // len(INTERVALS)]
         days = INTERVALS[actions % len(INTERVALS)]
         doses = np.where(self.day < 7, np.minimum(doses, MAX_AT_FIRST), doses)
+        # Within three days at first, later within as many days as treatment has lasted.
         latest = np.maximum(3, self.day)
         days = np.minimum(np.maximum(np.minimum(days, latest), self.shortest), DAYS - self.day)
         highest = self.past_doses.max(1)
@@ -270,6 +271,7 @@ class WarfarinSimulation:
         return Outcome(rewards, np.zeros(len(inr), np.bool_), self.day >= DAYS, costs)
 
     def allowed(self) -> NDArray[np.bool_]:
+        # The first actions give a dose of 0, one for each interval.
         nothing = np.arange(self.action_space.n) < len(INTERVALS)
         return nothing | (self.inr[:, :1] < HOLD)
 
@@ -317,6 +319,7 @@ class WarfarinSimulation:
 def oracle_dose(simulation: Simulation) -> Policy:
     """The dose that settles INR at 2.5, of whom it knows all; a test each week."""
     assert isinstance(simulation, WarfarinSimulation)
+    # At rest A6 = A7 = 1 - E, so that INR is 1 + 20 (1 - (1 - E)^2)^LAMBDA, here 2.5.
     effect = 1 - np.sqrt(1 - (1.5 / INR_MAX) ** (1 / LAMBDA))
     # Half of a dose is S-warfarin, and a day has 24 hours of clearance.
     doses = (
@@ -362,6 +365,7 @@ def population(
         unseen = np.zeros_like(pairs, np.bool_)
         unseen[tuple(np.transpose(UNSEEN))] = True
         if cohort == "train" or genotypes == "unseen":
+            # To train on, only pairs that are not unseen; with `unseen`, only those that are.
             pairs[unseen == (cohort == "train")] = 0
         genes = np.stack(
             np.divmod(random.choice(pairs.size, patients, p=pairs.ravel() / pairs.sum()), 3), 1

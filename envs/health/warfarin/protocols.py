@@ -129,6 +129,7 @@ def protocol(
 
 
 def started(orders: Orders) -> Course:
+    """The course of N patients who have had no test, with these orders pending."""
     none = np.zeros(len(orders[0][0]))
     course = Course(none, np.zeros((len(none), 3, 2)), none, none, none, none - 1, none > 0)
     return ordered(course, orders)
@@ -231,6 +232,7 @@ def iwpc_dose(readings: Readings) -> Floats:
     ]
     root = 5.6044 - 0.2614 * (readings["age, years"] // 10) + 0.0087 * readings["height, cm"]
     root = root + 0.0128 * readings["weight, kg"] - np.array([0.0, 0.8677, 1.6974])[a] - lost
+    # The equation gives the square root of a week's dose.
     return root**2 / 7
 
 
