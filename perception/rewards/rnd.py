@@ -49,6 +49,7 @@ class NoveltyReward(nn.Module):
     def loss(self, steps: Any) -> tuple[Tensor, dict[str, Tensor]]:
         errors = self.errors(steps.observations, learns=True)
         with torch.no_grad():
+            # The mean over all steps learnt from so far, by which `reward` divides.
             self.count += len(errors)
             self.mean_error += (errors.mean() - self.mean_error) * len(errors) / self.count
         return errors.mean(), {}
