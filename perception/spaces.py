@@ -65,6 +65,7 @@ def sizes_of(space: Box) -> tuple[int, ...]:
 
 
 def shows_symbols(space: gymnasium.Space) -> bool:
+    """Whether observations are uint8 (channels, height, width), all values below MAX_SYMBOLS."""
     return (
         isinstance(space, Box)
         and space.dtype == np.uint8

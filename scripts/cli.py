@@ -144,6 +144,7 @@ def default_experiment(choices: dict[str, str]) -> Experiment:
 
 
 def with_names(usage: str) -> str:
+    """A command's usage, followed by the choices and the names that each of them takes."""
     names = {
         "algorithms": recipes.RECIPES,
         "encoders": recipes.ENCODERS,
@@ -377,6 +378,7 @@ def escaped(failure: UnicodeError) -> tuple[bytes, int]:
 
 
 def bytes_of(character: str) -> bytes:
+    """The byte itself for ASCII or a surrogate escape, else a backslash escape of the character."""
     try:
         return character.encode("ascii", "surrogateescape")
     except UnicodeEncodeError:

@@ -144,6 +144,7 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
         f"{settings.policy} is no run's folder, and {about.get('env')} has no baselines.",
     )
     assert isinstance(env, TreatmentConfig)
+    # Only for what it raises, where the log names another environment than it describes.
     differences(settings.episodes_file, about, env)
     require(
         not env.notes,
@@ -160,6 +161,8 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
 
 
 def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
+    """Where the behaviour's probabilities come from; auto is the log, if it can be, else
+    `suited`."""
     # Here, because help and mistakes do without scikit-learn and torch, which take seconds to
     # import.
     from agents.evaluation.off_policy.behaviour import suited
@@ -171,6 +174,7 @@ def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
 
 
 def output_path(settings: Settings) -> Path:
+    """The file of --output, else one in the run's folder or, for a baseline, beside the log."""
     if settings.output:
         return Path(settings.output)
     run = Path(settings.policy)
@@ -221,6 +225,7 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
 
 
 def bounds(row: Estimate) -> str:
+    """The 95 % interval in words, or why there is none."""
     if isfinite(row.low) and isfinite(row.high):
         return f"95 % interval {row.low:.3f} to {row.high:.3f}"
     return "no interval, for some resamples have no estimate"
@@ -234,6 +239,7 @@ def why_none(told: OffPolicyEvaluation) -> str:
 
 
 def span(told: OffPolicyEvaluation) -> str:
+    """The range of the weights that are not zero, in powers of ten; none where all are zero."""
     edges = told.weights.edges
     return f"10^{edges[0]:.1f} to 10^{edges[-1]:.1f}" if any(told.weights.counts) else "none"
 

@@ -73,6 +73,7 @@ def evaluate_run(settings: Settings, experiment: Experiment) -> None:
 
 
 def report(result: Evaluation) -> str:
+    """The evaluation as printed: scores, then references, success and other metrics, if any."""
     low, high = result.ci95
     lines = [
         f"{result.env}, {result.algo}, {result.checkpoint}: {result.episodes} whole episodes, "

@@ -121,6 +121,7 @@ def origin(settings: Settings, who: str) -> dict[str, Any]:
 
 
 def export(episodes: Episodes, settings: Settings, about: str) -> None:
+    """Writes the episodes as the Minari dataset of --minari; `about` is its description."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.logged.minari_dataset import write_minari
 

@@ -72,6 +72,8 @@ def main(arguments: list[str]) -> None:
 
 
 def split(settings: Settings) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to train on and to test on: the latter are those where either sentence names a held-out
+    combination of colour and kind."""
     random = np.random.default_rng(settings.seed)
     everything = [f"{colour} {kind}" for colour, kind in product(COLOURS, KINDS)]
     held_out = set(random.choice(everything, settings.held_out, replace=False).tolist())
@@ -97,6 +99,8 @@ def orders() -> list[str]:
 
 
 def pairs_of(ordered: Iterable[str], settings: Settings, random: np.random.Generator) -> list[Pair]:
+    """Some captions that fulfil each mission; beside each, `near_misses` captions that do not
+    fulfil it but differ in few words, and one at random. No line is repeated."""
     told = captions()
     vocabulary = sorted({word for caption in told for word in caption.split()})
     has = np.array([[word in caption.split() for word in vocabulary] for caption in told])
@@ -106,6 +110,7 @@ def pairs_of(ordered: Iterable[str], settings: Settings, random: np.random.Gener
         chosen = random.permutation(true)[: settings.most_matches].tolist()
         result += [(told[row], mission, True) for row in chosen]
         for row in chosen:
+            # Counts of words are whole numbers: the fractions put equal ones in random order.
             differing = (has != has[row]).sum(1) + random.random(len(told))
             differing[true] = np.inf
             near = random.permutation(np.argsort(differing)[: 4 * settings.near_misses])[

@@ -187,6 +187,9 @@ def rated_texts(_: Settings) -> dict[str, list[Row]]:
 
 
 def help_texts(settings: Settings) -> dict[str, list[Row]]:
+    """LibreOffice's help in both languages, fetched from Debian by apt-get, in splits by page.
+
+    Raises InvalidExperiment where it cannot be fetched or its pages are not found."""
     with tempfile.TemporaryDirectory() as folder:
         fetch(["apt-get", "download", *HELP_PACKAGES], Path(folder))
         for package in Path(folder).glob("*.deb"):
@@ -232,6 +235,7 @@ def split(pages: dict[str, list[Row]], settings: Settings) -> dict[str, list[Row
 
 
 def bare(text: str) -> str:
+    """The text's letters, digits and underscores, without case, to compare texts by."""
     return re.sub(r"\W+", "", text).casefold()
 
 
@@ -269,6 +273,7 @@ class ParagraphReader(HTMLParser):
             self.hidden = 0
         elif tag == "br":
             self.text += " "
+        # Spans inside a hidden one count, too, so that its own end is known.
         elif tag == "span" and (self.hidden or told.get("class") == "MAC"):
             self.hidden += 1
 

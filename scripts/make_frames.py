@@ -89,6 +89,8 @@ def save(path: Path, train: Frames, test: Frames) -> None:
 
 
 def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance) -> Frames:
+    """Screens of these games, one every so many steps of an episode for each seed; with classes and
+    boxes where Space Invaders is the only game."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     from envs.atari.screens import screens_of
     from envs.atari.space_invaders import CLASSES, boxes_of, classes_of

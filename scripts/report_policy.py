@@ -152,6 +152,7 @@ def report(settings: Settings, experiment: Experiment, treatment: TreatmentConfi
     if isinstance(simulation.action_space, Discrete):
         with progress("estimating by what others were logged to do"):
             log, whose = log or logged(settings, judged, usual[treatment.usual_care])
+            # A trained policy is made without its environment, so that None will do.
             estimated = evaluate_off_policy(log, probabilities_of(trained[0](None), log))
         told["off_policy"] = estimated.to_json() | {
             "about": whose,

@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> None:
 
 
 def print_translations(settings: Settings) -> None:
+    """Prints the translation of each text, a line each."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     with progress("loading torch", at_once=True):
         from language.translation.model import trained_translator, translate
@@ -51,6 +52,8 @@ def print_translations(settings: Settings) -> None:
 
 
 def lines(settings: Settings) -> list[str]:
+    """The texts to translate: --text, else the lines of --file or of the standard input. Raises
+    InvalidExperiment where these cannot be read."""
     if settings.text:
         return [settings.text]
     try:

@@ -43,6 +43,7 @@ def report(trials: list[Trial]) -> str:
 
 
 def shown(value: object) -> str:
+    """A float with three significant digits, anything else as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

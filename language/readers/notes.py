@@ -27,4 +27,5 @@ class Noted(nn.Module):
         self.dense = nn.Linear(self.reader.output_dim, config.features)
 
     def forward(self, notes: Tensor) -> Tensor:
+        """Text in UTF-8 (B, L) uint8 -> features (B, features)."""
         return torch.relu(self.dense(self.reader(notes)[2]))

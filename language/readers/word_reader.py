@@ -83,6 +83,8 @@ class Reader(nn.Module):
         return self.tables, torch.tensor([self.known[sentence] for sentence in sentences])
 
     def read(self, sentences: list[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """Sentences -> word vectors (U, W, D), which of them are words (U, W) bool, and sentence
+        vectors (U, D)."""
         numbers = self.numbers_of(sentences)
         longest = max(map(len, numbers))
         padded = torch.tensor([own + [NO_WORD] * (longest - len(own)) for own in numbers])
@@ -96,6 +98,7 @@ class Reader(nn.Module):
         if new := [sentence for sentence in sentences if sentence not in self.numbers]:
             if len(self.numbers) > MAX_NUMBERED:
                 self.numbers.clear()
+                # Those that were known have just been forgotten.
                 new = sentences
             understood = self.understood(new)
             self.numbers |= {
@@ -110,6 +113,7 @@ def with_rows(table: Tensor, end: int, rows: Tensor) -> Tensor:
     used = end + len(rows)
     wide = rows.shape[1]
     if used > len(table) or wide > table.shape[1]:
+        # Doubled, so that a table that grows by one sentence at a time is seldom copied.
         larger = rows.new_zeros(
             max(used, 2 * len(table)), max(wide, table.shape[1]), *rows.shape[2:]
         )
@@ -135,12 +139,14 @@ def known_vectors(config: ReaderConfig) -> Tensor:
             "and more buckets: --encoder.reader.width, --encoder.reader.buckets."
         )
     table = torch.randn(config.buckets, config.width)
+    # From the rarest on: of words in one bucket, the most frequent comes last and stays.
     for word, vector in zip(reversed(words), (vectors / vectors.std()).flip(0), strict=True):
         table[numbered(word, config.buckets)[0]] = vector
     return table[1:]
 
 
 def as_they_are(sentences: list[str]) -> list[str]:
+    """Returns the sentences unchanged, for a reader without a translator."""
     return sentences
 
 
@@ -191,6 +197,7 @@ class Recurrent(nn.Module):
         self.layer = layer(width, width // 2, batch_first=True, bidirectional=True)
 
     def forward(self, vectors: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
+        # torch takes these lengths on the processor alone.
         lengths = is_word.sum(1).cpu()
         packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
         told, last = self.layer(packed)
@@ -260,6 +267,7 @@ def normalised(vectors: Tensor) -> Tensor:
 
 
 def mean_of(vectors: Tensor, is_word: Tensor) -> Tensor:
+    """Mean (U, D) of the vectors (U, W, D) that are words (U, W), at least one in each row."""
     there = is_word[..., None].to(vectors)
     return (vectors * there).sum(1) / there.sum(1)
 

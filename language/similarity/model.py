@@ -140,6 +140,8 @@ def trained_similarity(folder: str) -> Similarity:
 
 
 def read_captions(path: Path) -> Pairs:
+    """Pairs from a file of scripts/make_captions.py. Raises ValueError, in one line, where it is
+    missing or damaged."""
     if not path.is_file():
         raise ValueError(f"{path} is not there; scripts/make_captions.py makes it.")
     return [(caption, mission, match == "1") for caption, mission, match in read_rows(path, 3)]

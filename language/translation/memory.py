@@ -37,4 +37,5 @@ def nearest(known: Sequence[str], texts: Sequence[str]) -> list[int]:
 
 
 def squares(vectors: csr_array) -> NDArray[np.float64]:
+    """Sum of the squares of each row of vectors (N, V) -> (N,)."""
     return np.asarray(vectors.multiply(vectors).sum(1))

@@ -58,6 +58,7 @@ class Translator(nn.Module):
         (B, width)."""
         lengths = (source != PADDING).sum(1, keepdim=True)
         places = torch.arange(source.shape[1], device=source.device)
+        # Each text backwards, with its padding still behind it.
         turned = torch.where(places < lengths, lengths - 1 - places, places)[..., None]
         words = self.dropout(self.embedding(source))
         onward, _ = self.onward(words)
@@ -109,6 +110,7 @@ def translate(
     """Into `language`, by beam search over `beam` hypotheses; 1 is greedy. Of a blank text nothing
     is made."""
     rows = module.tokens.encode(texts)
+    # The short ones first, so that the texts of a part need little padding.
     order = sorted(
         (row for row in range(len(rows)) if texts[row].strip()), key=lambda row: len(rows[row])
     )
@@ -149,6 +151,7 @@ def searched(module: Translator, source: Tensor, start: int, beam: int) -> Tenso
             scores, state = module.decode(written[:, -1:], state, read, source)
             each = scores[:, 0].float().log_softmax(-1).view(texts, beam, -1)
             each[..., PADDING] = -torch.inf
+            # A finished hypothesis can only be continued by END, which costs nothing.
             each[over] = -torch.inf
             each[..., END][over] = 0
             best, chosen = (likelihood[..., None] + each).flatten(1).topk(beam)
@@ -167,6 +170,7 @@ def searched(module: Translator, source: Tensor, start: int, beam: int) -> Tenso
 
 
 def rows_of(state: State, rows: Tensor) -> State:
+    """The state of these rows of the batch (R,), in this order; a row may be repeated."""
     (a, b), (c, d) = state
     return (a[:, rows], b[:, rows]), (c[:, rows], d[:, rows])
 
@@ -195,10 +199,12 @@ def splits(task: TranslationTask) -> dict[Split, list[Pair]]:
 
 
 def vocabulary_of(pairs: Sequence[Pair], size: int) -> Tokens:
+    """The vocabulary that `trained_tokens` makes of the pairs' texts in both languages."""
     return trained_tokens([text for pair in pairs for text in (pair.en, pair.zh)], size)
 
 
 def network(task: TranslationTask, tokens: Tokens) -> Translator:
+    """A translator that has not learnt anything yet, with the task's settings."""
     return Translator(tokens, task.width, task.attention, task.dropout)
 
 
@@ -268,6 +274,7 @@ class TranslationLesson:
         return told
 
     def metrics(self, prefix: str, found: list[str], true: list[str]) -> dict[str, float]:
+        """BLEU in [0, 100] and the share of exact matches; `prefix` begins their names."""
         exact = float(np.mean([one == other for one, other in zip(found, true, strict=True)]))
         return {
             f"{prefix}bleu": bleu(found, true, self.task.language),
@@ -337,6 +344,7 @@ class Batches:
     def epoch(self, random: np.random.Generator, size: int) -> list[NDArray[np.int64]]:
         """Rows of each batch."""
         order = random.permutation(len(self.pairs))
+        # The sort is stable: pairs of one size stay in random order.
         order = order[np.lexsort(self.sizes[order].T)]
         done = self.sizes[order].sum(1).cumsum()
         batches = max(1, round(len(order) / size))

@@ -126,4 +126,5 @@ def multitask_lesson(task: MultiTask) -> MultiTaskLesson:
 
 
 def intent_of(mission: Pair) -> str:
+    """The first word of the English text, a verb: go, pick, open or put."""
     return mission.en.partition(" ")[0]

@@ -50,6 +50,7 @@ class Tokens(nn.Module):
 
 
 def until_end(row: Sequence[int]) -> list[int]:
+    """The tokens before the first END; all of them where there is none."""
     return list(row[: row.index(END)] if END in row else row)
 
 

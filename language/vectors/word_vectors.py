@@ -56,6 +56,7 @@ class EmbeddingsLesson:
         self.test_tokens, self.test_good = self.examples(test)
 
     def examples(self, rated: list[tuple[str, bool]]) -> tuple[Tensor, Tensor]:
+        """Tokens (N, L) int64 of the texts, and their ratings (N,) float32: 1 is good, 0 is bad."""
         return self.module.words.tokens(text for text, _ in rated), torch.tensor(
             [good for _, good in rated]
         ).float()
@@ -110,6 +111,7 @@ def embeddings_lesson(task: EmbeddingsTask) -> EmbeddingsLesson:
         for source, score, text in read_rows(Path(task.data) / "sentiment.tsv", 3)
         if source == "movie" and float(score)
     ]
+    # By a checksum, so that equal texts are all held out or all learnt from.
     tested = [crc32(text.encode()) % TESTED_ON == 0 for text, _ in films]
     test, train = (
         [one for one, own in zip(films, tested, strict=True) if own is part]
@@ -174,6 +176,7 @@ def word_vectors(folder: str) -> tuple[list[str], Tensor]:
     _, weights = trained(folder, "embeddings")
     try:
         words = from_bytes(weights["words._extra_state"]).split("\n")
+        # Without the first row, which is NO_WORD's.
         vectors = weights["words.bag.weight"][1:]
         if vectors.ndim != 2 or len(vectors) != len(words):
             raise ValueError(f"{len(words)} words have vectors of shape {tuple(vectors.shape)}")
@@ -183,6 +186,7 @@ def word_vectors(folder: str) -> tuple[list[str], Tensor]:
 
 
 def words_of(text: str) -> list[str]:
+    """Words of the letters a to z, in lower case, with inner apostrophes; all else is left out."""
     return WORD.findall(text.lower())
 
 

@@ -44,6 +44,7 @@ class Components:
 
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a mask (H, W) that is not empty, the last two just outside."""
     columns = np.flatnonzero(mask.any(0))
     rows = np.flatnonzero(mask.any(1))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1

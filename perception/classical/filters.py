@@ -77,6 +77,7 @@ FILTERS: dict[str, Callable[[Grey, float], Grey]] = {
 
 
 def to_waves(image: NDArray) -> NDArray[np.complex128]:
+    """Fourier coefficients (H, W // 2 + 1) of an image of real numbers (H, W)."""
     return np.fft.rfft2(image.astype(np.float64))
 
 
@@ -100,6 +101,7 @@ def from_wavelets(coefficients: list, shape: tuple[int, ...]) -> NDArray[np.floa
 
 
 def to_bytes(image: NDArray[np.float64]) -> Grey:
+    """The image rounded to whole greys and clipped to 0 to 255."""
     return np.rint(image).clip(0, 255).astype(np.uint8)
 
 

@@ -71,6 +71,7 @@ class ImpalaResNet(nn.Module):
                 ResidualBlock(width_after),
                 ResidualBlock(width_after),
             ]
+            # Only the first convolution sees pixels from 0 to 255.
             first = nn.Conv2d
         convolutions = nn.Sequential(*stages, nn.ReLU(), FlattenPixels())
         flat = flat_size(convolutions, channels, height, width)
@@ -90,6 +91,7 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, H, W) -> maps of the same shape."""
         return x + self.second(F.relu(self.first(F.relu(x))))
 
 
@@ -152,5 +154,6 @@ def pixels(space: gymnasium.Space) -> nn.Module:
 
 
 def flat_size(convolutions: nn.Module, channels: int, height: int, width: int) -> int:
+    """How many numbers the convolutions, which end in a flattening layer, make of one image."""
     with torch.no_grad():
         return convolutions(torch.zeros(1, channels, height, width)).shape[1]

@@ -44,6 +44,7 @@ class Frozen(nn.Module):
         names = [
             name for part in newest.split(FRAMES_AT_A_TIME) for name in fingerprints(part).tolist()
         ]
+        # A frame that is in the batch several times is looked at once.
         new = list({name: row for row, name in enumerate(names) if name not in self.known}.items())
         for start in range(0, len(new), FRAMES_AT_A_TIME):
             part = dict(new[start : start + FRAMES_AT_A_TIME])
@@ -52,6 +53,7 @@ class Frozen(nn.Module):
             self.known.update(zip(part, told, strict=True))
         seen = torch.stack([self.known[name] for name in names])
         most = min(MAX_REMEMBERED, MAX_BYTES // (seen[0].numel() * seen.element_size()))
+        # After `seen` is taken, as one batch may have more frames than are kept.
         while len(self.known) > most:
             del self.known[next(iter(self.known))]
         return seen.unflatten(0, (len(images), -1))
@@ -66,5 +68,6 @@ def fingerprints(frames: Tensor) -> Tensor:
 
 @cache
 def odd_numbers(size: int) -> Tensor:
+    """`size` odd int64 numbers, drawn with `size` as the seed and so always the same."""
     generator = torch.Generator().manual_seed(size)
     return torch.randint(-(2**62), 2**62, (size,), generator=generator) * 2 + 1

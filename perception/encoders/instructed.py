@@ -46,6 +46,7 @@ class Instructed(nn.Module):
         self.dense = orthogonal(nn.Linear(channels * height * width + told, config.features))
 
     def forward(self, parts: dict[str, Tensor]) -> Tensor:
+        """Parts `image` (B, C, H, W) uint8 and `mission` (B, L) uint8 -> features (B, features)."""
         instruction = self.reader(parts["mission"])
         seen = self.lights[0](self.first(self.planes(parts["image"])), *instruction)
         seen = self.lights[1](self.second(torch.relu(seen)), *instruction)

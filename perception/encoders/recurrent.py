@@ -32,6 +32,7 @@ class Recurrent(nn.Module):
         outputs = []
         begins = first.view(-1, len(memory), 1)
         for step, seen in enumerate(features.view(-1, len(memory), features.shape[1])):
+            # At the first step the caller has zeroed the memory where an episode begins.
             if step:
                 memory = memory.masked_fill(begins[step], 0.0)
             output, memory = self.advance(seen, memory)

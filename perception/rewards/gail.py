@@ -69,6 +69,7 @@ class DiscriminatorReward(nn.Module):
     def loss(self, steps: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """How badly it tells the steps from as many demonstrated ones."""
         size = len(steps.actions)
+        # In turn: `demonstrations` has shuffled them.
         rows = (self.next_row + torch.arange(size, device=self.next_row.device)) % len(self.actions)
         self.next_row.copy_((self.next_row + size) % len(self.actions))
         shown = self.features(self.observations[rows], self.actions[rows])
@@ -99,6 +100,7 @@ class DiscriminatorReward(nn.Module):
         """Mean square of the judge's gradient at mixtures of both kinds of steps."""
         share = torch.rand(len(shown), 1, device=shown.device)
         between = (share * shown + (1 - share) * done).detach().requires_grad_()
+        # The penalty is itself differentiated with respect to the judge's weights.
         [gradient] = torch.autograd.grad(self.judge(between).sum(), between, create_graph=True)
         return (gradient**2).sum(1).mean()
 
@@ -194,4 +196,5 @@ def require_below(path: str, actions: NDArray, number: int) -> None:
 
 
 def in_one_line(space: gymnasium.Space) -> str:
+    """The space as text for an error message; numpy breaks long bounds over several lines."""
     return " ".join(str(space).split())

@@ -29,6 +29,7 @@ class NoveltyReward(nn.Module):
         read = reader_of(space)
         self.target = nn.Sequential(read, orthogonal(nn.Linear(read.output_dim, config.features)))
         self.target.requires_grad_(False)
+        # Without a momentum, torch keeps the mean over all batches, not a moving one.
         self.standardise = nn.BatchNorm1d(config.features, affine=False, momentum=None)
         read = reader_of(space)
         self.predictor = nn.Sequential(
@@ -48,6 +49,7 @@ class NoveltyReward(nn.Module):
     def loss(self, steps: Any) -> tuple[Tensor, dict[str, Tensor]]:
         errors = self.errors(steps.observations, learns=True)
         with torch.no_grad():
+            # The mean over all steps learnt from so far, by which `reward` divides.
             self.count += len(errors)
             self.mean_error += (errors.mean() - self.mean_error) * len(errors) / self.count
         return errors.mean(), {}
@@ -55,6 +57,7 @@ class NoveltyReward(nn.Module):
     def errors(self, observations: Any, learns: bool) -> Tensor:
         """Mean squared error of each prediction (B,)."""
         with torch.no_grad():
+            # Asking for a reward leaves the statistics as they are.
             self.standardise.train(learns)
             wanted = self.standardise(self.target(observations))
         return ((self.predictor(observations) - wanted) ** 2).mean(1)

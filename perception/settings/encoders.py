@@ -395,6 +395,7 @@ class SSDEncoderConfig(ObjectsEncoderConfig):
         settings, weights = trained(self.weights, "ssd")
         check_size(settings, self.weights, height, width)
         classes = len(weights["detector.head.classification_head.module_list.0.bias"])
+        # Default boxes a cell: two squares, then each ratio and its inverse.
         boxes = 2 + 2 * len(RATIOS[settings["maps"]][0])
         ssd = SSD(settings["backbone"], settings["maps"], classes // boxes - 1, height, width)
         take_weights(ssd, weights, self.weights)

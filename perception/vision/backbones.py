@@ -26,6 +26,7 @@ def classifying(backbone: str, classes: int) -> Any:
 
 
 def check_known(backbone: str) -> None:
+    """Raises ValueError, in one line, for a network that timm does not have."""
     import timm
 
     if not timm.is_model(backbone):

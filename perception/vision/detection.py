@@ -42,6 +42,7 @@ def boxes_by_image(frames: Frames, size: int) -> list[tuple[Tensor, Tensor]]:
 
 def found_in(detector: Any, images: Tensor) -> list[Found]:
     """Objects in each image, uint8 (N, 1, H, W), some images at a time."""
+    # A detector without parameters finds objects where the images are.
     device = next(detector.parameters(), images).device
     return [
         one for part in images.split(IMAGES_AT_A_TIME) for one in detector.found(part.to(device))
@@ -102,6 +103,7 @@ def average_precision(scores: NDArray[np.float64], right: NDArray[np.bool_], cou
     hits = np.cumsum(right[order])
     precision = hits / np.arange(1, len(hits) + 1)
     recall = hits / count
+    # At each recall, the best precision at that recall or a larger one.
     best_later = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * best_later))
 
@@ -118,6 +120,7 @@ class HeldOut:
         }
 
     def metrics(self, detector: Any) -> dict[str, float]:
+        """Average precision of each class, and their mean, of what the detector finds."""
         return average_precisions(found_in(detector, self.images), self.boxes, self.names)
 
     def baseline(self, train: Frames) -> dict[str, float]:

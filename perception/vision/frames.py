@@ -166,6 +166,7 @@ def screens_of_games(data: str) -> tuple[Frames, Frames]:
 
 
 def parts(frames: Frames) -> list[tuple[str, NDArray]]:
+    """Each field of `frames` by name, as an array that a .npz file can hold."""
     return [(field.name, np.asarray(getattr(frames, field.name))) for field in fields(frames)]
 
 

@@ -82,6 +82,10 @@ class MaskRCNN(nn.Module):
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """torchvision's losses by name, in training mode.
+
+        A target has an image's `boxes` (M, 4) in pixels, `labels` (M,) int64 from 1 and `masks`
+        (M, H, W) uint8."""
         return self.detector(list(prepared(images)), targets)
 
     @torch.no_grad()
@@ -102,6 +106,7 @@ class MaskRCNN(nn.Module):
         ]
 
     def found(self, images: Tensor) -> list[Found]:
+        """Objects in each image, uint8 (B, 1, H, W), without their masks."""
         return [found for found, _ in self.found_with_masks(images)]
 
 
@@ -130,6 +135,7 @@ class Maps(nn.Module):
 
 
 def normalised(inputs: int, outputs: int) -> nn.Sequential:
+    """A 3x3 convolution that keeps the size of maps, and batch normalisation."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(outputs)
     )

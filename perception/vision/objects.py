@@ -50,6 +50,7 @@ class Reader(nn.Module):
             own = self.place(rows[:, -1]) if self.relative_to else rows.new_zeros(len(rows), 0)
             if self.relative_to:
                 rows = torch.cat([rows, NEARNESS * (rows[..., 1:3] - own[:, None, None])], -1)
+            # After the ReLU nothing is negative: zeros change neither maximum nor sum.
             read = self.each(rows) * there
             pooled = torch.cat([read.amax(2), read.sum(2) / POOLED_OBJECTS], -1)
             return self.all(torch.cat([pooled.flatten(1), own], 1))
@@ -63,6 +64,7 @@ class Reader(nn.Module):
 
 
 def layers(inputs: int, widths: tuple[int, ...]) -> nn.Sequential:
+    """Linear layers of these widths, each followed by a ReLU."""
     parts: list[nn.Module] = []
     for width in widths:
         parts += [orthogonal(nn.Linear(inputs, width)), nn.ReLU(inplace=True)]

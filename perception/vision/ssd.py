@@ -53,6 +53,9 @@ class SSD(nn.Module):
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """torchvision's losses by name, in training mode.
+
+        A target has an image's `boxes` (M, 4) in pixels and `labels` (M,) int64 from 1."""
         return self.detector(list(prepared(images)), targets)
 
     @torch.no_grad()

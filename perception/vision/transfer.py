@@ -41,6 +41,7 @@ def trunk(blocks: int, pretrained: bool) -> nn.Sequential:
     layers = features[: BLOCK_ENDS[blocks - 1]]
     if pretrained:
         convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        # Not strict: a trunk of fewer blocks takes the first of the 13 convolutions.
         for layer, (weight, bias) in zip(convolutions, photographs_taught(), strict=False):
             layer.load_state_dict(
                 {"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}
@@ -97,6 +98,7 @@ class TransferLesson:
         return (seen - mean) / deviation, (test_seen - mean) / deviation
 
     def probe(self) -> nn.Linear:
+        """A new linear layer from `summaries` (B, 2 * C) to a score of each game (B, games)."""
         return nn.Linear(2 * WIDTHS[self.task.blocks - 1], int(self.games.max()) + 1)
 
     @property
@@ -170,6 +172,7 @@ def summaries(layers: nn.Module, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def accuracy(probe: nn.Module, seen: Tensor, games: Tensor) -> float:
+    """Share of rows of `seen` (N, F) to whose game (N,) the probe gives the highest score."""
     return (probe(seen).argmax(1) == games).float().mean().item()
 
 

@@ -39,6 +39,7 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[2:]
+        # Each level but the last halves the image; the padding is cut off again at the end.
         multiple = 2 ** (len(self.down) - 1)
         x = F.pad(images, (0, -width % multiple, 0, -height % multiple))
         sizes: list[Tensor] = []
@@ -54,6 +55,8 @@ class UNet(nn.Module):
 
 
 def twice(before: int, after: int) -> nn.Module:
+    """Two 3x3 convolutions, each with batch normalisation and a ReLU; maps keep their size."""
+
     def once(channels: int) -> list[nn.Module]:
         convolution = nn.Conv2d(channels, after, kernel_size=3, padding=1, bias=False)
         return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
@@ -117,6 +120,7 @@ class UNetLesson:
         return self.module(prepared(images.to(self.module.last.weight.device))).argmax(1).cpu()
 
     def metrics(self, matrix: NDArray[np.int64]) -> dict[str, float]:
+        """Intersection over union of each class and their mean, from a matrix of `confusion`."""
         ious = intersection_over_union(matrix)
         return {"mean_iou": float(ious.mean())} | {
             f"iou_{name}": float(iou)
@@ -136,8 +140,10 @@ class UNetLesson:
 
 
 def resized_classes(classes: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Classes (N, H, W) in squares of `size`, by the nearest pixel; 0 leaves them as they are."""
     if not size:
         return classes
+    # A mean of two classes' numbers would be the number of a third one.
     squares = [cv2.resize(own, (size, size), interpolation=cv2.INTER_NEAREST) for own in classes]
     return np.stack(squares)
 

@@ -126,6 +126,7 @@ class YOLOLesson:
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
         rows = self.train.rows(np.sort(random.integers(len(self.train), size=size)))
         images = resized(rows.greys(random), self.size)
+        # Rounded up, as the network's maps are.
         height = -(-images.shape[2] // STRIDE)
         width = -(-images.shape[3] // STRIDE)
         return {"images": images} | wanted_cells(boxes_by_image(rows, self.size), height, width)

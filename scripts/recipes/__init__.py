@@ -143,6 +143,7 @@ class Family:
 
 
 def atari_game(name: str) -> Environment | None:
+    """The Atari game of this name, if any. Raises ValueError for a game of several players."""
     if plain(name) not in atari.shipped():
         return None
     atari.rom_of(name)  # raises ValueError for a game of several players
@@ -150,16 +151,19 @@ def atari_game(name: str) -> Environment | None:
 
 
 def objects_of_space_invaders(name: str) -> Environment | None:
+    """Space Invaders seen as a list of objects, if that is what the name stands for."""
     objects = SpaceInvadersObjectsConfig()
     return objects if plain(name) == plain(objects.name) else None
 
 
 def treatment(name: str) -> Environment | None:
+    """The treatment of a name such as sepsis-icu or health/sepsis-icu-v0, if there is one."""
     slug = name.lower().removeprefix("health/").removesuffix("-v0")
     return TREATMENTS[slug]() if slug in TREATMENTS else None
 
 
 def instructed_grid(name: str) -> Environment | None:
+    """The BabyAI level of a name such as LanguageGoToLocal, if there is one."""
     level = language_grid.task_of(name)
     return LanguageGridConfig(task=level) if level else None
 
@@ -188,22 +192,28 @@ def environment_named(name: str) -> Environment:
 
 
 def recipe_named(name: str) -> Callable[[Environment], Experiment]:
+    """The recipe of an algorithm. Raises ValueError for an unknown name."""
     return named(name, RECIPES, "algorithm")
 
 
 def encoder_named(name: str) -> Encoder:
+    """An encoder's default settings, by name. Raises ValueError for an unknown name."""
     return named(name, ENCODERS, "encoder")()
 
 
 def memory_named(name: str) -> Memory:
+    """A memory's default settings, by name. Raises ValueError for an unknown name."""
     return named(name, MEMORIES, "memory")()
 
 
 def reward_named(name: str) -> RewardModel:
+    """A reward model's default settings, by name. Raises ValueError for an unknown name."""
     return named(name, REWARDS, "reward")()
 
 
 def named(name: str, table: Mapping[str, Entry], kind: str) -> Entry:
+    """The entry of the table under this name. Raises ValueError for an unknown one, with the known
+    names and near matches; `kind` is what the message calls an entry."""
     if name not in table:
         known = ", ".join(sorted(table))
         raise ValueError(

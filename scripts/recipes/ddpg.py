@@ -62,6 +62,10 @@ def experiment(
     policy_delay: int = 1,
     target_noise: float = 0.0,
 ) -> Experiment:
+    """An experiment for the environment's kind, with the algorithm's name and these settings.
+
+    An environment with goals that can compute rewards for other goals gets `with_goals`, four
+    environments and 20,000 env steps."""
     with opened(environment) as env:
         space = env.observation_space
         goals = has_goals(space) and env.has_wrapper_attr("compute_reward")

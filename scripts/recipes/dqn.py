@@ -95,10 +95,12 @@ VECTORS = MLPConfig(hidden_sizes=(256, 256), activation="relu")
 
 
 def settings(environment: Environment) -> DQN:
+    """DQN's settings for the environment's kind."""
     return row_for(environment, SETTINGS_BY_KIND)
 
 
 def experiment(environment: Environment, algo: DQN) -> Experiment:
+    """An experiment of these settings, with the encoder and lengths for the environment's kind."""
     return row_for(environment, BY_KIND)(environment, algo)
 
 
@@ -108,6 +110,7 @@ def grids(environment: Environment, algo: DQN) -> Experiment:
 
 
 def images(environment: Environment, algo: DQN) -> Experiment:
+    """An experiment with the encoder for the environment's images, and 32 environments."""
     encoder = encoder_for(observation_space(environment), VECTORS)
     return Experiment(env=environment, algo=algo, encoder=encoder, num_envs=32)
 
@@ -119,10 +122,12 @@ def atari(environment: Environment, algo: DQN) -> Experiment:
 
 
 def atari_objects(environment: Environment, algo: DQN) -> Experiment:
+    """Atari's experiment, for a list of what is on the screen."""
     return replace(atari(environment, algo), encoder=ListEncoderConfig())
 
 
 def vectors(environment: Environment, algo: DQN) -> Experiment:
+    """CartPole and its like: two layers of 256, and 50,000 env steps."""
     return Experiment(
         env=environment,
         algo=algo,

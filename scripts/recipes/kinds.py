@@ -35,6 +35,7 @@ def is_kind(environment: Environment, general: str) -> bool:
 
 
 def own_kind(environment: Environment) -> str:
+    """What an environment says in its attribute `kind`; empty where it has none."""
     return getattr(environment, "kind", "")
 
 
