@@ -5,7 +5,6 @@ Both sides run the same contender on this machine, in turn, each in a process of
 turns in going first. Make the other checkout with `git worktree add --detach ../praxis-before
 COMMIT` and give it the same environment.
 """
-"""
 
 import json
 import statistics

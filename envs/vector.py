@@ -16,6 +16,8 @@ from common.info import ENVIRONMENT_FAULT
 from envs.returned import reader, reset_result, step_result
 
 LONGEST_STEP_SECONDS = 60.0
+CRASHES = (Exception, SystemExit)
+"""What an environment may raise without ending the run, sys.exit included."""
 
 
 def vectorised(
@@ -79,9 +81,9 @@ class Restarting(gymnasium.Wrapper):
         if not self.broken:
             try:
                 return self._reset(seed, options)
-            except Exception as failure:
+            except CRASHES as failure:
                 fault = {ENVIRONMENT_FAULT: in_one_line(failure)}
-        with suppress(Exception), self.time_limit:
+        with suppress(*CRASHES), self.time_limit:
             self.env.close()
         with self.time_limit:
             self.env = self.build()
@@ -96,10 +98,7 @@ class Restarting(gymnasium.Wrapper):
             with self.time_limit:
                 result = self.env.step(action)
             observation, reward, terminated, truncated, info = step_result(result, self.read)
-        except (
-            Exception,
-            SystemExit,
-        ) as failure:  # an environment must not end the run by sys.exit either
+        except CRASHES as failure:
             self.broken = True
             return (
                 self.last_observation,

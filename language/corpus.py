@@ -24,20 +24,19 @@ def read_pairs(folder: Path, texts: str, split: Split) -> list[Pair]:
     return [Pair(*row) for row in read_rows(folder / f"{texts}-{split}.tsv", 3)]
 
 
-def read_rows(path: Path, columns: int) -> list[tuple[str, ...]]:
-    """Lines of fields between tabs. Raises ValueError, in one line, where they are not there or are
-    otherwise."""
+def read_rows(
+    path: Path, columns: int, maker: str = "scripts/make_corpus.py"
+) -> list[tuple[str, ...]]:
+    """Lines of fields between tabs, as the script `maker` writes them. Raises ValueError, in one
+    line, where they are not there or are otherwise."""
     try:
         rows = [
             tuple(line.split("\t")) for line in path.read_text(encoding="utf-8").split("\n") if line
         ]
     except (OSError, UnicodeDecodeError) as damage:
-        raise ValueError(
-            f"{path} cannot be read ({damage}); scripts/make_corpus.py makes it."
-        ) from damage
+        raise ValueError(f"{path} cannot be read ({damage}); {maker} makes it.") from damage
     if not rows or any(len(row) != columns for row in rows):
         raise ValueError(
-            f"{path} must have lines of {columns} fields between tabs; scripts/make_corpus.py "
-            "makes it."
+            f"{path} must have lines of {columns} fields between tabs; {maker} makes it."
         )
     return rows

@@ -250,11 +250,10 @@ def parse_run(
     """The settings of a command about a run, and the run's experiment with that environment which
     the command line may have changed. The settings have the run's folder as their first field,
     `env`, and the name of a `checkpoint`."""
-    runs = (Path(argument) for argument in arguments if not argument.startswith("-"))
-    found = next((run for run in runs if (run / "experiment.json").is_file()), None)
-    env = load_experiment(found).env if found else recipes.environment_named("SpaceInvaders")
-    default = settings(run=tyro.MISSING, env=env)  # pyright: ignore[reportCallIssue]
-    given: Any = parse(settings, arguments, usage, default)
+    found = probable_run(arguments)
+    given: Any = parse(settings, arguments, usage, defaults_for(settings, found))
+    if given.run != found and (given.run / "experiment.json").is_file():
+        given = parse(settings, arguments, usage, defaults_for(settings, given.run))
     experiment = replace(load_experiment(given.run), env=given.env)
     chosen_checkpoint(
         given.run, given.checkpoint
@@ -262,6 +261,24 @@ def parse_run(
     with mistakes_are_the_users(), opened(given.env):
         pass  # it can be built
     return given, experiment
+
+
+def probable_run(arguments: list[str]) -> Path | None:
+    """The run folder among the arguments; one that follows an option, whose value it may be, only
+    if there is no other."""
+    before = ["", *arguments]
+    runs = [
+        (previous.startswith("-"), Path(argument))
+        for previous, argument in zip(before, arguments, strict=False)
+        if (Path(argument) / "experiment.json").is_file()
+    ]
+    return min(runs, key=lambda run: run[0])[1] if runs else None
+
+
+def defaults_for(settings: type[Settings], run: Path | None) -> Settings:
+    """The settings of a command about a run, before the command line: the run's environment."""
+    env = load_experiment(run).env if run else recipes.environment_named("SpaceInvaders")
+    return settings(run=tyro.MISSING, env=env)  # pyright: ignore[reportCallIssue]
 
 
 def load_experiment(run_dir: Path) -> Experiment:

@@ -113,10 +113,10 @@ def pairs_of(ordered: Iterable[str], settings: Settings, random: np.random.Gener
             # Counts of words are whole numbers: the fractions put equal ones in random order.
             differing = (has != has[row]).sum(1) + random.random(len(told))
             differing[true] = np.inf
-            near = random.permutation(np.argsort(differing)[: 4 * settings.near_misses])[
-                : settings.near_misses
-            ]
-            far = random.choice(np.flatnonzero(np.isfinite(differing)))
+            false = np.flatnonzero(np.isfinite(differing))
+            nearest = false[np.argsort(differing[false])][: 4 * settings.near_misses]
+            near = random.permutation(nearest)[: settings.near_misses]
+            far = random.choice(false)
             result += [(told[other], mission, False) for other in (*near, far)]
     return list(dict.fromkeys(result))
 

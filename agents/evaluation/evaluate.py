@@ -4,17 +4,18 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from torch import nn
 
 from agents.checkpoint import chosen_checkpoint, load_state
 from agents.engine.config import build_network
-from agents.environments import all_environments, built_vector, close, closing_quietly, faults, says
+from agents.environments import all_environments, built_vector, closing_quietly, faults, says
 from agents.evaluation.film import FilmWriter, frame_rate, frames_of
 from agents.experiment import Experiment, InvalidExperiment, to_json
 from agents.interfaces import EnvironmentFailure
@@ -195,16 +196,62 @@ def evaluate(
     stop: Callable[[], bool] = never,
     advance: Advance = unseen,
 ) -> Evaluation:
-    """Plays `episodes` whole episodes, unclipped.
+    """Plays `episodes` whole episodes, unclipped. Raises as `play` does."""
+    with all_environments():
+        env = built_vector(experiment.env, min(episodes, MAX_ENVS))
+    with closing_quietly(env):
+        played = play(env, network, episodes, seed, deterministic, stop, advance)
+    returns = np.array(played.returns)
+    scores = experiment.env.reference_scores
+    return Evaluation(
+        env=experiment.env.name,
+        env_settings=to_json(experiment.env),
+        algo=experiment.algo.name,
+        checkpoint=checkpoint,
+        episodes=episodes,
+        mean=float(returns.mean()),
+        median=float(np.median(returns)),
+        iqm=interquartile_mean(returns),
+        ci95=bootstrap_interval(returns, seed),
+        random=scores.get("random"),
+        human=scores.get("human"),
+        success_rate=played.success_rate,
+        metrics=played.metrics,
+        deterministic=deterministic,
+        seed=seed,
+        returns=played.returns,
+        lengths=played.lengths,
+    )
+
+
+class Played(NamedTuple):
+    """Whole episodes, those of the first environment first."""
+
+    returns: list[float]
+    lengths: list[int]
+    success_rate: float | None
+    """None where no episode says whether it was a success."""
+    metrics: dict[str, float]
+    """The means of what episodes are measured by, by name."""
+
+
+def play(
+    env: VectorEnv,
+    network: Any,
+    episodes: int,
+    seed: int,
+    deterministic: bool,
+    stop: Callable[[], bool],
+    advance: Advance,
+) -> Played:
+    """Plays `episodes` whole episodes.
 
     Each environment plays a fixed share: stopping at the first episodes to end would favour short
     ones. An episode that is cut because its environment failed does not count. Raises
     EnvironmentFailure where more are cut than asked for, or all environments fail, and Stopped soon
     after `stop()` says so.
     """
-    num_envs = min(episodes, MAX_ENVS)
-    with all_environments():
-        env = built_vector(experiment.env, num_envs)
+    num_envs = env.num_envs
     generator = torch.Generator(device_of(network)).manual_seed(seed)
     shares = np.full(num_envs, episodes // num_envs)
     shares[: episodes % num_envs] += 1
@@ -222,7 +269,6 @@ def evaluate(
         observations, _ = env.reset(seed=seed)
     while any(len(r) < share for r, share in zip(returns, shares, strict=True)):
         if stop():
-            close(env)
             raise Stopped
         actions, memory = act(network, observations, memory, generator, deterministic)
         with all_environments():
@@ -258,27 +304,11 @@ def evaluate(
             running[n] = clock[n] = 0
             succeeded[n] = False
             memory[n] = 0.0
-    close(env)
-    flat = np.array([value for env_returns in returns for value in env_returns])
-    scores = experiment.env.reference_scores
-    return Evaluation(
-        env=experiment.env.name,
-        env_settings=to_json(experiment.env),
-        algo=experiment.algo.name,
-        checkpoint=checkpoint,
-        episodes=episodes,
-        mean=float(flat.mean()),
-        median=float(np.median(flat)),
-        iqm=interquartile_mean(flat),
-        ci95=bootstrap_interval(flat, seed),
-        random=scores.get("random"),
-        human=scores.get("human"),
+    return Played(
+        returns=[value for own in returns for value in own],
+        lengths=[length for own in lengths for length in own],
         success_rate=float(np.mean(successes)) if says_success else None,
         metrics={measure: float(np.mean(values)) for measure, values in measures.items()},
-        deterministic=deterministic,
-        seed=seed,
-        returns=flat.tolist(),
-        lengths=[length for env_lengths in lengths for length in env_lengths],
     )
 
 

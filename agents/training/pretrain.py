@@ -260,9 +260,11 @@ def png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def log(events: EventFile, history: Any, step: int, metrics: dict[str, float]) -> None:
-    """Writes metrics into TensorBoard's events and progress.jsonl, by the same names."""
+    """Writes metrics into TensorBoard's events and progress.jsonl, by the same names; a number that
+    is not finite is null in the latter, as JSON has no other word for it."""
     events.add_scalars(metrics, step)
-    history.write(json.dumps({"step": step, "time": round(time.time(), 3)} | metrics) + "\n")
+    finite_ones = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    history.write(json.dumps({"step": step, "time": round(time.time(), 3)} | finite_ones) + "\n")
 
 
 def pairs(metrics: dict[str, float]) -> list[str]:

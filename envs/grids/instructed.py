@@ -23,6 +23,7 @@ from envs.vector import vectorised
 PREFIX = "Language"
 SENTENCE_BYTES = 128
 BESIDE = ((1, 0), (-1, 0), (0, 1), (0, -1))
+MAX_DRAWS = 100  # levels, until another mission is given up
 BAR = 24  # pixels below the picture, for the mission
 
 
@@ -98,8 +99,15 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             observation, _ = self.env.reset(seed=seed, options=options)
             other = observation["mission"]
             # The level that is played must have another mission than the one that is shown.
-            while self.shuffled and observation["mission"] == other:
+            for _ in range(MAX_DRAWS if self.shuffled else 0):
+                if observation["mission"] != other:
+                    break
                 observation, _ = self.env.reset(options=options)
+        if self.shuffled and observation["mission"] == other:
+            raise ValueError(
+                f"No other mission can be shown: {MAX_DRAWS} levels in a row say '{other}'; leave out "
+                "--env.shuffled."
+            )
         told = other if self.shuffled else observation["mission"]
         self.mission = told if self.language == "english" else in_chinese(told, self._wording())
         self.english = told

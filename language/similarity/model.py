@@ -144,7 +144,8 @@ def read_captions(path: Path) -> Pairs:
     missing or damaged."""
     if not path.is_file():
         raise ValueError(f"{path} is not there; scripts/make_captions.py makes it.")
-    return [(caption, mission, match == "1") for caption, mission, match in read_rows(path, 3)]
+    rows = read_rows(path, 3, maker="scripts/make_captions.py")
+    return [(caption, mission, match == "1") for caption, mission, match in rows]
 
 
 def columns(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:

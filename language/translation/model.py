@@ -221,6 +221,8 @@ def trained_translator(folder: str) -> tuple[Translator, dict[str, Any]]:
         module = Translator(
             tokens, weights["embedding.weight"].shape[1], "query.weight" in weights, dropout=0.0
         )
+    except ImportError:
+        raise
     except Exception as damage:  # tokenizers raises no narrower one
         raise ValueError(f"{folder} has lost its vocabulary: train it anew.") from damage
     take_weights(module, weights, folder)
@@ -323,7 +325,12 @@ class Batches:
     ) -> None:
         pairs = zip(tokens.encode(sources), tokens.encode(targets), strict=True)
         self.pairs = [(source, [START[language], *target]) for source, target in pairs]
-        self.pairs = [pair for pair in self.pairs if max(map(len, pair)) <= longest + 1]
+        # A source has an end beside its tokens, a target a start and an end.
+        self.pairs = [
+            (source, target)
+            for source, target in self.pairs
+            if len(source) <= longest + 1 and len(target) <= longest + 2
+        ]
         if not self.pairs:
             raise ValueError(
                 f"No pair has at most {longest} tokens on each side; take a larger --task.longest."

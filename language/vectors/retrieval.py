@@ -53,10 +53,10 @@ class RetrievalLesson:
         return self.metrics(lambda vectors: vectors[:, 0], torch.device("cpu"))
 
     def batch(self, random: np.random.Generator, size: int) -> dict[str, Tensor]:
-        """Equally many of each kind of text; `sentence` numbers all English ones."""
+        """Equally many of each kind of text, at least one; `sentence` numbers all English ones."""
+        of_each = max(1, size // len(self.train))
         drawn = [
-            torch.from_numpy(random.integers(len(own.true), size=size // len(self.train)))
-            for own in self.train
+            torch.from_numpy(random.integers(len(own.true), size=of_each)) for own in self.train
         ]
         before = np.cumsum([0, *(len(own.english) for own in self.train)]).tolist()
         columns = [

@@ -157,12 +157,15 @@ def drawn_screens(
 
 
 def screens_with_boxes(data: str) -> tuple[Frames, Frames]:
-    """Screens to train on and screens to test on. Raises ValueError where there are no boxes."""
+    """Screens to train on and screens to test on. Raises ValueError where there are no boxes or no
+    classes of pixels."""
     train, test = load_frames(Path(data))
     if not len(train.boxes):
         raise ValueError(
             f"The screens in {data} have no boxes; only those of Space Invaders alone have."
         )
+    if not (train.classes.size and test.classes.size):
+        raise ValueError(f"The screens in {data} have boxes, but no classes of their pixels.")
     return train, test
 
 

@@ -138,14 +138,21 @@ class YOLOLesson:
         image, row, column = batch["places"].T
         wanted = torch.zeros_like(cells[:, 0])
         wanted[image, row, column] = 1.0
-        there = F.binary_cross_entropy_with_logits(cells[:, 0], wanted, reduction="sum") / len(
-            image
+        objects = max(1, len(image))  # a batch of empty screens has none
+        there = F.binary_cross_entropy_with_logits(cells[:, 0], wanted, reduction="sum") / objects
+        boxes = (
+            generalized_box_iou_loss(
+                boxes_of(cells)[image, row, column], batch["boxes"], reduction="sum"
+            )
+            / objects
         )
-        boxes = generalized_box_iou_loss(
-            boxes_of(cells)[image, row, column], batch["boxes"], reduction="mean"
-        )
-        kinds = F.cross_entropy(
-            cells[:, 5:].permute(0, 2, 3, 1)[image, row, column], batch["classes"]
+        kinds = (
+            F.cross_entropy(
+                cells[:, 5:].permute(0, 2, 3, 1)[image, row, column],
+                batch["classes"],
+                reduction="sum",
+            )
+            / objects
         )
         terms = {"objects": there.detach(), "boxes": boxes.detach(), "classes": kinds.detach()}
         return there + BOX_COUNTS * boxes + kinds, terms

@@ -56,6 +56,22 @@ def test_a_last_observation_is_kept_where_the_environment_writes_all_into_one_ar
     assert env.step(0)[0].tolist() == [0.0, 2.0]
 
 
+def test_an_environment_that_exits_in_its_reset_is_built_again() -> None:
+    class Exits(CountingEnv):
+        resets = 0
+
+        def reset(self, **given: Any) -> Any:
+            type(self).resets += 1
+            if type(self).resets == 2:
+                raise SystemExit("enough")
+            return super().reset(**given)
+
+    env = Restarting(lambda: Exits(10), 1.0)
+    env.reset(seed=1)
+    _, info = env.reset()
+    assert info == {ENVIRONMENT_FAULT: "SystemExit: enough"}
+
+
 def test_neighbours_go_on() -> None:
     builders = iter([lambda: FlawedEnv(10, "raises", 3), *[lambda: CountingEnv(10)] * 9])
     env = vectorised(lambda: next(builders)(), 2)

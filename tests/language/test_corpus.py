@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from language.corpus import SPLITS, Pair, read_pairs, read_rows
+from language.similarity.model import read_captions
 from tests.language.small_corpus import write_small_corpus
 
 
@@ -31,3 +32,10 @@ def test_what_is_not_there_is_told_in_one_line(content: bytes | None, tmp_path: 
     with pytest.raises(ValueError, match=r"scripts/make_corpus\.py") as told:
         read_pairs(tmp_path, "help", "test")
     assert "\n" not in str(told.value)
+
+
+def test_captions_that_are_damaged_are_told_with_their_own_script(tmp_path: Path) -> None:
+    path = tmp_path / "captions-train.tsv"
+    path.write_text("a caption\ta mission\n")
+    with pytest.raises(ValueError, match=r"3 fields between tabs; scripts/make_captions\.py"):
+        read_captions(path)

@@ -3,10 +3,11 @@ train on."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from envs.grids.missions import fulfils
-from scripts.make_captions import COMBINATION, main, orders
+from scripts.make_captions import COMBINATION, Settings, main, orders, pairs_of
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,10 @@ def test_some_missions_name_a_thing_without_its_colour_or_kind() -> None:
         "open the door",
         "put the red ball next to a grey key",
     } <= {*orders()}
+
+
+def test_no_near_miss_fulfils_the_mission_however_many_are_asked_for() -> None:
+    missions = ["open the red door", "go to a ball"]
+    told = pairs_of(missions, Settings(near_misses=300), np.random.default_rng(0))
+    assert sum(not match for *_, match in told) > 300
+    assert all(fulfils(caption, mission) == match for caption, mission, match in told)

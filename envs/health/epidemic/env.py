@@ -386,11 +386,13 @@ class EpidemicSimulation:
 
 
 def stage_of(effect: float, effects: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The first stage (N,) at which transmission has fallen so far; logarithms, `effects` (5, N) of
-    each stage."""
-    above = np.maximum((effects <= effect).argmax(0), 1)
+    """The first stage (N,) at which transmission has fallen so far, the last one where it never
+    does; logarithms, `effects` (5, N) of each stage."""
+    last = len(effects) - 1
+    reached = effects <= effect
+    above = np.where(reached.any(0), np.maximum(reached.argmax(0), 1), last)
     start, end = (np.take_along_axis(effects, row[None], 0)[0] for row in (above - 1, above))
-    return above - (effect - end) / (start - end)
+    return np.minimum(above - (effect - end) / (start - end), last)
 
 
 def arrivals(days: float, delay: float) -> tuple[float, float]:

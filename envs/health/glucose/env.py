@@ -268,7 +268,8 @@ class GlucoseSimulation:
         """Times are shares of the readings, in percent; insulin is U a day."""
         readings = np.maximum(
             # There are 288 readings a day; a failure has been counted to the end of the episode.
-            np.where(self.failed, 288 * self.config.days, self.minutes / model.SENSOR_MINUTES), 1
+            np.where(self.failed, 288 * self.config.days, self.minutes / model.SENSOR_MINUTES),
+            1,
         )
         shares = self.told / readings
         names = (

@@ -129,6 +129,15 @@ def test_an_evaluation_does_not_wait_for_environments_that_always_fail() -> None
         play(always, build_network(COUNTING), 4)
 
 
+def test_environments_are_closed_however_an_evaluation_ends(monkeypatch) -> None:
+    closed = []
+    monkeypatch.setattr(SyncVectorEnv, "close", lambda *_, **__: closed.append(1))
+    always = replace(COUNTING, env=FlawedConfig(length=5, fails_at=3))
+    with pytest.raises(EnvironmentFailure):
+        play(always, build_network(COUNTING), 4)
+    assert closed
+
+
 def test_short_episodes_are_not_favoured() -> None:
     experiment = replace(COUNTING, env=UnequalConfig())
     result = play(experiment, build_network(COUNTING), 20)

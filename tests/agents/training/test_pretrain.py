@@ -227,6 +227,19 @@ def test_a_score_that_is_no_number_ends_it_before_weights_are_kept(
     assert not (tmp_path / "run" / "module.safetensors").exists()
 
 
+def test_a_metric_that_is_no_number_is_null_in_the_log(tmp_path: Path, monkeypatch) -> None:
+    loss = DoublingLesson.loss
+
+    def with_nan(self, batch):
+        value, terms = loss(self, batch)
+        return value, terms | {"strange": torch.tensor(float("nan"))}
+
+    monkeypatch.setattr(DoublingLesson, "loss", with_nan)
+    pretrain(training(tmp_path / "run", total_steps=50))
+    assert "NaN" not in (tmp_path / "run" / "progress.jsonl").read_text()
+    assert any(line.get("train/strange", 0) is None for line in lines(tmp_path / "run"))
+
+
 def test_weights_of_a_training_that_broke_off_in_between_are_not_kept(
     tmp_path: Path, monkeypatch
 ) -> None:

@@ -56,6 +56,12 @@ def test_shuffled_is_another_episodes_instruction() -> None:
         assert told != env.unwrapped.mission  # type: ignore[attr-defined]
 
 
+def test_a_level_with_one_mission_alone_cannot_be_shuffled() -> None:
+    env = LanguageGridConfig("OpenRedBlueDoors", shuffled=True).build()
+    with pytest.raises(ValueError, match=r"blue door'; leave out --env\.shuffled"):
+        env.reset(seed=1)
+
+
 @pytest.mark.parametrize("task", ["GoToLocal", "PickupLoc", "OpenDoor", "PutNextLocal"])
 def test_the_last_caption_and_no_other_tells_of_the_success(task: str) -> None:
     env: Any = LanguageGridConfig(task, captions=True).build()

@@ -209,6 +209,15 @@ def test_texts_that_are_too_long_are_left_out() -> None:
         Batches(tokens, ["go go go go"], ["去"], "zh", longest=3)
 
 
+def test_texts_of_just_the_greatest_length_are_kept() -> None:
+    tokens = trained_tokens(TEXTS, 80)
+    text = "go go go"
+    longest = len(tokens.encode([text])[0]) - 1  # without its end
+    assert len(Batches(tokens, [text], [text], "en", longest).pairs) == 1
+    with pytest.raises(ValueError, match="longest"):
+        Batches(tokens, [text], [text], "en", longest - 1)
+
+
 def test_the_nearest_text_is_the_same_one_and_not_merely_a_short_one() -> None:
     known = ["red", "the red ball is in the box", "open the door"]
     assert nearest(known, known) == [0, 1, 2]

@@ -93,6 +93,11 @@ def test_the_same_sentence_is_not_its_own_rival(tmp_path: Path) -> None:
     assert batch["sentence"][:16].max() < 16 <= batch["sentence"][16:].min()
 
 
+def test_the_smallest_batch_has_a_text_of_each_kind(tmp_path: Path) -> None:
+    lesson = RetrievalTask(corpus(tmp_path), width=8).lesson()
+    assert len(lesson.batch(np.random.default_rng(0), 1)["sentence"]) == 2
+
+
 def test_weights_are_read_back_frozen(tmp_path: Path) -> None:
     module = Projection(8)
     torch.nn.init.normal_(module.last.weight)

@@ -122,6 +122,16 @@ def test_cells_are_as_many_as_is_said(data: str) -> None:
     assert cells.shape[2:] == (-(-210 // STRIDE), -(-160 // STRIDE))
 
 
+def test_screens_without_an_object_have_a_loss(data: str) -> None:
+    lesson = YOLOTask(data=data, size=64).lesson()
+    batch = lesson.batch(np.random.default_rng(0), 2)
+    batch |= {name: batch[name][:0] for name in ("places", "boxes", "classes")}
+    loss, terms = lesson.loss(batch)
+    assert torch.isfinite(loss)
+    assert terms["boxes"] == terms["classes"] == 0
+    assert terms["objects"] > 0
+
+
 def test_more_frames_than_an_observation_has_are_refused(weights: str) -> None:
     with pytest.raises(ValueError, match="frames must be 1 to 4"):
         YOLOEncoderConfig(weights=weights, reader=ListEncoderConfig(frames=5)).build(AGENT_SEES)

@@ -113,6 +113,11 @@ def test_stages_between_are_interpolated():
     np.testing.assert_allclose(stage_of(-1.25, effects), [1.5, 2 + 1.05 / 1.8])
 
 
+def test_an_effect_that_no_stage_has_is_that_of_the_last_one():
+    effects = np.array([[0.0, -0.1, -0.2, -0.3, -0.4]]).T
+    np.testing.assert_array_equal(stage_of(-2.0, effects), [4.0])
+
+
 def test_deciding_daily_does_not_change_what_a_level_does_nor_speed_it_up():
     weekly, daily = (
         played(replace(PUBLISHED, step_hours=hours), (CURFEW,))[0].metrics()
