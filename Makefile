@@ -2,14 +2,21 @@
 PYTHON := .venv/bin/python
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 
-.PHONY: train test check format docs lock clean
+.PHONY: train test test-distributed check format docs lock clean
 
 train: .venv/ready
 	$(PYTHON) scripts/train_agent.py --env SpaceInvaders
 
 # Threads of two workers on every core wait for each other, so each has one.
+PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses 2 --dist worksteal
+APART := tests/distributed tests/chaos
+
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses 2 --dist worksteal
+	$(PYTEST) $(APART:%=--ignore=%)
+
+# Several runners and learners, and what is killed under them.
+test-distributed: .venv/ready
+	$(PYTEST) $(APART)
 
 check: .venv/ready
 	.venv/bin/ruff format --check .

@@ -9,7 +9,6 @@ import torch
 from gymnasium.spaces import Box, Dict
 from torch import nn
 
-from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.reward_model import LearntReward
 from agents.experiment import InvalidExperiment
 from agents.monitoring.metrics import read_progress
@@ -158,26 +157,6 @@ def test_the_true_return_is_logged_whatever_the_learner_is_rewarded_for(tmp_path
     )
     assert plain["episode/return_mean"] == novel["episode/return_mean"]
     assert novel["learner/reward_model_mean"] > 100 * abs(plain["learner/reward_model_mean"])
-
-
-@pytest.mark.usefixtures("ray_here")
-def test_two_learners_have_one_reward_model(tmp_path, monkeypatch) -> None:
-    seen = []
-
-    def compare(algorithm, *arguments):
-        told = algorithm.learner_group.foreach_learner(
-            lambda learner: learner.reward_model.get_state()
-        )
-        seen.append([result.get() for result in told])
-        return save_checkpoint(algorithm, *arguments)
-
-    save_checkpoint = ColumnarAlgorithm.save_checkpoint
-    monkeypatch.setattr(ColumnarAlgorithm, "save_checkpoint", compare)
-    train(tiny(tmp_path / "run", reward=NoveltyRewardConfig(), num_learners=2, total_env_steps=96))
-    assert_same(*seen[-1])
-    first, last = (state[0]["module"] for state in (seen[0], seen[-1]))
-    assert any((first[name] != last[name]).any() for name in last if name.startswith("predictor"))
-    assert all((first[name] == last[name]).all() for name in last if name.startswith("target"))
 
 
 def test_several_steps_at_once_are_not_judged(tmp_path) -> None:

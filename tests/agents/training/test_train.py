@@ -4,19 +4,16 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
 from agents.checkpoint import chosen_checkpoint, load_state, save_state
 from agents.engine.algorithm import ColumnarAlgorithm
-from agents.engine.off_policy import OffPolicyAlgorithm
 from agents.experiment import InvalidExperiment
 from agents.interfaces import EnvironmentFailure
 from agents.monitoring.metrics import read_progress
-from agents.settings.appo import APPO
 from agents.training.recorder import last_env_step, multiple_after
 from agents.training.train import resume, train
 from envs.classic import ClassicConfig
@@ -123,21 +120,6 @@ def test_a_resumed_run_on_a_log_goes_on_as_if_it_had_not_stopped(name, tmp_path)
     assert network["normaliser.mean"].tolist() == [1.5, 1.0], "of all that was logged"
 
 
-def test_two_learners_make_of_a_log_the_update_that_one_makes(tmp_path):
-    log = logged_by_chance(ClockConfig(), tmp_path / "log.parquet", episodes=30)
-
-    def learnt(run, learners):
-        base = tiny_offline(tmp_path / run, "iql", log, num_learners=learners, total_env_steps=32)
-        train(replace(base, algo=replace(base.algo, minibatch_size=32 // max(1, learners))))
-        return final_state(tmp_path / run)["learner"]["learner"]["rl_module"]["default_policy"]
-
-    one, two = learnt("one", 0), learnt("two", 2)
-    for weights in one:
-        np.testing.assert_allclose(
-            one[weights], two[weights], rtol=1e-4, atol=1e-6, err_msg=weights
-        )
-
-
 def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path, monkeypatch):
     monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
     without = tiny_dqn(tmp_path / "run", total_env_steps=256)
@@ -211,35 +193,6 @@ def test_a_replay_that_counts_more_than_its_run_is_refused(tmp_path):
         file.rename(file.with_name(name))
     with pytest.raises(InvalidExperiment, match=r"has actions that Discrete\(3\) does not have"):
         resume(replace(experiment, total_env_steps=320), run_dir)
-
-
-def test_two_runners_and_two_learners_replay_their_own_environments(tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
-    run_dir = tmp_path / "distributed"
-    train(tiny_dqn(run_dir, num_env_runners=2, num_learners=2, total_env_steps=192))
-    checkpoint = chosen_checkpoint(run_dir, "latest")
-    assert [load_state(checkpoint / f"replay-{i}")["added"] for i in range(2)] == [48, 48]
-    learnt = [steps for steps, loss in losses(run_dir, ("loss",)) if loss is not None]
-    assert learnt == [160, 192]
-
-
-def test_two_learners_of_td3_stay_one_network(tmp_path, monkeypatch):
-    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
-    seen = []
-
-    def compare(algorithm, *arguments):
-        weights = algorithm.learner_group.foreach_learner(
-            lambda learner: learner.bare_network.get_state()
-        )
-        seen.append([result.get() for result in weights])
-        return save_checkpoint(algorithm, *arguments)
-
-    save_checkpoint = OffPolicyAlgorithm.save_checkpoint
-    monkeypatch.setattr(OffPolicyAlgorithm, "save_checkpoint", compare)
-    train(tiny_td3(tmp_path / "distributed", num_learners=2, total_env_steps=192))
-    first, last = seen[0], seen[-1]
-    assert_same(*last)
-    assert any((first[0][name] != last[0][name]).any() for name in last[0])
 
 
 def test_a_checkpoint_is_due_at_multiples_wherever_a_run_was_stopped():
@@ -328,62 +281,12 @@ def test_another_networks_checkpoint_is_refused_before_anything_starts(tmp_path)
     assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
 
 
-def test_two_runners_and_two_learners_train_one_policy(tmp_path):
-    run_dir = tmp_path / "distributed"
-    train(tiny(run_dir, num_env_runners=2, num_learners=2, total_env_steps=320))
-    lines = read_progress(run_dir / "progress.jsonl")
-    assert [line["env_steps"] for line in lines] == list(range(32, 321, 32))
-    # Observations are 0..3 and 1: with everybody's steps counted the count is exact.
-    normaliser = final_state(run_dir)["learner"]["learner"]["rl_module"]["default_policy"]
-    assert normaliser["normaliser.count"] == 320
-    assert normaliser["normaliser.mean"].tolist() == [1.5, 1.0]
-
-
-def test_two_learners_make_the_update_that_one_makes(tmp_path):
-    """The same 32 env steps, each learner on its half; what differs is the order in which floats
-    are added."""
-    plain = {
-        "normalize_advantages": False,
-        "normalize_rewards": False,
-        "normalize_observations": False,
-    }
-
-    def learnt(name, learners, learning_rate):
-        base = tiny(tmp_path / name, num_learners=learners, total_env_steps=32, precision="fp32")
-        size = 32 // max(1, learners)
-        algo = replace(
-            base.algo, epochs=1, minibatch_size=size, learning_rate=learning_rate, **plain
-        )
-        train(replace(base, algo=algo))
-        return final_state(tmp_path / name)["learner"]["learner"]["rl_module"]["default_policy"]
-
-    before, one, two = learnt("still", 0, 1e-12), learnt("one", 0, 1e-3), learnt("two", 2, 1e-3)
-    for name, weights in one.items():
-        np.testing.assert_allclose(weights, two[name], rtol=1e-5, atol=1e-6, err_msg=name)
-    assert max(np.abs(weights - before[name]).max() for name, weights in one.items()) > 1e-4
-
-
-def test_runners_that_do_not_wait_for_the_learner_train_one_policy(tmp_path):
-    base = tiny(tmp_path / "run", num_env_runners=2, total_env_steps=640)
-    algo = APPO(**{field.name: getattr(base.algo, field.name) for field in fields(base.algo)})
-    train(replace(base, algo=algo))
-    lines = read_progress(tmp_path / "run" / "progress.jsonl")
-    assert [line["env_steps"] for line in lines] == list(range(32, 641, 32))
-    assert lines[0]["learner/policy_lag_max"] == 0
-    assert {line["learner/policy_lag_max"] for line in lines[1:]} <= {1, 2, 3, 4}
-    assert lines[-1]["learner/samples_thrown_away"] == 0
-    normaliser = final_state(tmp_path / "run")["learner"]["learner"]["rl_module"]["default_policy"]
-    assert normaliser["normaliser.count"] == 640
-
-
-@pytest.mark.parametrize("runners", [0, 1])
-def test_environments_that_fail_now_and_then_are_counted_and_told_of(tmp_path, capsys, runners):
+def test_environments_that_fail_now_and_then_are_counted_and_told_of(tmp_path, capsys):
     """Four environments that fail in their 70th step, of 80 each."""
     train(
         tiny(
             tmp_path / "run",
             env=FlawedConfig(flaw="observation", fails_at=70),
-            num_env_runners=runners,
         )
     )
     counts = [
@@ -508,23 +411,3 @@ def test_a_total_that_is_no_multiple_of_an_update_is_told_of_before_and_counted_
     out = capsys.readouterr().out
     assert "50 env steps asked for; 64 in whole updates of 32" in out
     assert "steps 64/64" in out
-
-
-@dataclass(frozen=True)
-class StrangeConfig(ClockConfig):
-    """Builds only in the process where it was made, as with a package that other processes do not
-    have."""
-
-    home: int = 0
-
-    def build_vector(self, num_envs):
-        if os.getpid() != self.home:
-            raise ModuleNotFoundError("No module named 'mypackage'")
-        return super().build_vector(num_envs)
-
-
-def test_an_env_runner_that_cannot_be_started_says_why_in_one_line(tmp_path):
-    strange = tiny(tmp_path / "run", env=StrangeConfig(home=os.getpid()), num_env_runners=2)
-    with pytest.raises(ConnectionError) as refusal:
-        train(strange)
-    assert str(refusal.value) == "No env runner could be started: No module named 'mypackage'."
