@@ -38,6 +38,11 @@ class Adam(torch.optim.Adam):
                 float(learning_rate)
             )  # in its place, where a CUDA graph reads it
 
+    def set_beta1(self, beta1: float) -> None:
+        """Sets how much of its mean of gradients is kept at each step."""
+        for group in self.param_groups:
+            group["betas"] = (beta1, group["betas"][1])
+
     @torch.no_grad()
     def descend(self, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
         """One step of these parameters alone, which are some of the optimiser's and all on one

@@ -398,6 +398,20 @@ class ActionNoiseEnvRunner(OffPolicyEnvRunner):
         return super()._allocate(length)
 
 
+class StateDependentNoiseEnvRunner(OffPolicyEnvRunner):
+    """Explores by noise that is the same function of the state for a whole visit (gSDE; Raffin et
+    al. 2022)."""
+
+    def act(self, t: int, env_steps: int) -> NDArray:
+        if t == 0:
+            with torch.no_grad():
+                self._weights = self.module.noise_weights(self.num_envs, self._generator)
+        return super().act(t, env_steps)
+
+    def explore(self, prepared: torch.Tensor, exploration: torch.Tensor) -> torch.Tensor:
+        return self.module.explore_along(prepared, exploration, self._weights, self._generator)
+
+
 def action_dtype(space: gymnasium.Space) -> np.dtype:
     """The dtype of a network's actions: float32, whatever a Box has, or the numbers of discrete
     ones."""

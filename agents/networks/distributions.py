@@ -9,6 +9,7 @@ from typing import Protocol
 import gymnasium
 import numpy as np
 import torch
+import torch.nn.functional as F
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
@@ -73,6 +74,16 @@ class DiagonalGaussian:
     def entropy(self, parameters: Tensor) -> Tensor:
         log_std = parameters.chunk(2, -1)[1]
         return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+
+def squashed_gaussian(mean: Tensor, std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Actions (B, A) in [-1, 1], the tanh of a Gaussian's draw by standard normal `noise` (B, A),
+    and their log-probabilities (B,) (Haarnoja et al. 2018, appendix C)."""
+    raw = mean + std * noise
+    log_probs = -0.5 * noise.square() - std.log() - 0.5 * math.log(2 * math.pi)
+    # log(1 - tanh(x)^2), without the loss of digits where tanh is near 1.
+    log_slopes = 2 * (math.log(2) - raw - F.softplus(-2 * raw))
+    return raw.tanh(), (log_probs - log_slopes).sum(-1)
 
 
 def distribution_for(space: gymnasium.Space) -> Distribution:

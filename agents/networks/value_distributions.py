@@ -99,12 +99,19 @@ class Quantiles:
         """The quantile Huber loss (equation 10), summed over quantiles, a mean over what they are
         compared with."""
         target = rewards[:, None] + discounts[:, None] * following
-        errors = target[:, None, :] - outputs[:, :, None]  # (B, quantile, target)
-        huber = F.smooth_l1_loss(
-            outputs[:, :, None].expand_as(errors),
-            target[:, None, :].expand_as(errors),
-            reduction="none",
-        )
-        middles = (torch.arange(self.num_outputs, device=outputs.device) + 0.5) / self.num_outputs
-        weight = (middles[None, :, None] - (errors.detach() < 0).float()).abs()
-        return (weight * huber).mean(-1).sum(-1), target.mean(-1) - outputs.detach().mean(-1)
+        return quantile_huber_loss(outputs, target), target.mean(-1) - outputs.detach().mean(-1)
+
+
+def quantile_huber_loss(quantiles: Tensor, targets: Tensor) -> Tensor:
+    """Losses (...) of quantiles (..., Q) of evenly spaced probability against samples (..., K)
+    (Dabney et al. 2018, equation 10): summed over quantiles, a mean over samples."""
+    count = quantiles.shape[-1]
+    errors = targets[..., None, :] - quantiles[..., :, None]
+    huber = F.smooth_l1_loss(
+        quantiles[..., :, None].expand_as(errors),
+        targets[..., None, :].expand_as(errors),
+        reduction="none",
+    )
+    middles = (torch.arange(count, device=quantiles.device) + 0.5) / count
+    weight = (middles[:, None] - (errors.detach() < 0).float()).abs()
+    return (weight * huber).mean(-1).sum(-1)

@@ -6,10 +6,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from agents.interfaces import AlgorithmParts
+from agents.settings.bounded_actions import check_bounded_actions
 from agents.settings.off_policy import OffPolicy
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
 from common.ranges import Count, Fraction, NonNegative, PositiveFraction, Size, Steps
@@ -81,20 +81,7 @@ class DDPG(OffPolicy):
     def check(
         self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
     ) -> None:
-        from agents.networks.action_scaling import bounds_that_count
-
-        space = environment.action_space
-        vector = (
-            isinstance(space, Box)
-            and len(space.shape) == 1
-            and np.issubdtype(space.dtype, np.floating)
-        )
-        if not (vector and np.all(bounds_that_count(space))):
-            raise ValueError(
-                f"{self.name.upper()} acts in a one-dimensional Box of real numbers with bounds, "
-                f"not {space}; "
-                "try --algo dqn or ppo."
-            )
+        check_bounded_actions(environment.action_space, self.name)
         self.check_replay(environment, frame_stack, num_envs, num_learners)
 
     def module_config(self) -> dict[str, Any]:

@@ -158,8 +158,8 @@ def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
         (("--env", "CartPol-v1"), "Did you mean CartPole-v1"),
         (
             ("--algo", "pppo"),
-            "There is no algorithm 'pppo'; there are: appo, bc, cql, ddpg, double-dqn, dqn, iql, "
-            "ppo",
+            "There is no algorithm 'pppo'; there are: appo, bc, cql, crossq, ddpg, double-dqn, "
+            "dqn, iql, ppo",
         ),
         (("--env", "Pendulum-v1", "--algo", "dqn"), "try --algo ppo or td3"),
         (("--algo.learning-rat", "1"), "Did you mean --algo.learning-rate"),

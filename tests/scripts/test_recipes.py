@@ -52,7 +52,15 @@ KINDS = [
     "KukaGrasp",
 ]
 CONTINUOUS = {"Pendulum-v1", "probe-target", "HalfCheetah", "PandaReach", "Navigate", "KukaGrasp"}
-SUITED = {"ppo": None, "appo": None, "ddpg": True, "td3": True}
+SUITED = {
+    "ppo": None,
+    "appo": None,
+    "ddpg": True,
+    "td3": True,
+    "sac": True,
+    "tqc": True,
+    "crossq": True,
+}
 """Whether an algorithm wants continuous actions; None takes both, and what is not here wants
 discrete ones."""
 OFFLINE = ("bc", "cql", "iql")
