@@ -43,6 +43,12 @@ class Adam(torch.optim.Adam):
         for group in self.param_groups:
             group["betas"] = (beta1, group["betas"][1])
 
+    def set_weight_decay(self, weight_decay: float) -> None:
+        """Sets the share of its weights that a step of size 1 would take away (Loshchilov and
+        Hutter 2019, AdamW)."""
+        for group in self.param_groups:
+            group["weight_decay"] = weight_decay
+
     @torch.no_grad()
     def descend(self, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
         """One step of these parameters alone, which are some of the optimiser's and all on one
@@ -56,7 +62,7 @@ class Adam(torch.optim.Adam):
             [state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq")
         )
         torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateImportUsage]
-        torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
+        torch._fused_adamw_(  # pyright: ignore[reportPrivateImportUsage]
             list(parameters),
             gradients,
             means,
@@ -66,7 +72,7 @@ class Adam(torch.optim.Adam):
             lr=settings["lr"] if self.rate_on_gpu is None else self.rate_on_gpu,
             beta1=settings["betas"][0],
             beta2=settings["betas"][1],
-            weight_decay=0.0,
+            weight_decay=settings["weight_decay"],
             eps=settings["eps"],
             amsgrad=False,
             maximize=False,

@@ -70,7 +70,7 @@ class OffPolicyLearner(ColumnarLearner):
             network.action_space.shape,
             action_dtype(network.action_space),
             stack=self.config.experiment.env.frame_stack,
-            n_step=settings.n_step,
+            n_step=settings.longest_n_step,
             discount=settings.discount,
             priority_exponent=settings.priority_exponent,
             memory_map=Path(tempfile.gettempdir()) if settings.memory_map_replay else None,
@@ -82,7 +82,8 @@ class OffPolicyLearner(ColumnarLearner):
         device = self._device
         observations = transitions.observations.to(device, non_blocking=True)
         actions = torch.as_tensor(transitions.actions).to(device, non_blocking=True)
-        rewards = self.discounted(self.rewards(transitions.rewards, observations, actions))
+        rewards = self.rewards(transitions.rewards, observations, actions)
+        rewards = discounted(rewards, transitions.discount)
         with torch.no_grad():
             return {
                 "observations": prepare(observations),
@@ -129,17 +130,21 @@ class OffPolicyLearner(ColumnarLearner):
         random = np.random.default_rng([self.config.seed or 0, self._learner_index, env_steps])
         done = min(1.0, env_steps / self.config.experiment.total_env_steps)
         exponent = settings.importance_exponent + done * (1 - settings.importance_exponent)
-        drawn = self.replay.draw(batches * settings.batch_size, random, exponent, batches)
-        return (
-            drawn if self.hindsight is None else self.hindsight.relabel(self.replay, drawn, random)
+        n_step, discount = self.horizon(env_steps)
+        drawn = self.replay.draw(
+            batches * settings.batch_size, random, exponent, batches, n_step, discount
         )
+        return self.changed(drawn, random)
 
-    def discounted(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Each transition's rewards on the way (n, B) as one number (B,)."""
-        weighed = (
-            self.settings.discount ** np.arange(len(rewards), dtype=np.float32)[:, None] * rewards
-        )
-        return weighed.sum(0, dtype=np.float32)
+    def horizon(self, env_steps: int) -> tuple[int, float]:
+        """Steps of real rewards, and the discount of a step, of transitions that are drawn now."""
+        return self.settings.n_step, self.settings.discount
+
+    def changed(self, drawn: Transitions, random: np.random.Generator) -> Transitions:
+        """What is learnt from in the place of drawn transitions, which are the caller's alone."""
+        if self.hindsight is None:
+            return drawn
+        return self.hindsight.relabel(self.replay, drawn, random)
 
     def exploration_metrics(self) -> dict[str, float]:
         """How much the env runners explore now."""
@@ -188,6 +193,12 @@ class OffPolicyLearner(ColumnarLearner):
 
     def _own(self, folder: Path) -> Path:
         return folder / f"replay-{self._learner_index}"
+
+
+def discounted(rewards: NDArray[np.float32], discount: float) -> NDArray[np.float32]:
+    """Each transition's rewards on the way (n, B) as one number (B,)."""
+    weights = discount ** np.arange(len(rewards), dtype=np.float32)[:, None]
+    return (weights * rewards).sum(0, dtype=np.float32)
 
 
 class OffPolicyAlgorithm(ColumnarAlgorithm):

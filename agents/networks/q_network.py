@@ -1,5 +1,6 @@
 """The Q network: an encoder and a head that says of every action what it is worth."""
 
+import math
 from contextlib import AbstractContextManager
 
 import torch
@@ -9,6 +10,10 @@ from torch import Tensor, nn
 from agents.networks.actor_critic import Network, Precision, use_bf16
 from agents.networks.packing import Packing, build_encoder
 from agents.networks.running_moments import RunningMoments
+
+
+COSINES = 64
+"""Cosines that a probability is embedded by (Dabney et al. 2018b, n)."""
 
 
 class QNetwork(Network):
@@ -36,6 +41,8 @@ class QNetwork(Network):
         self.num_actions = int(self.action_space.n)
         self.action_scaling = None
         self.encoder = build_encoder(config["encoder"], self.observation_space)
+        asks = self.values.acting_levels(1, torch.device("cpu")) is not None
+        self.level_embedding = LevelEmbedding(self.encoder.output_dim) if asks else None
         layer = NoisyLinear if config["noisy"] else nn.Linear
         features = self.encoder.output_dim
         outputs = self.num_actions * self.values.num_outputs
@@ -65,24 +72,33 @@ class QNetwork(Network):
         with self._autocast(observations):
             return self.encoder.input_layer(observations)
 
-    def forward(self, prepared: Tensor) -> Tensor:
-        """Prepared observations (B, ...) -> outputs (B, actions, K)."""
+    def forward(self, prepared: Tensor, levels: Tensor | None = None) -> Tensor:
+        """Prepared observations (B, ...) -> outputs (B, actions, K); of the probabilities `levels`
+        (B, K) where the values have some, which are those to act by if not said."""
         with self._autocast(prepared):
             features = self.encoder.torso(prepared)
-            hidden = (
-                [features]
-                if self.streams is None
-                else [stream(features) for stream in self.streams]
+            if self.level_embedding is None:
+                return self._heads(features)
+            if levels is None:
+                levels = self.values.acting_levels(len(features), features.device)
+            asked = features[:, None] * self.level_embedding(levels)
+            outputs = self._heads(asked.flatten(0, 1))
+        return outputs.view(*levels.shape, self.num_actions).transpose(1, 2)
+
+    def _heads(self, features: Tensor) -> Tensor:
+        """Features (R, F) -> outputs (R, actions, K) float32."""
+        hidden = (
+            [features] if self.streams is None else [stream(features) for stream in self.streams]
+        )
+        with torch.autocast(features.device.type, enabled=False):
+            outputs = self.advantage(hidden[0].float()).view(
+                -1, self.num_actions, self.values.num_outputs
             )
-        outputs = self.advantage(hidden[0].float()).view(
-            -1, self.num_actions, self.values.num_outputs
-        )
-        if self.state_value is None:
-            return outputs
-        # Advantages over their mean, so that value and advantage are told apart (equation 9).
-        return (
-            self.state_value(hidden[1].float())[:, None] + outputs - outputs.mean(1, keepdim=True)
-        )
+            if self.state_value is None:
+                return outputs
+            # Advantages over their mean, so that value and advantage are told apart (equation 9).
+            state_value = self.state_value(hidden[1].float())[:, None]
+            return state_value + outputs - outputs.mean(1, keepdim=True)
 
     def q_values(self, prepared: Tensor) -> Tensor:
         """Prepared observations (B, ...) -> expected returns (B, actions)."""
@@ -132,6 +148,19 @@ class QNetwork(Network):
     def _autocast(self, x: Tensor) -> AbstractContextManager:
         low = use_bf16(self.precision, self.low_precision_pays, x.device.type)
         return torch.autocast(x.device.type, torch.bfloat16, enabled=low)
+
+
+class LevelEmbedding(nn.Module):
+    """Probabilities (B, K) -> factors of features (B, K, F), by cosines (Dabney et al. 2018b,
+    equation 4)."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(COSINES, features)
+
+    def forward(self, levels: Tensor) -> Tensor:
+        frequencies = math.pi * torch.arange(1, COSINES + 1, device=levels.device)
+        return self.layer((levels[..., None] * frequencies).cos()).relu()
 
 
 class NoisyLinear(nn.Module):

@@ -2,7 +2,8 @@
 values.
 
 Each is a loss between what the network says of (observation, action) and what follows from it;
-`outputs` are K numbers an action, in float32.
+`outputs` are K numbers an action, in float32. Where the network is asked about probabilities that
+are drawn, `levels` (B, K) are these.
 """
 
 from typing import Protocol
@@ -11,17 +12,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+ACTING_LEVELS = 32
+"""Quantiles whose mean is what an action is expected to earn (Dabney et al. 2018b, K)."""
+
 
 class ValueDistribution(Protocol):
     num_outputs: int
-    """K, the network's outputs for an action."""
+    """The network's outputs for an action, or for an action and a level."""
+
+    def levels(self, batch: int, generator: torch.Generator) -> Tensor | None:
+        """Levels (B, K) to learn from, drawn anew; None where the network is not asked about
+        any."""
+        ...
+
+    def acting_levels(self, batch: int, device: torch.device) -> Tensor | None:
+        """Levels (B, K) to act by, always the same ones; None where the network is not asked about
+        any."""
+        ...
 
     def mean(self, outputs: Tensor) -> Tensor:
         """Outputs (..., K) -> expected returns (...)."""
         ...
 
     def loss(
-        self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor
+        self,
+        outputs: Tensor,
+        rewards: Tensor,
+        discounts: Tensor,
+        following: Tensor,
+        levels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Losses (B,), and errors (B,) to prioritise by.
 
@@ -30,7 +49,17 @@ class ValueDistribution(Protocol):
         ...
 
 
-class Expectation:
+class WithoutLevels:
+    """What a network predicts that is not asked about levels."""
+
+    def levels(self, batch: int, generator: torch.Generator) -> None:
+        return None
+
+    def acting_levels(self, batch: int, device: torch.device) -> None:
+        return None
+
+
+class Expectation(WithoutLevels):
     """The mean alone (Mnih et al. 2015): the Huber loss of the temporal difference, which clips its
     gradient."""
 
@@ -40,14 +69,19 @@ class Expectation:
         return outputs.squeeze(-1)
 
     def loss(
-        self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor
+        self,
+        outputs: Tensor,
+        rewards: Tensor,
+        discounts: Tensor,
+        following: Tensor,
+        levels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         target = rewards + discounts * following.squeeze(-1)
         values = outputs.squeeze(-1)
         return F.smooth_l1_loss(values, target, reduction="none"), target - values
 
 
-class Categorical:
+class Categorical(WithoutLevels):
     """Probabilities of evenly spaced returns, C51 (Bellemare et al. 2017)."""
 
     def __init__(self, num_outputs: int, low: float, high: float) -> None:
@@ -64,7 +98,12 @@ class Categorical:
         return (outputs.softmax(-1) * self.support(outputs.device)).sum(-1)
 
     def loss(
-        self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor
+        self,
+        outputs: Tensor,
+        rewards: Tensor,
+        discounts: Tensor,
+        following: Tensor,
+        levels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The cross-entropy to the projected target; the error is their divergence (Hessel et al.
         2018)."""
@@ -84,7 +123,7 @@ class Categorical:
         return ((1 - distance).clamp_min(0) * probabilities[:, None, :]).sum(-1)
 
 
-class Quantiles:
+class Quantiles(WithoutLevels):
     """Returns of evenly spaced probability, QR-DQN (Dabney et al. 2018)."""
 
     def __init__(self, num_outputs: int) -> None:
@@ -94,7 +133,12 @@ class Quantiles:
         return outputs.mean(-1)
 
     def loss(
-        self, outputs: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor
+        self,
+        outputs: Tensor,
+        rewards: Tensor,
+        discounts: Tensor,
+        following: Tensor,
+        levels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The quantile Huber loss (equation 10), summed over quantiles, a mean over what they are
         compared with."""
@@ -102,16 +146,58 @@ class Quantiles:
         return quantile_huber_loss(outputs, target), target.mean(-1) - outputs.detach().mean(-1)
 
 
-def quantile_huber_loss(quantiles: Tensor, targets: Tensor) -> Tensor:
-    """Losses (...) of quantiles (..., Q) of evenly spaced probability against samples (..., K)
-    (Dabney et al. 2018, equation 10): summed over quantiles, a mean over samples."""
-    count = quantiles.shape[-1]
+class ImplicitQuantiles:
+    """Returns of whatever probabilities the network is asked about, IQN (Dabney et al. 2018b)."""
+
+    num_outputs = 1
+
+    def __init__(self, num_levels: int) -> None:
+        """`num_levels` are drawn to learn from."""
+        self.num_levels = num_levels
+
+    def levels(self, batch: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(batch, self.num_levels, generator=generator, device=generator.device)
+
+    def acting_levels(self, batch: int, device: torch.device) -> Tensor:
+        return middles(ACTING_LEVELS, device).expand(batch, -1)
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        return outputs.mean(-1)
+
+    def loss(
+        self,
+        outputs: Tensor,
+        rewards: Tensor,
+        discounts: Tensor,
+        following: Tensor,
+        levels: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The quantile Huber loss (equation 3), summed over levels, a mean over what they are
+        compared with."""
+        assert levels is not None
+        target = rewards[:, None] + discounts[:, None] * following
+        losses = quantile_huber_loss(outputs, target, levels)
+        return losses, target.mean(-1) - outputs.detach().mean(-1)
+
+
+def middles(count: int, device: torch.device) -> Tensor:
+    """The middles of so many equal parts of [0, 1]: (count,)."""
+    return (torch.arange(count, device=device) + 0.5) / count
+
+
+def quantile_huber_loss(
+    quantiles: Tensor, targets: Tensor, levels: Tensor | None = None
+) -> Tensor:
+    """Losses (...) of quantiles (..., Q) against samples (..., K) (Dabney et al. 2018, equation
+    10): summed over quantiles, a mean over samples. They are of the probabilities `levels` (..., Q),
+    evenly spaced ones where there are none."""
+    if levels is None:
+        levels = middles(quantiles.shape[-1], quantiles.device)
     errors = targets[..., None, :] - quantiles[..., :, None]
     huber = F.smooth_l1_loss(
         quantiles[..., :, None].expand_as(errors),
         targets[..., None, :].expand_as(errors),
         reduction="none",
     )
-    middles = (torch.arange(count, device=quantiles.device) + 0.5) / count
-    weight = (middles[:, None] - (errors.detach() < 0).float()).abs()
+    weight = (levels[..., None] - (errors.detach() < 0).float()).abs()
     return (weight * huber).mean(-1).sum(-1)

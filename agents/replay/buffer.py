@@ -69,6 +69,7 @@ class Transitions:
     ]  # (B,), of the value of the observations that followed; 0 after termination
     next_observations: torch.Tensor  # (B, *observation)
     weights: NDArray[np.float32]  # (B,), importance of each, the largest 1
+    discount: float  # of a step, by which the rewards on the way are added up
 
 
 class Replay:
@@ -166,17 +167,22 @@ class Replay:
         random: np.random.Generator,
         importance_exponent: float = 0.0,
         batches: int = 1,
+        n_step: int | None = None,
+        discount: float | None = None,
     ) -> Transitions:
         """So many transitions, by priority where there are priorities; there must be some to draw.
 
         They are `batches` equal ones, one after the other, each from the whole range of
-        priorities."""
+        priorities. `n_step`, at most the replay's, and `discount` are the replay's own if not
+        said."""
         if self.priorities is None:
             rows = self._uniform(size, random)
         else:
             # Rows come in the ring's order: dealt out in turn, each batch has some of all of it.
             rows = self.priorities.draw(size, random).reshape(-1, batches).T.ravel()
-        ends, rewards, discounts = self._n_step_transitions(rows)
+        ends, rewards, discounts = self._n_step_transitions(
+            rows, n_step or self.n_step, self.discount if discount is None else discount
+        )
         return Transitions(
             rows=rows,
             observations=self._observations(rows),
@@ -185,6 +191,7 @@ class Replay:
             discounts=discounts,
             next_observations=self.following(ends),
             weights=self._weights(rows, importance_exponent),
+            discount=self.discount if discount is None else discount,
         )
 
     def prioritize(self, rows: NDArray[np.int64], errors: NDArray) -> None:
@@ -262,20 +269,20 @@ class Replay:
         return ((priorities / priorities.min()) ** -importance_exponent).astype(np.float32)
 
     def _n_step_transitions(
-        self, rows: NDArray[np.int64]
+        self, rows: NDArray[np.int64], n_step: int, discount: float
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """The n-step transitions that begin at these rows (B,): their last rows (B,), their rewards
         (n, B), and the discounts of the values that follow (B,)."""
         ends = rows
         discounts = np.ones(len(rows), np.float32)
-        rewards = np.zeros((self.n_step, len(rows)), np.float32)
+        rewards = np.zeros((n_step, len(rows)), np.float32)
         goes_on = np.ones(len(rows), np.bool_)
-        for i in range(self.n_step):
+        for i in range(n_step):
             step = self._later(rows, i)
             goes_on &= ~self.cut[step] | self.final[step]
             rewards[i] = np.where(goes_on, self.rewards[step], 0.0)
             ends = np.where(goes_on, step, ends)
-            discounts = np.where(goes_on, discounts * np.float32(self.discount), discounts)
+            discounts = np.where(goes_on, discounts * np.float32(discount), discounts)
             discounts[goes_on & self.terminated[step]] = 0.0
             goes_on &= ~self.terminated[step] & ~self.cut[step]
         return ends, rewards, discounts

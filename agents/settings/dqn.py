@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from agents.interfaces import AlgorithmParts
 from agents.settings.off_policy import OffPolicy
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
-from common.ranges import Fraction, Positive, PositiveFraction, Range, Size, Steps, StepsOrZero
+from common.ranges import (
+    Count,
+    CountOrZero,
+    Fraction,
+    NonNegative,
+    Positive,
+    PositiveFraction,
+    Range,
+    Size,
+    Steps,
+    StepsOrZero,
+)
 
 if TYPE_CHECKING:
     from agents.networks.value_distributions import ValueDistribution
@@ -46,6 +57,23 @@ class DQN(OffPolicy):
     learning_rate: PositiveFraction = 1e-4
     target_update_every_env_steps: Steps = 1_000
     """Env steps between copies of the network to the target network."""
+    target_rate: Fraction = 0.0
+    """How far the target network moves towards the network at each gradient step (tau), in place of
+    copies; 0 copies."""
+    weight_decay: NonNegative = 0.0
+    """Share of the weights that a step of size 1 takes away (AdamW; Loshchilov and Hutter 2019)."""
+    random_shift: CountOrZero = 0
+    """Pixels by which drawn images are shifted at random, at most (Yarats et al. 2021)."""
+    reset_every_updates: StepsOrZero = 0
+    """Gradient steps between resets: the encoder moves half the way to fresh weights, the head gets
+    fresh ones (Schwarzer et al. 2023); 0 never."""
+    anneal_updates: StepsOrZero = 0
+    """Gradient steps, at the start and after each reset, in which n and the discount change to
+    `n_step` and `discount`; 0 has these from the start."""
+    first_n_step: Count = 10
+    """The n that is annealed from."""
+    first_discount: Fraction = 0.97
+    """The discount that is annealed from."""
     max_gradient_norm: Positive = 10.0
     """Gradients are scaled down to this global norm (Wang et al. 2016)."""
     double: bool = False
@@ -56,15 +84,23 @@ class DQN(OffPolicy):
     """Width of each stream's hidden layer."""
     noisy: bool = False
     """Explore by learnt noise in the head's weights; set epsilon to 0 with it."""
-    values: Literal["expectation", "categorical", "quantile"] = "expectation"
-    """What is learnt of a return: its mean, C51's probabilities of fixed values, or QR-DQN's
-    quantiles."""
+    values: Literal["expectation", "categorical", "quantile", "implicit-quantile"] = "expectation"
+    """What is learnt of a return: its mean, C51's probabilities of fixed values, QR-DQN's
+    quantiles, or IQN's quantiles of whatever probability."""
     num_atoms: Annotated[int, Range(2, 10_000)] = 51
     """Values of the categorical distribution."""
     value_limit: Positive = 10.0
     """The categorical distribution's values lie between minus this and this."""
     num_quantiles: Annotated[int, Range(2, 10_000)] = 200
-    """Quantiles of the quantile distribution."""
+    """Quantiles of the quantile distribution; with implicit-quantile, those that a gradient step
+    draws."""
+    munchausen: Fraction = 0.0
+    """How much of the soft policy's log-probability of the action is added to its reward (alpha;
+    Vieillard et al. 2020); above 0, targets are those of that policy."""
+    munchausen_temperature: Positive = 0.03
+    """Temperature of the soft policy, in rewards."""
+    munchausen_floor: Annotated[float, Range(-1e9, 0.0)] = -1.0
+    """The least that this log-probability, times the temperature, counts."""
     epsilon_start: Fraction = 1.0
     """Chance of a random action at first."""
     epsilon_end: Fraction = 0.01
@@ -74,6 +110,23 @@ class DQN(OffPolicy):
     chance of its own instead, from 0.4 to 0.0007, as in Ape-X."""
     evaluation_epsilon: Fraction = 0.001
     """Chance of a random action in evaluations (Castro et al. 2018)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.anneal_updates and self.first_n_step < self.n_step:
+            raise ValueError(
+                f"first_n_step must be at least n_step, {self.n_step}, not {self.first_n_step}."
+            )
+        if self.munchausen > 0 and self.double:
+            raise ValueError(
+                "Munchausen targets weigh all actions, and double Q-learning chooses one; leave out "
+                "--algo.double or --algo.munchausen."
+            )
+        if self.munchausen > 0 and self.values == "categorical":
+            raise ValueError(
+                "Munchausen targets mix the actions' values, which C51's probabilities cannot be; "
+                "take --algo.values implicit-quantile, quantile or expectation."
+            )
 
     @property
     def search_space(self) -> SearchSpace:
@@ -102,7 +155,8 @@ class DQN(OffPolicy):
                 f"DQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo "
                 "or td3."
             )
-        if num_envs * self.rollout_length > self.target_update_every_env_steps:
+        visit = num_envs * self.rollout_length
+        if not self.target_rate and visit > self.target_update_every_env_steps:
             raise ValueError(
                 f"{num_envs * self.rollout_length:,} env steps between two visits to the replay "
                 "are more than "
@@ -111,6 +165,26 @@ class DQN(OffPolicy):
             )
         self.check_loss_memory()
         self.check_replay(environment, frame_stack, num_envs, num_learners)
+
+    @property
+    def longest_n_step(self) -> int:
+        return self.first_n_step if self.anneal_updates else self.n_step
+
+    def updates_at(self, env_steps: int) -> int:
+        """Gradient steps that a run has made after so many env steps."""
+        return self.updates_after(max(0, env_steps - self.learning_starts_env_steps))
+
+    def horizon_at(self, env_steps: int) -> tuple[int, float]:
+        """Steps of real rewards and the discount of a step, which change exponentially since the
+        last reset (Schwarzer et al. 2023)."""
+        if not self.anneal_updates:
+            return self.n_step, self.discount
+        updates = self.updates_at(env_steps)
+        since_reset = updates % self.reset_every_updates if self.reset_every_updates else updates
+        done = min(1.0, since_reset / self.anneal_updates)
+        n_step = self.first_n_step * (self.n_step / self.first_n_step) ** done
+        short = (1 - self.first_discount) * ((1 - self.discount) / (1 - self.first_discount)) ** done
+        return round(n_step), 1 - short
 
     def check_loss_memory(self) -> None:
         """Raises ValueError where a batch's loss, which compares all atoms or quantiles, does not
@@ -121,6 +195,7 @@ class DQN(OffPolicy):
             "expectation": 1,
             "categorical": self.num_atoms,
             "quantile": self.num_quantiles,
+            "implicit-quantile": self.num_quantiles,
         }[self.values]
         what = f"The loss of batches of {self.batch_size:,} transitions with {compared:,} x {compared:,} comparisons"
         require_memory(self.batch_size * compared**2 * FLOAT32_BYTES, what)
@@ -140,6 +215,7 @@ class DQN(OffPolicy):
         from agents.networks.value_distributions import (
             Categorical,
             Expectation,
+            ImplicitQuantiles,
             Quantiles,
             ValueDistribution,
         )
@@ -148,6 +224,7 @@ class DQN(OffPolicy):
             "expectation": Expectation(),
             "categorical": Categorical(self.num_atoms, -self.value_limit, self.value_limit),
             "quantile": Quantiles(self.num_quantiles),
+            "implicit-quantile": ImplicitQuantiles(self.num_quantiles),
         }
         return kinds[self.values]
 

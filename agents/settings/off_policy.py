@@ -80,6 +80,11 @@ class OffPolicy:
     def judges_single_steps(self) -> bool:
         return self.n_step == 1
 
+    @property
+    def longest_n_step(self) -> int:
+        """The most steps of real rewards that a transition may have."""
+        return self.n_step
+
     def updates_after(self, env_steps: int) -> int:
         """Gradient steps that are due for so many env steps."""
         return env_steps // self.update_every_env_steps * self.gradient_steps
@@ -119,7 +124,7 @@ class OffPolicy:
         ring = (
             self.replay_capacity // max(1, num_learners) // (num_envs // max(1, num_learners))
         )  # steps of each
-        smallest = self.n_step + frame_stack + 1
+        smallest = self.longest_n_step + frame_stack + 1
         if ring < smallest:
             raise ValueError(
                 f"replay_capacity must be at least {smallest * num_envs:,} with {num_envs} "

@@ -68,16 +68,21 @@ class ImpalaResNet(nn.Module):
             stages += [
                 first(width_before, width_after, kernel_size=3, padding=1),
                 nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
-                ResidualBlock(width_after),
-                ResidualBlock(width_after),
+                ResidualBlock(width_after, config.spectral_norm),
+                ResidualBlock(width_after, config.spectral_norm),
             ]
             # Only the first convolution sees pixels from 0 to 255.
             first = nn.Conv2d
-        convolutions = nn.Sequential(*stages, nn.ReLU(), FlattenPixels())
+        pooling = [nn.AdaptiveMaxPool2d(config.pooled_size)] if config.pooled_size else []
+        convolutions = nn.Sequential(*stages, nn.ReLU(), *pooling, FlattenPixels())
         flat = flat_size(convolutions, channels, height, width)
-        dense = orthogonal(nn.Linear(flat, config.features))
-        self.torso = nn.Sequential(*convolutions, dense, nn.ReLU(inplace=True))
-        self.output_dim = config.features
+        dense = (
+            [orthogonal(nn.Linear(flat, config.features)), nn.ReLU(inplace=True)]
+            if config.features
+            else []
+        )
+        self.torso = nn.Sequential(*convolutions, *dense)
+        self.output_dim = config.features or flat
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -85,10 +90,13 @@ class ImpalaResNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, spectral_norm: bool) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
         self.second = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        if spectral_norm:
+            nn.utils.parametrizations.spectral_norm(self.first)
+            nn.utils.parametrizations.spectral_norm(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, H, W) -> maps of the same shape."""

@@ -102,8 +102,14 @@ class ImpalaResNetConfig:
 
     channels: tuple[Channels, ...] = (16, 32, 32)
     """Channels of each stage; each stage halves the image."""
-    features: Size = 256
-    """Width of the dense layer."""
+    features: SizeOrZero = 256
+    """Width of the dense layer; 0 leaves it out."""
+    spectral_norm: bool = False
+    """Divide the weights of each residual block's convolutions by their largest singular value
+    (Miyato et al. 2018; Schmidt and Schmied 2021)."""
+    pooled_size: SizeOrZero = 0
+    """Height and width that the last maps are pooled to, so that the dense layer is smaller; 0
+    leaves them as they are (Schmidt and Schmied 2021, 6)."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -85,6 +85,8 @@ RECIPES: Imported[Callable[[Environment], Experiment]] = Imported(
         "double-dqn": "scripts.recipes.dqn:double",
         "rainbow": "scripts.recipes.dqn:rainbow",
         "qr-dqn": "scripts.recipes.dqn:quantile",
+        "btr": "scripts.recipes.dqn:beyond_rainbow",
+        "data-efficient": "scripts.recipes.dqn:data_efficient",
         "ddpg": "scripts.recipes.ddpg:recipe",
         "td3": "scripts.recipes.ddpg:twin_delayed",
         "sac": "scripts.recipes.sac:recipe",

@@ -8,7 +8,12 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.dqn import DQN
 from agents.settings.environment_reward import EnvironmentReward
-from perception.settings.encoders import ListEncoderConfig, MLPConfig, NatureCNNConfig
+from perception.settings.encoders import (
+    ImpalaResNetConfig,
+    ListEncoderConfig,
+    MLPConfig,
+    NatureCNNConfig,
+)
 from scripts.recipes import ppo
 from scripts.recipes.kinds import row_for
 from scripts.recipes.observations import encoder_for, observation_space
@@ -58,6 +63,83 @@ def rainbow(environment: Environment) -> Experiment:
         )
     # Returns are not clipped here: with this discount, up to 100 rewards of 1.
     return experiment(environment, replace(algo, stream_width=256, value_limit=100.0))
+
+
+def beyond_rainbow(environment: Environment) -> Experiment:
+    """Clark et al. 2024, table 3: implicit quantiles, Munchausen targets, large batches now and
+    then, and a residual network with spectral normalisation. Its width here is a fourth of theirs,
+    which a processor can train."""
+    algo = replace(
+        settings(environment),
+        name="btr",
+        dueling=True,
+        noisy=True,
+        values="implicit-quantile",
+        num_quantiles=8,
+        munchausen=0.9,
+        n_step=3,
+        priority_exponent=0.2,
+        epsilon_start=1.0,
+        epsilon_end=0.01,
+    )
+    if not sees_images(environment):
+        return experiment(environment, replace(algo, stream_width=256))
+    algo = replace(
+        algo,
+        discount=0.997,
+        batch_size=256,
+        update_every_env_steps=64,
+        learning_starts_env_steps=10_000,
+        target_update_every_env_steps=8_000,
+        learning_rate=1e-4,
+        adam_epsilon=0.005 / 256,
+        epsilon_decay_env_steps=50_000,
+    )
+    whole = experiment(environment, algo)
+    if whole.encoder != NatureCNNConfig():
+        return whole
+    encoder = ImpalaResNetConfig(
+        channels=(8, 16, 16), features=0, spectral_norm=True, pooled_size=6
+    )
+    return replace(whole, encoder=encoder, num_envs=64)
+
+
+def data_efficient(environment: Environment) -> Experiment:
+    """Schwarzer et al. 2023 with the Nature CNN: a gradient step for each env step, which resets,
+    weight decay, random shifts, an annealed n and an annealed discount make bearable."""
+    algo = replace(
+        settings(environment),
+        name="data-efficient",
+        double=True,
+        dueling=True,
+        values="categorical",
+        priority_exponent=0.5,
+        n_step=3,
+        target_rate=0.005,
+        weight_decay=0.1,
+        anneal_updates=10_000,
+        reset_every_updates=40_000,
+        update_every_env_steps=1,
+        rollout_length=1,
+        batch_size=32,
+        learning_starts_env_steps=2_000,
+        epsilon_end=0.0,
+        epsilon_decay_env_steps=4_000,
+        replay_capacity=200_000,
+    )
+    if not sees_images(environment):
+        return experiment(environment, replace(algo, stream_width=256, value_limit=100.0))
+    algo = replace(
+        algo, random_shift=4, discount=0.997, learning_rate=1e-4, adam_epsilon=1.5e-4
+    )
+    whole = experiment(environment, algo)
+    return replace(
+        whole,
+        num_envs=8,
+        total_env_steps=100_000,
+        evaluate_every_env_steps=20_000,
+        checkpoint_every_env_steps=20_000,
+    )
 
 
 # Replay, batch, update period and discount are those of Mnih et al. 2015, extended data table 1.

@@ -188,7 +188,7 @@ SENSELESS: list[tuple[str, type, dict[str, Any]]] = [
     ("encoder", MLPConfig, {"hidden_sizes": (64, -1)}),
     ("encoder", MLPConfig, {"hidden_sizes": (64, 0)}),
     ("encoder", NatureCNNConfig, {"features": -512}),
-    ("encoder", ImpalaResNetConfig, {"features": 0}),
+    ("encoder", ImpalaResNetConfig, {"features": -1}),
     ("encoder", ImpalaResNetConfig, {"channels": (16, -32)}),
     ("env", ClassicConfig, CARTPOLE | {"max_episode_steps": 0}),
     ("env", AtariConfig, PONG | {"noop_max": -1}),

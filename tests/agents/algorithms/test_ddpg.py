@@ -260,6 +260,7 @@ def test_actions_are_learnt_from_in_single_precision_whatever_the_environments_a
         discounts=np.ones(4, np.float32),
         next_observations=observations,
         weights=np.ones(4, np.float32),
+        discount=0.9,
     )
     assert learner_of().columns(transitions)["actions"].dtype == torch.float32
 

@@ -139,7 +139,7 @@ def check_all_that_can_be_drawn(replay: Replay, columns: list[list[Step]], added
         assert not replay.ready
         return
     rows = np.array(sorted(expected))
-    ends, rewards, discounts = replay._n_step_transitions(rows)
+    ends, rewards, discounts = replay._n_step_transitions(rows, replay.n_step, replay.discount)
     returns = (rewards * DISCOUNT ** np.arange(n_step)[:, None]).sum(0)
     now, then = replay._observations(rows).numpy(), replay.following(ends).numpy()
     for i, row in enumerate(rows):
@@ -469,7 +469,7 @@ def test_only_what_needs_lost_frames_is_never_drawn(
             rows = np.array([row])
             observation, _, total, discount, after = transition_of(changed[n], t, n_step)
             np.testing.assert_array_equal(twin._observations(rows)[0], observation)
-            ends, rewards, discounts = twin._n_step_transitions(rows)
+            ends, rewards, discounts = twin._n_step_transitions(rows, twin.n_step, twin.discount)
             assert (rewards[:, 0] * DISCOUNT ** np.arange(n_step)).sum() == pytest.approx(total)
             assert discounts[0] == discount
             if discount > 0:
