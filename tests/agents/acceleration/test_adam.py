@@ -75,3 +75,29 @@ def test_a_gradient_in_another_order_of_memory_meets_its_own_numbers() -> None:
     assert shuffled.stride() != gradient.stride()
     Adam([ours], LEARNING_RATE, 1e-8).descend([ours], [shuffled])
     torch.testing.assert_close(ours, theirs)
+
+
+def test_weight_decay_is_that_of_torchs_adamw() -> None:
+    ours, theirs = parameters(), parameters()
+    optimizer = Adam(ours, LEARNING_RATE, EPSILON)
+    optimizer.set_weight_decay(0.1)
+    reference = torch.optim.AdamW(theirs, LEARNING_RATE, eps=EPSILON, weight_decay=0.1)
+    for step in range(4):
+        optimizer.descend(ours, gradients(step))
+        for parameter, gradient in zip(theirs, gradients(step), strict=True):
+            parameter.grad = gradient
+        reference.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_another_first_beta_is_torchs_too() -> None:
+    ours, theirs = parameters(), parameters()
+    optimizer = Adam(ours, LEARNING_RATE, EPSILON)
+    optimizer.set_beta1(0.5)
+    reference = torch.optim.Adam(theirs, LEARNING_RATE, betas=(0.5, 0.999), eps=EPSILON)
+    for step in range(3):
+        optimizer.descend(ours, gradients(step))
+        for parameter, gradient in zip(theirs, gradients(step), strict=True):
+            parameter.grad = gradient
+        reference.step()
+    torch.testing.assert_close(ours, theirs)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
+from agents.algorithms.dqn import shifted, soft_log_policy
 from agents.engine.config import rllib_config
 from agents.engine.learner import StepResult
 from agents.engine.off_policy import means
@@ -238,3 +239,113 @@ def test_means_are_over_the_rounds_that_have_a_name() -> None:
         "epsilon": 0.75,
         "loss": 3.0,
     }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"double": True}, {"values": "categorical"}],
+    ids=str,
+)
+def test_munchausen_targets_are_refused_where_they_make_no_sense(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Munchausen targets") as refusal:
+        DQN(munchausen=0.9, **changes)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_soft_policys_log_probabilities_by_hand() -> None:
+    # exp(1 / 0.5) = 7.389 beside 1: chances of 0.8808 and 0.1192.
+    logs = soft_log_policy(torch.tensor([[1.0, 0.0]]), 0.5)
+    assert logs.tolist()[0] == pytest.approx([0.5 * math.log(0.8808), 0.5 * math.log(0.1192)], rel=1e-3)
+
+
+def test_munchausen_targets_by_hand() -> None:
+    learner = learner_of(munchausen=0.5, munchausen_temperature=0.5, munchausen_floor=-1.0)
+    target_q = torch.tensor([[[1.0], [0.0]]])
+    following = learner.following({"target_q": target_q}, torch.arange(1))
+    # 0.8808 (1 + 0.06344) + 0.1192 (0 + 1.0634): the soft maximum 0.5 log(exp(2) + 1).
+    assert following.item() == pytest.approx(0.5 * math.log(math.exp(2) + 1), rel=1e-4)
+
+
+def test_the_reward_of_an_unlikely_action_falls_to_the_floor_at_most() -> None:
+    learner = learner_of(munchausen=0.5, munchausen_temperature=0.03, munchausen_floor=-1.0)
+    observations = torch.zeros(2, 2)
+    q_values = torch.tensor([[9.0, 0.0], [9.0, 0.0]])
+    learner.target.network.q_values = lambda _: q_values
+    rewards = learner.munchausen_reward(
+        {"observations": observations, "actions": torch.tensor([0, 1])}
+    )
+    assert rewards.tolist() == pytest.approx([0.0, -0.5], abs=1e-6)
+
+
+def test_n_and_the_discount_change_after_each_reset() -> None:
+    settings = DQN(
+        update_every_env_steps=1,
+        learning_starts_env_steps=100,
+        n_step=3,
+        discount=0.997,
+        anneal_updates=1_000,
+        reset_every_updates=5_000,
+    )
+    assert settings.horizon_at(50) == (10, pytest.approx(0.97))
+    n_step, discount = settings.horizon_at(600)
+    assert n_step == round(math.sqrt(10 * 3))
+    assert discount == pytest.approx(1 - math.sqrt(0.03 * 0.003))
+    assert settings.horizon_at(1_100) == settings.horizon_at(5_099) == (3, pytest.approx(0.997))
+    assert settings.horizon_at(5_100) == (10, pytest.approx(0.97))
+
+
+def test_a_replay_is_as_long_as_the_longest_transition() -> None:
+    settings = DQN(anneal_updates=10, first_n_step=20, replay_capacity=80)
+    with pytest.raises(ValueError, match="at least 88 with 4"):
+        replace(settings, learning_starts_env_steps=8).check(CountingConfig().build(), 1, 4, 0)
+
+
+def test_shifted_images_come_from_within_the_border() -> None:
+    images = torch.arange(2 * 3 * 6 * 5, dtype=torch.uint8).reshape(2, 3, 6, 5)
+    seen = set()
+    for seed in range(40):
+        moved = shifted(images, 1, np.random.default_rng(seed))
+        assert moved.shape == images.shape
+        padded = np.pad(images.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), "edge")
+        for n in range(2):
+            [where] = [
+                (down, right)
+                for down in range(3)
+                for right in range(3)
+                if (padded[n, :, down : down + 6, right : right + 5] == moved[n].numpy()).all()
+            ]
+            seen.add(where)
+    assert len(seen) == 9
+
+
+def test_a_reset_leaves_half_of_the_encoder_and_nothing_of_the_head() -> None:
+    learner = learner_of(reset_every_updates=5)
+    network = learner.bare_network
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(100.0)
+    learner.generator.manual_seed(3)
+    learner.reset()
+    for name, parameter in network.named_parameters():
+        middle = parameter.mean().item()
+        assert middle == pytest.approx(50.0 if name.startswith("encoder.") else 0.0, abs=1.0), name
+    assert not learner.get_optimizer().state
+    again = [parameter.clone() for parameter in network.parameters()]
+    learner.reset()
+    heads = [n for n, (name, _) in enumerate(network.named_parameters()) if "encoder" not in name]
+    assert all(torch.equal(again[n], list(network.parameters())[n]) for n in heads), (
+        "the update decides the fresh weights"
+    )
+
+
+def test_a_target_that_moves_goes_as_far_as_its_steps_would() -> None:
+    learner = learner_of(target_rate=0.1)
+    with torch.no_grad():
+        for online, target in zip(
+            learner.target.online_parameters, learner.target.parameters, strict=True
+        ):
+            online.fill_(1.0)
+            target.fill_(0.0)
+    learner.env_steps_before, learner.env_steps = 0, 8  # two updates of four env steps
+    learner.update_target()
+    assert learner.target.parameters[0].flatten()[0].item() == pytest.approx(1 - 0.9**2)

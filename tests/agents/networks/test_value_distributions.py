@@ -9,7 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agents.networks.value_distributions import Categorical, Expectation, Quantiles
+from agents.networks.value_distributions import (
+    Categorical,
+    Expectation,
+    ImplicitQuantiles,
+    Quantiles,
+    middles,
+)
 
 numbers = st.floats(-20, 20, width=32)
 
@@ -147,3 +153,30 @@ def test_quantiles_settle_on_the_quantiles_of_what_they_see() -> None:
     low, high = said.detach()[0, :2], said.detach()[0, 2:]
     assert low.max() < 1.0
     assert high.min() > 9.0
+
+
+def test_implicit_quantiles_at_even_levels_have_the_quantiles_loss() -> None:
+    draw = torch.Generator().manual_seed(0)
+    outputs, following = (torch.randn(5, 4, generator=draw) for _ in range(2))
+    rewards, discounts = torch.rand(5, generator=draw), torch.rand(5, generator=draw)
+    levels = middles(4, outputs.device).expand(5, -1)
+    implicit = ImplicitQuantiles(4).loss(outputs, rewards, discounts, following, levels)
+    even = Quantiles(4).loss(outputs, rewards, discounts, following)
+    torch.testing.assert_close(implicit, even)
+
+
+def test_the_loss_of_a_drawn_level_by_hand() -> None:
+    # One quantile of probability 0.9 at 1 against samples 0 and 3: errors -1 and 2, Huber 0.5 and
+    # 1.5, weighed by 0.1 and 0.9.
+    losses, errors = ImplicitQuantiles(1).loss(
+        rows([1.0]), torch.zeros(1), torch.ones(1), rows([0.0, 3.0]), rows([0.9])
+    )
+    assert losses.item() == pytest.approx((0.1 * 0.5 + 0.9 * 1.5) / 2)
+    assert errors.item() == pytest.approx(0.5)
+
+
+def test_drawn_levels_fill_the_unit_interval() -> None:
+    levels = ImplicitQuantiles(8).levels(500, torch.Generator().manual_seed(0))
+    assert levels.shape == (500, 8)
+    assert 0 <= levels.min() < 0.01
+    assert 0.99 < levels.max() < 1

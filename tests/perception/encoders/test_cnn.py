@@ -194,3 +194,26 @@ def test_too_small_an_image_for_the_stages_is_refused() -> None:
     ImpalaResNetConfig().build(Box(0, 255, (1, 8, 8), np.uint8))
     with pytest.raises(ValueError, match="at least 8x8"):
         ImpalaResNetConfig().build(Box(0, 255, (1, 7, 8), np.uint8))
+
+
+def test_spectral_normalisation_bounds_what_a_convolution_of_a_block_does() -> None:
+    encoder = ImpalaResNetConfig(channels=(4, 8), features=10, spectral_norm=True).build(ATARI)
+    blocks = [module for module in encoder.modules() if isinstance(module, ResidualBlock)]
+    with torch.no_grad():
+        for block in blocks:
+            block.first.parametrizations.weight.original.mul_(50)
+    for _ in range(100):  # one step of the power iteration each
+        encoder(images(1, 4, 84, 84))
+    for block in blocks:
+        assert torch.linalg.matrix_norm(block.first.weight.flatten(1), 2).item() == pytest.approx(
+            1.0, rel=0.01
+        )
+
+
+def test_pooled_maps_make_the_dense_layer_smaller() -> None:
+    whole, pooled = (
+        ImpalaResNetConfig(channels=(4, 8), features=0, pooled_size=size).build(ATARI)
+        for size in (0, 6)
+    )
+    assert whole.output_dim == 21 * 21 * 8
+    assert pooled.output_dim == 6 * 6 * 8
