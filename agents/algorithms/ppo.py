@@ -20,22 +20,25 @@ def advantages_and_returns(
     rollout: Rollout, rewards: NDArray, settings: PPO
 ) -> tuple[NDArray, NDArray]:
     """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32."""
-    advantages = discounted_sums(*td_errors_and_decays(rollout, rewards, settings))
+    errors, decays = td_errors_and_decays(
+        rollout, rewards, settings.discount, settings.gae_lambda
+    )
+    advantages = discounted_sums(errors, decays)
     return advantages, advantages + rollout.values
 
 
 def td_errors_and_decays(
-    rollout: Rollout, rewards: NDArray, settings: PPO
+    rollout: Rollout, rewards: NDArray, discount: float, trace: float
 ) -> tuple[NDArray, NDArray]:
     """Temporal-difference errors, and the factors on the sum of later errors, both (T, N): discount
-    times lambda, and 0 where an episode ends.
+    times lambda, `trace`, and 0 where an episode ends.
 
     A terminated step has no next value. A truncated step has one, of the observation that its
     episode ended in.
     """
     goes_on = ~rollout.terminated
-    errors = rewards + settings.discount * rollout.next_values * goes_on - rollout.values
-    return errors, settings.discount * settings.gae_lambda * (goes_on & ~rollout.truncated)
+    errors = rewards + discount * rollout.next_values * goes_on - rollout.values
+    return errors, discount * trace * (goes_on & ~rollout.truncated)
 
 
 def discounted_sums(errors: NDArray, decays: NDArray) -> NDArray:

@@ -98,6 +98,16 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
         it can be one."""
         raise NotImplementedError
 
+    def exploration(self, env_steps: int) -> torch.Tensor:
+        """How much each of this runner's environments explores now (N,), as the algorithm's
+        `exploration_at` says."""
+        settings: Any = self.config.experiment.algo
+        runners = self.config.runner_count
+        first = max(0, self.worker_index - 1) * self.num_envs
+        everywhere = settings.exploration_at(env_steps, runners * self.num_envs, runners)
+        own = everywhere[first : first + self.num_envs]
+        return torch.from_numpy(own).to(self._device)
+
     def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
         """Called when row t is full; `over` (N,) are the episodes that ended with it, `info` is
         what the environment said."""
@@ -308,6 +318,31 @@ class OnPolicyEnvRunner(ColumnarEnvRunner):
         return Rollout(**shared, **own)
 
 
+class GreedyEnvRunner(OnPolicyEnvRunner):
+    """Takes what a Q network thinks best, and now and then any action; a step's value is that of the
+    best action."""
+
+    def act(self, t: int, env_steps: int) -> NDArray:
+        if t == 0:
+            self._exploration = self.exploration(env_steps)
+        return super().act(t, env_steps)
+
+    @torch.no_grad()
+    def decide(self, columns: Columns) -> Columns:
+        """As in the base class, with log-probabilities of 0, which nobody asks for."""
+        q_values = self.module.q_values(self.module.prepare(columns["observations"]))
+        actions = self.module.explored(q_values, self._exploration, self._generator)
+        values = q_values.amax(-1)
+        packed = torch.stack([torch.zeros_like(values), values, actions.to(values.dtype)], 1)
+        return {"packed": packed, "memory": columns["memory"]}
+
+    def _evaluate(
+        self, observations: NDArray, memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        q_values = self.module.q_values(self.module.prepare(self._there(observations)))
+        return q_values, q_values.amax(-1), memory
+
+
 class OffPolicyEnvRunner(ColumnarEnvRunner):
     """Explores around what the network thinks best, as much as the algorithm's `exploration_at`
     says.
@@ -327,13 +362,7 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
         the first row of a sample."""
         columns = self._columns
         if t == 0:
-            settings: Any = self.config.experiment.algo
-            runners = self.config.runner_count
-            first = max(0, self.worker_index - 1) * self.num_envs
-            everywhere = settings.exploration_at(env_steps, runners * self.num_envs, runners)
-            self._exploration = torch.from_numpy(everywhere[first : first + self.num_envs]).to(
-                self._device
-            )
+            self._exploration = self.exploration(env_steps)
         decided = self._decide(
             {"observations": self._there(self._observations), "exploration": self._exploration}
         )

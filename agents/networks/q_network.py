@@ -28,6 +28,9 @@ class QNetwork(Network):
     `evaluation_epsilon`.
     """
 
+    memory_size = 0
+    """It remembers nothing."""
+
     def setup(self) -> None:
         config = self.model_config
         self.values = config["values"]
@@ -132,7 +135,12 @@ class QNetwork(Network):
         """Actions (B,): any with chance `epsilon` (B,), else the best."""
         if self.training:
             self.draw_noise(generator)
-        best = self.q_values(prepared).argmax(-1)
+        return self.explored(self.q_values(prepared), epsilon, generator)
+
+    def explored(self, q_values: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
+        """Actions (B,) for expected returns (B, actions): any with chance `epsilon` (B,), else the
+        best."""
+        best = q_values.argmax(-1)
         chance = torch.rand(len(best), generator=generator, device=best.device)
         anything = torch.randint(
             self.num_actions, best.shape, generator=generator, device=best.device

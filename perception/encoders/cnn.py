@@ -27,21 +27,27 @@ class NatureCNN(nn.Module):
         """`pixels` maps raw images to numbers from 0 to 255; bytes where it is None."""
         super().__init__()
         self.input_layer = pixels or Bytes()
+        normalised = config.layer_norm
         convolutions = nn.Sequential(
             ByteConv2d(channels, 32, kernel_size=8, stride=4),
+            *([nn.GroupNorm(1, 32)] if normalised else []),
             nn.ReLU(inplace=True),
             orthogonal(nn.Conv2d(32, 64, kernel_size=4, stride=2)),
+            *([nn.GroupNorm(1, 64)] if normalised else []),
             nn.ReLU(inplace=True),
             orthogonal(nn.Conv2d(64, 64, kernel_size=3)),
+            *([nn.GroupNorm(1, 64)] if normalised else []),
             nn.ReLU(inplace=True),
             FlattenPixels(),
         )
         flat = flat_size(convolutions, channels, height, width)
-        dense = (
-            [orthogonal(nn.Linear(flat, config.features)), nn.ReLU(inplace=True)]
-            if config.features
-            else []
-        )
+        dense: list[nn.Module] = []
+        if config.features:
+            dense = [
+                orthogonal(nn.Linear(flat, config.features)),
+                *([nn.LayerNorm(config.features)] if normalised else []),
+                nn.ReLU(inplace=True),
+            ]
         self.torso = nn.Sequential(*convolutions, *dense)
         self.output_dim = config.features or flat
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -8,6 +8,7 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.dqn import DQN
 from agents.settings.environment_reward import EnvironmentReward
+from agents.settings.pqn import PQN
 from perception.settings.encoders import (
     ImpalaResNetConfig,
     ListEncoderConfig,
@@ -140,6 +141,19 @@ def data_efficient(environment: Environment) -> Experiment:
         evaluate_every_env_steps=20_000,
         checkpoint_every_env_steps=20_000,
     )
+
+
+def parallelised(environment: Environment) -> Experiment:
+    """Gallici et al. 2024: 128 environments, two epochs, layer normalisation; smaller rollouts for
+    vectors."""
+    whole = experiment(environment, settings(environment))
+    if not sees_images(environment):
+        algo = PQN(learning_rate=1e-3, epsilon_decay_env_steps=20_000, epsilon_end=0.04)
+        return replace(whole, algo=algo, num_envs=16)
+    encoder = (
+        NatureCNNConfig(layer_norm=True) if whole.encoder == NatureCNNConfig() else whole.encoder
+    )
+    return replace(whole, algo=PQN(), encoder=encoder, num_envs=128)
 
 
 # Replay, batch, update period and discount are those of Mnih et al. 2015, extended data table 1.
