@@ -26,9 +26,7 @@ def v_trace(
     `weights` (T, N) say how much likelier the actions are under that policy than under the one that
     acted; values are its critic's. With weights of 1, this is generalised advantage estimation."""
     cut = np.minimum(weights, settings.most_weight)
-    errors, decays = td_errors_and_decays(
-        rollout, rewards, settings.discount, settings.gae_lambda
-    )
+    errors, decays = td_errors_and_decays(rollout, rewards, settings.discount, settings.gae_lambda)
     advantages = discounted_sums(cut * errors, cut * decays)
     return advantages, advantages + rollout.values
 

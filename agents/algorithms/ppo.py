@@ -20,9 +20,7 @@ def advantages_and_returns(
     rollout: Rollout, rewards: NDArray, settings: PPO
 ) -> tuple[NDArray, NDArray]:
     """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32."""
-    errors, decays = td_errors_and_decays(
-        rollout, rewards, settings.discount, settings.gae_lambda
-    )
+    errors, decays = td_errors_and_decays(rollout, rewards, settings.discount, settings.gae_lambda)
     advantages = discounted_sums(errors, decays)
     return advantages, advantages + rollout.values
 

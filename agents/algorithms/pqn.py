@@ -3,7 +3,12 @@ environments, with layer normalisation in the place of a replay and a target net
 
 import torch
 
-from agents.algorithms.ppo import discounted_sums, explained_variance, sequences, td_errors_and_decays
+from agents.algorithms.ppo import (
+    discounted_sums,
+    explained_variance,
+    sequences,
+    td_errors_and_decays,
+)
 from agents.data import Columns, Rollout
 from agents.engine.learner import ColumnarLearner, Loss
 from agents.settings.pqn import PQN

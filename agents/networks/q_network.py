@@ -11,7 +11,6 @@ from agents.networks.actor_critic import Network, Precision, use_bf16
 from agents.networks.packing import Packing, build_encoder
 from agents.networks.running_moments import RunningMoments
 
-
 COSINES = 64
 """Cosines that a probability is embedded by (Dabney et al. 2018b, n)."""
 

@@ -121,9 +121,7 @@ class StochasticActorCritic(Network):
             return mean.tanh(), memory
         return (mean + std * normal_like(mean, generator)).tanh(), memory
 
-    def explore(
-        self, prepared: Tensor, exploration: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def explore(self, prepared: Tensor, exploration: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B, A) in [-1, 1]: draws of the policy; where `exploration` (B,) is infinite,
         any, all with the same chance."""
         mean, std = self.mean_and_std(self.latent(self.features(prepared)))

@@ -185,9 +185,7 @@ def middles(count: int, device: torch.device) -> Tensor:
     return (torch.arange(count, device=device) + 0.5) / count
 
 
-def quantile_huber_loss(
-    quantiles: Tensor, targets: Tensor, levels: Tensor | None = None
-) -> Tensor:
+def quantile_huber_loss(quantiles: Tensor, targets: Tensor, levels: Tensor | None = None) -> Tensor:
     """Losses (...) of quantiles (..., Q) against samples (..., K) (Dabney et al. 2018, equation
     10): summed over quantiles, a mean over samples. They are of the probabilities `levels` (..., Q),
     evenly spaced ones where there are none."""

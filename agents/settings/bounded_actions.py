@@ -12,9 +12,7 @@ def check_bounded_actions(space: Any, algorithm: str) -> None:
     from agents.networks.action_scaling import bounds_that_count
 
     vector = (
-        isinstance(space, Box)
-        and len(space.shape) == 1
-        and np.issubdtype(space.dtype, np.floating)
+        isinstance(space, Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)
     )
     if not (vector and np.all(bounds_that_count(space))):
         raise ValueError(

@@ -183,7 +183,9 @@ class DQN(OffPolicy):
         since_reset = updates % self.reset_every_updates if self.reset_every_updates else updates
         done = min(1.0, since_reset / self.anneal_updates)
         n_step = self.first_n_step * (self.n_step / self.first_n_step) ** done
-        short = (1 - self.first_discount) * ((1 - self.discount) / (1 - self.first_discount)) ** done
+        short = (1 - self.first_discount) * (
+            (1 - self.discount) / (1 - self.first_discount)
+        ) ** done
         return round(n_step), 1 - short
 
     def check_loss_memory(self) -> None:

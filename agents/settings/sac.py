@@ -13,7 +13,16 @@ from agents.interfaces import AlgorithmParts
 from agents.settings.bounded_actions import check_bounded_actions
 from agents.settings.off_policy import OffPolicy
 from agents.settings.search_space import Choice, LogUniform, SearchSpace
-from common.ranges import Count, CountOrZero, FractionBelowOne, Positive, PositiveFraction, Range, Size, Steps
+from common.ranges import (
+    Count,
+    CountOrZero,
+    FractionBelowOne,
+    Positive,
+    PositiveFraction,
+    Range,
+    Size,
+    Steps,
+)
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(1e-4, 3e-3),

@@ -96,13 +96,13 @@ def beyond_rainbow(environment: Environment) -> Experiment:
         adam_epsilon=0.005 / 256,
         epsilon_decay_env_steps=50_000,
     )
-    whole = experiment(environment, algo)
+    whole = replace(experiment(environment, algo), num_envs=64)
     if whole.encoder != NatureCNNConfig():
         return whole
     encoder = ImpalaResNetConfig(
         channels=(8, 16, 16), features=0, spectral_norm=True, pooled_size=6
     )
-    return replace(whole, encoder=encoder, num_envs=64)
+    return replace(whole, encoder=encoder)
 
 
 def data_efficient(environment: Environment) -> Experiment:
@@ -130,9 +130,7 @@ def data_efficient(environment: Environment) -> Experiment:
     )
     if not sees_images(environment):
         return experiment(environment, replace(algo, stream_width=256, value_limit=100.0))
-    algo = replace(
-        algo, random_shift=4, discount=0.997, learning_rate=1e-4, adam_epsilon=1.5e-4
-    )
+    algo = replace(algo, random_shift=4, discount=0.997, learning_rate=1e-4, adam_epsilon=1.5e-4)
     whole = experiment(environment, algo)
     return replace(
         whole,

@@ -146,8 +146,8 @@ def test_every_choice_and_module_keeps_to_the_ranges() -> None:
             "--encoder.hidden-sizes must each be a whole number from 1 ",
         ),
         (
-            "--env Pong --encoder parts --encoder.small-images.features 0",
-            "--encoder.small-images.features must be a ",
+            "--env Pong --encoder parts --encoder.small-images.channels 0",
+            "--encoder.small-images.channels must each be a ",
         ),
         (
             "--resources.learner-gpus -1",

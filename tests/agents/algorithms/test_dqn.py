@@ -255,7 +255,9 @@ def test_munchausen_targets_are_refused_where_they_make_no_sense(changes: dict[s
 def test_the_soft_policys_log_probabilities_by_hand() -> None:
     # exp(1 / 0.5) = 7.389 beside 1: chances of 0.8808 and 0.1192.
     logs = soft_log_policy(torch.tensor([[1.0, 0.0]]), 0.5)
-    assert logs.tolist()[0] == pytest.approx([0.5 * math.log(0.8808), 0.5 * math.log(0.1192)], rel=1e-3)
+    assert logs.tolist()[0] == pytest.approx(
+        [0.5 * math.log(0.8808), 0.5 * math.log(0.1192)], rel=1e-3
+    )
 
 
 def test_munchausen_targets_by_hand() -> None:

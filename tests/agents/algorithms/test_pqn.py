@@ -41,7 +41,7 @@ def experiment_of(**changes: Any) -> Experiment:
 
 
 def test_values_are_those_of_the_best_actions() -> None:
-    runner = GreedyEnvRunner(config=rllib_config(experiment_of()))
+    runner = GreedyEnvRunner(config=rllib_config(experiment_of()), worker_index=0)
     rollout = runner.sample(0).experience
     with torch.no_grad():
         observations = torch.from_numpy(rollout.observations).flatten(0, 1)
@@ -57,7 +57,7 @@ def test_returns_are_those_of_q_lambda() -> None:
     """Gallici et al. 2024, equation 9: the return is the reward and the discounted mixture of the
     next best value and the next return."""
     settings = PQN(discount=0.9, td_lambda=0.6)
-    runner = GreedyEnvRunner(config=rllib_config(experiment_of()))
+    runner = GreedyEnvRunner(config=rllib_config(experiment_of()), worker_index=0)
     rollout = runner.sample(0).experience
     expected = np.zeros_like(rollout.rewards)
     later = rollout.next_values[-1]

@@ -74,9 +74,7 @@ def test_the_loss_of_quantiles_by_hand() -> None:
     assert errors.tolist() == [1.25]
 
 
-@given(
-    st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.data()
-)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.data())
 def test_the_lowest_values_of_all_critics_are_kept(
     critics: int, batch: int, quantiles: int, data: st.DataObject
 ) -> None:
@@ -204,24 +202,28 @@ def test_a_temperature_that_is_given_stays() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_compiled_step_is_the_same_step(kind: str) -> None:
-    plain = learner_of(**KINDS[kind])
-    machine = learner_of(**KINDS[kind], compile_losses=True)
-    machine.set_state(plain.get_state())
-    for _ in range(4):
-        expected = plain._step(minibatch(), plain.get_optimizer())
-        told = machine._step(minibatch(), machine.get_optimizer())
-    for name, value in expected.items():
-        torch.testing.assert_close(told[name], value, atol=1e-4, rtol=1e-4, msg=name)
-    for (name, a), b in zip(
-        plain.bare_network.named_parameters(), machine.bare_network.parameters(), strict=True
-    ):
-        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3, msg=name)
+def test_compiled_gradients_are_the_same_and_each_learners_own(kind: str) -> None:
+    """Gradients, not weights: a bias that batch normalisation takes out again has none, and Adam
+    makes steps of its rounding errors."""
+    for _ in range(2):
+        plain = learner_of(**KINDS[kind])
+        machine = learner_of(**KINDS[kind], compile_losses=True)
+        machine.set_state(plain.get_state())
+        for _ in range(2):
+            critics = machine.critic_gradients(minibatch())
+            actor = machine.actor_gradients(minibatch())
+            expected = plain.critic_gradients(minibatch())
+            torch.testing.assert_close(critics, expected, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(
+                actor, plain.actor_gradients(minibatch()), atol=1e-4, rtol=1e-4
+            )
+    for name, moments in machine.bare_network.named_buffers():
+        torch.testing.assert_close(moments, plain.bare_network.get_buffer(name), msg=name)
 
 
 def test_noise_is_one_function_of_the_state_for_a_visit() -> None:
     experiment = experiment_of(state_dependent_noise=True, rollout_length=3, initial_noise=0.5)
-    runner = StateDependentNoiseEnvRunner(config=rllib_config(experiment))
+    runner = StateDependentNoiseEnvRunner(config=rllib_config(experiment), worker_index=0)
     network = runner.module
     runner.sample(100)
     observation = torch.full((4, 1), 0.3)
