@@ -26,7 +26,7 @@ def played(experiment, run_dir):
     )
 
 
-@pytest.mark.parametrize("name", ["dqn", "double-dqn", "rainbow", "qr-dqn"])
+@pytest.mark.parametrize("name", ["dqn", "double-dqn", "rainbow", "qr-dqn", "btr", "data-efficient"])
 def test_every_set_finds_the_answers(name, tmp_path):
     experiment = recipe_named(name)(environment_named("probe-choice"))
     assert isinstance(experiment.algo, DQN)
@@ -38,7 +38,24 @@ def test_every_set_finds_the_answers(name, tmp_path):
         n_step=1,
         update_every_env_steps=4,
         batch_size=64,
-        num_quantiles=20,
+        num_quantiles=4 if name == "btr" else 20,
+        stream_width=64,
+        learning_starts_env_steps=1_000,
     )
     result = played(replace(experiment, algo=algo, total_env_steps=6_000), tmp_path / "run")
     assert result.mean == 10.0  # of 10; a random policy's is 2.5
+
+
+def test_without_a_replay_the_answers_are_found_too(tmp_path):
+    experiment = recipe_named("pqn")(environment_named("probe-choice"))
+    algo = replace(
+        experiment.algo,
+        learning_rate=3e-3,
+        rollout_length=8,
+        minibatch_size=32,
+        epsilon_decay_env_steps=4_000,
+        discount=0.9,
+        td_lambda=0.0,  # what follows is the same noise for every answer
+    )
+    result = played(replace(experiment, algo=algo, total_env_steps=12_000), tmp_path / "run")
+    assert result.mean > 9.9  # of 10; a random policy's is 2.5
