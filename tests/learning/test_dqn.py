@@ -26,7 +26,9 @@ def played(experiment, run_dir):
     )
 
 
-@pytest.mark.parametrize("name", ["dqn", "double-dqn", "rainbow", "qr-dqn", "btr", "data-efficient"])
+@pytest.mark.parametrize(
+    "name", ["dqn", "double-dqn", "rainbow", "qr-dqn", "btr", "data-efficient"]
+)
 def test_every_set_finds_the_answers(name, tmp_path):
     experiment = recipe_named(name)(environment_named("probe-choice"))
     assert isinstance(experiment.algo, DQN)
