@@ -35,7 +35,7 @@ def shifted(images: Tensor, pixels: int, random: np.random.Generator) -> Tensor:
     moves = random.integers(2 * pixels + 1, size=(len(rows), 2))
     result = np.empty_like(rows)
     for n, (down, right) in enumerate(moves):
-        border = cv2.copyMakeBorder(rows[n], *[pixels] * 4, cv2.BORDER_REPLICATE)
+        border = cv2.copyMakeBorder(rows[n], pixels, pixels, pixels, pixels, cv2.BORDER_REPLICATE)
         result[n] = border.reshape(height + 2 * pixels, width + 2 * pixels, -1)[
             down : down + height, right : right + width
         ]

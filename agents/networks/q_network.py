@@ -83,6 +83,7 @@ class QNetwork(Network):
                 return self._heads(features)
             if levels is None:
                 levels = self.values.acting_levels(len(features), features.device)
+            assert levels is not None
             asked = features[:, None] * self.level_embedding(levels)
             outputs = self._heads(asked.flatten(0, 1))
         return outputs.view(*levels.shape, self.num_actions).transpose(1, 2)

@@ -65,8 +65,9 @@ class StochasticActorCritic(Network):
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """Those that the policy's loss moves."""
-        noise = [self.noise_log_std] if self.log_std is None else self.log_std.parameters()
-        return [*self.actor.parameters(), *self.mean.parameters(), *noise]
+        parts = (self.actor, self.mean, self.log_std)
+        layers = [p for part in parts if part is not None for p in part.parameters()]
+        return layers if self.noise_log_std is None else [*layers, self.noise_log_std]
 
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: cast, lay out."""
@@ -90,6 +91,7 @@ class StochasticActorCritic(Network):
             mean = self.mean(latent)
             if self.log_std is not None:
                 return mean, self.log_std(latent).clamp(MIN_LOG_STD, MAX_LOG_STD).exp()
+            assert self.noise_log_std is not None
             variance = latent.square() @ (2 * self.noise_log_std).exp()
             return mean.clamp(-MAX_MEAN, MAX_MEAN), (variance + MIN_VARIANCE).sqrt()
 
