@@ -151,6 +151,25 @@ def tiny_td3(run_dir, **changes):
     return replace(tiny(run_dir), env=AimConfig(), algo=algo, encoder=base.encoder, **changes)
 
 
+def tiny_sac(run_dir, **changes):
+    """As `tiny_td3`, by SAC with critics of quantiles, a delayed actor and noise that depends on
+    the state."""
+    base = tiny_td3(run_dir)
+    settings = recipe_named("tqc")(AimConfig()).algo
+    algo = replace(
+        settings,
+        rollout_length=8,
+        update_every_env_steps=4,
+        learning_starts_env_steps=64,
+        replay_capacity=200,
+        batch_size=16,
+        hidden_sizes=(16,),
+        policy_delay=3,
+        state_dependent_noise=True,
+    )
+    return replace(base, algo=algo, **changes)
+
+
 def tiny_offline(run_dir, name, path, **changes):
     """As `tiny`, by CQL or IQL, from a log of ClockConfig."""
     base = recipe_named(name)(ClockConfig())

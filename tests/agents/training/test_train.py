@@ -29,6 +29,7 @@ from tests.agents.tiny_runs import (
     tiny,
     tiny_dqn,
     tiny_offline,
+    tiny_sac,
     tiny_td3,
 )
 
@@ -101,6 +102,25 @@ def test_a_resumed_td3_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch):
     resume(tiny_td3(tmp_path / "parts"), tmp_path / "parts")
     assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
     names = ("loss", "policy_loss", "q_mean", "td_error", "noise", "replay_fill")
+    assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
+    assert all(value is not None for value in losses(tmp_path / "whole", names)[-1])
+
+
+@pytest.mark.parametrize("changes", [{}, {"batch_norm": True}], ids=["tqc", "crossq"])
+def test_a_resumed_sac_goes_on_as_if_it_had_not_stopped(changes, tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
+
+    def experiment(name):
+        base = tiny_sac(tmp_path / name)
+        return replace(base, algo=replace(base.algo, **changes))
+
+    train(experiment("whole"))
+    stop_after_lines(tmp_path / "parts", 4)
+    train(experiment("parts"))
+    assert 128 <= final_state(tmp_path / "parts")["env_steps"] < 320
+    resume(experiment("parts"), tmp_path / "parts")
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
+    names = ("loss", "policy_loss", "q_mean", "td_error", "entropy", "temperature")
     assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
     assert all(value is not None for value in losses(tmp_path / "whole", names)[-1])
 
