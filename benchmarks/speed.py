@@ -61,9 +61,14 @@ CONTENDERS = {
     "ddpg-praxis": ["praxis.py", "--algo", "ddpg"],
     "ddpg-praxis-fp32": ["praxis.py", "--algo", "ddpg", "--precision", "fp32"],
     "ddpg-sb3": ["sb3.py", "--algo", "ddpg"],
+    "sac-praxis": ["praxis.py", "--algo", "sac"],
+    "sac-sb3": ["sb3.py", "--algo", "sac"],
+    "tqc-praxis": ["praxis.py", "--algo", "tqc"],
+    "tqc-sb3": ["sb3.py", "--algo", "tqc"],
+    "crossq-praxis": ["praxis.py", "--algo", "crossq"],
 }
 START_UP_SECONDS = 600  # what a contender may take besides its measured seconds
-PACKAGES = ("torch", "ray", "stable-baselines3", "gymnasium", "ale-py", "numpy")
+PACKAGES = ("torch", "ray", "stable-baselines3", "sb3-contrib", "gymnasium", "ale-py", "numpy")
 
 
 def main(

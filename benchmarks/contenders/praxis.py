@@ -1,7 +1,7 @@
 """Praxis: the recipe of an algorithm, as agents/training/train.py runs it between two evaluations.
 
-PPO, APPO and the DQN family play Space Invaders with all cores; DDPG and TD3 move HalfCheetah on
-one core.
+PPO, APPO and the DQN family play Space Invaders with all cores; DDPG, TD3, SAC and their kin move
+HalfCheetah on one core.
 """
 
 import sys
@@ -40,12 +40,26 @@ TASKS = {
     "rainbow": Task(settings=SMALL_REPLAY),
     "ddpg": ROBOT,
     "td3": ROBOT,
+    "sac": ROBOT,
+    "tqc": ROBOT,
+    "crossq": ROBOT,
 }
 
 
 def main(
     seconds: float = 30.0,
-    algo: Literal["ppo", "appo", "dqn", "dqn-prioritized", "rainbow", "ddpg", "td3"] = "ppo",
+    algo: Literal[
+        "ppo",
+        "appo",
+        "dqn",
+        "dqn-prioritized",
+        "rainbow",
+        "ddpg",
+        "td3",
+        "sac",
+        "tqc",
+        "crossq",
+    ] = "ppo",
     num_envs: int | None = None,
     minibatch_size: int | None = None,
     num_env_runners: int = 0,

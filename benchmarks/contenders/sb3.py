@@ -1,5 +1,5 @@
-"""Stable-Baselines3: PPO and DQN on Space Invaders with its own Atari wrappers, DDPG and TD3 on
-HalfCheetah.
+"""Stable-Baselines3: PPO and DQN on Space Invaders with its own Atari wrappers, DDPG, TD3, SAC and
+sb3-contrib's TQC on HalfCheetah.
 
 The settings are those of its Atari examples and of its tuned ones (rl-baselines3-zoo); float32,
 which is all it has. This file measures speed; sb3_learning.py trains the same agents for
@@ -13,19 +13,22 @@ import gymnasium
 import numpy as np
 import tyro
 from measure import count_parameters, measure, on_one_core
-from stable_baselines3 import DDPG, DQN, PPO, TD3
+from sb3_contrib import TQC
+from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack
 
 VECTOR_ENVIRONMENTS = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}
-ROBOT_ALGORITHMS: dict[str, Any] = {"ddpg": DDPG, "td3": TD3}
+ROBOT_ALGORITHMS: dict[str, Any] = {"ddpg": DDPG, "td3": TD3, "sac": SAC, "tqc": TQC}
 NETWORKS = {
     "ppo": ("policy",),
     "dqn": ("q_net",),
     "ddpg": ("actor", "critic"),
     "td3": ("actor", "critic"),
+    "sac": ("actor", "critic"),
+    "tqc": ("actor", "critic"),
 }
 """The attributes of an agent that hold what Praxis counts as its network, without target
 networks."""
@@ -35,7 +38,7 @@ LEARNING_STARTS = 1_000
 
 def main(
     seconds: float = 30.0,
-    algo: Literal["ppo", "dqn", "ddpg", "td3"] = "ppo",
+    algo: Literal["ppo", "dqn", "ddpg", "td3", "sac", "tqc"] = "ppo",
     num_envs: int = 8,
     vector_environment: Literal["dummy", "subproc"] = "dummy",
 ) -> None:
@@ -129,9 +132,27 @@ def dqn(
 
 
 def robot_agent(robot: str, algo: str, *, seed: int, learning_starts: int = 10_000) -> Any:
-    """DDPG or TD3 with the settings of Praxis's recipes (rl-baselines3-zoo, ddpg.yml,
-    HalfCheetahBulletEnv)."""
+    """An agent with the settings of Praxis's recipes (rl-baselines3-zoo, HalfCheetahBulletEnv in
+    ddpg.yml, sac.yml and tqc.yml)."""
     env = Monitor(robot_env(robot))
+    if algo in ("sac", "tqc"):
+        return ROBOT_ALGORITHMS[algo](
+            "MlpPolicy",
+            env,
+            gamma=0.98,
+            tau=0.02,
+            buffer_size=300_000,
+            learning_starts=learning_starts,
+            batch_size=256,
+            ent_coef="auto",
+            train_freq=8,
+            gradient_steps=8,
+            learning_rate=7.3e-4,
+            use_sde=True,
+            policy_kwargs={"log_std_init": -3, "net_arch": [400, 300]},
+            seed=seed,
+            device="cpu",
+        )
     actions = env.action_space.shape[0]  # pyright: ignore[reportOptionalSubscript]
     return ROBOT_ALGORITHMS[algo](
         "MlpPolicy",
