@@ -164,12 +164,22 @@ class Experiment:
 
         try:
             experiment = from_json(data, ChainMap({cls.__name__: cls}, plugs))  # pyright: ignore[reportArgumentType]
+        except UnknownClass as unknown:
+            raise InvalidExperiment(
+                f"experiment.json has a {unknown}, which is no class of SAVED_CLASSES in "
+                "scripts/recipes/__init__.py: a plug of your own must be added there, else the file "
+                "is damaged."
+            ) from unknown
         except (KeyError, TypeError, ValueError, RecursionError, TypeCheckError) as damage:
             raise InvalidExperiment(
                 f"experiment.json is not one of ours or is damaged: {damage}"
             ) from damage
         require(isinstance(experiment, cls), "experiment.json does not describe an experiment.")
         return experiment
+
+
+class UnknownClass(Exception):
+    """A class, by its name, that no experiment.json may have."""
 
 
 def require(condition: bool, otherwise: str) -> None:
@@ -212,7 +222,10 @@ def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
     if not isinstance(data, dict):
         return data
     settings = dict(data)
-    cls = plugs[settings.pop("type")]
+    kind = settings.pop("type")
+    if isinstance(kind, str) and kind not in plugs:
+        raise UnknownClass(kind)
+    cls = plugs[kind]
     known = {f.name for f in fields(cls)}
     if unknown := settings.keys() - known:
         raise ValueError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")

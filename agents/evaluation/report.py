@@ -44,6 +44,8 @@ def page(told: dict[str, Any], charts: dict[str, list[dict[str, Any]]]) -> str:
         policies_table(told["policies"], agent),
         intervals({name: one["return"] for name, one in told["policies"].items()}, agent),
         "<h2>How it doses</h2>",
+        "<p>Shares of what each policy asks for. Where an environment replaces what is not allowed "
+        "in a patient's state, as sepsis-icu does, the measures above are of what was given.</p>",
         *(bars(one) for one in told["doses"]),
         "<h2>Under other conditions</h2>",
         "<p>The same policy, not trained again. Return with its 95 % interval.</p>",

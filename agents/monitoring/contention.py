@@ -39,15 +39,12 @@ class Contention:
 def contended(others: float, cores: int) -> str:
     """The warning that others use so many of the cores, with what to do about it."""
     has_one_thread = os.environ.get("OMP_NUM_THREADS") == "1"
-    advice = (
-        "Wait for the others."
-        if has_one_thread
-        else "Start it with OMP_NUM_THREADS=1, or wait for the others."
-    )
+    used = f"other programs use {others:.1f} of {cores} cores, which slows this run"
+    if has_one_thread:
+        return f"{used}. Wait for the others."
     return (
-        f"other programs use {others:.1f} of {cores} cores, which slows this run by more than "
-        "their share: its threads "
-        f"wait for each other. {advice}"
+        f"{used} by more than their share: its threads wait for each other. Start it with "
+        "OMP_NUM_THREADS=1, or wait for the others."
     )
 
 

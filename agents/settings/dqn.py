@@ -152,8 +152,8 @@ class DQN(OffPolicy):
         space = environment.action_space
         if not (isinstance(space, Discrete) and space.start == 0):
             raise ValueError(
-                f"DQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo "
-                "or td3."
+                f"DQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo, "
+                "td3 or sac."
             )
         visit = num_envs * self.rollout_length
         if not self.target_rate and visit > self.target_update_every_env_steps:

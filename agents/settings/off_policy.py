@@ -146,8 +146,8 @@ class OffPolicy:
 
     def check_memory(self, steps: int) -> None:
         raise ValueError(
-            "No memory can be trained by single steps, from which it learns; --memory is for ppo "
-            "and appo."
+            f"{self.name} learns from single steps, by which no memory can be trained; --memory is for "
+            "ppo, appo and bc."
         )
 
     def checkpoint_bytes(

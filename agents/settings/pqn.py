@@ -88,8 +88,8 @@ class PQN:
         space = environment.action_space
         if not (isinstance(space, Discrete) and space.start == 0):
             raise ValueError(
-                f"PQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo "
-                "or td3."
+                f"PQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo, "
+                "td3 or sac."
             )
         require_exact(environment.observation_space, "use --algo ppo, which can normalise them")
         batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
@@ -102,8 +102,8 @@ class PQN:
 
     def check_memory(self, steps: int) -> None:
         raise ValueError(
-            "No memory can be trained by single steps, from which it learns; --memory is for ppo "
-            "and appo."
+            f"{self.name} learns from single steps, by which no memory can be trained; --memory is for "
+            "ppo, appo and bc."
         )
 
     @property

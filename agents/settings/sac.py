@@ -55,7 +55,8 @@ class SAC(OffPolicy):
     """The highest quantiles of each critic that targets leave out. Of critics that say a mean, the
     lowest alone is kept."""
     target_rate: PositiveFraction = 0.005
-    """How far the target networks move towards the networks at each gradient step (tau)."""
+    """How far the target networks move towards the networks at each gradient step (tau); without
+    meaning for `batch_norm`, which has none."""
     batch_norm: bool = False
     """Normalise each layer's inputs over the batch. There are no target networks then (CrossQ;
     Bhatt et al. 2024)."""
@@ -71,7 +72,8 @@ class SAC(OffPolicy):
     """Explore by noise that is the same function of the state for a whole visit to the environments
     (gSDE; Raffin et al. 2022), not by new noise at each step."""
     initial_noise: Positive = 0.05
-    """Standard deviation of this function's weights at the start."""
+    """Standard deviation of this function's weights at the start; without meaning for noise that is
+    new at each step."""
     adam_beta1: FractionBelowOne = 0.9
     """How much of its mean of gradients Adam keeps at each step."""
     compile_losses: bool = True

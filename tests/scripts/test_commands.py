@@ -161,7 +161,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
             "There is no algorithm 'pppo'; there are: appo, bc, cql, crossq, ddpg, double-dqn, "
             "dqn, iql, ppo",
         ),
-        (("--env", "Pendulum-v1", "--algo", "dqn"), "try --algo ppo or td3"),
+        (("--env", "Pendulum-v1", "--algo", "dqn"), "try --algo ppo, td3 or sac"),
         (("--algo.learning-rat", "1"), "Did you mean --algo.learning-rate"),
         (("--precision", "fp16"), "Expected one of ('auto', 'bf16', 'fp32')"),
         (("--algo.minibatch-size", "1"), "A minibatch of one has no deviation"),

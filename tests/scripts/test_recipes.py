@@ -161,7 +161,7 @@ def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
     told = (
         r"in a one-dimensional Box.*try --algo dqn or ppo"
         if wanted
-        else r"Discrete from 0.*try --algo ppo or td3"
+        else r"Discrete from 0.*try --algo ppo, td3 or sac"
     )
     with pytest.raises(InvalidExperiment, match=told):
         experiment.validate()
@@ -243,7 +243,7 @@ def test_every_module_that_can_be_trained_can_be_read_back() -> None:
 def test_a_memory_is_for_algorithms_that_learn_in_order_and_divides_what_they_learn_from() -> None:
     ppo, dqn = (recipe_named(name)(environment_named("CartPole-v1")) for name in ("ppo", "dqn"))
     replace(ppo, memory=memory_named("lstm")).validate()
-    with pytest.raises(InvalidExperiment, match="--memory is for ppo and appo"):
+    with pytest.raises(InvalidExperiment, match="--memory is for ppo, appo and bc"):
         replace(dqn, memory=memory_named("gru")).validate()
     with pytest.raises(
         InvalidExperiment, match=r"7 steps of memory do not divide .*; 64 do: --memory\.steps"
