@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
 from agents.interfaces import Environment, EnvironmentFailure
-from common.info import ENVIRONMENT_FAULT
+from common.info import CRASHES, ENVIRONMENT_FAULT
 
 
 class CopiedObservations(gymnasium.Wrapper):
@@ -41,8 +41,10 @@ def closing_quietly(env: Any) -> Iterator[Any]:
 
 def close(env: gymnasium.Env | VectorEnv) -> None:
     """Closes an environment. What it raises then is passed over: nobody will use it again."""
-    with suppress(Exception):
+    with suppress(*CRASHES):
         env.close()
+    if isinstance(env, VectorEnv):
+        env.unwrapped.closed = True  # else it would try again when Python forgets it
 
 
 def built_vector(environment: Environment, num_envs: int) -> VectorEnv:
@@ -70,7 +72,7 @@ def all_environments() -> Iterator[None]:
     """Whatever a vector raises is a failure of its environments."""
     try:
         yield
-    except Exception as failure:
+    except CRASHES as failure:
         told = " ".join(f"{type(failure).__name__}: {failure}".split())
         raise EnvironmentFailure(told) from failure
 

@@ -7,7 +7,6 @@ without output and without a trace on the disk. What is only unwise (a very larg
 harmless (a damaged file) may be accepted, too.
 """
 
-import importlib
 import multiprocessing
 import os
 import sys
@@ -22,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from common.files import write_json
 from common.provenance import made_by
-from tests.hard_inputs.children import Outcome, faults, outcome_of
+from tests.hard_inputs.children import Outcome, faults, import_heavily, outcome_of
 from tests.hard_inputs.command_lines import Case, cases
 from tests.hard_inputs.materials import make_materials
 
@@ -75,14 +74,6 @@ def main(settings: Settings) -> None:
         "made_by": made_by(),
     }
     write_json(settings.output, result)
-
-
-def import_heavily() -> None:
-    """Imports once what nearly every child needs, so that each has it at its birth."""
-    for name in ("agents.training.train", "agents.training.tune"):
-        importlib.import_module(name)
-    torch = importlib.import_module("torch")
-    torch.set_num_threads(1)
 
 
 def run(job: tuple[Case, Path]) -> tuple[Case, Outcome]:

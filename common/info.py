@@ -1,4 +1,7 @@
-"""Keys of an environment's `info` that agents read."""
+"""Keys of an environment's `info` that agents read, and what an environment may raise."""
+
+CRASHES = (Exception, SystemExit)
+"""What an environment may raise without ending the run: sys.exit, too."""
 
 LEARNING_TERMINATED = "learning_terminated"
 """Steps that the learner should treat as the end of an episode although the game goes on, such as a

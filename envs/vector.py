@@ -12,12 +12,10 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.async_vector_env import AsyncState
 
-from common.info import ENVIRONMENT_FAULT
+from common.info import CRASHES, ENVIRONMENT_FAULT
 from envs.returned import reader, reset_result, step_result
 
 LONGEST_STEP_SECONDS = 60.0
-CRASHES = (Exception, SystemExit)
-"""What an environment may raise without ending the run, sys.exit included."""
 
 
 def vectorised(

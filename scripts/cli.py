@@ -163,6 +163,7 @@ def parse(
     Raises InvalidExperiment for what cannot be parsed, and for numbers out of their range."""
     # Argparse would end an option's values there: `--encoder.hidden-sizes --` would be none.
     require("--" not in arguments, "-- stands for no option. --help lists every setting.")
+    require_once(arguments)
     given: Any = tyro.MISSING_NONPROP if default is None else default
     printed = io.StringIO()
     try:
@@ -209,6 +210,17 @@ def require_ranges(settings: Any, flag: str) -> None:
     """Raises InvalidExperiment for a number out of its range, by the name of its option."""
     with mistakes_are_the_users():
         check_ranges(settings, flag)
+
+
+def require_once(arguments: list[str]) -> None:
+    """Raises InvalidExperiment for an option that is given twice, of which only the last would
+    count."""
+    seen = set()
+    for argument in arguments:
+        option = argument.partition("=")[0].replace("_", "-")
+        if argument.startswith("--"):
+            require(option not in seen, f"{option} is given twice; once is enough.")
+            seen.add(option)
 
 
 @contextmanager
@@ -304,6 +316,7 @@ def take_choices(arguments: list[str], names: tuple[str, ...]) -> tuple[list[str
         flag, equals, value = argument.partition("=")
         name = flag.removeprefix("--")
         if flag.startswith("--") and name in names:
+            require(name not in choices, f"--{name} is given twice; once is enough.")
             value = value if equals else next(waiting, "")
             require(value != "" and not value.startswith("--"), f"--{name} needs a name after it.")
             choices[name] = value

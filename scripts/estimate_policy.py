@@ -76,6 +76,10 @@ def main(arguments: list[str]) -> None:
     )
     path = output_path(settings)
     require_writable(path)
+    require(
+        not (settings.output and path.exists()),
+        f"{path} exists already; choose another --output.",
+    )
     estimate(settings, path)
 
 

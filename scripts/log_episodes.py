@@ -73,6 +73,10 @@ def main(arguments: list[str]) -> None:
             else environment_named(choices.get("env", "care-episode"))
         )
     settings = parse(Settings, rest, USAGE, Settings(env=env))
+    require(
+        run is None or settings.policy == Settings.policy,
+        "--run plays with its own agent; leave out --policy.",
+    )
     who = run.name if run else settings.policy
     soft = f"-epsilon-{settings.epsilon:g}" if settings.epsilon else ""
     path = Path(

@@ -18,7 +18,7 @@ from agents.environments import all_environments, built_vector, close, faults
 from agents.interfaces import Environment, EnvironmentFailure
 from agents.networks.packing import Packing
 from agents.replay.buffer import Frames
-from common.info import LEARNING_TERMINATED
+from common.info import CRASHES, LEARNING_TERMINATED
 
 MAX_FAILURES_IN_A_ROW = 3
 
@@ -463,7 +463,7 @@ def check_environment(environment: Environment) -> None:
         Packing(vector.single_observation_space).pack(observations)
     except ValueError:
         raise
-    except Exception:  # it may have failed by chance
+    except CRASHES:  # it may have failed by chance
         pass
     finally:
         close(vector)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from torch import nn
 
-from agents.checkpoint import chosen_checkpoint, load_state
+from agents.checkpoint import checkpoint_name, chosen_checkpoint, is_count, load_state
 from agents.engine.config import build_network
 from agents.environments import all_environments, built_vector, closing_quietly, faults, says
 from agents.evaluation.film import FilmWriter, frame_rate, frames_of
-from agents.experiment import Experiment, InvalidExperiment, to_json
+from agents.experiment import Experiment, InvalidExperiment, require, to_json
 from agents.interfaces import EnvironmentFailure
 from agents.monitoring.progress import Advance, unseen
 from agents.networks.packing import Packing
@@ -151,12 +151,18 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
 
     Raises InvalidExperiment for a checkpoint that is damaged, foreign, or of another network."""
     try:
-        learner = load_state(checkpoint)["learner"]
+        state = load_state(checkpoint)
+        learner = state["learner"]
         weights = learner[COMPONENT_LEARNER][COMPONENT_RL_MODULE][DEFAULT_MODULE_ID]
     except ValueError as damage:
         raise InvalidExperiment(str(damage)) from damage
     except (KeyError, TypeError) as missing:
         raise InvalidExperiment(f"{checkpoint} holds no network.") from missing
+    env_steps = state.get("env_steps")
+    require(
+        not is_count(env_steps) or checkpoint_name(env_steps) == checkpoint.name,
+        f"{checkpoint} is of {env_steps} env steps, which its name does not say.",
+    )
     try:
         network = build_network(experiment)
     except ValueError as missing:
@@ -350,8 +356,10 @@ def record(
     memory = network.no_memory(1)
     total = 0.0
     with closing_quietly(env), FilmWriter(path, frame_rate(env), least_width) as writer:
+        packing = Packing(network.observation_space)
         with all_environments():
             observation, _ = env.reset(seed=seed)
+            packing.pack_one(observation)  # raises for what is not of the space
         for frame in frames_of(env):
             writer.add(frame)
         for _ in range(most_steps):
@@ -362,7 +370,8 @@ def record(
             )
             with all_environments():
                 observation, reward, terminated, truncated, _ = env.step(action)
-            total += float(reward)
+                packing.pack_one(observation)
+                total += float(np.asarray(reward).item())
             for frame in frames_of(env):
                 writer.add(frame)
             advance()

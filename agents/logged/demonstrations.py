@@ -215,6 +215,8 @@ def demonstrated(
     rows = np.arange(len(rewards))
     require_observations(path, "observations", observations, rows, observation_space)
     require_actions(path, "actions", actions, rows, action_space)
+    if actions.dtype.kind in "iu":
+        actions = actions.astype(np.int64)  # torch indexes by no other
     require_finite(path, "rewards", rewards, rows)
     require_all(first[:1], path, "first", first[:1], rows, "true, for an episode begins there")
     episodes = int(first.sum())

@@ -2,6 +2,7 @@
 from."""
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,10 @@ def write_minari(
 
 def require_new_dataset(dataset: str) -> None:
     """Raises ValueError for an id that Minari does not take or has already; makes nothing."""
-    from minari.dataset.minari_dataset import parse_dataset_id
-
-    parse_dataset_id(dataset)
+    if not re.fullmatch(r"([\w-]+/)*[\w-]+-v\d+", dataset):
+        raise ValueError(
+            f"Minari's names end in a version, such as icu/sepsis-v0; {dataset} does not."
+        )
     folder = (
         Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
         / dataset

@@ -30,7 +30,9 @@ def require_finite(path: object, column: str, values: NDArray, rows: NDArray) ->
     """Raises ValueError for NaN, infinity and numbers that are too large to compute with in
     float32."""
     if values.dtype.kind == "f":
-        sound = np.abs(values) <= LARGEST  # false for NaN
+        # In float16 the largest number would be infinite.
+        numbers = values.astype(np.float32) if values.dtype.itemsize < 4 else values
+        sound = np.abs(numbers) <= LARGEST  # false for NaN
         require_all(
             sound, path, column, values, rows, f"a finite number of at most {LARGEST:g} in size"
         )

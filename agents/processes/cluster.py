@@ -340,7 +340,8 @@ def without_services() -> Iterator[None]:
 def keeps_signal_handlers() -> Iterator[None]:
     """While Ray starts: signals are this program's to handle. Ray's handlers of SIGTERM would exit
     in the middle of the start, which leaves processes behind, and its C++ core's would print a
-    stack trace."""
+    stack trace. Ray's processes ignore the end of the terminal: the run has to be saved before they
+    end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -349,6 +350,7 @@ def keeps_signal_handlers() -> Iterator[None]:
     }
     set_by_ray = ray_utils.set_sigterm_handler
     ray_utils.set_sigterm_handler = lambda _: None
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes inherit
     try:
         yield
     finally:

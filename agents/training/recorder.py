@@ -236,9 +236,12 @@ def evaluation_metrics(result: Evaluation) -> dict[str, float]:
         "evaluation/return_max": max(result.returns),
         "evaluation/length_mean": sum(result.lengths) / len(result.lengths),
     }
-    return returns | {
-        f"evaluation/{name}": value for name, value in (success | result.metrics).items()
-    }
+    own = {f"evaluation/{name}": value for name, value in success.items()} | returns
+    for name, value in result.metrics.items():
+        key = f"evaluation/{name.replace('/', '_')}"
+        # A measure of the environment's does not take the place of one that is ours.
+        own[f"{key}_of_environment" if key in own else key] = value
+    return own
 
 
 def check_run_folder(path: Path) -> None:

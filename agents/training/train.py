@@ -99,6 +99,11 @@ def resume(experiment: Experiment, path: Path, report: Report = to_nobody) -> Pa
                 experiment, checkpoint
             )  # so that a checkpoint that does not fit is told of now
             done = env_steps_done(checkpoint)
+        require(
+            done >= 0 or not (path / "best.json").exists(),
+            f"{path} has evaluations, but no checkpoint to go on from; copy its checkpoints back, or "
+            "begin a new run.",
+        )
         folder = RunFolder(experiment, path, saved_at=done, report=report)
         if done >= experiment.total_env_steps and not folder.lacks_evaluation(done):
             # No mistake: who resumes until a run has ended must see that it has.

@@ -1,9 +1,12 @@
 """Environments that are closed: whatever they raise then is nobody's concern."""
 
+import gc
+
 import gymnasium
 import pytest
 
-from agents.environments import opened
+from agents.environments import all_environments, built_vector, close, opened
+from agents.interfaces import EnvironmentFailure
 from envs.probe import CountingConfig, CountingEnv
 
 
@@ -30,3 +33,18 @@ def test_an_environment_is_closed_once_though_it_raises_then() -> None:
 def test_what_went_wrong_before_is_told_not_what_closing_raises() -> None:
     with pytest.raises(ValueError, match="the first mistake"), opened(UnclosableConfig(length=3)):
         raise ValueError("the first mistake")
+
+
+def test_an_environment_that_ends_the_program_has_failed() -> None:
+    with pytest.raises(EnvironmentFailure, match="SystemExit: 0"), all_environments():
+        raise SystemExit(0)
+
+
+def test_a_vector_that_cannot_be_closed_is_not_closed_again_when_it_is_forgotten() -> None:
+    Unclosable.closed = 0
+    vector = built_vector(UnclosableConfig(length=3), 2)
+    close(vector)
+    before = Unclosable.closed
+    del vector
+    gc.collect()
+    assert Unclosable.closed == before

@@ -35,6 +35,14 @@ WORK = {
 have been accepted."""
 
 
+def import_heavily() -> None:
+    """Imports once what nearly every child needs, so that each has it at its birth."""
+    for name in ("agents.training.train", "agents.training.tune"):
+        importlib.import_module(name)
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(1)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one command did."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cli import parse_run
+from agents.experiment import InvalidExperiment
+from scripts.cli import parse, parse_experiment, parse_run
 from scripts.recipes import environment_named, recipe_named
 from scripts.report_policy import USAGE, Settings
 
@@ -35,3 +36,21 @@ def test_a_run_is_told_from_the_values_of_options(
     settings, experiment = parse_run(Settings, arguments, USAGE)
     assert settings.run == Path(own)
     assert experiment.env.name == settings.env.name == "sepsis-icu"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "own --patients 20 --patients 30",
+        "own --patients=20 --patients 30",
+        "own --cohort published --cohort=shifted",
+    ],
+)
+def test_an_option_that_is_given_twice_is_refused(arguments: str) -> None:
+    with pytest.raises(InvalidExperiment, match="is given twice; once is enough"):
+        parse(Settings, arguments.split(), USAGE)
+
+
+def test_a_choice_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(InvalidExperiment, match="--env is given twice"):
+        parse_experiment(["--env", "CartPole-v1", "--env", "Acrobot-v1"])

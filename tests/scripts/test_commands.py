@@ -131,15 +131,19 @@ def test_resume_goes_on_where_the_run_stopped(space_invaders):
     assert set(steps) == {1024, 2048, 3072}
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
+@pytest.mark.parametrize(
+    ("send", "stop"),
+    [(os.kill, signal.SIGINT), (os.kill, signal.SIGTERM), (os.killpg, signal.SIGHUP)],
+    ids=["ctrl-c", "sigterm", "closed-terminal"],
+)
+def test_an_interrupt_saves_and_says_how_to_go_on(send, stop, tmp_path):
     training = Command(
         "train_agent.py", "--env", "CartPole-v1", "--run-dir", "run", folder=tmp_path
     )
     progress = tmp_path / "run" / "progress.jsonl"
     training.wait_until(lambda: bool(read_progress(progress)))
     asked = time.monotonic()
-    os.kill(training.pid, stop)
+    send(training.pid, stop)  # a terminal tells all processes of its group
     training.finish()
     assert time.monotonic() - asked < 30  # what a preempted machine has left
     out = training.out
@@ -158,8 +162,8 @@ def test_an_interrupt_saves_and_says_how_to_go_on(stop, tmp_path):
         (("--env", "CartPol-v1"), "Did you mean CartPole-v1"),
         (
             ("--algo", "pppo"),
-            "There is no algorithm 'pppo'; there are: appo, bc, cql, crossq, ddpg, double-dqn, "
-            "dqn, iql, ppo",
+            "There is no algorithm 'pppo'; there are: appo, bc, btr, cql, crossq, "
+            "data-efficient, ddpg, double-dqn, dqn, iql, ppo",
         ),
         (("--env", "Pendulum-v1", "--algo", "dqn"), "try --algo ppo, td3 or sac"),
         (("--algo.learning-rat", "1"), "Did you mean --algo.learning-rate"),

@@ -181,7 +181,7 @@ def test_a_mistake_is_told(log: Path, arguments: list[str], told: str) -> None:
             "--seed must be a whole number from 0 to",
         ),
         (["--env", "care-episode", "--output", "LOG/log.parquet"], "is a file, not a folder"),
-        (["--env", "care-episode", "--minari", "no id"], "Malformed dataset ID"),
+        (["--env", "care-episode", "--minari", "no id"], "names end in a version"),
         (
             ["--env", "care-episode", "--epsilon", "2"],
             "--epsilon must be a number from 0 to 1, not 2",

@@ -24,6 +24,7 @@ from agents.checkpoint import (
     checkpoint_name,
     chosen_checkpoint,
     env_steps_of,
+    load_state,
     remove_old_checkpoints,
     save_state,
 )
@@ -596,3 +597,11 @@ def test_an_evaluation_tells_of_each_episode_that_counts() -> None:
         advance=lambda: done.append(1),
     )
     assert len(done) == 17
+
+
+def test_a_copy_under_another_name_is_not_taken_for_what_the_name_says(tmp_path: Path) -> None:
+    folder = tmp_path / "step-000000009999"
+    checkpoint_of(build_network(TARGET), folder)
+    save_state(folder, load_state(folder) | {"env_steps": 2048})
+    with pytest.raises(InvalidExperiment, match="is of 2048 env steps, which its name"):
+        load_network(TARGET, folder)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
-from agents.logged.minari_dataset import write_minari
+from agents.logged.minari_dataset import require_new_dataset, write_minari
 from tests.agents.evaluation.off_policy.tiny_mdp import TinyMDP
 
 minari = pytest.importorskip("minari")
@@ -36,3 +36,9 @@ def test_minari_reads_what_was_logged(tmp_path: Path, monkeypatch: pytest.Monkey
         np.testing.assert_allclose(episode.infos["cost"], np.zeros(alive.sum() + 1))
     with pytest.raises(ValueError, match="Minari does not take tiny/chance-v0"):
         write_minari(played, "tiny/chance-v0", *spaces, "again")
+
+
+@pytest.mark.parametrize("name", ["x", "no id", "a/b", "a/b-v", "-v0 "])
+def test_a_name_without_a_version_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(ValueError, match="names end in a version"):
+        require_new_dataset(name)

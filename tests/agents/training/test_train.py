@@ -431,3 +431,13 @@ def test_a_total_that_is_no_multiple_of_an_update_is_told_of_before_and_counted_
     out = capsys.readouterr().out
     assert "50 env steps asked for; 64 in whole updates of 32" in out
     assert "steps 64/64" in out
+
+
+def test_a_run_whose_checkpoints_are_gone_does_not_begin_anew(tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "experiment.json").write_text("{}")
+    (run_dir / "best.json").write_text('{"checkpoint": "step-000000000032", "mean": 59.0}')
+    with pytest.raises(InvalidExperiment, match="has evaluations, but no checkpoint"):
+        resume(tiny(run_dir), run_dir)
+    assert not (run_dir / "progress.jsonl").exists()
