@@ -158,7 +158,7 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
         raise InvalidExperiment(str(damage)) from damage
     except (KeyError, TypeError) as missing:
         raise InvalidExperiment(f"{checkpoint} holds no network.") from missing
-    env_steps = state.get("env_steps")
+    env_steps: Any = state.get("env_steps")
     require(
         not is_count(env_steps) or checkpoint_name(env_steps) == checkpoint.name,
         f"{checkpoint} is of {env_steps} env steps, which its name does not say.",

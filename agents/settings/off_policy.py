@@ -146,8 +146,8 @@ class OffPolicy:
 
     def check_memory(self, steps: int) -> None:
         raise ValueError(
-            f"{self.name} learns from single steps, by which no memory can be trained; --memory is for "
-            "ppo, appo and bc."
+            "This algorithm learns from single steps, by which no memory can be trained; --memory is "
+            "for ppo, appo and bc."
         )
 
     def checkpoint_bytes(

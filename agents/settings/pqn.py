@@ -102,8 +102,8 @@ class PQN:
 
     def check_memory(self, steps: int) -> None:
         raise ValueError(
-            f"{self.name} learns from single steps, by which no memory can be trained; --memory is for "
-            "ppo, appo and bc."
+            "This algorithm learns from single steps, by which no memory can be trained; --memory is "
+            "for ppo, appo and bc."
         )
 
     @property
