@@ -61,7 +61,7 @@ def owned(folder: Path) -> Iterator[Path]:
     The kernel releases the lock however the process ends. Raises InvalidExperiment, which names the
     other process, where one writes into the folder already, or where the folder cannot be written
     to."""
-    path = folder / OWNER
+    path = (folder / OWNER).absolute()  # an environment may change to another folder
     descriptor = take(path)
     _held.add(descriptor)
     try:
@@ -100,10 +100,11 @@ def made(wanted: str, default: str) -> Iterator[Path]:
         path.mkdir(exist_ok=True)
     except (OSError, ValueError) as refusal:
         raise InvalidExperiment(f"{first} cannot be made: {reason_of(refusal)}.") from refusal
+    own = [folder.absolute() for folder in (path, *new_parents)] if is_new else []
     try:
         yield path
     finally:
-        for folder in [path, *new_parents] if is_new else []:
+        for folder in own:
             with suppress(OSError):  # it holds something
                 folder.rmdir()
 

@@ -40,10 +40,13 @@ class RunFolder:
 
     def __init__(self, experiment: Experiment, path: Path, saved_at: int, report: Report) -> None:
         self.experiment = replace(experiment, run_dir=str(path))
-        self.path = path
+        self.named = path
+        """As it was named to the user."""
+        self.path = path.absolute()
+        """An environment may change to another working directory."""
         self.saved_at = saved_at
         self.report = report
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = self.path / "checkpoints"
         self.recoveries = 0
         """Since the last checkpoint."""
         self.best = read_best(path)
@@ -55,7 +58,7 @@ class RunFolder:
         self.network = build_network(self.experiment)
         self.log = RunLog(self.path, env_steps)
         self.log.experiment(self.experiment.to_json())
-        title = f"{self.experiment.env.name} with {self.experiment.algo.name} -> {self.path}"
+        title = f"{self.experiment.env.name} with {self.experiment.algo.name} -> {self.named}"
         total = last_env_step(self.experiment, env_steps)
         asked = self.experiment.total_env_steps
         self.screen = display(title, total)
@@ -65,7 +68,7 @@ class RunFolder:
             self.screen.say(
                 f"{asked:,} env steps asked for; {total:,} in whole updates of {update:,}"
             )
-        self.screen.say(f"tensorboard --logdir {shlex.quote(str(self.path.parent))}")
+        self.screen.say(f"tensorboard --logdir {shlex.quote(str(self.named.parent))}")
 
     def say_losses(self, algorithm: ColumnarAlgorithm) -> None:
         """Says what of the checkpoint that the algorithm goes on from could not be read."""
@@ -186,14 +189,15 @@ class RunFolder:
         """Writes the film, if there is one; where it is, or why there is none."""
         if judgement.film is None:
             return f"no video: {judgement.no_film}"
-        path = self.path / "videos" / f"{judgement.checkpoint}.webm"
+        video = Path("videos") / f"{judgement.checkpoint}.webm"
+        path = self.path / video
         try:
             path.parent.mkdir(exist_ok=True)
             write_durably(path, judgement.film.video)
         except OSError as failure:  # the training goes on without it
             return f"no video: {failure}"
         self.log.gif(judgement.env_steps, judgement.film.gif)
-        return f"video {path}"
+        return f"video {self.named / video}"
 
 
 def evaluation_is_due(experiment: Experiment, before: int, done: int) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 from ray.exceptions import RayError
@@ -67,7 +68,8 @@ def check_first_reset(experiment: Experiment) -> None:
     """Raises InvalidExperiment where the environment's first reset shows that it cannot be
     sampled."""
     try:
-        check_environment(experiment.env)
+        with chdir("."):  # where the environment changes to another folder, this is left
+            check_environment(experiment.env)
     except ValueError as mistake:
         raise InvalidExperiment(
             f"{experiment.env.name} cannot be trained on: {first_line(mistake)}"
@@ -190,10 +192,10 @@ def run(folder: RunFolder, checkpoint: Path | None, stop_requested: Callable[[],
         folder.close()
         algorithm.stop()
     if algorithm.env_steps >= experiment.total_env_steps:
-        print(f"Done: {folder.path}. Next: {next_command('evaluate_agent.py', folder.path)}")
+        print(f"Done: {folder.named}. Next: {next_command('evaluate_agent.py', folder.named)}")
     else:
         print(f"Stopped and saved at {algorithm.env_steps:,} env steps. Go on with:")
-        print(f"  {next_command('train_agent.py', '--resume', folder.path)}")
+        print(f"  {next_command('train_agent.py', '--resume', folder.named)}")
 
 
 def train_to_the_end(

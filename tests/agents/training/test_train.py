@@ -4,9 +4,11 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from ray.exceptions import RayActorError, RayTaskError
 
 from agents.checkpoint import chosen_checkpoint, load_state, save_state
@@ -17,7 +19,7 @@ from agents.monitoring.metrics import read_progress
 from agents.training.recorder import last_env_step, multiple_after
 from agents.training.train import resume, train
 from envs.classic import ClassicConfig
-from envs.probe import FlawedConfig
+from envs.probe import CountingEnv, FlawedConfig
 from scripts.recipes import recipe_named
 from tests.agents.algorithms.logs import logged_by_chance
 from tests.agents.tiny_runs import (
@@ -441,3 +443,28 @@ def test_a_run_whose_checkpoints_are_gone_does_not_begin_anew(tmp_path):
     with pytest.raises(InvalidExperiment, match="has evaluations, but no checkpoint"):
         resume(tiny(run_dir), run_dir)
     assert not (run_dir / "progress.jsonl").exists()
+
+
+class Wandering(CountingEnv):
+    def reset(self, **given):
+        os.chdir("/")
+        return super().reset(**given)
+
+
+@dataclass(frozen=True)
+class WanderingConfig(ClockConfig):
+    """Changes the working directory in each reset."""
+
+    def build(self):
+        return Wandering(4)
+
+    def build_vector(self, num_envs):
+        return SyncVectorEnv([self.build] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def test_an_environment_that_changes_the_folder_does_not_take_the_run_along(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(tiny("runs/here", env=WanderingConfig(), total_env_steps=64))
+    assert final_state(tmp_path / "runs" / "here")["env_steps"] == 64
+    assert not (tmp_path / "runs" / "here" / "owner.json").exists()
+    assert not Path("/runs").exists()
