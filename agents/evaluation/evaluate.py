@@ -102,7 +102,7 @@ def judge(
     advance: Advance = unseen,
 ) -> Judgement:
     """Plays as many episodes as the experiment's evaluations have, and films one; an environment
-    may fail in any way.
+    may fail in any way. `advance` is called after each episode and after the film.
 
     Raises Stopped soon after `stop()` says so."""
     judgement = Judgement(env_steps, checkpoint)
@@ -121,7 +121,9 @@ def judge(
         return replace(judgement, no_evaluation=str(failure))
     judgement = replace(judgement, evaluation=evaluation)
     try:
-        return replace(judgement, film=film(experiment, network, stop))
+        filmed = film(experiment, network, stop)
+        advance()
+        return replace(judgement, film=filmed)
     except Stopped:
         raise
     except Exception as failure:  # a film is not worth a training

@@ -141,7 +141,8 @@ class RunFolder:
         self.network.set_state(algorithm.network_state())
         with suppress(Stopped):
             # The display ends before anything else is said.
-            with self.screen.progress("evaluating", self.experiment.evaluation_episodes) as advance:
+            parts = self.experiment.evaluation_episodes + 1  # the last one is the film
+            with self.screen.progress("evaluating and filming", parts) as advance:
                 judgement = judge(
                     self.experiment, self.network, env_steps, checkpoint, stop, advance
                 )
