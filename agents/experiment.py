@@ -178,7 +178,7 @@ class Experiment:
         return experiment
 
 
-class UnknownClass(Exception):
+class UnknownClass(ValueError):
     """A class, by its name, that no experiment.json may have."""
 
 

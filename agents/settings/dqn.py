@@ -130,7 +130,8 @@ class DQN(OffPolicy):
 
     @property
     def search_space(self) -> SearchSpace:
-        return SEARCH_SPACE
+        without = {"double"} if self.munchausen > 0 else set()
+        return {name: values for name, values in SEARCH_SPACE.items() if name not in without}
 
     @property
     def parts(self) -> AlgorithmParts:

@@ -96,7 +96,7 @@ class ImpalaResNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, channels: int, spectral_norm: bool) -> None:
+    def __init__(self, channels: int, spectral_norm: bool = False) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
         self.second = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
