@@ -185,7 +185,9 @@ DAMAGES: dict[str, Damage] = {
     "checkpoints a file": Damage(
         replace_by_file("checkpoints"), refused="checkpoints is in the way"
     ),
-    "checkpoints gone": Damage(lambda run: shutil.rmtree(run / "checkpoints"), goes_on_from=-1),
+    "checkpoints gone": Damage(
+        lambda run: shutil.rmtree(run / "checkpoints"), refused="no checkpoint to go on from"
+    ),
     "progress gone": Damage(remove("progress.jsonl")),
     "progress a folder": Damage(
         replace_by_folder("progress.jsonl"), refused="progress.jsonl is in the way"
