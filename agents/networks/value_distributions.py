@@ -52,10 +52,10 @@ class ValueDistribution(Protocol):
 class WithoutLevels:
     """What a network predicts that is not asked about levels."""
 
-    def levels(self, batch: int, generator: torch.Generator) -> None:
+    def levels(self, batch: int, generator: torch.Generator) -> Tensor | None:
         return None
 
-    def acting_levels(self, batch: int, device: torch.device) -> None:
+    def acting_levels(self, batch: int, device: torch.device) -> Tensor | None:
         return None
 
 
@@ -143,16 +143,17 @@ class Quantiles(WithoutLevels):
         """The quantile Huber loss (equation 10), summed over quantiles, a mean over what they are
         compared with."""
         target = rewards[:, None] + discounts[:, None] * following
-        return quantile_huber_loss(outputs, target), target.mean(-1) - outputs.detach().mean(-1)
+        return quantile_huber_loss(outputs, target, levels), target.mean(
+            -1
+        ) - outputs.detach().mean(-1)
 
 
-class ImplicitQuantiles:
+class ImplicitQuantiles(Quantiles):
     """Returns of whatever probabilities the network is asked about, IQN (Dabney et al. 2018b)."""
-
-    num_outputs = 1
 
     def __init__(self, num_levels: int) -> None:
         """`num_levels` are drawn to learn from."""
+        super().__init__(num_outputs=1)
         self.num_levels = num_levels
 
     def levels(self, batch: int, generator: torch.Generator) -> Tensor:
@@ -160,24 +161,6 @@ class ImplicitQuantiles:
 
     def acting_levels(self, batch: int, device: torch.device) -> Tensor:
         return middles(ACTING_LEVELS, device).expand(batch, -1)
-
-    def mean(self, outputs: Tensor) -> Tensor:
-        return outputs.mean(-1)
-
-    def loss(
-        self,
-        outputs: Tensor,
-        rewards: Tensor,
-        discounts: Tensor,
-        following: Tensor,
-        levels: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """The quantile Huber loss (equation 3), summed over levels, a mean over what they are
-        compared with."""
-        assert levels is not None
-        target = rewards[:, None] + discounts[:, None] * following
-        losses = quantile_huber_loss(outputs, target, levels)
-        return losses, target.mean(-1) - outputs.detach().mean(-1)
 
 
 def middles(count: int, device: torch.device) -> Tensor:
