@@ -145,8 +145,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(send, stop, tmp_path):
     asked = time.monotonic()
     send(training.pid, stop)  # a terminal tells all processes of its group
     training.finish()
-    if stop != signal.SIGHUP:
-        assert time.monotonic() - asked < 30  # what a preempted machine has left
+    assert time.monotonic() - asked < 30  # what a preempted machine has left
     out = training.out
     assert "python scripts/train_agent.py --resume run" in out
     saved = re.search(r"saved at ([\d,]+) env steps", out)
