@@ -162,6 +162,7 @@ def chosen_checkpoint(run_dir: Path, name: str) -> Path:
     Raises InvalidExperiment where it is not there."""
     wanted = best_checkpoint(run_dir) if name == "best" else name
     finished = finished_checkpoints(run_dir / "checkpoints")
+    require(run_dir.is_dir(), f"{run_dir} is no run folder: there is no such folder.")
     require(bool(finished), f"{run_dir} has no checkpoint yet.")
     if wanted == "latest":
         return finished[0]

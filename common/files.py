@@ -24,9 +24,11 @@ def write_durably(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as failure:
         with suppress(OSError):  # the cause of the failure may forbid this as well
             beside.unlink()
+        if isinstance(failure, OSError) and failure.filename is None:
+            failure.filename = str(path)  # a full disk does not say what it was to hold
         raise
     sync_folder(path.parent)
 

@@ -12,6 +12,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 from numpy.typing import NDArray
 
 from common.info import ACTION_MASK, EPISODE_METRICS, IS_SUCCESS, LEARNING_TERMINATED
+from common.spaces import in_words
 
 LARGEST = float(np.finfo(np.float32).max)
 """Networks read float32; a larger number would be infinite there."""
@@ -124,7 +125,7 @@ def state_reader(space: Discrete) -> Reader:
         array = np.asarray(observation)
         if array.size != 1:
             raise ValueError(
-                f"its observation must be one number of {space}, not {described(observation)}"
+                f"its observation must be one number of {in_words(space)}, not {described(observation)}"
             )
         return member(space, np.int64(converted(array.reshape(()), np.dtype(np.int64))))
 
@@ -192,7 +193,9 @@ def converted(array: NDArray, dtype: np.dtype) -> NDArray:
 def member(space: gymnasium.Space, observation: Any) -> Any:
     """The observation; raises ValueError where the space does not contain it."""
     if not space.contains(observation):
-        raise ValueError(f"its observation must lie in {space}, and was {described(observation)}")
+        raise ValueError(
+            f"its observation must lie in {in_words(space)}, and was {described(observation)}"
+        )
     return observation
 
 
@@ -200,7 +203,7 @@ def finite_number(name: str, value: Any) -> float:
     """The value as a float; an array of a single number will do.
 
     Raises ValueError for what is no number, FloatingPointError for one that is not finite."""
-    if not isinstance(value, float | int | np.number):
+    if not isinstance(value, float | int | np.floating | np.integer):
         array = np.asarray(value)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise ValueError(f"its {name} must be a number, not {described(value)}")

@@ -34,7 +34,12 @@ def vectorised(
         return Restarting(build, longest_step_seconds)
 
     if not parallel:
-        return SyncVectorEnv([restarting] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        try:
+            return SyncVectorEnv([restarting] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        except AssertionError as unequal:
+            raise ValueError(
+                "its spaces differ from one of its environments to another"
+            ) from unequal
 
     def build_there() -> gymnasium.Env:
         # Ctrl-C reaches every process of the terminal. Whoever steps the vector decides when to

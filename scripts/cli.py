@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -383,6 +384,7 @@ def main_with_clear_errors(main: Callable[[list[str]], None]) -> None:
         )  # only a user gives such a name
         raise SystemExit(2 if name_is_too_long else 1) from None
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one would end in a traceback
         raise SystemExit(130) from None
 
 

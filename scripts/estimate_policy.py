@@ -74,6 +74,11 @@ def main(arguments: list[str]) -> None:
         Path(settings.episodes_file).is_file(),
         f"{settings.episodes_file} holds no logged episodes: no such file.",
     )
+    if not (Path(settings.policy) / "experiment.json").is_file():
+        require(
+            settings.checkpoint == "latest" and not settings.deterministic,
+            f"{settings.policy} is no run's folder; leave out --checkpoint and --deterministic.",
+        )
     path = output_path(settings)
     require_writable(path)
     require(

@@ -16,14 +16,14 @@ from agents.interfaces import Environment
 from agents.monitoring.progress import progress
 from common.files import write_json
 from common.ranges import Range, Seed
-from scripts.cli import main_with_clear_errors, parse_run, require_writable
+from scripts.cli import load_experiment, main_with_clear_errors, parse_run, require_writable
 
 if TYPE_CHECKING:
     from agents.evaluation.evaluate import Evaluation
 
-USAGE = (
-    """Plays whole episodes with a trained agent and writes evaluation.json into its run folder."""
-)
+USAGE = """Plays whole episodes with a trained agent and writes evaluation.json into its run folder;
+evaluation-changed-env.json where settings of its environment were changed."""
+CHANGED_ENV = "evaluation-changed-env.json"
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     settings, experiment = parse_run(Settings, arguments, USAGE)
-    require_writable(settings.run / "evaluation.json")
-    evaluate_run(settings, experiment)
+    is_own = settings.env == load_experiment(settings.run).env
+    path = settings.run / ("evaluation.json" if is_own else CHANGED_ENV)
+    require_writable(path)
+    evaluate_run(settings, experiment, path)
 
 
-def evaluate_run(settings: Settings, experiment: Experiment) -> None:
-    """Plays the episodes; prints the evaluation and writes it into the run's folder."""
+def evaluate_run(settings: Settings, experiment: Experiment, path: Path) -> None:
+    """Plays the episodes; prints the evaluation and writes it to `path`."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     with progress("loading torch and Ray", at_once=True):
         from agents.evaluation.evaluate import evaluate, load_chosen
@@ -66,7 +68,6 @@ def evaluate_run(settings: Settings, experiment: Experiment) -> None:
             checkpoint=checkpoint.name,
             advance=advance,
         )
-    path = settings.run / "evaluation.json"
     write_json(path, result.to_json())
     print(report(result))
     print(f"written to {path}")
@@ -89,7 +90,7 @@ def report(result: Evaluation) -> str:
         if score is not None
     ]
     if result.success_rate is not None:
-        lines.append(f"  success {result.success_rate:.0%}")
+        lines.append(f"  success {result.success_rate:.0%} of {result.episodes} episodes")
     lines += [f"  {name} {value:.3f}" for name, value in result.metrics.items()]
     return "\n".join(lines)
 

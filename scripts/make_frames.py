@@ -14,7 +14,7 @@ import numpy as np
 
 from agents.experiment import require
 from agents.monitoring.progress import Advance, progress
-from common.ranges import Range, Steps
+from common.ranges import Range
 from envs.atari.games import AtariConfig
 from scripts.cli import main_with_clear_errors, mistakes_are_the_users, parse, require_writable
 from scripts.recipes import environment_named
@@ -38,7 +38,9 @@ class Settings:
     """Of each game."""
     test_episodes: Episodes = 10
     """Of each game."""
-    every: Steps = 5
+    every: Annotated[
+        int, Range(1, 100, reason="an episode may have no more than some hundred steps")
+    ] = 5
     """Steps between two screens."""
     seed: Annotated[int, Range(0, FIRST_TEST_SEED - 1)] = 0
     """Of the first episode to train on; the next ones follow."""
@@ -59,6 +61,8 @@ def main(arguments: list[str]) -> None:
             "--games are Atari games, by their plain names.",
         )
         names = tuple(game.name for game in games)
+        require(names != (), "--games needs a name after it.")
+        require(len(set(names)) == len(names), "--games names a game twice; once is enough.")
         path = Path(
             settings.output
             or f"runs/frames/{'-'.join(names) if len(names) < 4 else f'{len(names)}-games'}.npz"

@@ -457,7 +457,7 @@ def check_environment(environment: Environment) -> None:
     shows.
 
     What else may fail is tried again while the run goes on."""
-    vector = built_vector(environment, 1)
+    vector = built_vector(environment, 2)  # two, for their spaces must be the same
     try:
         observations, _ = vector.reset(seed=0)
         Packing(vector.single_observation_space).pack(observations)

@@ -21,6 +21,7 @@ from agents.networks.packing import Packing
 from agents.networks.target_network import TargetNetwork
 from agents.replay.buffer import Frames, Replay, Transitions
 from agents.replay.her import Hindsight, hindsight
+from common.spaces import in_words
 
 REPORT_EVERY_ENV_STEPS = 1_000
 
@@ -181,7 +182,7 @@ class OffPolicyLearner(ColumnarLearner):
             return [f"the replay in {path} is lost: {damage.__cause__}"]
         if not in_space(self.replay.actions, self.bare_network.action_space):
             raise ValueError(
-                f"The replay in {path} has actions that {self.bare_network.action_space} does not "
+                f"The replay in {path} has actions that {in_words(self.bare_network.action_space)} does not "
                 "have."
             )
         return lost

@@ -104,7 +104,8 @@ def judge(
     """Plays as many episodes as the experiment's evaluations have, and films one; an environment
     may fail in any way. `advance` is called after each episode and after the film.
 
-    Raises Stopped soon after `stop()` says so."""
+    Raises Stopped soon after `stop()` says so during the evaluation; during the film, the
+    evaluation is returned without one."""
     judgement = Judgement(env_steps, checkpoint)
     try:
         evaluation = evaluate(
@@ -124,8 +125,8 @@ def judge(
         filmed = film(experiment, network, stop)
         advance()
         return replace(judgement, film=filmed)
-    except Stopped:
-        raise
+    except Stopped:  # the evaluation is whole
+        return replace(judgement, no_film="the run was stopped")
     except Exception as failure:  # a film is not worth a training
         return replace(judgement, no_film=" ".join(str(failure).split()) or type(failure).__name__)
 
@@ -173,7 +174,8 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
         network.set_state(weights)
     except (AttributeError, RuntimeError, TypeError, ValueError) as mismatch:
         raise InvalidExperiment(
-            f"{checkpoint} holds the weights of another network than this experiment's."
+            f"{checkpoint} holds the weights of another network than this experiment's. Leave out "
+            "options of --env that change what is observed or which actions there are."
         ) from mismatch
     return network
 

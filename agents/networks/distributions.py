@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
+from common.spaces import in_words
+
 
 class Distribution(Protocol):
     """What an algorithm needs of a policy's action distribution.
@@ -93,5 +95,5 @@ def distribution_for(space: gymnasium.Space) -> Distribution:
     if isinstance(space, Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
         return DiagonalGaussian(space)
     raise ValueError(
-        f"Actions must be Discrete from 0, or a one-dimensional Box of real numbers, not {space}."
+        f"Actions must be Discrete from 0, or a one-dimensional Box of real numbers, not {in_words(space)}."
     )

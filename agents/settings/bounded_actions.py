@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box
 
+from common.spaces import in_words
+
 
 def check_bounded_actions(space: Any, algorithm: str) -> None:
     """Raises ValueError, in one line, unless the space is a one-dimensional Box of real numbers
@@ -17,5 +19,5 @@ def check_bounded_actions(space: Any, algorithm: str) -> None:
     if not (vector and np.all(bounds_that_count(space))):
         raise ValueError(
             f"{algorithm.upper()} acts in a one-dimensional Box of real numbers with bounds, not "
-            f"{space}; try --algo dqn or ppo."
+            f"{in_words(space)}; try --algo dqn or ppo."
         )

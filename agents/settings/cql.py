@@ -10,6 +10,7 @@ from agents.interfaces import AlgorithmParts
 from agents.settings.offline import Offline
 from agents.settings.search_space import Choice, LogUniform, SearchSpace
 from common.ranges import NonNegative
+from common.spaces import in_words
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(1e-5, 1e-3),
@@ -55,7 +56,7 @@ class CQL(Offline):
         space = environment.action_space
         if not (isinstance(space, Discrete) and space.start == 0):
             raise ValueError(
-                f"CQL chooses among actions that are Discrete from 0, not {space}; try --algo iql "
+                f"CQL chooses among actions that are Discrete from 0, not {in_words(space)}; try --algo iql "
                 "or bc."
             )
         self.check_log(environment, num_envs, num_learners)

@@ -24,6 +24,7 @@ from common.ranges import (
     Steps,
     StepsOrZero,
 )
+from common.spaces import in_words
 
 if TYPE_CHECKING:
     from agents.networks.value_distributions import ValueDistribution
@@ -153,7 +154,7 @@ class DQN(OffPolicy):
         space = environment.action_space
         if not (isinstance(space, Discrete) and space.start == 0):
             raise ValueError(
-                f"DQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo, "
+                f"DQN chooses among actions that are Discrete from 0, not {in_words(space)}; try --algo ppo, "
                 "td3 or sac."
             )
         visit = num_envs * self.rollout_length

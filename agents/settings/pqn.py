@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from agents.interfaces import AlgorithmParts
 from agents.settings.search_space import Choice, LogUniform, SearchSpace, Uniform
 from common.ranges import Count, Fraction, Positive, PositiveFraction, Size, Steps, check_ranges
+from common.spaces import in_words
 
 SEARCH_SPACE: SearchSpace = {
     "learning_rate": LogUniform(3e-5, 3e-3),
@@ -88,7 +89,7 @@ class PQN:
         space = environment.action_space
         if not (isinstance(space, Discrete) and space.start == 0):
             raise ValueError(
-                f"PQN chooses among actions that are Discrete from 0, not {space}; try --algo ppo, "
+                f"PQN chooses among actions that are Discrete from 0, not {in_words(space)}; try --algo ppo, "
                 "td3 or sac."
             )
         require_exact(environment.observation_space, "use --algo ppo, which can normalise them")

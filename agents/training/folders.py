@@ -132,6 +132,10 @@ def check_new_folder(folder: Path, checkpoint_bytes: int = 0) -> None:
         not ADDRESS.match(text),
         f"{text} is an address; runs are written to folders of this machine.",
     )
+    require(
+        exists(folder) or not folder.is_symlink(),
+        f"{folder} is a link that leads nowhere; choose another --run-dir.",
+    )
     owner = owner_of(folder)
     require(owner is None, f"{folder} is written to by {owner}; choose another --run-dir.")
     require(not exists(folder) or is_vacant(folder), occupied(folder))

@@ -137,7 +137,7 @@ def bot_of(env: gymnasium.Env) -> Callable[[], int]:
     try:
         bot = BabyAIBot(env)
     except AttributeError as foreign:
-        raise ValueError(f"BabyAI's bot cannot play {env}: {foreign}") from foreign
+        raise ValueError(f"BabyAI's bot cannot play {env}; it plays BabyAI's levels.") from foreign
     taken: Any = None
 
     def act() -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from common.ranges import Range, Size, check_ranges
+from common.spaces import in_words
 
 if TYPE_CHECKING:
     from language.readers.notes import NoteEncoder
@@ -84,6 +85,6 @@ class NoteEncoderConfig:
         if not text or len(observation_space.shape or ()) != 1:
             raise ValueError(
                 f"This encoder reads text in UTF-8, as --env.notes gives it, not "
-                f"{observation_space}."
+                f"{in_words(observation_space)}."
             )
         return NoteEncoder(self)

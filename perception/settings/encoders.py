@@ -18,6 +18,7 @@ from common.ranges import (
     SizeOrZero,
     check_ranges,
 )
+from common.spaces import in_words
 from perception.spaces import MAX_SYMBOLS, SMALLEST_IMAGE, image_shape, is_image, shows_symbols
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class MLPConfig:
         )
         sizes = [int(np.prod(part.shape or (0,))) if isinstance(part, Box) else 0 for part in parts]
         if not all(sizes):
-            raise ValueError(f"An MLP reads vectors, not {observation_space}.")
+            raise ValueError(f"An MLP reads vectors, not {in_words(observation_space)}.")
         if isinstance(observation_space, Dict) and any(
             len(part.shape or ()) == 3 for part in parts
         ):
@@ -144,7 +145,7 @@ class PartsConfig:
 
         if not isinstance(observation_space, Dict):
             raise ValueError(
-                f"This encoder reads observations of several parts, not {observation_space}."
+                f"This encoder reads observations of several parts, not {in_words(observation_space)}."
             )
         return DictEncoder(
             {name: self.reader(part).build(part) for name, part in observation_space.spaces.items()}
@@ -250,7 +251,9 @@ class RecordEncoderConfig:
                 f"width must be a multiple of heads, not {self.width} and {self.heads}."
             )
         if not isinstance(observation_space, Box) or len(observation_space.shape) != 1:
-            raise ValueError(f"A record is a vector of readings, not {observation_space}.")
+            raise ValueError(
+                f"A record is a vector of readings, not {in_words(observation_space)}."
+            )
         return RecordEncoder(self, observation_space.shape[0])
 
 
@@ -307,7 +310,7 @@ class ListEncoderConfig:
             raise ValueError(
                 f"This encoder reads lists of the objects of {self.frames} frames, (objects, 5 + "
                 "classes), not "
-                f"{observation_space}; --encoder yolo finds objects in images."
+                f"{in_words(observation_space)}; --encoder yolo finds objects in images."
             )
         return ListEncoder(self, nn.Identity(), shape[1])
 

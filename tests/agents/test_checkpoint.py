@@ -1,6 +1,7 @@
 """Checkpoints: what goes in comes out, what is damaged is told, what is finished is never lost."""
 
 import hashlib
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -283,11 +284,11 @@ def test_a_failing_write_leaves_the_old_content(
     write_durably(path, b"old")
 
     def full(descriptor: int) -> None:
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
         broken.setattr("common.files.os.fsync", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OSError, match=r"No space left on device: '.*best\.json'"):
             write_durably(path, b"new, and longer")
     assert path.read_bytes() == b"old"
     write_durably(path, b"new")

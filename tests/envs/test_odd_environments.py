@@ -167,6 +167,7 @@ class Says(gymnasium.Env):
         ({"observation": None}, "its observation has the shape"),
         ({"reward": None}, "its reward must be a number, not NoneType None"),
         ({"reward": np.zeros(2)}, "its reward must be a number, not ndarray"),
+        ({"reward": np.complex64(1 + 2j)}, "its reward must be a number, not complex64"),
         ({"reward": "3"}, "its reward must be a number, not str '3'"),
         ({"terminated": None}, "its terminated must be true or false, not NoneType None"),
         ({"truncated": np.zeros(2, bool)}, "its truncated must be true or false"),

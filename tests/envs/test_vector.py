@@ -72,6 +72,18 @@ def test_an_environment_that_exits_in_its_reset_is_built_again() -> None:
     assert info == {ENVIRONMENT_FAULT: "SystemExit: enough"}
 
 
+def test_environments_whose_spaces_differ_from_one_to_the_next_are_refused() -> None:
+    lengths = iter((2, 3))
+
+    def build() -> gymnasium.Env:
+        env = CountingEnv(length=5)
+        env.observation_space = gymnasium.spaces.Box(0.0, 1.0, (next(lengths),))
+        return env
+
+    with pytest.raises(ValueError, match="its spaces differ"):
+        vectorised(build, 2)
+
+
 def test_neighbours_go_on() -> None:
     builders = iter([lambda: FlawedEnv(10, "raises", 3), *[lambda: CountingEnv(10)] * 9])
     env = vectorised(lambda: next(builders)(), 2)

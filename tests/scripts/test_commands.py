@@ -108,9 +108,10 @@ def test_evaluate_plays_under_other_conditions_when_asked_to(space_invaders):
     conditions = ("--env.repeat-action-probability", "0.25", "run", "--episodes", "1")
     result = run("evaluate_agent.py", *conditions, folder=space_invaders)
     assert result.returncode == 0, result.stderr
-    evaluation = json.loads((space_invaders / "run" / "evaluation.json").read_text())
+    folder = space_invaders / "run"
+    evaluation = json.loads((folder / "evaluation-changed-env.json").read_text())
     assert evaluation["env_settings"]["repeat_action_probability"] == 0.25
-    described = json.loads((space_invaders / "run" / "experiment.json").read_text())
+    described = json.loads((folder / "experiment.json").read_text())
     assert described["experiment"]["env"]["repeat_action_probability"] == 0.0
 
 

@@ -126,6 +126,10 @@ def with_paths(argument: str, log: Path) -> str:
         ),
         (["oracle", "--episodes-file", "LOG"], "sees what no log has"),
         (
+            ["random", "--episodes-file", "LOG", "--deterministic"],
+            "random is no run's folder; leave out --checkpoint and --deterministic",
+        ),
+        (
             ["random", "--episodes-file", "LOG", "--discount", "2"],
             "--discount must be a number above 0 and at most 1, not 2",
         ),

@@ -358,6 +358,21 @@ def test_a_judgement_has_a_film_or_says_why_there_is_none() -> None:
     assert blind.evaluation.mean == 15.0
 
 
+def test_an_evaluation_is_kept_when_somebody_asks_for_the_end_during_the_film() -> None:
+    played: list[None] = []
+    judgement = judge(
+        COUNTING,
+        build_network(COUNTING),
+        1,
+        "step-1",
+        stop=lambda: len(played) == COUNTING.evaluation_episodes,
+        advance=lambda: played.append(None),
+    )
+    assert judgement.evaluation is not None
+    assert judgement.film is None
+    assert judgement.no_film == "the run was stopped"
+
+
 def test_episodes_and_films_end_soon_after_somebody_asks_for_the_end(tmp_path: Path) -> None:
     asked: list[bool] = []
 
@@ -457,7 +472,7 @@ def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are(run_dir: Pat
         chosen_checkpoint(run_dir, "step-7")
     with pytest.raises(InvalidExperiment, match="no evaluation yet"):
         chosen_checkpoint(run_dir, "best")
-    with pytest.raises(InvalidExperiment, match="no checkpoint yet"):
+    with pytest.raises(InvalidExperiment, match="there is no such folder"):
         chosen_checkpoint(run_dir / "videos", "latest")
     with pytest.raises(InvalidExperiment, match="no checkpoint"):
         chosen_checkpoint(run_dir, "../../etc")

@@ -329,6 +329,14 @@ def test_a_file_is_no_run_folder_nor_a_parent_of_one(tmp_path: Path) -> None:
     assert file.read_text() == "precious"
 
 
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "run"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InvalidExperiment, match="run is a link that leads nowhere"):
+        check_new_folder(link)
+    assert link.is_symlink()
+
+
 def test_an_owner_file_that_leads_elsewhere_is_refused_and_what_it_leads_to_is_not_touched(
     tmp_path: Path,
 ) -> None:
