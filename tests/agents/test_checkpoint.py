@@ -1,7 +1,7 @@
 """Checkpoints: what goes in comes out, what is damaged is told, what is finished is never lost."""
 
-import hashlib
 import errno
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
