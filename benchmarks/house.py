@@ -68,6 +68,7 @@ FROM_COMMAND_TO_GRADIENT = (
     "agents/engine/config.py",
     "agents/engine/algorithm.py",
     "agents/engine/env_runner.py",
+    "agents/engine/on_policy_runners.py",
     *FROM_ROLLOUT_TO_GRADIENT["here"],
 )
 """The files from `train_agent.py` to the optimizer."""

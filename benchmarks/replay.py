@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agents.replay.buffer import Frames, Replay
+from agents.replay.saving import save_replay
 
 NUM_ENVS = 8
 STEPS = 125
@@ -110,7 +111,7 @@ def fill(replay: Replay, env_steps: int, random: np.random.Generator) -> float:
 
 def seconds_to_save(replay: Replay, folder: Path, previous: Path | None) -> float:
     started = perf_counter()
-    replay.save(folder, previous)
+    save_replay(replay, folder, previous)
     return perf_counter() - started
 
 

@@ -21,6 +21,7 @@ from agents.networks.packing import Packing
 from agents.networks.target_network import TargetNetwork
 from agents.replay.buffer import Frames, Replay, Transitions
 from agents.replay.her import Hindsight, hindsight
+from agents.replay.saving import load_replay, save_replay
 from common.spaces import in_words
 
 REPORT_EVERY_ENV_STEPS = 1_000
@@ -167,7 +168,9 @@ class OffPolicyLearner(ColumnarLearner):
         """Writes this learner's replay into a checkpoint; frames in the `previous` one are linked
         to. Beyond its share of `checkpoint_replay_limit_gb` the oldest frames are left out."""
         limit = self.settings.checkpoint_replay_limit_gb * 1e9 / self.config.learner_count
-        self.replay.save(self._own(folder), self._own(previous) if previous else None, limit)
+        save_replay(
+            self.replay, self._own(folder), self._own(previous) if previous else None, limit
+        )
 
     def load_replay(self, folder: Path) -> list[str]:
         """Takes over this learner's replay from a checkpoint; says, a line each, what of it is
@@ -177,7 +180,7 @@ class OffPolicyLearner(ColumnarLearner):
         self.ahead = None
         path = self._own(folder)
         try:
-            lost = self.replay.load(path)
+            lost = load_replay(self.replay, path)
         except Damaged as damage:
             return [f"the replay in {path} is lost: {damage.__cause__}"]
         if not in_space(self.replay.actions, self.bare_network.action_space):

@@ -1,1 +1,1 @@
-"""The replay buffer: a ring of frames, priorities, hindsight goals."""
+"""The replay buffer: a ring of frames, priorities, hindsight goals, and how it is saved."""

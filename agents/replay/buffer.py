@@ -8,7 +8,6 @@ n-step return is made of is decided then, too, so that rewards may be relabelled
 
 import math
 import os
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,29 +17,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
 
-from agents.checkpoint import UNREADABLE, is_count, link_or_copy, load_state, save_state, sha256
 from agents.data import Experience
 from agents.replay.sum_tree import SumTree
-from common.files import write_durably
 
 SEGMENT_BYTES = 64 * 2**20
 SMALLEST_PRIORITY = 1e-6  # an error of 0 is drawn again some day
-COLUMNS = (
-    "actions",
-    "rewards",
-    "terminated",
-    "cut",
-    "final",
-    "begun",
-    "last",
-    "age",
-    "whole",
-    "drawable",
-)
-COUNTERS = ("added", "max_priority")
-SEGMENT = re.compile(r"frames-(\d{12,18})-(\d{12,18})\.safetensors")
 MAX_TRIES = 50
 """Rounds of uniform drawing, after which what can be drawn is listed."""
 
@@ -143,7 +125,7 @@ class Replay:
             "n_step": n_step,
             "prioritised": self.priorities is not None,
         }
-        self.segment_steps = max(1, min(self.length, SEGMENT_BYTES // self._step_bytes()))
+        self.segment_steps = max(1, min(self.length, SEGMENT_BYTES // self.step_bytes()))
         self.damaged: set[Path] = set()
         """Files of frames that could not be loaded, which no save may link to."""
 
@@ -223,21 +205,21 @@ class Replay:
         self.rewards[now] = experience.rewards[t]
         self.terminated[now] = experience.terminated[t]
         self._keep_finals(now, experience.finals[t])
-        self._allow(now, False)
+        self.allow(now, False)
         self.added += 1
         self.oldest = max(self.oldest, self.added - self.length)
 
         settled = self.added - 1 - self.n_step
         if settled >= 0:
             rows = self._rows(settled)
-            self._allow(rows, self.whole[rows] & (~self.cut[rows] | self.final[rows]))
+            self.allow(rows, self.whole[rows] & (~self.cut[rows] | self.final[rows]))
         # The next step is written over the oldest, which stacks of the steps after it may reach
         # into.
         leaving = self.added - self.length + self.stack - 2
         if leaving >= 0:
-            self._allow(self._rows(leaving), False)
+            self.allow(self._rows(leaving), False)
 
-    def _allow(self, rows: NDArray[np.int64], allowed: Any) -> None:
+    def allow(self, rows: NDArray[np.int64], allowed: Any) -> None:
         """Whether rows can be drawn; if so, at first as if their errors were the largest yet."""
         self.drawable[rows] = allowed
         if self.priorities is not None:
@@ -347,120 +329,7 @@ class Replay:
         )
         return drawn.movedim(-1, 1)
 
-    def save(self, folder: Path, previous: Path | None, limit_bytes: float = float("inf")) -> None:
-        """Writes everything into a new `folder`; frames that lie in the `previous` one already are
-        linked to.
-
-        Frames lie in files of about 64 MB that never change, so each save writes only what is new.
-        Beyond `limit_bytes` of frames the oldest steps are left out.
-        """
-        folder.mkdir(parents=True)
-        kept = max(1, int(min(limit_bytes / self._step_bytes(), self.added)))
-        oldest = max(self.oldest, self.added - kept)
-        known = {} if previous is None else known_frames(previous)
-        digests: dict[str, str] = {}
-        for start in range(
-            oldest // self.segment_steps * self.segment_steps, self.added, self.segment_steps
-        ):
-            stop = min(start + self.segment_steps, self.added)
-            # One that was complete when it was saved has steps that have been overwritten here
-            # since.
-            name = segment_name(start, stop)
-            if (
-                previous is not None
-                and name in known
-                and self._linked(previous / name, folder / name)
-            ):
-                digests[name] = known[name]
-            else:
-                name = segment_name(max(start, oldest), stop)
-                blob = save({"frames": self.frames[self._span(max(start, oldest), stop)]})
-                write_durably(folder / name, blob)
-                digests[name] = sha256(blob)
-        state = {name: getattr(self, name) for name in (*COLUMNS, *COUNTERS)} | {
-            "oldest": oldest,
-            "frames": digests,
-        }
-        state["finals"] = {
-            "rows": np.array(list(self.finals), np.int64),
-            "frames": np.array(list(self.finals.values()), self.frames.dtype),
-        }
-        state["kind"] = self.kind
-        state["priorities"] = None if self.priorities is None else self.priorities.leaves
-        save_state(folder, state)
-
-    def _linked(self, source: Path, target: Path) -> bool:
-        """Links to a file of the save before, if that is there and whole; else the frames are
-        written from memory."""
-        if source in self.damaged:
-            return False
-        try:
-            link_or_copy(source, target)
-        except OSError:
-            target.unlink(missing_ok=True)
-            return False
-        return True
-
-    def load(self, folder: Path) -> list[str]:
-        """Takes over what `save` wrote of a replay of the same kind; says, a line each, which
-        frames are lost.
-
-        Steps whose frames are lost are never drawn, nor are those whose stacks or whose following
-        observations reach into them. Raises Damaged where the replay's state cannot be read,
-        ValueError where it is of another kind; the replay is then as it was."""
-        state = load_state(folder)
-        if flaw := flaw_of(self, state):
-            raise ValueError(f"The replay in {folder} has {flaw}.")
-        for name in (*COLUMNS, *COUNTERS, "oldest"):
-            setattr(self, name, state[name])
-        self.finals = dict(
-            zip(state["finals"]["rows"].tolist(), state["finals"]["frames"].copy(), strict=True)
-        )
-        lost: list[str] = []
-        found = np.zeros(self.length, np.bool_)
-        for name, digest in state["frames"].items():
-            start, stop = segment_range(name)
-            kept = max(start, self.oldest)
-            try:
-                frames = self._read_segment(folder / name, digest)
-            except UNREADABLE as damage:
-                self.damaged.add(folder / name)
-                steps = (stop - kept) * self.num_envs
-                lost.append(
-                    f"{steps:,} env steps of the replay are lost: {folder / name} is damaged "
-                    f"({damage})"
-                )
-                continue
-            # A file that was linked to may begin with steps that are older than the oldest.
-            self.frames[self._span(kept, stop)] = frames[(kept - start) * self.num_envs :]
-            found[np.arange(kept, stop) % self.length] = True
-        if self.priorities is not None:
-            everywhere = np.arange(len(self.rewards))
-            self.priorities.set(everywhere, state["priorities"])
-        # These steps are older than what was saved: nothing has been read for them.
-        self.whole[self._span(self.added - self.length, self.oldest)] = False
-        self._forget_past(self.oldest)
-        for start, stop in runs_of(~found[np.arange(self.oldest, self.added) % self.length]):
-            self._forget(self.oldest + start, self.oldest + stop)
-        self._allow(np.flatnonzero(~self.whole), False)
-        return lost
-
-    def _read_segment(self, path: Path, digest: str) -> NDArray:
-        """The frames (steps x N, *frame) of a file. Raises one of UNREADABLE where it is not what
-        was saved."""
-        start, stop = segment_range(path.name)
-        blob = path.read_bytes()
-        if sha256(blob) != digest:
-            raise ValueError("what it holds is not what was saved")
-        frames = load(blob)["frames"]
-        wanted = ((stop - start) * self.num_envs, *self.frames.shape[1:])
-        if frames.shape != wanted or frames.dtype != self.frames.dtype:
-            raise ValueError(
-                f"it holds {frames.dtype} {frames.shape}, not {self.frames.dtype} {wanted}"
-            )
-        return frames
-
-    def _forget(self, start: int, stop: int) -> None:
+    def forget(self, start: int, stop: int) -> None:
         """Never draws what needs the frames of the steps from `start` to before `stop`, which are
         lost."""
         goes_on = self.begun[self._rows(start)] < start  # episodes that were under way
@@ -469,14 +338,14 @@ class Replay:
             self.whole[before] = False
             self.cut[before[~self.terminated[before]]] = True
             self._end_episodes(before, start - 2)
-        lost = self._span(start, stop)
+        lost = self.span(start, stop)
         self.whole[lost] = False
         self.last[lost] = stop - 1
         if stop < self.added:
-            self._forget_past(stop)
+            self.forget_past(stop)
             self._begin_episodes(stop)
 
-    def _forget_past(self, step: int) -> None:
+    def forget_past(self, step: int) -> None:
         """Stacks of the steps from this one on do not reach back beyond it."""
         for k in range(min(self.stack - 1, self.added - step)):
             rows = self._rows(step + k)
@@ -493,11 +362,12 @@ class Replay:
                 break
             self.begun[under_way] = first
 
-    def _span(self, start: int, stop: int) -> NDArray[np.int64]:
+    def span(self, start: int, stop: int) -> NDArray[np.int64]:
         """The rows of the steps from `start` to before `stop`, in order."""
         return np.arange(start * self.num_envs, stop * self.num_envs) % len(self.rewards)
 
-    def _step_bytes(self) -> int:
+    def step_bytes(self) -> int:
+        """Bytes of the frames of one step of all environments."""
         return self.frames[0].nbytes * self.num_envs
 
 
@@ -511,104 +381,3 @@ def allocate(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray
         # A disk that fills up later would end the process without a word.
         os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize)
         return np.memmap(file, dtype, "r+", shape=shape)
-
-
-def segment_name(start: int, stop: int) -> str:
-    """The name of the file with the frames of the steps from `start` to before `stop`."""
-    return f"frames-{start:012d}-{stop:012d}.safetensors"
-
-
-def segment_range(name: str) -> tuple[int, int]:
-    """The first step of a file of frames, and the one after its last. Raises ValueError for another
-    file's name."""
-    found = SEGMENT.fullmatch(name)
-    if not found:
-        raise ValueError(f"{name} is not a file of frames")
-    return int(found[1]), int(found[2])
-
-
-def known_frames(previous: Path) -> dict[str, str]:
-    """The files of frames in a replay that was saved before, with their digests; none where it
-    cannot be read."""
-    try:
-        return load_state(previous)["frames"]
-    except ValueError:
-        return {}
-
-
-def runs_of(chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Where runs of True begin, and where they have ended."""
-    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
-    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
-
-
-def flaw_of(replay: Replay, state: dict[str, Any]) -> str:
-    """What the state of a saved replay has that this kind of replay cannot have; empty where there
-    is no such thing."""
-    try:
-        return wrong_kind(replay, state) or wrong_shape(replay, state) or wrong_value(replay, state)
-    except (LookupError, TypeError, ValueError, AttributeError) as missing:
-        return f"a state that no run saved ({type(missing).__name__}: {missing})"
-
-
-def wrong_kind(replay: Replay, state: dict[str, Any]) -> str:
-    """In what a saved replay is of another kind than this one, as `flaw_of` says it; empty for the
-    same kind."""
-    kind = state["kind"]
-    others = [
-        f"{name} {kind[name]}, not {value}"
-        for name, value in replay.kind.items()
-        if kind[name] != value
-    ]
-    return f"been made with {'; '.join(others)}; go on with what it was made with" if others else ""
-
-
-def wrong_shape(replay: Replay, state: dict[str, Any]) -> str:
-    """The first saved column whose dtype or shape is not this replay's; empty where there is
-    none."""
-    columns = {name: getattr(replay, name) for name in COLUMNS}
-    if replay.priorities is not None:
-        columns["priorities"] = replay.priorities.leaves
-    for name, column in columns.items():
-        found = state[name]
-        if (found.dtype, found.shape) != (column.dtype, column.shape):
-            return f"{name} of {found.dtype} {found.shape}, not of {column.dtype} {column.shape}"
-    return ""
-
-
-def wrong_value(replay: Replay, state: dict[str, Any]) -> str:
-    """The first saved value that no run can have: counters, columns beyond their ranges, final
-    observations of other rows, gaps between files of frames; empty where there is none."""
-    added = state["added"]
-    oldest = state["oldest"]
-    if not (is_count(added) and is_count(oldest) and added - replay.length <= oldest <= added):
-        return f"the steps from {oldest!r} to {added!r}, of which it can hold {replay.length:,}"
-    largest = float(np.finfo(np.float32).max)
-    ranges = {
-        "rewards": (-largest, largest),
-        "begun": (0, added),
-        "last": (-1, max(added - 1, 0)),
-        "age": (0, replay.stack - 1),
-        "max_priority": (0.0, largest),
-    }
-    if replay.priorities is not None:
-        ranges["priorities"] = (0.0, largest)
-    for name, (low, high) in ranges.items():
-        values = np.asarray(state[name])
-        if not ((values >= low) & (values <= high)).all():
-            return f"{name} outside of {low:,} to {high:,}"
-    finals = state["finals"]
-    if not np.array_equal(np.sort(finals["rows"]), np.flatnonzero(state["final"])):
-        return "final observations of other rows than it says"
-    frame = replay.observation_shape if replay.stack == 1 else replay.observation_shape[1:]
-    if len(finals["rows"]) and finals["frames"].shape != (len(finals["rows"]), *frame):
-        return f"final observations of the shape {finals['frames'].shape[1:]}, not {frame}"
-    borders = sorted(segment_range(name) for name in state["frames"])
-    starts = [start for start, _ in borders]
-    stops = [stop for _, stop in borders]
-    gapless = (
-        bool(borders) and starts[0] <= oldest and starts[1:] == stops[:-1] and stops[-1] == added
-    )
-    if not gapless and added > oldest:
-        return f"files of frames that do not cover its steps from {oldest:,} to {added:,}"
-    return ""

@@ -66,8 +66,8 @@ class BC:
     @property
     def parts(self) -> AlgorithmParts:
         from agents.algorithms.bc import CloningLearner
-        from agents.engine.env_runner import OnPolicyEnvRunner
         from agents.engine.offline import OfflineAlgorithm
+        from agents.engine.on_policy_runners import OnPolicyEnvRunner
         from agents.networks.actor_critic import ActorCritic
 
         return AlgorithmParts(

@@ -39,7 +39,7 @@ class CQL(Offline):
     @property
     def parts(self) -> AlgorithmParts:
         from agents.algorithms.cql import CQLLearner
-        from agents.engine.env_runner import OffPolicyEnvRunner
+        from agents.engine.off_policy_runners import OffPolicyEnvRunner
         from agents.engine.offline import OfflineAlgorithm
         from agents.networks.q_network import QNetwork
 

@@ -67,8 +67,8 @@ class DDPG(OffPolicy):
     @property
     def parts(self) -> AlgorithmParts:
         from agents.algorithms.ddpg import DDPGLearner
-        from agents.engine.env_runner import ActionNoiseEnvRunner
         from agents.engine.off_policy import OffPolicyAlgorithm
+        from agents.engine.off_policy_runners import ActionNoiseEnvRunner
         from agents.networks.deterministic_actor_critic import DeterministicActorCritic
 
         return AlgorithmParts(

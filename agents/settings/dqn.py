@@ -137,8 +137,8 @@ class DQN(OffPolicy):
     @property
     def parts(self) -> AlgorithmParts:
         from agents.algorithms.dqn import DQNLearner
-        from agents.engine.env_runner import OffPolicyEnvRunner
         from agents.engine.off_policy import OffPolicyAlgorithm
+        from agents.engine.off_policy_runners import OffPolicyEnvRunner
         from agents.networks.q_network import QNetwork
 
         return AlgorithmParts(

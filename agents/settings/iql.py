@@ -49,8 +49,8 @@ class IQL(Offline):
     @property
     def parts(self) -> AlgorithmParts:
         from agents.algorithms.iql import IQLLearner
-        from agents.engine.env_runner import OnPolicyEnvRunner
         from agents.engine.offline import OfflineAlgorithm
+        from agents.engine.on_policy_runners import OnPolicyEnvRunner
         from agents.networks.q_actor_critic import QActorCritic
 
         return AlgorithmParts(

@@ -99,7 +99,7 @@ class PPO:
     def parts(self) -> AlgorithmParts:
         from agents.algorithms.ppo import PPOLearner
         from agents.engine.algorithm import ColumnarAlgorithm
-        from agents.engine.env_runner import OnPolicyEnvRunner
+        from agents.engine.on_policy_runners import OnPolicyEnvRunner
         from agents.networks.actor_critic import ActorCritic
 
         return AlgorithmParts(

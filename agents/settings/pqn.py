@@ -71,7 +71,7 @@ class PQN:
     def parts(self) -> AlgorithmParts:
         from agents.algorithms.pqn import PQNLearner
         from agents.engine.algorithm import ColumnarAlgorithm
-        from agents.engine.env_runner import GreedyEnvRunner
+        from agents.engine.on_policy_runners import GreedyEnvRunner
         from agents.networks.q_network import QNetwork
 
         return AlgorithmParts(

@@ -97,8 +97,11 @@ class SAC(OffPolicy):
     @property
     def parts(self) -> AlgorithmParts:
         from agents.algorithms.sac import SACLearner
-        from agents.engine.env_runner import OffPolicyEnvRunner, StateDependentNoiseEnvRunner
         from agents.engine.off_policy import OffPolicyAlgorithm
+        from agents.engine.off_policy_runners import (
+            OffPolicyEnvRunner,
+            StateDependentNoiseEnvRunner,
+        )
         from agents.networks.stochastic_actor_critic import StochasticActorCritic
 
         return AlgorithmParts(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perception.encoders.mlp import orthogonal
-from perception.settings.encoders import ListEncoderConfig
+from perception.settings.module_encoders import ListEncoderConfig
 from perception.vision.detection import Found
 
 POOLED_OBJECTS = 8.0  # what sums over objects are divided by, so that features are about 1

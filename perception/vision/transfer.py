@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from perception.encoders.frozen import Frozen
 from perception.encoders.mlp import orthogonal
-from perception.settings.encoders import VGG16EncoderConfig
+from perception.settings.module_encoders import VGG16EncoderConfig
 from perception.settings.tasks import TransferTask
 from perception.vision.frames import Frames
 

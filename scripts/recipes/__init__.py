@@ -53,14 +53,14 @@ ENCODERS: Imported[Callable[[], Encoder]] = Imported(
         "notes": "language.settings.encoders:NoteEncoderConfig",
         "record": "perception.settings.encoders:RecordEncoderConfig",
         "filtered": "perception.settings.encoders:FilteredEncoderConfig",
-        "components": "perception.settings.encoders:ComponentsEncoderConfig",
-        "classifier": "perception.settings.encoders:ClassifierEncoderConfig",
-        "vgg16": "perception.settings.encoders:VGG16EncoderConfig",
-        "unet": "perception.settings.encoders:UNetEncoderConfig",
-        "objects": "perception.settings.encoders:ListEncoderConfig",
-        "yolo": "perception.settings.encoders:YOLOEncoderConfig",
-        "ssd": "perception.settings.encoders:SSDEncoderConfig",
-        "maskrcnn": "perception.settings.encoders:MaskRCNNEncoderConfig",
+        "components": "perception.settings.module_encoders:ComponentsEncoderConfig",
+        "classifier": "perception.settings.module_encoders:ClassifierEncoderConfig",
+        "vgg16": "perception.settings.module_encoders:VGG16EncoderConfig",
+        "unet": "perception.settings.module_encoders:UNetEncoderConfig",
+        "objects": "perception.settings.module_encoders:ListEncoderConfig",
+        "yolo": "perception.settings.module_encoders:YOLOEncoderConfig",
+        "ssd": "perception.settings.module_encoders:SSDEncoderConfig",
+        "maskrcnn": "perception.settings.module_encoders:MaskRCNNEncoderConfig",
     }
 )
 MEMORIES: dict[str, Callable[[], Memory]] = {

@@ -9,12 +9,8 @@ from agents.interfaces import Environment
 from agents.settings.dqn import DQN
 from agents.settings.environment_reward import EnvironmentReward
 from agents.settings.pqn import PQN
-from perception.settings.encoders import (
-    ImpalaResNetConfig,
-    ListEncoderConfig,
-    MLPConfig,
-    NatureCNNConfig,
-)
+from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig
+from perception.settings.module_encoders import ListEncoderConfig
 from scripts.recipes import ppo
 from scripts.recipes.kinds import row_for
 from scripts.recipes.observations import encoder_for, observation_space

@@ -13,10 +13,10 @@ from language.settings.encoders import ReaderConfig
 from perception.settings.encoders import (
     GridEncoderConfig,
     InstructedEncoderConfig,
-    ListEncoderConfig,
     MLPConfig,
     NatureCNNConfig,
 )
+from perception.settings.module_encoders import ListEncoderConfig
 from scripts.recipes import treatments
 from scripts.recipes.kinds import row_for
 from scripts.recipes.observations import encoder_for, has_large_integers, observation_space

@@ -9,7 +9,7 @@ import torch
 from gymnasium.spaces import Box
 from safetensors.torch import save_file
 
-from perception.settings.encoders import UNetEncoderConfig
+from perception.settings.module_encoders import UNetEncoderConfig
 from perception.vision.unet import UNet
 from tests.damaged_modules import DESCRIPTIONS, TEXTS, WEIGHTS, change, damage_weights
 

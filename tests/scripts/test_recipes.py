@@ -15,13 +15,9 @@ from envs.atari import games as atari
 from envs.atari.games import AtariConfig
 from envs.classic import ClassicConfig
 from envs.probe import CountingConfig, TargetConfig
-from perception.settings.encoders import (
-    ImpalaResNetConfig,
-    ListEncoderConfig,
-    MLPConfig,
-    NatureCNNConfig,
-)
+from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig
 from perception.settings.memory import RecurrentConfig
+from perception.settings.module_encoders import ListEncoderConfig
 from scripts.recipes import (
     ENCODERS,
     MEMORIES,

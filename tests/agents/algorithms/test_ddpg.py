@@ -13,7 +13,7 @@ from torch import nn
 from agents.acceleration.compiling import impossible
 from agents.algorithms.ddpg import critic_loss, smoothing_noise
 from agents.engine.config import rllib_config
-from agents.engine.env_runner import ActionNoiseEnvRunner
+from agents.engine.off_policy_runners import ActionNoiseEnvRunner
 from agents.experiment import Experiment
 from agents.replay.buffer import Transitions
 from agents.settings.ddpg import DDPG

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agents.engine.config import rllib_config
-from agents.engine.env_runner import GreedyEnvRunner
+from agents.engine.on_policy_runners import GreedyEnvRunner
 from agents.experiment import Experiment
 from agents.settings.pqn import PQN
 from envs.probe import ChoiceConfig, CountingConfig, TargetConfig

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agents.algorithms.sac import critic_loss, lowest
 from agents.engine.config import rllib_config
-from agents.engine.env_runner import StateDependentNoiseEnvRunner
+from agents.engine.off_policy_runners import StateDependentNoiseEnvRunner
 from agents.experiment import Experiment
 from agents.settings.sac import SAC
 from envs.probe import ChoiceConfig, TargetConfig

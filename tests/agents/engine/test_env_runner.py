@@ -10,7 +10,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents.algorithms.ppo import sequences
 from agents.engine.config import rllib_config
-from agents.engine.env_runner import ActionNoiseEnvRunner, OffPolicyEnvRunner, OnPolicyEnvRunner
+from agents.engine.off_policy_runners import ActionNoiseEnvRunner, OffPolicyEnvRunner
+from agents.engine.on_policy_runners import OnPolicyEnvRunner
 from envs.atari.games import AtariConfig
 from envs.probe import CountingConfig, CountingEnv, FlawedConfig
 from envs.vector import vectorised

@@ -19,8 +19,8 @@ from agents.monitoring.metrics import EVALUATION_RETURN_MEAN
 from agents.settings.search_space import Choice
 from agents.training import tune
 from agents.training.sweep import Sweep, Trial, read_sweep, search_space, write_sweep
+from agents.training.trials import Trials
 from agents.training.tune import (
-    Trials,
     make_known,
     ray_domain,
     ray_space,

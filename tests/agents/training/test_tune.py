@@ -18,10 +18,11 @@ from agents.checkpoint import (
 from agents.experiment import InvalidExperiment
 from agents.monitoring.metrics import EVALUATION_RETURN_MEAN
 from agents.settings.search_space import Choice
-from agents.training import tune
+from agents.training import trial, tune
 from agents.training.folders import owned, owner_of, this_process
 from agents.training.sweep import Sweep, search_space, with_settings
-from agents.training.tune import extremes, ray_domain, sweep, take_over, to_tune_with_checkpoint
+from agents.training.trial import take_over, to_tune_with_checkpoint
+from agents.training.tune import extremes, ray_domain, sweep
 from envs.classic import ClassicConfig
 from scripts.recipes import RECIPES, recipe_named
 
@@ -95,7 +96,7 @@ def kept(tmp_path, monkeypatch):
         shutil.copytree(checkpoint.path, tmp_path / "kept")
         reports.append(metrics)
 
-    monkeypatch.setattr("agents.training.tune.tune.report", report)
+    monkeypatch.setattr("agents.training.trial.tune.report", report)
     to_tune_with_checkpoint(150, {EVALUATION_RETURN_MEAN: 7.0}, checkpoint)
     assert reports == [{"env_steps": 150, EVALUATION_RETURN_MEAN: 7.0}]
     shutil.rmtree(tmp_path / "good")  # its run goes on and keeps only the newest
@@ -112,7 +113,7 @@ def test_a_poor_trial_takes_over_what_tune_kept_of_a_good_one(poor_run, kept):
 
 def test_a_take_over_that_was_killed_is_made_again(poor_run, kept, monkeypatch):
     monkeypatch.setattr(
-        "agents.training.tune.shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt)
+        "agents.training.trial.shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
         take_over(kept, poor_run)
@@ -127,29 +128,29 @@ def exploiting(poor_run, kept, monkeypatch):
     """A poor trial that Tune has go on from a good one. Instead of a training, what is done to its
     folder, and who owns it then."""
     monkeypatch.setattr(
-        "agents.training.tune.tune.get_context",
+        "agents.training.trial.tune.get_context",
         lambda: SimpleNamespace(get_trial_name=lambda: "poor"),
     )
     monkeypatch.setattr(
-        "agents.training.tune.tune.get_checkpoint",
+        "agents.training.trial.tune.get_checkpoint",
         lambda: tune.tune.Checkpoint.from_directory(kept),
     )
     (poor_run / "experiment.json").touch()
     done = []
     monkeypatch.setattr(
-        "agents.training.tune.take_over",
+        "agents.training.trial.take_over",
         lambda theirs, run: done.append(("takes over", owner_of(run))),
     )
-    monkeypatch.setattr("agents.training.tune.is_complete", lambda mine, run: False)
+    monkeypatch.setattr("agents.training.trial.is_complete", lambda mine, run: False)
     monkeypatch.setattr(
-        "agents.training.tune.resume",
+        "agents.training.trial.resume",
         lambda mine, run, report: done.append(("goes on", owner_of(run))),
     )
     return done
 
 
 def test_a_trial_owns_its_folder_while_it_takes_over(exploiting, poor_run):
-    tune.trial({}, CARTPOLE, shares=True, folder=str(poor_run.parent))
+    trial.run_trial({}, CARTPOLE, shares=True, folder=str(poor_run.parent))
     assert exploiting == [
         ("takes over", this_process()),
         ("goes on", None),
@@ -160,7 +161,7 @@ def test_a_trial_takes_nothing_over_while_another_process_writes_into_its_folder
     exploiting, poor_run
 ):
     with owned(poor_run), pytest.raises(InvalidExperiment, match="is written to by process"):
-        tune.trial({}, CARTPOLE, shares=True, folder=str(poor_run.parent))
+        trial.run_trial({}, CARTPOLE, shares=True, folder=str(poor_run.parent))
     assert exploiting == []
 
 

@@ -5,7 +5,7 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.classical.components import Components, count_of_size
-from perception.settings.encoders import ComponentsEncoderConfig, ListEncoderConfig
+from perception.settings.module_encoders import ComponentsEncoderConfig, ListEncoderConfig
 
 AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.settings.encoders import ClassifierEncoderConfig
+from perception.settings.module_encoders import ClassifierEncoderConfig
 from perception.settings.tasks import ClassifierTask
 from perception.vision.backbones import classifying
 from perception.vision.frames import Frames, save_frames

@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.settings.encoders import MaskRCNNEncoderConfig
+from perception.settings.module_encoders import MaskRCNNEncoderConfig
 from perception.settings.tasks import MaskRCNNTask
 from perception.vision.detection import Found
 from perception.vision.frames import save_frames

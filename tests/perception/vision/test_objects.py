@@ -5,7 +5,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.settings.encoders import ListEncoderConfig
+from perception.settings.module_encoders import ListEncoderConfig
 from perception.vision.objects import NEARNESS, Reader
 
 LIST = Box(0.0, 1.0, (2 * 5, 5 + 3), np.float32)

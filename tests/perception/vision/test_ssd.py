@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.settings.encoders import ListEncoderConfig, SSDEncoderConfig
+from perception.settings.module_encoders import ListEncoderConfig, SSDEncoderConfig
 from perception.settings.tasks import SSDTask
 from perception.vision.frames import save_frames
 from perception.vision.ssd import SSD

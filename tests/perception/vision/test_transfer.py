@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from gymnasium.spaces import Box
 from torch import nn
 
-from perception.settings.encoders import VGG16EncoderConfig
+from perception.settings.module_encoders import VGG16EncoderConfig
 from perception.settings.tasks import TransferTask
 from perception.vision.frames import Frames, save_frames
 from perception.vision.transfer import as_photographs, cut_out, photographs_taught, trunk

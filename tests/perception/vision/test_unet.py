@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.settings.encoders import UNetEncoderConfig
+from perception.settings.module_encoders import UNetEncoderConfig
 from perception.settings.tasks import UNetTask
 from perception.vision.frames import Frames, save_frames
 from perception.vision.unet import (

@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from perception.settings.encoders import ListEncoderConfig, YOLOEncoderConfig
+from perception.settings.module_encoders import ListEncoderConfig, YOLOEncoderConfig
 from perception.settings.tasks import YOLOTask
 from perception.vision.frames import save_frames
 from perception.vision.yolo import STRIDE, YOLO, boxes_of, objects_of, wanted_cells
