@@ -13,6 +13,7 @@ from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardMod
 from agents.settings.environment_reward import EnvironmentReward
 from agents.settings.no_memory import NoMemory
 from common.ranges import NonNegative, Seed, Size, SizeOrZero, Steps, StepsOrZero, check_ranges
+from common.spaces import without_mask
 
 
 class InvalidExperiment(ValueError):
@@ -134,7 +135,7 @@ class Experiment:
                 if self.memory.size:
                     self.algo.check_memory(self.memory.steps)
                 with memory_checked("the encoder"):
-                    encoder = self.encoder.build(space)
+                    encoder = self.encoder.build(without_mask(space))
                 with memory_checked("the reward model"):
                     reward = self.reward.build(space, environment.action_space)
         except ValueError as mistake:

@@ -20,8 +20,11 @@ from speed import surroundings
 
 from agents.evaluation.evaluate import load_chosen
 from agents.evaluation.policies import trained_policy
+from agents.networks.packing import Packing
+from common.info import ACTION_MASK
 from envs.health.core.tabular import expected_return, optimal_policy, visits
 from envs.health.sepsis_icu import ACTIONS, STATES, SepsisConfig, readings, tables
+from envs.masks import OBSERVATION
 from scripts.cli import load_experiment
 
 COHORTS = ("published", "train", "held-out", "shifted")
@@ -45,11 +48,14 @@ def main(
         experiment = load_experiment(run)
         assert isinstance(experiment.env, SepsisConfig)
         seen = readings(experiment.env.observed, experiment.env.show_admissible)
+        if experiment.env.action_mask:
+            mask = tables().admissible.astype(np.float32)
+            seen = {OBSERVATION: seen, ACTION_MASK: mask}
         network, checkpoint = load_chosen(experiment, run, "latest")
         for deterministic, how in ((False, "drawn"), (True, "likeliest")):
             policy = trained_policy(network, deterministic=deterministic)
             policies[f"{run.name}, {checkpoint.name}, {how}"] = policy(
-                seen, np.ones(len(seen), np.bool_)
+                Packing(network.observation_space).pack(seen), np.ones(STATES, np.bool_)
             )
     told["survival"] = {
         name: {cohort: exact(policy, cohort) for cohort in COHORTS}

@@ -20,4 +20,5 @@ ENVIRONMENT_FAULT = "environment_fault"
 failed and the episode was cut; on another one, that it happened between two episodes."""
 
 ACTION_MASK = "action_mask"
-"""Which actions are admissible at the next step, (A,)."""
+"""Which actions are possible at the next step, (A,): ones and zeros. Agents read it as the part of
+this name of an observation."""

@@ -8,6 +8,7 @@ import gymnasium
 from gymnasium.vector import VectorEnv
 
 from common.ranges import EpisodeSteps, check_ranges
+from envs.masks import standard_with_mask
 from envs.names import near_matches
 from envs.spaces import standard
 from envs.vector import in_one_line, vectorised
@@ -29,6 +30,9 @@ class ClassicConfig:
 
     id: str = "CartPole-v1"
     """The id that gymnasium.make takes."""
+    action_mask: bool = True
+    """Takes no action that the environment says is not possible: by `action_mask` in its info or in
+    its observation, or by a method `action_masks`."""
     max_episode_steps: EpisodeSteps = -1
     """Steps after which an episode is truncated; -1 keeps the registered limit, 10,000 where there
     is none."""
@@ -58,7 +62,8 @@ class ClassicConfig:
         limit = self.max_episode_steps
         if limit < 0:
             limit = None if gymnasium.spec(self.id).max_episode_steps else 10_000
-        return standard(made(self.id, limit))
+        env = made(self.id, limit)
+        return standard_with_mask(env) if self.action_mask else standard(env)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         return vectorised(self.build, num_envs)

@@ -7,11 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import VectorEnv
 
-from common.info import IS_SUCCESS
+from common.info import ACTION_MASK, IS_SUCCESS
 from common.ranges import Range, Steps, check_ranges
+from envs.masks import standard_with_mask
 from envs.vector import vectorised
 
 
@@ -142,6 +143,50 @@ class ChoiceEnv(gymnasium.Env):
     def _draw(self):
         self.sign = int(self.np_random.integers(4))
         return np.eye(4, dtype=np.float32)[self.sign]
+
+
+class KeysEnv(gymnasium.Env):
+    """Has twenty keys, of which two that chance draws are there at a step; its mask says which. A
+    sign says whether the one with the lower number opens the door, for a reward of 1, or the other.
+
+    A key that is not there is an error. Ten doors an episode, so that a perfect policy's return is
+    10, and 5 that of one that takes either key."""
+
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 4}
+    observation_space = Dict(
+        {
+            "keys": Box(0.0, 1.0, (20,), np.float32),
+            "sign": Box(0.0, 1.0, (2,), np.float32),
+            ACTION_MASK: Box(0, 1, (20,), np.int8),
+        }
+    )
+    action_space = Discrete(20)
+
+    def __init__(self) -> None:
+        self.render_mode = "rgb_array"
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.clock = 0
+        return self._draw(), {}
+
+    def step(self, action: Any):
+        if action not in self.keys:
+            raise RuntimeError(f"key {action} is not there")
+        self.clock += 1
+        reward = float(action == self.keys[self.sign])
+        return self._draw(), reward, self.clock == 10, False, {}
+
+    def render(self):
+        return np.full((16, 16, 3), 12 * self.keys[self.sign], np.uint8)
+
+    def _draw(self):
+        self.keys = np.sort(self.np_random.choice(20, 2, replace=False))
+        self.sign = int(self.np_random.integers(2))
+        there = np.zeros(20, np.float32)
+        there[self.keys] = 1
+        sign = np.eye(2, dtype=np.float32)[self.sign]
+        return {"keys": there, "sign": sign, ACTION_MASK: there.astype(np.int8)}
 
 
 class RecallEnv(gymnasium.Env):
@@ -289,6 +334,29 @@ class ChoiceConfig:
 
     def build(self) -> gymnasium.Env:
         return ChoiceEnv()
+
+    def build_vector(self, num_envs: int) -> VectorEnv:
+        return vectorised(self.build, num_envs)
+
+
+@dataclass(frozen=True)
+class KeysConfig:
+    """A discrete task without memory in which few actions are possible, as a mask says."""
+
+    @property
+    def name(self) -> str:
+        return "probe-keys"
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        return {"random": 5.0}
+
+    @property
+    def frame_stack(self) -> int:
+        return 1
+
+    def build(self) -> gymnasium.Env:
+        return standard_with_mask(KeysEnv())
 
     def build_vector(self, num_envs: int) -> VectorEnv:
         return vectorised(self.build, num_envs)

@@ -15,12 +15,19 @@ class CQLLearner(OfflineLearner):
     settings: CQL
 
     def loss(self, minibatch: Columns) -> Loss:
-        outputs = self.network(minibatch["observations"])
+        before = minibatch["observations"]
         after = minibatch["next_observations"]
+        outputs = self.masked(self.network(before), before)
         with torch.no_grad():
-            target_q = self.target.network(after)
-            choosing_q = self.bare_network(after) if self.settings.double else target_q
+            target_q = self.masked(self.target.network(after), after)
+            choosing_q = (
+                self.masked(self.bare_network(after), after) if self.settings.double else target_q
+            )
         return Loss(*cql_loss(outputs, target_q, choosing_q, minibatch, self.settings))
+
+    def masked(self, outputs: Tensor, prepared: Tensor) -> Tensor:
+        """Values (B, A, 1), IMPOSSIBLE for actions that are not possible."""
+        return self.bare_network.action_mask(outputs.squeeze(-1), prepared).unsqueeze(-1)
 
 
 def cql_loss(
@@ -41,7 +48,7 @@ def cql_loss(
         "td_loss": losses.mean(),
         "td_error": errors.abs().mean(),
         "conservative_loss": excess,
-        "q_mean": q_values.mean(),
+        "q_best": q_values.amax(-1).mean(),
         "q_logged": chosen.mean(),
         "agreement": (q_values.argmax(-1) == batch["actions"]).float().mean(),
     }

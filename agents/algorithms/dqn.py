@@ -94,12 +94,10 @@ class DQNLearner(OffPolicyLearner):
         """What the loss asks for; the target network is asked once a visit, about all batches."""
         self.update_target()
         columns = super().columns(transitions)
+        after = columns["next_observations"]
         # In double Q-learning each loss asks the online network about them, too.
-        after = (
-            columns["next_observations"]
-            if self.settings.double
-            else columns.pop("next_observations")
-        )
+        if not self.settings.double and self.bare_network.action_mask.columns is None:
+            del columns["next_observations"]
         target = self.target.network
         with torch.no_grad():
             target.draw_noise(self.noise)
@@ -150,13 +148,14 @@ class DQNLearner(OffPolicyLearner):
         action, or of all by the soft policy's chances, less its log-probabilities."""
         network = self.bare_network
         target_q = minibatch["target_q"]
+        after = minibatch.get("next_observations")
         if self.settings.munchausen > 0:
             temperature = self.settings.munchausen_temperature
-            log_policy = soft_log_policy(network.values.mean(target_q), temperature)
+            log_policy = soft_log_policy(network.expected(target_q, after), temperature)
             chances = (log_policy / temperature).exp()
             return (chances[..., None] * (target_q - log_policy[..., None])).sum(1)
-        choosing_q = network(minibatch["next_observations"]) if self.settings.double else target_q
-        return target_q[rows, network.values.mean(choosing_q).argmax(-1)]
+        choosing_q = network(after) if self.settings.double else target_q
+        return target_q[rows, network.expected(choosing_q, after).argmax(-1)]
 
     def exploration_metrics(self) -> dict[str, float]:
         """The mean of the environments' epsilons."""

@@ -12,7 +12,13 @@ from safetensors.numpy import load_file
 
 from agents.data import Demonstrated, Logged
 from agents.logged.log_file import read_rows, require_spaces
-from agents.logged.values import require_actions, require_all, require_finite, require_observations
+from agents.logged.values import (
+    require_actions,
+    require_all,
+    require_finite,
+    require_observations,
+    require_possible,
+)
 
 COLUMNS = ("observations", "actions", "rewards", "first")
 
@@ -215,6 +221,7 @@ def demonstrated(
     rows = np.arange(len(rewards))
     require_observations(path, "observations", observations, rows, observation_space)
     require_actions(path, "actions", actions, rows, action_space)
+    require_possible(path, "actions", actions, rows, observations, observation_space)
     if actions.dtype.kind in "iu":
         actions = actions.astype(np.int64)  # torch indexes by no other
     require_finite(path, "rewards", rewards, rows)

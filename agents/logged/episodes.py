@@ -189,18 +189,17 @@ def _played(
     rows: list[tuple[NDArray, ...]] = []
     while not over.all():
         alive = ~over
-        decided = policy(observations, first)
+        seen = packing.pack(observations)
+        decided = policy(seen, first)
         probabilities = decided if discrete else np.zeros((number, 0))
         actions = drawn(decided, random) if discrete else decided
-        before = [
-            where(alive, column) for column in (packing.pack(observations), actions, probabilities)
-        ]
+        before = [where(alive, column) for column in (seen, actions, probabilities)]
         with all_environments():
             observations, rewards, ended, truncated, info = env.step(np.array(actions))
         final = info.get("final_info", {})
         costs = numbers_of(final, "cost", numbers_of(info, "cost", np.zeros(number)))
-        seen, acted, likely = before
-        rows.append((seen, acted, where(alive, rewards), where(alive, costs), likely, alive))
+        observed, acted, likely = before
+        rows.append((observed, acted, where(alive, rewards), where(alive, costs), likely, alive))
         first = ended | truncated
         now = first & alive
         failed = {n: reason for n, reason in faults(final).items() if now[n]}

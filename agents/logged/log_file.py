@@ -31,6 +31,7 @@ from agents.logged.values import (
     require_finite,
     require_memory,
     require_observations,
+    require_possible,
 )
 
 COLUMNS = (
@@ -297,6 +298,9 @@ def require_spaces(
     require_observations(path, "observation", rows.observations, rows.numbers, observation_space)
     require_observations(path, "last_observation", rows.last_observations, ends, observation_space)
     require_actions(path, "action", rows.actions, rows.numbers, action_space)
+    require_possible(
+        path, "action", rows.actions, rows.numbers, rows.observations, observation_space
+    )
     number = rows.probabilities.shape[1]
     if isinstance(action_space, Discrete) and number not in (0, action_space.n):
         raise ValueError(

@@ -7,6 +7,9 @@ import psutil
 from gymnasium.spaces import Box, Dict, Discrete
 from numpy.typing import NDArray
 
+from common.info import ACTION_MASK
+from common.spaces import has_mask
+
 LARGEST = 1e30
 """The largest size of a number in a file: the sum of all rewards of an episode still fits a
 float32."""
@@ -93,6 +96,27 @@ def require_actions(
     else:
         require_finite(path, column, actions, rows)
         require_within(path, column, actions.astype(space.dtype), rows, space)
+
+
+def require_possible(
+    path: object,
+    column: str,
+    actions: NDArray,
+    rows: NDArray,
+    observations: NDArray,
+    space: gymnasium.Space,
+) -> None:
+    """Raises ValueError unless each action (M,) is one that its packed observation (M, ...) says to
+    be possible; observations of a space without a mask say nothing of it."""
+    from agents.networks.packing import Packing  # torch, which a command's help does without
+
+    if not has_mask(space):
+        return
+    packing = Packing(space)
+    part = packing.parts[ACTION_MASK]
+    mask = np.ascontiguousarray(observations[:, packing.slices[ACTION_MASK]]).view(part.dtype)
+    possible = mask[np.arange(len(actions)), actions] != 0
+    require_all(possible, path, column, actions, rows, f"possible by {ACTION_MASK}")
 
 
 def require_discrete(

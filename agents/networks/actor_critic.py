@@ -9,6 +9,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from agents.networks.action_mask import ActionMask
 from agents.networks.action_scaling import ActionScaling
 from agents.networks.distributions import DiagonalGaussian, distribution_for
 from agents.networks.packing import Packing, build_encoder
@@ -65,6 +66,7 @@ class ActorCritic(Network):
         # A Gaussian's deviations are `log_std`, not an output of the head.
         outputs = self.distribution.num_parameters // (2 if gaussian else 1)
         packing = Packing(self.observation_space)
+        self.action_mask = ActionMask(self.observation_space)
         self.encoder = build_encoder(config["encoder"], self.observation_space)
         shared = config["share_encoder"]
         self.value_encoder = (
@@ -95,7 +97,7 @@ class ActorCritic(Network):
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: normalise, cast, lay out."""
         if self.normaliser is not None:
-            observations = self.normaliser(observations)
+            observations = self.action_mask.kept(self.normaliser(observations), observations)
         with self._autocast(observations):
             return self.encoder.input_layer(observations)
 
@@ -126,6 +128,7 @@ class ActorCritic(Network):
         parameters = self.policy_head(read[0].float())
         if self.log_std is not None:
             parameters = torch.cat([parameters, self.log_std.expand_as(parameters)], -1)
+        parameters = self.action_mask(parameters, prepared)
         return parameters, self.value_head(read[-1].float()).squeeze(-1), kept
 
     def no_memory(self, num_envs: int) -> Tensor:

@@ -13,6 +13,9 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from common.info import ACTION_MASK
+from common.spaces import without_mask
+
 EXACT = 2**24
 """Integers up to this are exact as float32."""
 
@@ -142,17 +145,40 @@ class PartsEncoder(nn.Module):
 
 
 class Unpack(nn.Module):
+    """Packed observations -> their parts by name, without the mask of actions."""
+
     def __init__(self, packing: Packing) -> None:
         super().__init__()
         self.packing = packing
 
     def forward(self, packed: Tensor) -> dict[str, Tensor]:
-        return self.packing.unpack(packed)
+        parts = self.packing.unpack(packed)
+        parts.pop(ACTION_MASK, None)
+        return parts
+
+
+class OnlyPart(nn.Module):
+    """An encoder of observations that are a single part beside the mask of actions."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.output_dim: int = encoder.output_dim
+        self.capturable: bool = getattr(encoder, "capturable", False)
+
+    def forward(self, parts: dict[str, Tensor]) -> Tensor:
+        [only] = parts.values()
+        return self.encoder.torso(self.encoder.input_layer(only))
 
 
 def build_encoder(config: Any, space: gymnasium.Space) -> Any:
-    """The encoder's network, for packed observations of this space.
+    """The encoder's network, for packed observations of this space, of which it does not read the
+    mask of actions.
 
     Raises ValueError where it cannot read them."""
-    encoder = config.build(space)
-    return PartsEncoder(encoder, Packing(space)) if isinstance(space, Dict) else encoder
+    read = without_mask(space)
+    encoder = config.build(read)
+    if not isinstance(space, Dict):
+        return encoder
+    of_parts = encoder if isinstance(read, Dict) else OnlyPart(encoder)
+    return PartsEncoder(of_parts, Packing(space))

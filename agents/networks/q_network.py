@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agents.networks.action_mask import IMPOSSIBLE, ActionMask
 from agents.networks.actor_critic import Network, Precision, use_bf16
 from agents.networks.packing import Packing, build_encoder
 from agents.networks.running_moments import RunningMoments
@@ -41,6 +42,7 @@ class QNetwork(Network):
             RunningMoments(packing.shape) if config["normalize_observations"] else None
         )
         self.num_actions = int(self.action_space.n)
+        self.action_mask = ActionMask(self.observation_space)
         self.action_scaling = None
         self.encoder = build_encoder(config["encoder"], self.observation_space)
         asks = self.values.acting_levels(1, torch.device("cpu")) is not None
@@ -70,7 +72,7 @@ class QNetwork(Network):
     def prepare(self, observations: Tensor) -> Tensor:
         """What can be done once an observation, without parameters: normalise, cast, lay out."""
         if self.normaliser is not None:
-            observations = self.normaliser(observations)
+            observations = self.action_mask.kept(self.normaliser(observations), observations)
         with self._autocast(observations):
             return self.encoder.input_layer(observations)
 
@@ -104,8 +106,14 @@ class QNetwork(Network):
             return state_value + outputs - outputs.mean(1, keepdim=True)
 
     def q_values(self, prepared: Tensor) -> Tensor:
-        """Prepared observations (B, ...) -> expected returns (B, actions)."""
-        return self.values.mean(self(prepared))
+        """Prepared observations (B, ...) -> expected returns (B, actions), IMPOSSIBLE for actions
+        that are not possible."""
+        return self.expected(self(prepared), prepared)
+
+    def expected(self, outputs: Tensor, prepared: Tensor) -> Tensor:
+        """As `q_values`, of outputs (B, actions, K) for prepared observations (B, ...), whichever
+        network they are of."""
+        return self.action_mask(self.values.mean(outputs), prepared)
 
     def no_memory(self, num_envs: int) -> Tensor:
         """(B, 0), for it remembers nothing."""
@@ -128,8 +136,10 @@ class QNetwork(Network):
     ) -> tuple[Tensor, Tensor]:
         """Of each action (B, A), by which `act` draws; and `memory` as it was."""
         epsilon = 0.0 if deterministic else self.evaluation_epsilon
-        best = F.one_hot(self.q_values(prepared).argmax(-1), self.num_actions)
-        return (1 - epsilon) * best + epsilon / self.num_actions, memory
+        q_values = self.q_values(prepared)
+        best = F.one_hot(q_values.argmax(-1), self.num_actions)
+        possible = q_values > IMPOSSIBLE
+        return (1 - epsilon) * best + epsilon * possible / possible.sum(1, keepdim=True), memory
 
     def explore(self, prepared: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B,): any with chance `epsilon` (B,), else the best."""
@@ -138,13 +148,17 @@ class QNetwork(Network):
         return self.explored(self.q_values(prepared), epsilon, generator)
 
     def explored(self, q_values: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
-        """Actions (B,) for expected returns (B, actions): any with chance `epsilon` (B,), else the
-        best."""
+        """Actions (B,) for expected returns (B, actions): any possible one with chance `epsilon`
+        (B,), else the best."""
         best = q_values.argmax(-1)
         chance = torch.rand(len(best), generator=generator, device=best.device)
-        anything = torch.randint(
-            self.num_actions, best.shape, generator=generator, device=best.device
-        )
+        if self.action_mask.columns is None:
+            anything = torch.randint(
+                self.num_actions, best.shape, generator=generator, device=best.device
+            )
+        else:
+            draws = torch.rand(q_values.shape, generator=generator, device=best.device)
+            anything = draws.masked_fill_(q_values <= IMPOSSIBLE, -1.0).argmax(-1)
         return torch.where(chance < epsilon, anything, best)
 
     def draw_noise(self, generator: torch.Generator) -> None:

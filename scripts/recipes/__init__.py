@@ -19,7 +19,7 @@ from envs.grids.instructed import LanguageGridConfig
 from envs.grids.minigrid import GridConfig
 from envs.health import TREATMENTS
 from envs.names import Imported, near_matches, plain
-from envs.probe import ChoiceConfig, CountingConfig, RecallConfig, TargetConfig
+from envs.probe import ChoiceConfig, CountingConfig, KeysConfig, RecallConfig, TargetConfig
 from envs.robots import locomotion, panda
 from envs.robots.grasp import KukaGraspConfig
 from envs.robots.locomotion import LocomotionConfig
@@ -30,7 +30,8 @@ from perception.settings.memory import RecurrentConfig
 Entry = TypeVar("Entry")
 
 PROBES: dict[str, Environment] = {
-    c.name: c for c in (CountingConfig(), TargetConfig(), ChoiceConfig(), RecallConfig())
+    c.name: c
+    for c in (CountingConfig(), TargetConfig(), ChoiceConfig(), KeysConfig(), RecallConfig())
 }
 ROBOTS: dict[str, Environment] = {
     plain(c.name): c
@@ -114,6 +115,7 @@ SAVED_CLASSES: Imported[type] = Imported(
             "envs.probe:CountingConfig",
             "envs.probe:TargetConfig",
             "envs.probe:ChoiceConfig",
+            "envs.probe:KeysConfig",
             "envs.probe:RecallConfig",
             "agents.settings.ppo:PPO",
             "agents.settings.appo:APPO",

@@ -5,6 +5,7 @@ from gymnasium.spaces import Box, Dict
 
 from agents.environments import opened
 from agents.interfaces import Encoder, Environment
+from common.spaces import without_mask
 from envs.atari import games as atari
 from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig, PartsConfig
 from perception.spaces import SMALLEST_IMAGE
@@ -14,12 +15,12 @@ EXACT = 2**24
 
 
 def observation_space(environment: Environment) -> gymnasium.Space:
-    """The observation space of an environment, which is built to know it. All of Atari's games have
-    the same."""
+    """What encoders read of an environment's observations; it is built to know that. All of Atari's
+    games have the same."""
     if isinstance(environment, atari.AtariConfig):
         return atari.OBSERVATION_SPACE
     with opened(environment) as env:
-        return env.observation_space
+        return without_mask(env.observation_space)
 
 
 def sees_images(space: gymnasium.Space) -> bool:

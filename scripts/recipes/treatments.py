@@ -16,11 +16,10 @@ if TYPE_CHECKING:  # the models of patients take a second to import
 
 
 def states(environment: "SepsisConfig") -> Experiment:
-    """One state of hundreds, seen as it is: linear policy and value. While it learns it sees which
-    actions are admissible and is charged for others, as most are not, and what they come to hides
-    what the others do."""
+    """One state of hundreds, seen as it is: linear policy and value. It takes none but admissible
+    actions: most are not, and what they come to hides what the others do."""
     return Experiment(
-        env=replace(environment, show_admissible=True, cost_weight=0.05),
+        env=replace(environment, action_mask=True),
         algo=PPO(
             rollout_length=64,
             epochs=4,

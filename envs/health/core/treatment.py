@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
@@ -19,6 +19,7 @@ from envs.health.core.chart import beside, drawn
 from envs.health.core.cohorts import Cohort
 from envs.health.core.notes import NOTE_BYTES, described, in_bytes
 from envs.health.core.simulation import Outcome, Simulation
+from envs.masks import OBSERVATION
 
 USUAL_PATIENTS, USUAL_STEPS = 200, 10
 """From how many patients, and steps of each, the usual readings are computed."""
@@ -54,6 +55,9 @@ class TreatmentConfig:
     zeros."""
     cost_weight: NonNegative = 0.0
     """What a cost of 1 takes off the reward, so that an agent learns to keep to what is allowed."""
+    action_mask: bool = False
+    """Takes no action that is not allowed: which ones are is a part of the observation. Else an action
+    that is not allowed costs 1, and something else is done."""
     notes: bool = False
     """Tells the readings in words, what is unusual of them, instead of as numbers; for --encoder
     notes."""
@@ -63,6 +67,11 @@ class TreatmentConfig:
         if self.notes and self.history > 1:
             raise ValueError(
                 "notes tell the newest readings: --env.history 1, and let --memory lstm remember."
+            )
+        if self.action_mask and (self.noise or self.missing or self.partial):
+            raise ValueError(
+                "action_mask says what follows from readings without errors and gaps; leave out "
+                "noise, missing and partial, or action_mask."
             )
 
     @property
@@ -120,9 +129,19 @@ class Ward:
             if len(space.shape) > 1:
                 raise ValueError(f"{config.name} shows images, which notes do not tell.")
             self.usual = usual_readings(
-                replace(config, notes=False, cohort="train", noise=0.0, missing=0.0, partial=False)
+                replace(
+                    config,
+                    notes=False,
+                    action_mask=False,
+                    cohort="train",
+                    noise=0.0,
+                    missing=0.0,
+                    partial=False,
+                )
             )
             self.observation_space = Box(0, 255, (NOTE_BYTES,), np.uint8)
+        if config.action_mask:
+            self.observation_space = self._with_mask(self.observation_space)
 
     def admit(self, rows: NDArray[np.int64], random: np.random.Generator) -> None:
         """Admits new patients in these rows; their costs are 0, their history zeros until the first
@@ -160,7 +179,16 @@ class Ward:
         self.seen[:, -1] = read
         return outcome
 
-    def observations(self) -> NDArray:
+    def observations(self) -> NDArray | dict[str, NDArray]:
+        """What is seen, and with it which actions are allowed (N, A), where the mask is shown."""
+        if not self.config.action_mask:
+            return self.seen_now()
+        seen = self.seen_now()
+        allowed = self.simulation.allowed()
+        assert allowed is not None
+        return {OBSERVATION: seen, ACTION_MASK: allowed.astype(seen.dtype)}
+
+    def seen_now(self) -> NDArray:
         """The readings, or notes of them in UTF-8 (N, NOTE_BYTES)."""
         if self.config.notes:
             shown = (
@@ -185,6 +213,16 @@ class Ward:
     def metrics(self) -> dict[str, NDArray[np.float64]]:
         """The simulation's, and the sum of the costs."""
         return self.simulation.metrics() | {"cost": self.costs.copy()}
+
+    def _with_mask(self, space: Box) -> Dict:
+        """What is seen, and the mask beside it."""
+        allowed = self.simulation.allowed()
+        if allowed is None:
+            raise ValueError(
+                f"{self.config.name} allows every action; leave out --env.action-mask."
+            )
+        mask = Box(0, 1, allowed.shape[1:], space.dtype.type)  # pyright: ignore
+        return Dict({OBSERVATION: space, ACTION_MASK: mask})
 
     def _read(self, random: np.random.Generator) -> NDArray:
         space = self.simulation.observation_space
@@ -211,6 +249,14 @@ def usual_readings(config: TreatmentConfig) -> tuple[NDArray[np.float64], NDArra
     table = np.concatenate(readings).astype(np.float64)
     # What never varies must not make `described` divide by zero.
     return table.mean(0), np.maximum(table.std(0), 1e-6)
+
+
+def one_by_one(observations: NDArray | dict[str, NDArray]) -> NDArray:
+    """The observation of each patient (N, ...), or its parts by name (N,)."""
+    if not isinstance(observations, dict):
+        return observations
+    rows = zip(*observations.values(), strict=True)
+    return np.array([dict(zip(observations, row, strict=True)) for row in rows], object)
 
 
 class Patients(VectorEnv):
@@ -250,7 +296,8 @@ class Patients(VectorEnv):
             for name, values in self.ward.metrics().items():
                 told |= {name: values, f"_{name}": over & ~np.isnan(values)}
             # What those who leave were last seen with; their successors are admitted below.
-            info |= {"final_obs": self.ward.observations(), "_final_obs": over, "_final_info": over}
+            last = one_by_one(self.ward.observations())
+            info |= {"final_obs": last, "_final_obs": over, "_final_info": over}
             info["final_info"] = {EPISODE_METRICS: told, f"_{EPISODE_METRICS}": over}
             self.ward.admit(np.flatnonzero(over), self.np_random)
         return (
@@ -292,7 +339,7 @@ class Patient(gymnasium.Env):
         super().reset(seed=seed)
         self.ward.admit(np.arange(1), self.np_random)
         self.told = [self.ward.simulation.vitals()]
-        return self.ward.observations()[0], self._mask()
+        return one_by_one(self.ward.observations())[0], self._mask()
 
     def step(self, action: Any) -> tuple[NDArray, float, bool, bool, dict[str, Any]]:
         outcome = self.ward.treat(np.asarray(action)[None], self.np_random)
@@ -303,7 +350,13 @@ class Patient(gymnasium.Env):
         if terminated or truncated:
             metrics = ((name, float(values[0])) for name, values in self.ward.metrics().items())
             info[EPISODE_METRICS] = {name: value for name, value in metrics if not np.isnan(value)}
-        return self.ward.observations()[0], float(outcome.rewards[0]), terminated, truncated, info
+        return (
+            one_by_one(self.ward.observations())[0],
+            float(outcome.rewards[0]),
+            terminated,
+            truncated,
+            info,
+        )
 
     def render(self) -> NDArray[np.uint8]:  # pyright: ignore
         chart = drawn(

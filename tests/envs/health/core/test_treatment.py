@@ -10,6 +10,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_for_stable_baselines
 
+from agents.networks.packing import Packing
 from envs.health import TREATMENTS
 from envs.health.core.cohorts import population
 from envs.health.core.policies import always, one_hot, random_policy, read
@@ -218,3 +219,50 @@ def test_a_population_varies_as_said() -> None:
 def test_what_makes_no_sense_is_told(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         HivConfig(**settings)
+
+
+@pytest.mark.parametrize("slug", ["sepsis-icu", "tumor-imaging", "warfarin-pgx"])
+def test_a_mask_says_what_costs_nothing(slug: str) -> None:
+    env = Patients(TREATMENTS[slug](action_mask=True), 30)
+    random = np.random.default_rng(0)
+    observations: Any = env.reset(seed=0)[0]
+    finished = 0
+    for _ in range(60):
+        assert env.observation_space.contains(observations)
+        possible = observations["action_mask"] != 0
+        np.testing.assert_array_equal(possible.any(1), True)
+        chosen = np.array([random.choice(np.flatnonzero(row)) for row in possible])
+        observations, _, terminated, truncated, info = env.step(chosen)
+        over = terminated | truncated
+        if over.any():
+            metrics = info["final_info"]["episode_metrics"]
+            assert metrics["cost"][over].max() == 0
+            last = info["final_obs"][np.flatnonzero(over)[0]]
+            assert env.single_observation_space.contains(last)
+            finished += 1
+    assert finished
+
+
+@pytest.mark.parametrize("slug", TREATMENTS)
+def test_a_mask_without_rules_or_beside_errors_is_refused(slug: str) -> None:
+    treatment = TREATMENTS[slug]
+    if treatment().simulation(1).allowed() is None:
+        with pytest.raises(ValueError, match=r"allows every action; leave out --env\.action-mask"):
+            treatment(action_mask=True).build()
+    with pytest.raises(ValueError, match="leave out noise, missing and partial, or action_mask"):
+        treatment(action_mask=True, noise=0.1)
+
+
+def test_a_mask_changes_neither_what_is_seen_nor_what_rules_decide() -> None:
+    plain = TREATMENTS["sepsis-icu"]()
+    masked = TREATMENTS["sepsis-icu"](action_mask=True)
+    envs = [Patients(config, 40) for config in (plain, masked)]
+    seen: Any = [env.reset(seed=3)[0] for env in envs]
+    np.testing.assert_array_equal(seen[0], seen[1]["observation"])
+    rules = [
+        config.baselines()["clinicians"](env.ward.simulation)
+        for config, env in zip((plain, masked), envs, strict=True)
+    ]
+    packed = Packing(envs[1].single_observation_space).pack(seen[1])
+    first = np.ones(40, np.bool_)
+    np.testing.assert_array_equal(rules[0](seen[0], first), rules[1](packed, first))
