@@ -255,8 +255,9 @@ class Algorithm(Protocol):
         """Raises ValueError, in one line, for settings that cannot train on this environment."""
         ...
 
-    def check_memory(self, steps: int) -> None:
-        """Raises ValueError, in one line, where no memory can be trained over so many steps."""
+    def check_memory(self, steps: int, num_envs: int) -> None:
+        """Raises ValueError, in one line, where no memory can be trained over so many steps of so
+        many environments."""
         ...
 
     def checkpoint_bytes(

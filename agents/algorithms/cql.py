@@ -17,11 +17,13 @@ class CQLLearner(OfflineLearner):
     def loss(self, minibatch: Columns) -> Loss:
         before = minibatch["observations"]
         after = minibatch["next_observations"]
-        outputs = self.masked(self.network(before), before)
+        outputs = self.masked(self.network(before)[0], before)
         with torch.no_grad():
-            target_q = self.masked(self.target.network(after), after)
+            target_q = self.masked(self.target.network(after)[0], after)
             choosing_q = (
-                self.masked(self.bare_network(after), after) if self.settings.double else target_q
+                self.masked(self.bare_network(after)[0], after)
+                if self.settings.double
+                else target_q
             )
         return Loss(*cql_loss(outputs, target_q, choosing_q, minibatch, self.settings))
 

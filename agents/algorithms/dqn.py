@@ -101,7 +101,7 @@ class DQNLearner(OffPolicyLearner):
         target = self.target.network
         with torch.no_grad():
             target.draw_noise(self.noise)
-            columns["target_q"] = target(after, target.values.levels(len(after), self.noise))
+            columns["target_q"], _ = target(after, target.values.levels(len(after), self.noise))
             if self.settings.munchausen > 0:
                 columns["rewards"] = columns["rewards"] + self.munchausen_reward(columns)
         return columns
@@ -133,14 +133,15 @@ class DQNLearner(OffPolicyLearner):
         network.draw_noise(self.noise)
         rows = torch.arange(len(minibatch["actions"]), device=self._device)
         levels = values.levels(len(rows), self.noise)
-        outputs = self.network(minibatch["observations"], levels)[rows, minibatch["actions"]]
+        outputs, _ = self.network(minibatch["observations"], levels)
+        chosen = outputs[rows, minibatch["actions"]]
         with torch.no_grad():
             following = self.following(minibatch, rows)
         losses, errors = values.loss(
-            outputs, minibatch["rewards"], minibatch["discounts"], following, levels
+            chosen, minibatch["rewards"], minibatch["discounts"], following, levels
         )
         errors = errors.detach()
-        metrics = {"q_mean": values.mean(outputs.detach()).mean(), "td_error": errors.abs().mean()}
+        metrics = {"q_mean": values.mean(chosen.detach()).mean(), "td_error": errors.abs().mean()}
         return Loss((minibatch["weights"] * losses).mean(), metrics, errors)
 
     def following(self, minibatch: Columns, rows: Tensor) -> Tensor:
@@ -154,7 +155,7 @@ class DQNLearner(OffPolicyLearner):
             log_policy = soft_log_policy(network.expected(target_q, after), temperature)
             chances = (log_policy / temperature).exp()
             return (chances[..., None] * (target_q - log_policy[..., None])).sum(1)
-        choosing_q = network(after) if self.settings.double else target_q
+        choosing_q = network(after)[0] if self.settings.double else target_q
         return target_q[rows, network.expected(choosing_q, after).argmax(-1)]
 
     def exploration_metrics(self) -> dict[str, float]:

@@ -48,7 +48,8 @@ class PQNLearner(ColumnarLearner):
         return self.means(steps) | {"epsilon": float(epsilon), "explained_variance": explained}
 
     def loss(self, minibatch: Columns) -> Loss:
-        q_values = self.bare_network.values.mean(self.network(minibatch["observations"]))
+        outputs, _ = self.network(minibatch["observations"])
+        q_values = self.bare_network.values.mean(outputs)
         taken = q_values.gather(1, minibatch["actions"][:, None])[:, 0]
         errors = minibatch["returns"] - taken
         metrics = {

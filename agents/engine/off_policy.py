@@ -75,6 +75,7 @@ class OffPolicyLearner(ColumnarLearner):
             n_step=settings.longest_n_step,
             discount=settings.discount,
             priority_exponent=settings.priority_exponent,
+            memory_size=network.memory_size,
             memory_map=Path(tempfile.gettempdir()) if settings.memory_map_replay else None,
         )
 

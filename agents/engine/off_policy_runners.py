@@ -1,5 +1,6 @@
 """Env runners of off-policy algorithms: they explore, and keep what a replay remembers."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from agents.data import Columns
 from agents.engine.env_runner import ColumnarEnvRunner
-from agents.replay.buffer import Frames
+from agents.replay.buffer import Frames, FramesAndMemories
 
 
 class OffPolicyEnvRunner(ColumnarEnvRunner):
@@ -68,6 +69,56 @@ class OffPolicyEnvRunner(ColumnarEnvRunner):
             starts=np.zeros_like(shared["first"]),
             finals=np.full((length, self.num_envs), None, object),
         )
+
+
+class RememberingEnvRunner(OffPolicyEnvRunner):
+    """Explores with a network that remembers, and keeps what that was before each step."""
+
+    def act(self, t: int, env_steps: int) -> NDArray:
+        """As in the base class; fills row t of the memories, too."""
+        columns = self._columns
+        if t == 0:
+            self._exploration = self.exploration(env_steps)
+        columns.memories[t] = self._memory.cpu().numpy()
+        decided = self._decide(
+            {
+                "observations": self._there(self._observations),
+                "exploration": self._exploration,
+                "memory": self._memory,
+            }
+        )
+        self._memory = decided["memory"]
+        columns.actions[t] = decided["actions"].cpu().numpy()
+        return self.module.to_environment(columns.actions[t])
+
+    @torch.no_grad()
+    def decide(self, columns: Columns) -> Columns:
+        """As in the base class, from memory (N, S), and with it."""
+        actions, memory = self.module.explore_from(
+            self.module.prepare(columns["observations"]),
+            columns["memory"],
+            columns["exploration"],
+            self._generator,
+        )
+        return {"actions": actions, "memory": memory}
+
+    def after_step(self, t: int, over: NDArray[np.bool_], info: dict[str, Any]) -> None:
+        """As in the base class; clears the memory of every episode that ended."""
+        super().after_step(t, over, info)
+        if over.any():
+            ended = torch.from_numpy(over).to(self._device)[:, None]
+            self._memory = self._memory.masked_fill(ended, 0.0)
+
+    def _reset(self, env_steps: int) -> None:
+        super()._reset(env_steps)
+        self._memory = self.module.no_memory(self.num_envs)
+
+    def _allocate(self, length: int) -> FramesAndMemories:
+        frames = super()._allocate(length)
+        size = self.config.experiment.memory.size
+        columns = {field.name: getattr(frames, field.name) for field in fields(frames)}
+        memories = np.zeros((length, self.num_envs, size), np.float32)
+        return FramesAndMemories(**columns, memories=memories)
 
 
 class ActionNoiseEnvRunner(OffPolicyEnvRunner):

@@ -60,6 +60,9 @@ class DeterministicActorCritic(Network):
         with self.low_precision(features):
             return self.critics[0](torch.cat([features, actions], 1)).squeeze(1)
 
+    memory_size = 0
+    """It remembers nothing."""
+
     def no_memory(self, num_envs: int) -> Tensor:
         """(B, 0), for it remembers nothing."""
         return torch.zeros(num_envs, 0)

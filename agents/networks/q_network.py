@@ -17,19 +17,17 @@ COSINES = 64
 
 
 class QNetwork(Network):
-    """Observations -> outputs (B, actions, K), of which `values.mean` makes expected returns.
+    """Observations -> (outputs (B, actions, K), of which `values.mean` makes expected returns, and
+    what is remembered then).
 
     Call it in two steps, as the actor-critic: `prepare` once an observation, then the module. The
-    encoder and the hidden layers may run in bfloat16; outputs, and all that follows them, are
-    float32.
+    encoder and the hidden layers may run in bfloat16; memory, outputs, and all that follows them,
+    are float32.
 
-    `model_config`: `encoder` (an Encoder), `values` (a ValueDistribution), `stream_width` (0 for a
+    `model_config`: `encoder` (an Encoder), `memory` (a Memory), `values` (a ValueDistribution), `stream_width` (0 for a
     head without streams), `noisy` (layers of the head), `normalize_observations`, `precision`,
     `evaluation_epsilon`.
     """
-
-    memory_size = 0
-    """It remembers nothing."""
 
     def setup(self) -> None:
         config = self.model_config
@@ -45,10 +43,13 @@ class QNetwork(Network):
         self.action_mask = ActionMask(self.observation_space)
         self.action_scaling = None
         self.encoder = build_encoder(config["encoder"], self.observation_space)
-        asks = self.values.acting_levels(1, torch.device("cpu")) is not None
-        self.level_embedding = LevelEmbedding(self.encoder.output_dim) if asks else None
-        layer = NoisyLinear if config["noisy"] else nn.Linear
         features = self.encoder.output_dim
+        self.memory = config["memory"].build(features)
+        self.memory_size: int = config["memory"].size
+        features = features if self.memory is None else self.memory.output_dim
+        asks = self.values.acting_levels(1, torch.device("cpu")) is not None
+        self.level_embedding = LevelEmbedding(features) if asks else None
+        layer = NoisyLinear if config["noisy"] else nn.Linear
         outputs = self.num_actions * self.values.num_outputs
         if width := config["stream_width"]:
             # Two streams (Wang et al. 2016), each with a layer of its own.
@@ -76,19 +77,34 @@ class QNetwork(Network):
         with self._autocast(observations):
             return self.encoder.input_layer(observations)
 
-    def forward(self, prepared: Tensor, levels: Tensor | None = None) -> Tensor:
-        """Prepared observations (B, ...) -> outputs (B, actions, K); of the probabilities `levels`
-        (B, K) where the values have some, which are those to act by if not said."""
+    def forward(
+        self,
+        prepared: Tensor,
+        levels: Tensor | None = None,
+        memory: Tensor | None = None,
+        first: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Prepared observations (B, ...) -> outputs (B, actions, K), memory (B, S).
+
+        The outputs are of the probabilities `levels` (B, K) where the values have some, which are
+        those to act by if not said. `memory` (B, S) is what is remembered from before, nothing if
+        not said. Of L steps, prepared (L * B, ...), it is what was before the first one, and `first`
+        (L * B,) says which later ones begin an episode."""
+        kept = self.no_memory(len(prepared)) if memory is None else memory
         with self._autocast(prepared):
             features = self.encoder.torso(prepared)
+        if self.memory is not None:
+            begins = torch.zeros(len(prepared), dtype=torch.bool, device=prepared.device)
+            features, kept = self.memory(features.float(), kept, begins if first is None else first)
+        with self._autocast(prepared):
             if self.level_embedding is None:
-                return self._heads(features)
+                return self._heads(features), kept
             if levels is None:
                 levels = self.values.acting_levels(len(features), features.device)
             assert levels is not None
             asked = features[:, None] * self.level_embedding(levels)
             outputs = self._heads(asked.flatten(0, 1))
-        return outputs.view(*levels.shape, self.num_actions).transpose(1, 2)
+        return outputs.view(*levels.shape, self.num_actions).transpose(1, 2), kept
 
     def _heads(self, features: Tensor) -> Tensor:
         """Features (R, F) -> outputs (R, actions, K) float32."""
@@ -108,7 +124,7 @@ class QNetwork(Network):
     def q_values(self, prepared: Tensor) -> Tensor:
         """Prepared observations (B, ...) -> expected returns (B, actions), IMPOSSIBLE for actions
         that are not possible."""
-        return self.expected(self(prepared), prepared)
+        return self.expected(self(prepared)[0], prepared)
 
     def expected(self, outputs: Tensor, prepared: Tensor) -> Tensor:
         """As `q_values`, of outputs (B, actions, K) for prepared observations (B, ...), whichever
@@ -116,36 +132,44 @@ class QNetwork(Network):
         return self.action_mask(self.values.mean(outputs), prepared)
 
     def no_memory(self, num_envs: int) -> Tensor:
-        """(B, 0), for it remembers nothing."""
-        return torch.zeros(num_envs, 0)
+        """Of so many environments where nothing was before (B, S)."""
+        return torch.zeros(num_envs, self.memory_size, device=self.advantage.weight.device)
 
     def act(
         self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
         """Actions (B,): the best, or now and then any, lest a policy without chance is caught in a
-        loop; and `memory` as it was, for it has none."""
+        loop; and what is remembered after them (B, S)."""
         epsilon = torch.full(
             (len(prepared),),
             0.0 if deterministic else self.evaluation_epsilon,
             device=prepared.device,
         )
-        return self.explore(prepared, epsilon, generator), memory
+        return self.explore_from(prepared, memory, epsilon, generator)
 
     def probabilities(
         self, prepared: Tensor, memory: Tensor, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
-        """Of each action (B, A), by which `act` draws; and `memory` as it was."""
+        """Of each action (B, A), by which `act` draws; and what is remembered after it (B, S)."""
         epsilon = 0.0 if deterministic else self.evaluation_epsilon
-        q_values = self.q_values(prepared)
+        outputs, kept = self(prepared, memory=memory)
+        q_values = self.expected(outputs, prepared)
         best = F.one_hot(q_values.argmax(-1), self.num_actions)
         possible = q_values > IMPOSSIBLE
-        return (1 - epsilon) * best + epsilon * possible / possible.sum(1, keepdim=True), memory
+        return (1 - epsilon) * best + epsilon * possible / possible.sum(1, keepdim=True), kept
 
     def explore(self, prepared: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
-        """Actions (B,): any with chance `epsilon` (B,), else the best."""
+        """Actions (B,): any with chance `epsilon` (B,), else the best, where nothing was before."""
+        return self.explore_from(prepared, self.no_memory(len(prepared)), epsilon, generator)[0]
+
+    def explore_from(
+        self, prepared: Tensor, memory: Tensor, epsilon: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """As `explore`, with what is remembered (B, S) before and after."""
         if self.training:
             self.draw_noise(generator)
-        return self.explored(self.q_values(prepared), epsilon, generator)
+        outputs, kept = self(prepared, memory=memory)
+        return self.explored(self.expected(outputs, prepared), epsilon, generator), kept
 
     def explored(self, q_values: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B,) for expected returns (B, actions): any possible one with chance `epsilon`

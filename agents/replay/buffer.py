@@ -39,6 +39,13 @@ class Frames(Experience):
 
 
 @dataclass(frozen=True)
+class FramesAndMemories(Frames):
+    """The same of a network that remembers."""
+
+    memories: NDArray[np.float32]  # (T, N, S), what was remembered before each step
+
+
+@dataclass(frozen=True)
 class Transitions:
     """B n-step transitions; `rows` says where in the ring they start."""
 
@@ -76,9 +83,11 @@ class Replay:
         n_step: int,
         discount: float,
         priority_exponent: float,
+        memory_size: int = 0,
         memory_map: Path | None = None,
     ) -> None:
-        """`stack` frames are stacked along the observation's first axis; 1 where none are.
+        """`stack` frames are stacked along the observation's first axis; 1 where none are. So many
+        numbers are remembered by the network before each step.
 
         With `memory_map`, a folder, frames lie in a file there, which may be larger than the
         memory."""
@@ -98,6 +107,7 @@ class Replay:
         self.observation_shape = observation_shape
         self.frames = allocate((rows, *frame), observation_dtype, memory_map)
         self.actions = np.zeros((rows, *action_shape), action_dtype)
+        self.memories = np.zeros((rows, memory_size), np.float32)
         self.rewards = np.zeros(rows, np.float32)
         self.terminated = np.zeros(rows, np.bool_)
         self.cut = np.zeros(rows, np.bool_)  # the observation that followed is not the next row's
@@ -162,12 +172,12 @@ class Replay:
         else:
             # Rows come in the ring's order: dealt out in turn, each batch has some of all of it.
             rows = self.priorities.draw(size, random).reshape(-1, batches).T.ravel()
-        ends, rewards, discounts = self._n_step_transitions(
+        ends, rewards, discounts = self.n_step_transitions(
             rows, n_step or self.n_step, self.discount if discount is None else discount
         )
         return Transitions(
             rows=rows,
-            observations=self._observations(rows),
+            observations=self.observations(rows),
             actions=self.actions[rows],
             rewards=rewards,
             discounts=discounts,
@@ -202,6 +212,8 @@ class Replay:
         self.age[now] = np.where(first, 0, older)
         self.whole[now] = np.where(first, whole, self.whole[before] | (older == self.stack - 1))
         self.actions[now] = experience.actions[t]
+        if isinstance(experience, FramesAndMemories):
+            self.memories[now] = experience.memories[t]
         self.rewards[now] = experience.rewards[t]
         self.terminated[now] = experience.terminated[t]
         self._keep_finals(now, experience.finals[t])
@@ -250,7 +262,7 @@ class Replay:
         priorities = self.priorities.get(rows)
         return ((priorities / priorities.min()) ** -importance_exponent).astype(np.float32)
 
-    def _n_step_transitions(
+    def n_step_transitions(
         self, rows: NDArray[np.int64], n_step: int, discount: float
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """The n-step transitions that begin at these rows (B,): their last rows (B,), their rewards
@@ -272,13 +284,13 @@ class Replay:
     def following(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """The observations (B, ...) that followed these rows' steps; anything where the step
         terminated."""
-        following = self._observations(self._later(rows, 1))
+        following = self.observations(self._later(rows, 1))
         for i in np.flatnonzero(self.final[rows]):
             newest = torch.from_numpy(self.finals[int(rows[i])])
             if self.stack == 1:
                 following[i] = newest
             else:
-                following[i, :-1] = self._observations(rows[i : i + 1])[0, 1:]
+                following[i, :-1] = self.observations(rows[i : i + 1])[0, 1:]
                 following[i, -1] = newest
         return following
 
@@ -306,7 +318,7 @@ class Replay:
     def _later(self, rows: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
         return (rows + steps * self.num_envs) % len(self.rewards)
 
-    def _observations(self, rows: NDArray[np.int64]) -> torch.Tensor:
+    def observations(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Observations (B, ...) at these rows, their stacks rebuilt, oldest frame first.
 
         In memory, the frames of a stack are interleaved: that is how convolutions like to read

@@ -68,6 +68,8 @@ def save_replay(
         "rows": np.array(list(replay.finals), np.int64),
         "frames": np.array(list(replay.finals.values()), replay.frames.dtype),
     }
+    if replay.memories.size:
+        state["memories"] = replay.memories
     state["kind"] = replay.kind
     state["priorities"] = None if replay.priorities is None else replay.priorities.leaves
     save_state(folder, state)
@@ -98,6 +100,8 @@ def load_replay(replay: Replay, folder: Path) -> list[str]:
         raise ValueError(f"The replay in {folder} has {flaw}.")
     for name in (*COLUMNS, *COUNTERS, "oldest"):
         setattr(replay, name, state[name])
+    if replay.memories.size:
+        replay.memories = state["memories"]
     replay.finals = dict(
         zip(state["finals"]["rows"].tolist(), state["finals"]["frames"].copy(), strict=True)
     )
@@ -200,6 +204,8 @@ def wrong_shape(replay: Replay, state: dict[str, Any]) -> str:
     """The first saved column whose dtype or shape is not this replay's; empty where there is
     none."""
     columns = {name: getattr(replay, name) for name in COLUMNS}
+    if replay.memories.size:
+        columns["memories"] = replay.memories
     if replay.priorities is not None:
         columns["priorities"] = replay.priorities.leaves
     for name, column in columns.items():

@@ -144,10 +144,10 @@ class OffPolicy:
                 f"{free / 2**30:.1f} are free; lower it, or use --algo.memory-map-replay."
             )
 
-    def check_memory(self, steps: int) -> None:
+    def check_memory(self, steps: int, num_envs: int) -> None:
         raise ValueError(
             "This algorithm learns from single steps, by which no memory can be trained; --memory is "
-            "for ppo, appo and bc."
+            "for ppo, appo, bc and r2d2."
         )
 
     def checkpoint_bytes(

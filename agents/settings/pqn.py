@@ -101,7 +101,7 @@ class PQN:
                 "--algo.minibatch-size or --algo.rollout-length."
             )
 
-    def check_memory(self, steps: int) -> None:
+    def check_memory(self, steps: int, num_envs: int) -> None:
         raise ValueError(
             "This algorithm learns from single steps, by which no memory can be trained; --memory is "
             "for ppo, appo and bc."

@@ -2,14 +2,16 @@
 numbers come from."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.dqn import DQN
 from agents.settings.environment_reward import EnvironmentReward
 from agents.settings.pqn import PQN
+from agents.settings.r2d2 import R2D2
 from perception.settings.encoders import ImpalaResNetConfig, MLPConfig, NatureCNNConfig
+from perception.settings.memory import RecurrentConfig
 from perception.settings.module_encoders import ListEncoderConfig
 from scripts.recipes import ppo
 from scripts.recipes.kinds import row_for
@@ -135,6 +137,20 @@ def data_efficient(environment: Environment) -> Experiment:
         evaluate_every_env_steps=20_000,
         checkpoint_every_env_steps=20_000,
     )
+
+
+def recurrent(environment: Environment) -> Experiment:
+    """Kapturowski et al. 2019 with half their stretches: what is seen is remembered by an LSTM. No
+    priorities, and rewards as other recipes have them."""
+    base = settings(environment)
+    names = {field.name for field in fields(base)} - {"name"}
+    algo = R2D2(**{name: getattr(base, name) for name in names})
+    algo = replace(
+        algo, double=True, dueling=True, n_step=max(3, algo.n_step), update_every_env_steps=32
+    )
+    if not sees_images(environment):
+        algo = replace(algo, stream_width=256, rollout_length=8)
+    return replace(experiment(environment, algo), memory=RecurrentConfig(steps=20))
 
 
 def parallelised(environment: Environment) -> Experiment:

@@ -61,3 +61,21 @@ def test_without_a_replay_the_answers_are_found_too(tmp_path):
     )
     result = played(replace(experiment, algo=algo, total_env_steps=12_000), tmp_path / "run")
     assert result.mean > 9.9  # of 10; a random policy's is 2.5
+
+
+def test_what_was_shown_before_is_remembered(tmp_path):
+    experiment = recipe_named("r2d2")(environment_named("probe-recall"))
+    algo = replace(
+        experiment.algo,
+        learning_rate=3e-3,
+        learning_starts_env_steps=1_000,
+        epsilon_decay_env_steps=4_000,
+        update_every_env_steps=16,
+        burn_in=2,
+        stream_width=32,
+    )
+    memory = replace(experiment.memory, units=32, steps=8)
+    result = played(
+        replace(experiment, algo=algo, memory=memory, total_env_steps=15_000), tmp_path / "run"
+    )
+    assert result.mean == 1.0  # without a memory, no policy has more than 0.5

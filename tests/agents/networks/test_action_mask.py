@@ -14,10 +14,10 @@ from agents.engine.config import build_network, rllib_config
 from agents.networks.action_mask import IMPOSSIBLE, ActionMask
 from agents.networks.actor_critic import ActorCritic
 from agents.networks.packing import Packing
+from agents.settings.no_memory import NoMemory
 from common.info import ACTION_MASK
 from envs.probe import KeysConfig
 from perception.settings.encoders import NatureCNNConfig
-from perception.settings.memory import NoMemory
 from scripts.recipes import recipe_named
 
 ALGORITHMS = ("ppo", "appo", "dqn", "rainbow", "qr-dqn", "pqn", "bc", "cql", "iql")

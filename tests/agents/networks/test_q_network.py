@@ -9,6 +9,7 @@ from gymnasium.spaces import Box, Discrete
 
 from agents.networks.q_network import NoisyLinear, QNetwork
 from agents.networks.value_distributions import Categorical, Expectation
+from agents.settings.no_memory import NoMemory
 from perception.settings.encoders import MLPConfig
 
 VECTOR = Box(-1, 1, (3,), np.float32)
@@ -18,6 +19,7 @@ def network(**changes: Any) -> QNetwork:
     torch.manual_seed(0)
     config: dict[str, Any] = {
         "encoder": MLPConfig((16,)),
+        "memory": NoMemory(),
         "values": Expectation(),
         "stream_width": 0,
         "noisy": False,
@@ -38,7 +40,7 @@ def generator() -> torch.Generator:
 @pytest.mark.parametrize("values", [Expectation(), Categorical(5, -1, 1)], ids=["mean", "c51"])
 def test_there_are_k_outputs_an_action(stream_width: int, values: Any) -> None:
     net = network(stream_width=stream_width, values=values)
-    assert net(torch.randn(6, 3)).shape == (6, 4, values.num_outputs)
+    assert net(torch.randn(6, 3))[0].shape == (6, 4, values.num_outputs)
     assert net.q_values(torch.randn(6, 3)).shape == (6, 4)
 
 

@@ -130,9 +130,9 @@ def check_all_that_can_be_drawn(replay: Replay, columns: list[list[Step]], added
         assert not replay.ready
         return
     rows = np.array(sorted(expected))
-    ends, rewards, discounts = replay._n_step_transitions(rows, replay.n_step, replay.discount)
+    ends, rewards, discounts = replay.n_step_transitions(rows, replay.n_step, replay.discount)
     returns = (rewards * DISCOUNT ** np.arange(n_step)[:, None]).sum(0)
-    now, then = replay._observations(rows).numpy(), replay.following(ends).numpy()
+    now, then = replay.observations(rows).numpy(), replay.following(ends).numpy()
     for i, row in enumerate(rows):
         n, t = expected[int(row)]
         observation, action, total, discount, after = transition_of(columns[n], t, n_step)

@@ -91,7 +91,7 @@ def test_stacks_of_real_games_are_rebuilt_to_the_bit() -> None:
     for row in np.flatnonzero(replay.drawable):
         t = 299 - (299 - row // 2) % 120
         np.testing.assert_array_equal(
-            replay._observations(np.array([row]))[0].numpy(), seen[t][row % 2]
+            replay.observations(np.array([row]))[0].numpy(), seen[t][row % 2]
         )
         ages.add(int(replay.age[row]))
     assert ages == {0, 1, 2, 3}
@@ -114,7 +114,7 @@ def test_another_environments_stacks_are_left_out_until_they_are_whole() -> None
     assert np.flatnonzero(replay.drawable).tolist() == [3, 8, 9, 10]
     for row in (3, 8, 9, 10):
         np.testing.assert_array_equal(
-            replay._observations(np.array([row]))[0].numpy(), steps[row].observation
+            replay.observations(np.array([row]))[0].numpy(), steps[row].observation
         )
 
 

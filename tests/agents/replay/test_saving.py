@@ -114,7 +114,7 @@ def test_a_limit_of_one_step_waits_until_stacks_are_whole_again(tmp_path: Path) 
     for row in np.flatnonzero(twin.drawable):
         t = 30 + row // 2  # all steps from 50 to 59
         np.testing.assert_array_equal(
-            twin._observations(np.array([row]))[0], columns[row % 2][t].observation
+            twin.observations(np.array([row]))[0], columns[row % 2][t].observation
         )
 
 
@@ -187,8 +187,8 @@ def test_only_what_needs_lost_frames_is_never_drawn(
                 continue
             rows = np.array([row])
             observation, _, total, discount, after = transition_of(changed[n], t, n_step)
-            np.testing.assert_array_equal(twin._observations(rows)[0], observation)
-            ends, rewards, discounts = twin._n_step_transitions(rows, twin.n_step, twin.discount)
+            np.testing.assert_array_equal(twin.observations(rows)[0], observation)
+            ends, rewards, discounts = twin.n_step_transitions(rows, twin.n_step, twin.discount)
             assert (rewards[:, 0] * DISCOUNT ** np.arange(n_step)).sum() == pytest.approx(total)
             assert discounts[0] == discount
             if discount > 0:
@@ -297,5 +297,5 @@ def test_of_a_replay_too_large_for_its_limit_the_newest_step_is_kept(tmp_path: P
     for row in np.flatnonzero(twin.drawable):
         t = row // 2 + (30 if row // 2 + 30 < 70 else 0) + (30 if row // 2 + 60 < 70 else 0)
         np.testing.assert_array_equal(
-            twin._observations(np.array([row]))[0], columns[row % 2][t].observation
+            twin.observations(np.array([row]))[0], columns[row % 2][t].observation
         )
