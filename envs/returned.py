@@ -239,9 +239,9 @@ def numbers_by_name(name: str, values: Any) -> dict[str, float]:
 
 
 def action_mask(name: str, value: Any) -> NDArray[np.int8]:
-    """The value as int8 (A,); raises ValueError for all but a vector of integers or booleans."""
+    """The value as int8 (A,); raises ValueError for all but a vector of zeros and ones."""
     mask = np.asarray(value)
-    if mask.ndim != 1 or mask.dtype.kind not in "biu":
+    if mask.ndim != 1 or mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise ValueError(
             f"its {name} must say of each action whether it is allowed, not {described(value)}"
         )

@@ -201,8 +201,10 @@ class OffPolicyLearner(ColumnarLearner):
 
 
 def discounted(rewards: NDArray[np.float32], discount: float) -> NDArray[np.float32]:
-    """Each transition's rewards on the way (n, B) as one number (B,)."""
-    weights = discount ** np.arange(len(rewards), dtype=np.float32)[:, None]
+    """Each transition's rewards on the way (n, B) as one number (B,); of stretches (n, L, B) ->
+    (L, B)."""
+    weights = discount ** np.arange(len(rewards), dtype=np.float32)
+    weights = weights.reshape(-1, *(1,) * (rewards.ndim - 1))
     return (weights * rewards).sum(0, dtype=np.float32)
 
 

@@ -40,7 +40,7 @@ def draw_sequences(
     not known here: nothing is learnt of the step before it. The same holds for what a damaged file
     has lost."""
     total = length + n_step
-    starts = random.integers(replay.oldest, replay.added - total + 1, size=size)
+    starts = random.integers(first_whole(replay), replay.added - total + 1, size=size)
     environments = random.integers(replay.num_envs, size=size)
     steps = starts + np.arange(total)[:, None]
     rows = (steps % replay.length) * replay.num_envs + environments
@@ -65,4 +65,9 @@ def draw_sequences(
 
 def can_draw(replay: Replay, length: int, n_step: int) -> bool:
     """Whether the replay holds a stretch of this length, and what follows it."""
-    return replay.added - replay.oldest >= length + n_step
+    return replay.added - first_whole(replay) >= length + n_step
+
+
+def first_whole(replay: Replay) -> int:
+    """The first step whose stack of frames does not reach back beyond what the replay holds."""
+    return replay.oldest + replay.stack - 1

@@ -1,5 +1,6 @@
 """R2D2's settings, its runner's memories, and its loss against one stretch after the other."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -68,11 +69,11 @@ def test_stretches_longer_than_the_replay_are_refused() -> None:
 
 def test_the_runner_brings_home_what_was_remembered_before_each_step() -> None:
     runner = RememberingEnvRunner(config=rllib_config(experiment_of()), worker_index=0)
-    frames = runner.sample(0).experience
-    later = runner.sample(16).experience
-    first = np.concatenate([frames.first, later.first])
-    memories = np.concatenate([frames.memories, later.memories])
-    observations = np.concatenate([frames.observations, later.observations])
+    parts = [copy.deepcopy(runner.sample(steps).experience) for steps in (0, 16)]
+    first, memories, observations = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("first", "memories", "observations")
+    )
     remembered = torch.zeros(4, 12)
     assert first.any()
     assert np.abs(memories).max() > 0

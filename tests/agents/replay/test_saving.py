@@ -202,7 +202,7 @@ def test_no_episode_reaches_over_lost_frames() -> None:
     columns = [[replace(step, first=True), *[step] * 19]] * 2
     replay = make(20, 2, stack=1)
     replay.add(experience_of(columns, 0, 20))
-    replay._forget(8, 12)
+    replay.forget(8, 12)
     rows = {t: t * 2 for t in range(20)}
     assert [replay.last[rows[t]] for t in (0, 6)] == [6, 6], "what followed step 7 is lost"
     assert [replay.begun[rows[t]] for t in (0, 7, 12, 19)] == [0, 0, 12, 12]

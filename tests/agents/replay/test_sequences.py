@@ -38,7 +38,7 @@ def test_stretches_are_those_of_a_buffer_that_keeps_everything(
     for b in range(SIZE):
         start, environment = drawn.memories[b].astype(int)
         steps = columns[environment]
-        assert added - ring <= start <= added - length - n_step
+        assert max(0, added - ring) + stack - 1 <= start <= added - length - n_step
         for i in range(length):
             step = steps[start + i]
             _, action, total, discount, after = transition_of(steps, start + i, n_step)
