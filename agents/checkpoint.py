@@ -20,6 +20,7 @@ from safetensors.numpy import load, save
 
 from agents.experiment import InvalidExperiment, require
 from common.files import TEMPORARY, read_json, sync_folder, write_durably
+from common.renamed import renamed
 
 FORMAT = "praxis-checkpoint-1"
 ARRAYS = "arrays.safetensors"
@@ -240,7 +241,7 @@ def join_arrays(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Returns the state that `split_arrays` took apart; its tuples come back as lists."""
     kind, content = next(iter(tree.items()))
     if kind == "dict":
-        return {k: join_arrays(v, arrays) for k, v in content}
+        return {renamed(k) if isinstance(k, str) else k: join_arrays(v, arrays) for k, v in content}
     if kind == "list":
         return [join_arrays(v, arrays) for v in content]
     return arrays[content] if kind == "array" else content

@@ -13,6 +13,7 @@ from agents.interfaces import Algorithm, Encoder, Environment, Memory, RewardMod
 from agents.settings.environment_reward import EnvironmentReward
 from agents.settings.no_memory import NoMemory
 from common.ranges import NonNegative, Seed, Size, SizeOrZero, Steps, StepsOrZero, check_ranges
+from common.renamed import renamed
 from common.spaces import without_mask
 
 
@@ -57,7 +58,7 @@ class Experiment:
     reward: RewardModel = EnvironmentReward()
     """What the agent is rewarded for."""
     begin_from: str = ""
-    """A run, such as one of behaviour cloning, whose newest network this one begins with; empty
+    """A run, such as one of behavior cloning, whose newest network this one begins with; empty
     draws a new one."""
     total_env_steps: Steps = 1_000_000
     """Env steps in all environments together (on Atari, one step is four frames)."""
@@ -85,7 +86,7 @@ class Experiment:
     """Env steps between checkpoints: what a kill can cost."""
     keep_checkpoints: Size = 3
     """Latest checkpoints to keep; the best one by evaluation is kept besides."""
-    most_environment_faults: SizeOrZero = 10
+    max_environment_faults: SizeOrZero = 10
     """Environments that may fail within 10,000 env steps (by an error, a step of over a minute, or
     numbers that are not finite) and are built again; more stop the run."""
     run_dir: str = ""
@@ -222,7 +223,7 @@ def from_json(data: Any, plugs: Mapping[str, type]) -> Any:
 
     if not isinstance(data, dict):
         return data
-    settings = dict(data)
+    settings = {renamed(name): value for name, value in data.items()}
     kind = settings.pop("type")
     if isinstance(kind, str) and kind not in plugs:
         raise UnknownClass(kind)

@@ -32,7 +32,7 @@ def main(
     episodes: int = 500,
     resamples: int = 200,
     targets: tuple[str, ...] = tuple(SHARES),
-    behaviour: str = "logged",
+    behavior: str = "logged",
     output: Path = ROOT / "benchmarks" / "results" / "off_policy" / "estimators.json",
 ) -> None:
     """Bias, standard deviation, root mean squared error and coverage of every estimator.
@@ -42,7 +42,7 @@ def main(
         episodes: Patients in each.
         resamples: For each interval.
         targets: Which policies are estimated.
-        behaviour: logged, or what the clinicians' policy is fitted by, such as counts.
+        behavior: logged, or what the clinicians' policy is fitted by, such as counts.
         output: The figures.
     """
     clinicians = tables().clinicians
@@ -52,7 +52,7 @@ def main(
         "replications": replications,
         "episodes": episodes,
         "resamples": resamples,
-        "behaviour": behaviour,
+        "behavior": behavior,
         "targets": {},
     }
     for name in targets:
@@ -61,7 +61,7 @@ def main(
         begun = time.time()
         found = [
             evaluate_off_policy(
-                log, followed_by(policy, log), behaviour=behaviour, resamples=resamples, seed=seed
+                log, followed_by(policy, log), behavior=behavior, resamples=resamples, seed=seed
             )
             for seed, log in enumerate(logs(clinicians, episodes, replications))
         ]
@@ -124,7 +124,7 @@ def summary(found: list[OffPolicyEvaluation], truth: float) -> dict[str, Any]:
     told["logged"] = float(np.mean([one.logged.value for one in found]))
     told["effective_sample_size"] = float(np.mean([one.effective_sample_size for one in found]))
     told["refused"] = float(np.mean([bool(one.refusal) for one in found]))
-    told["behaviour_calibration_error"] = float(
+    told["behavior_calibration_error"] = float(
         np.mean([one.calibration.expected_error for one in found])
     )
     told["estimators"] = {}

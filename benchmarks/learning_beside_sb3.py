@@ -76,7 +76,7 @@ CASES = {
     "ddpg": Case("HalfCheetah", 100_000),
     "td3": Case("HalfCheetah", 100_000),
 }
-COLOURS = {"Praxis": "tab:blue", "Stable-Baselines3": "tab:orange"}
+COLORS = {"Praxis": "tab:blue", "Stable-Baselines3": "tab:orange"}
 
 
 def main(
@@ -108,7 +108,7 @@ def main(
         result["Praxis"][seed] = ours(runs / f"{chosen.env}-{case}-seed{seed}", case, chosen, seed)
         path = runs / f"{chosen.env}-{case}-sb3-seed{seed}.json"
         result["Stable-Baselines3"][seed] = theirs(path, case, chosen, seed)
-    for side in COLOURS:
+    for side in COLORS:
         result[side] |= summary(
             [np.array(games) for row in result[side].values() for games in row["returns"].values()]
         )
@@ -216,13 +216,13 @@ def theirs(path: Path, algo: str, case: Case, seed: int) -> dict[str, Any]:
 
 def draw(result: dict[str, Any], title: str, seeds: tuple[int, ...], path: Path) -> None:
     figure, axes = curves(title, environment_named(result["env"]).reference_scores["random"])
-    for side, colour in COLOURS.items():
+    for side, color in COLORS.items():
         for seed in seeds:
             curve = [
                 (step, value) for step, value in result[side][seed]["curve"] if value is not None
             ]
             label = side if seed == seeds[0] else None
-            axes.plot(*zip(*curve, strict=True), linewidth=1.4, color=colour, label=label)
+            axes.plot(*zip(*curve, strict=True), linewidth=1.4, color=color, label=label)
     axes.legend(frameon=False)
     figure.savefig(path)
 

@@ -1,7 +1,7 @@
 """What a replay of a million Atari steps costs, in memory and beyond it: python
 benchmarks/replay.py
 
-Fills the replay of DQN's recipe with random frames, uniform and prioritised, in memory and
+Fills the replay of DQN's recipe with random frames, uniform and prioritized, in memory and
 memory-mapped, and tells memory, seconds to draw a visit's 256 transitions, and what a checkpoint
 takes, the first time and after 50,000 steps. Needs 15 GB of memory and disk.
 """
@@ -40,7 +40,7 @@ def main(
     result = {}
     for kind, priority_exponent, mapped in (
         ("uniform", 0.0, False),
-        ("prioritised", 0.5, False),
+        ("prioritized", 0.5, False),
         ("memory-mapped", 0.0, True),
     ):
         with tempfile.TemporaryDirectory() as folder:

@@ -225,17 +225,17 @@ def draw(
     measured: dict[tuple[str, int], list[Measured]], model: dict[str, Any], path: Path
 ) -> None:
     figure, (here, reckoned) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for algo, colour in (("ppo", "tab:blue"), ("appo", "tab:orange")):
+    for algo, color in (("ppo", "tab:blue"), ("appo", "tab:orange")):
         points = [
             (n, m.env_steps_per_second)
             for (name, n), row in measured.items()
             if name == algo
             for m in row
         ]
-        here.scatter(*zip(*points, strict=True), color=colour, label=f"{algo}, measured")
+        here.scatter(*zip(*points, strict=True), color=color, label=f"{algo}, measured")
         line = [(row["runners"], row["reckoned"]) for row in model["here"] if row["algo"] == algo]
         here.plot(
-            *zip(*line, strict=True), "x", color=colour, markersize=10, label=f"{algo}, reckoned"
+            *zip(*line, strict=True), "x", color=color, markersize=10, label=f"{algo}, reckoned"
         )
     here.set(
         title="on two cores, without a GPU",
@@ -252,13 +252,13 @@ def draw(
         for row in model["gpus"]
         if row["learners"] == 1 and row["minibatches_in_one"] > 1
     }
-    for (gpu, row), colour in zip(
+    for (gpu, row), color in zip(
         of_one.items(), ("tab:gray", "tab:green", "tab:red", "tab:purple"), strict=True
     ):
         learner = row["env_steps_per_second"]
-        reckoned.plot(counts, [synchronous(n, runner, learner) for n in counts], "--", color=colour)
+        reckoned.plot(counts, [synchronous(n, runner, learner) for n in counts], "--", color=color)
         reckoned.plot(
-            counts, [asynchronous(n, runner, learner) for n in counts], color=colour, label=gpu
+            counts, [asynchronous(n, runner, learner) for n in counts], color=color, label=gpu
         )
     reckoned.set(
         title=f"reckoned: one GPU learns, {LARGER_MINIBATCHES} minibatches in one",

@@ -216,7 +216,7 @@ def small(experiment: Experiment) -> Experiment:
             **changes,
         )
     return replace(
-        experiment, algo=algo, num_envs=4, total_env_steps=ENV_STEPS, most_environment_faults=0
+        experiment, algo=algo, num_envs=4, total_env_steps=ENV_STEPS, max_environment_faults=0
     )
 
 

@@ -104,7 +104,7 @@ def main(
         "rounds": [],
     }
     for number in range(rounds):
-        # There and back: a machine that grows slower or faster favours nobody.
+        # There and back: a machine that grows slower or faster favors nobody.
         order = names if number % 2 == 0 else names[::-1]
         measured = {}
         for name in order:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from common.files import DESCRIPTION, read_json
+from common.renamed import renamed
 
 FORMAT = "praxis-module-1"
 WEIGHTS = "module.safetensors"
@@ -44,7 +45,7 @@ def read_module(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, Any], d
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """The weights of a module, by name. Raises one of UNREADABLE where they are damaged or not
     finite."""
-    weights = load_file(folder / WEIGHTS)
+    weights = {renamed(name): values for name, values in load_file(folder / WEIGHTS).items()}
     for name, values in weights.items():
         if values.is_floating_point() and not torch.isfinite(values).all():
             raise ValueError(f"{name} has numbers that are not finite")

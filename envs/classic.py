@@ -11,7 +11,7 @@ from common.ranges import EpisodeSteps, check_ranges
 from envs.masks import standard_with_mask
 from envs.names import near_matches
 from envs.spaces import standard
-from envs.vector import in_one_line, vectorised
+from envs.vector import in_one_line, vectorized
 
 # Frames are drawn into arrays: pygame is to look for neither a screen nor a sound card.
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -66,7 +66,7 @@ class ClassicConfig:
         return standard_with_mask(env) if self.action_mask else standard(env)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 def made(name: str, max_episode_steps: int | None) -> gymnasium.Env:

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 from common.info import ACTION_MASK, IS_SUCCESS
 from common.ranges import Range, Steps, check_ranges
 from envs.masks import standard_with_mask
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 
 class CountingEnv(gymnasium.Env):
@@ -91,7 +91,7 @@ class TargetEnv(gymnasium.Env):
     def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
         self.render_mode = "rgb_array"
         self.action_space = Box(low, high, (1,), np.float32)
-        self.centre = (low + high) / 2
+        self.center = (low + high) / 2
         self.half_range = (high - low) / 2
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -101,7 +101,7 @@ class TargetEnv(gymnasium.Env):
 
     def step(self, action: Any):
         self.clock += 1
-        answer = self.centre + self.half_range * float(self.target[0])
+        answer = self.center + self.half_range * float(self.target[0])
         reward = 1.0 - abs(float(action[0]) - answer) / self.half_range
         observation = self._draw()
         return observation, reward, self.clock == 10, False, {IS_SUCCESS: reward > 0.8}
@@ -246,7 +246,7 @@ class CountingConfig:
         return CountingEnv(self.length)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ class FlawedConfig:
         return FlawedEnv(self.length, self.flaw, self.fails_at)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,7 @@ class TargetConfig:
         return TargetEnv(self.low, self.high)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 @dataclass(frozen=True)
@@ -336,7 +336,7 @@ class ChoiceConfig:
         return ChoiceEnv()
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 @dataclass(frozen=True)
@@ -359,7 +359,7 @@ class KeysConfig:
         return standard_with_mask(KeysEnv())
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 @dataclass(frozen=True)
@@ -388,4 +388,4 @@ class RecallConfig:
         return RecallEnv(self.delay)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)

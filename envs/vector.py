@@ -18,7 +18,7 @@ from envs.returned import reader, reset_result, step_result
 LONGEST_STEP_SECONDS = 60.0
 
 
-def vectorised(
+def vectorized(
     build: Callable[[], gymnasium.Env],
     num_envs: int,
     parallel: bool = False,

@@ -1,8 +1,8 @@
-"""Colours of classes in pictures, which the colour-blind can tell apart (Okabe and Ito 2008)."""
+"""Colors of classes in pictures, which the color-blind can tell apart (Okabe and Ito 2008)."""
 
 import numpy as np
 
-COLOURS = np.array(
+COLORS = np.array(
     [
         (0, 0, 0),
         (230, 159, 0),

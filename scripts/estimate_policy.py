@@ -48,8 +48,8 @@ class Settings:
     """Of the run: latest, best, or a name."""
     deterministic: bool = False
     """The agent takes its likeliest action instead of drawing."""
-    behaviour: Literal["auto", "logged", "counts", "logistic", "boosting", "network"] = "auto"
-    """Where the behaviour policy's probabilities come from: the log, or a fit to its actions. auto
+    behavior: Literal["auto", "logged", "counts", "logistic", "boosting", "network"] = "auto"
+    """Where the behavior policy's probabilities come from: the log, or a fit to its actions. auto
     takes the log's if it has some, else counts where observations are a finite set of states, else
     a network."""
     discount: PositiveFraction = 1.0
@@ -103,11 +103,11 @@ def estimate(settings: Settings, path: Path) -> None:
         require_spaces(log, rows, judged.observation_space, judged.action_space)
         episodes = rows.side_by_side()
     with mistakes_are_the_users(), progress("estimating"):
-        behaviour = chosen_behaviour(settings.behaviour, episodes)
+        behavior = chosen_behavior(settings.behavior, episodes)
         told = evaluate_off_policy(
             episodes,
             probabilities_of(judged.policy, episodes),
-            behaviour=behaviour,
+            behavior=behavior,
             discount=settings.discount,
             resamples=settings.resamples,
             seed=settings.seed,
@@ -169,16 +169,17 @@ def judged_policy(settings: Settings, about: dict[str, Any], episodes: int) -> J
     return Judged(made(env.simulation(episodes)), one.observation_space, one.action_space, notes=[])
 
 
-def chosen_behaviour(behaviour: str, episodes: Episodes) -> str:
-    """Where the behaviour's probabilities come from; auto is the log, if it can be, else
+def chosen_behavior(behavior: str, episodes: Episodes) -> str:
+    """Where the behavior's probabilities come from; auto is the log, if it can be, else
     `suited`."""
     # Here, because help and mistakes do without scikit-learn and torch, which take seconds to
     # import.
-    from agents.evaluation.off_policy.behaviour import suited
+    from agents.evaluation.off_policy.behavior import suited
+
     from agents.evaluation.off_policy.estimate import LOGGED
 
-    if behaviour != "auto":
-        return behaviour
+    if behavior != "auto":
+        return behavior
     return LOGGED if episodes.probabilities.shape[2] else suited(episodes)
 
 
@@ -223,7 +224,7 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
     lines.append(f"  weights: {told.weights.zeros:,} are zero; the others are {span(told)}")
     calibrated = told.calibration
     lines.append(
-        f"  behaviour: {told.behaviour}, calibration error {calibrated.expected_error:.4f}, Brier "
+        f"  behavior: {told.behavior}, calibration error {calibrated.expected_error:.4f}, Brier "
         "score "
         f"{calibrated.brier:.3f} (by frequencies {calibrated.brier_of_frequencies:.3f})"
     )

@@ -16,16 +16,16 @@ from agents.experiment import require
 from agents.monitoring.progress import progress
 from common.files import write_durably
 from common.ranges import Count, CountOrZero, Range, Seed
-from envs.grids.missions import COLOURS, KINDS, captions, fulfils, missions
+from envs.grids.missions import COLORS, KINDS, captions, fulfils, missions
 from scripts.cli import main_with_clear_errors, parse, require_writable
 
 USAGE = """Makes captions with missions that they fulfil or do not, to learn from which ones do.
 
   captions-{train,test}.tsv   caption, mission, 1 or 0
 
-Some combinations of colour and kind are in no line to train on, and in each line to test on."""
-COMBINATION = re.compile(f"({'|'.join(COLOURS)}) ({'|'.join(KINDS)})")
-COLOUR = re.compile(f"({'|'.join(COLOURS)}) ")
+Some combinations of color and kind are in no line to train on, and in each line to test on."""
+COMBINATION = re.compile(f"({'|'.join(COLORS)}) ({'|'.join(KINDS)})")
+COLOR = re.compile(f"({'|'.join(COLORS)}) ")
 KIND = re.compile(f"{'|'.join(KINDS)}")
 
 Pair = tuple[str, str, bool]
@@ -36,11 +36,11 @@ class Settings:
     output: Path = Path("runs/corpus")
     """The folder; files that are there already are kept as they are."""
     held_out: Annotated[int, Range(1, 11)] = 6
-    """Combinations of colour and kind to test on, of 24."""
+    """Combinations of color and kind to test on, of 24."""
     near_misses: CountOrZero = 5
     """Captions that do not fulfil the mission, though they have few other words than one that does;
     one of chance besides."""
-    most_matches: Count = 6
+    max_matches: Count = 6
     """Captions that fulfil a mission, of which there are many where it says little."""
     seed: Seed = 0
     """Of the choices."""
@@ -73,9 +73,9 @@ def main(arguments: list[str]) -> None:
 
 def split(settings: Settings) -> tuple[list[Pair], list[Pair]]:
     """Pairs to train on and to test on: the latter are those where either sentence names a held-out
-    combination of colour and kind."""
+    combination of color and kind."""
     random = np.random.default_rng(settings.seed)
-    everything = [f"{colour} {kind}" for colour, kind in product(COLOURS, KINDS)]
+    everything = [f"{color} {kind}" for color, kind in product(COLORS, KINDS)]
     held_out = set(random.choice(everything, settings.held_out, replace=False).tolist())
     pairs = pairs_of(orders(), settings, random)
 
@@ -90,10 +90,10 @@ def split(settings: Settings) -> tuple[list[Pair], list[Pair]]:
 
 
 def orders() -> list[str]:
-    """All missions, and those of one thing also without its colour, or as an object."""
+    """All missions, and those of one thing also without its color, or as an object."""
     own = missions()
     single = [mission for mission in own if " next to " not in mission]
-    vague = [COLOUR.sub("", mission) for mission in single]
+    vague = [COLOR.sub("", mission) for mission in single]
     objects = [KIND.sub("object", mission) for mission in single if not mission.startswith("open")]
     return list(dict.fromkeys([*own, *vague, *objects]))
 
@@ -107,7 +107,7 @@ def pairs_of(ordered: Iterable[str], settings: Settings, random: np.random.Gener
     result: list[Pair] = []
     for mission in ordered:
         true = [row for row, caption in enumerate(told) if fulfils(caption, mission)]
-        chosen = random.permutation(true)[: settings.most_matches].tolist()
+        chosen = random.permutation(true)[: settings.max_matches].tolist()
         result += [(told[row], mission, True) for row in chosen]
         for row in chosen:
             # Counts of words are whole numbers: the fractions put equal ones in random order.

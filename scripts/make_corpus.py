@@ -20,7 +20,7 @@ from agents.experiment import InvalidExperiment, require
 from agents.monitoring.progress import progress
 from common.files import write_durably
 from common.ranges import Range, Seed
-from envs.grids.missions import CHINESE_PLACES, COLOURS, KINDS, in_chinese, missions
+from envs.grids.missions import CHINESE_PLACES, COLORS, KINDS, in_chinese, missions
 from scripts.cli import main_with_clear_errors, parse, require_writable
 
 USAGE = """Fetches texts and splits them; trainings then need no network.
@@ -44,7 +44,7 @@ JOINED = (", then ", " and ")
 PLACED, BY_TEMPLATE = 0.4, 0.2
 """Shares of the missions that say where a thing was, and of those with the template's wording."""
 KIND = re.compile(rf"({'|'.join(KINDS)})$")
-COLOUR = re.compile(rf" ({'|'.join(COLOURS)})\b")
+COLOR = re.compile(rf" ({'|'.join(COLORS)})\b")
 BLOCK = re.compile("p|h[1-6]")
 
 Row = tuple[str, ...]
@@ -118,7 +118,7 @@ def all_missions(settings: Settings) -> dict[str, list[Row]]:
 
 
 def by_verb() -> list[list[str]]:
-    """Missions without places, also those that leave open which colour or kind a thing has."""
+    """Missions without places, also those that leave open which color or kind a thing has."""
     verbs: dict[str, set[str]] = {}
     for mission in missions():
         verb = mission.split()[0]
@@ -126,7 +126,7 @@ def by_verb() -> list[list[str]]:
         if verb in ("go", "pick"):
             own |= {KIND.sub("object", one) for one in own}
         if verb != "put":
-            own |= {COLOUR.sub("", one) for one in own}
+            own |= {COLOR.sub("", one) for one in own}
         verbs.setdefault(verb, set()).update(own)
     return [sorted(own) for own in verbs.values()]
 

@@ -102,15 +102,15 @@ def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance
 
     played = [screens_of(name, counted(seeds, advance), every) for name in names]
     screens = np.concatenate([one.screens for one in played])
-    labelled = names == ("SpaceInvaders",)
+    labeled = names == ("SpaceInvaders",)
     classes = (
         np.stack([classes_of(screen) for screen in screens])
-        if labelled
+        if labeled
         else np.zeros((len(screens), 0, 0), np.uint8)
     )
     boxes = (
         [np.insert(boxes_of(own), 0, row, axis=1) for row, own in enumerate(classes)]
-        if labelled
+        if labeled
         else []
     )
     return Frames(
@@ -120,7 +120,7 @@ def frames_of(names: tuple[str, ...], seeds: range, every: int, advance: Advance
         classes=classes,
         boxes=np.concatenate(boxes) if boxes else np.zeros((0, 6), np.int64),
         names=names,
-        class_names=CLASSES if labelled else (),
+        class_names=CLASSES if labeled else (),
         palettes=np.stack([one.palette for one in played]),
     )
 

@@ -31,9 +31,7 @@ class Settings:
     """Take the policy's likeliest action instead of drawing from it."""
     seed: Seed = 1_000_000
     """Seeds environment and policy; another seed films another episode."""
-    most_steps: Annotated[int, Range(1, 24 * 3_600 * 30, reason="which make a day of film")] = (
-        27_000
-    )
+    max_steps: Annotated[int, Range(1, 24 * 3_600 * 30, reason="which make a day of film")] = 27_000
     """Env steps after which the film ends, if the episode has not."""
 
 
@@ -58,7 +56,7 @@ def film_run(settings: Settings, experiment: Experiment) -> None:
             path,
             seed=settings.seed,
             deterministic=settings.deterministic,
-            most_steps=settings.most_steps,
+            max_steps=settings.max_steps,
             advance=advance,
         )
     print(f"{path}: {recorded.frames:,} frames, return {recorded.total_return:.1f}")

@@ -222,7 +222,7 @@ def read_logged(settings: Settings, treatment: TreatmentConfig) -> tuple[Episode
         require_spaces(settings.log, rows, env.observation_space, env.action_space)
         require(
             rows.probabilities.shape[1] > 0,
-            f"{settings.log} has no probabilities of the behaviour policy.",
+            f"{settings.log} has no probabilities of the behavior policy.",
         )
         log = rows.side_by_side()
     for note in notes:

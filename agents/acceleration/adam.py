@@ -51,7 +51,7 @@ class Adam(torch.optim.Adam):
 
     @torch.no_grad()
     def descend(self, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
-        """One step of these parameters alone, which are some of the optimiser's and all on one
+        """One step of these parameters alone, which are some of the optimizer's and all on one
         device."""
         gradients = [
             in_layout_of(p, gradient) for p, gradient in zip(parameters, gradients, strict=True)

@@ -10,7 +10,7 @@ import torch
 from agents.data import Columns
 
 CALLS_BEFORE_RECORDING = 3
-"""In which what is made at first use is made: an optimiser's state, a library's choice of
+"""In which what is made at first use is made: an optimizer's state, a library's choice of
 kernels."""
 
 

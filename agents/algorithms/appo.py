@@ -24,8 +24,8 @@ def v_trace(
     """Advantages, weighed for the policy that learns, and value targets, both (T, N) float32.
 
     `weights` (T, N) say how much likelier the actions are under that policy than under the one that
-    acted; values are its critic's. With weights of 1, this is generalised advantage estimation."""
-    cut = np.minimum(weights, settings.most_weight)
+    acted; values are its critic's. With weights of 1, this is generalized advantage estimation."""
+    cut = np.minimum(weights, settings.max_weight)
     errors, decays = td_errors_and_decays(rollout, rewards, settings.discount, settings.gae_lambda)
     advantages = discounted_sums(cut * errors, cut * decays)
     return advantages, advantages + rollout.values
@@ -46,7 +46,7 @@ class APPOLearner(PPOLearner):
         rollout = replace(rollout, log_probs=log_probs, values=values, next_values=next_values)
         metrics = {
             "importance_weight_mean": float(weights.mean()),
-            "importance_weights_cut": float((weights > self.settings.most_weight).mean()),
+            "importance_weights_cut": float((weights > self.settings.max_weight).mean()),
         }
         return Credit(rollout, *v_trace(rollout, rewards, weights, self.settings), metrics)
 

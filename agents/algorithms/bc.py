@@ -1,4 +1,4 @@
-"""Behaviour cloning (Pomerleau 1991): the policy learns to do what was demonstrated, the critic
+"""Behavior cloning (Pomerleau 1991): the policy learns to do what was demonstrated, the critic
 what that was worth."""
 
 from typing import Any

@@ -1,5 +1,5 @@
 """Deep Q-learning (Mnih et al. 2015) with what improved it, each a field: Double (van Hasselt et
-al. 2016), dueling (Wang et al. 2016), prioritised replay (Schaul et al. 2016), n-step returns,
+al. 2016), dueling (Wang et al. 2016), prioritized replay (Schaul et al. 2016), n-step returns,
 distributions (Bellemare et al. 2017; Dabney et al. 2018, 2018b), noisy nets (Fortunato et al.
 2018), all together (Hessel et al. 2018, Rainbow), Munchausen targets (Vieillard et al. 2020)."""
 
@@ -75,7 +75,7 @@ class DQNLearner(OffPolicyLearner):
             shrink_and_perturb(network, fresh)
         optimizer: Any = self.get_optimizer()
         optimizer.state.clear()
-        self._launch = None  # a graph reads the optimiser's state where it was
+        self._launch = None  # a graph reads the optimizer's state where it was
 
     def horizon(self, env_steps: int) -> tuple[int, float]:
         return self.settings.horizon_at(env_steps)

@@ -50,7 +50,7 @@ def iql_loss(
     q_loss = ((q_values - targets) ** 2).mean(1).sum()
     # Without gradient: the policy's loss must not move the values.
     weights = (
-        (settings.inverse_temperature * advantages.detach()).exp().clamp_max(settings.most_weight)
+        (settings.inverse_temperature * advantages.detach()).exp().clamp_max(settings.max_weight)
     )
     policy_loss = -(weights * log_probs).mean()
     metrics = {

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (Schulman et al. 2017), with the details that make it work
+"""Proximal policy optimization (Schulman et al. 2017), with the details that make it work
 (Huang et al. 2022, The 37 Implementation Details of PPO)."""
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from agents.settings.ppo import PPO
 def advantages_and_returns(
     rollout: Rollout, rewards: NDArray, settings: PPO
 ) -> tuple[NDArray, NDArray]:
-    """Generalised advantage estimation (Schulman et al. 2016), both (T, N) float32."""
+    """Generalized advantage estimation (Schulman et al. 2016), both (T, N) float32."""
     errors, decays = td_errors_and_decays(rollout, rewards, settings.discount, settings.gae_lambda)
     advantages = discounted_sums(errors, decays)
     return advantages, advantages + rollout.values
@@ -150,7 +150,7 @@ class PPOLearner(ColumnarLearner):
                 break
         if self.settings.normalize_observations:
             # Only now, so that the ratio starts at 1: the policy that learnt is the one that acted.
-            self.bare_network.normaliser.update(batch.raw_observations)
+            self.bare_network.normalizer.update(batch.raw_observations)
         return self.means(steps) | batch.metrics | {"clip": self.settings.clip_at(self.progress)}
 
     def prepare(self, rollout: Rollout) -> Batch:

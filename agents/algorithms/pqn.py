@@ -1,5 +1,5 @@
-"""Parallelised Q-network (Gallici et al. 2024): Q(lambda) on the newest rollout of many
-environments, with layer normalisation in the place of a replay and a target network."""
+"""Parallelized Q-network (Gallici et al. 2024): Q(lambda) on the newest rollout of many
+environments, with layer normalization in the place of a replay and a target network."""
 
 import torch
 

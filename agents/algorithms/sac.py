@@ -1,6 +1,6 @@
 """Soft actor-critic (Haarnoja et al. 2018, 2019), and as differences from it TQC (Kuznetsov et al.
 2020): critics of quantiles, of which targets leave out the highest; and CrossQ (Bhatt et al. 2024):
-batch normalisation in place of target networks."""
+batch normalization in place of target networks."""
 
 from typing import Any, NamedTuple
 
@@ -111,7 +111,7 @@ class SACLearner(OffPolicyLearner):
                 network.features(next_observations), minibatch["next_noise"]
             )
         if self.settings.batch_norm:
-            # In one batch, so that both are normalised by the same moments (Bhatt et al. 2024).
+            # In one batch, so that both are normalized by the same moments (Bhatt et al. 2024).
             features = network.features(torch.cat([observations, next_observations]))
             actions = torch.cat([minibatch["actions"], next_actions])
             values, next_values = network.values(features, actions, learning=True).chunk(2, 1)

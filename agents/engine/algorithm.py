@@ -1,4 +1,4 @@
-"""What every algorithm's training step is made of: sample, learn, synchronise, and saved state."""
+"""What every algorithm's training step is made of: sample, learn, synchronize, and saved state."""
 
 import math
 from collections import defaultdict, deque
@@ -69,7 +69,7 @@ class ColumnarAlgorithm(Algorithm):
         """One round: experience of every environment, what the learner makes of it, and its weights
         to the runners."""
         self.learn(self.sample())
-        self.synchronise()
+        self.synchronize()
 
     def sample(self) -> Any:
         """Experience of every environment; a dead runner's share is taken by those that live.
@@ -115,7 +115,7 @@ class ColumnarAlgorithm(Algorithm):
             self.metrics.log_value((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), value, window=1)
         self.seconds["learning"] += perf_counter() - started
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """The learner's weights to every runner; the one in the learner's process acts with the
         learner's own."""
         if self._runner_is_here:
@@ -124,7 +124,7 @@ class ColumnarAlgorithm(Algorithm):
         self.env_runner_group.sync_weights(
             from_worker_or_learner_group=self.learner_group, inference_only=True
         )
-        self.seconds["synchronising"] += perf_counter() - started
+        self.seconds["synchronizing"] += perf_counter() - started
 
     def network_state(self) -> dict[str, np.ndarray]:
         """The policy's weights by parameter name."""
@@ -178,12 +178,12 @@ class ColumnarAlgorithm(Algorithm):
         self.faults_in_all = state["faults_in_all"]
         self._iteration = state["iteration"]
         self.recent_episodes.set_state(state["recent_episodes"])
-        self.synchronise()
+        self.synchronize()
 
     def begin_with(self, network: dict[str, np.ndarray]) -> None:
         """Weights by parameter name, in place of those that were drawn."""
         self.each_learner(lambda learner: learner.bare_network.set_state(network))
-        self.synchronise()
+        self.synchronize()
 
     def _act_with(self, learner: Any) -> None:
         self.env_runner_group.local_env_runner.module = learner.bare_network
@@ -201,7 +201,7 @@ class ColumnarAlgorithm(Algorithm):
         deadline = perf_counter() + RUNNERS_RETURN_SECONDS
         while perf_counter() < deadline:
             if self.restore_env_runners(self.env_runner_group):
-                self.synchronise()
+                self.synchronize()
                 return []
             sleep(1.0)
         raise ConnectionError(
@@ -253,10 +253,10 @@ class ColumnarAlgorithm(Algorithm):
 
 
 def space_of_raw_observations(learner: Any) -> gymnasium.Space | None:
-    """The observation space of a learner's network; None where the network normalises
+    """The observation space of a learner's network; None where the network normalizes
     observations."""
     network = learner.bare_network
-    return network.observation_space if getattr(network, "normaliser", None) is None else None
+    return network.observation_space if getattr(network, "normalizer", None) is None else None
 
 
 def read_run_state(checkpoint: Path) -> dict[str, Any]:

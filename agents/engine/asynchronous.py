@@ -63,12 +63,12 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
             "samples_thrown_away": float(self.thrown_away),
         }
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Runners get the weights with their next request."""
         if self.env_runner_group.num_remote_workers():
             self._weights = ray.put(self.network_state())
         else:
-            super().synchronise()
+            super().synchronize()
 
     def _sample_all_runners(self, env_steps: int) -> list[Sample]:
         """The one sample that arrived first."""
@@ -110,7 +110,7 @@ class AsynchronousAlgorithm(ColumnarAlgorithm):
 
     def _ask_idle_runners(self, env_steps: int) -> None:
         if self._weights is None:
-            self.synchronise()
+            self.synchronize()
         request = sample_with(self._weights, self.updates, env_steps)
         self.env_runner_group.foreach_env_runner_async(
             request, tag=SAMPLING

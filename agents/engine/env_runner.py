@@ -51,7 +51,7 @@ class ColumnarEnvRunner(SingleAgentEnvRunner):
     """RLlib's runner with its per-step Python replaced by columns; a kind of runner adds how it
     acts.
 
-    What stays RLlib's: construction, the actor's life, weight synchronisation.
+    What stays RLlib's: construction, the actor's life, weight synchronization.
     """
 
     config: ColumnarConfig

@@ -1,4 +1,4 @@
-"""Learns from columns: mixed precision, a fused optimiser, one host synchronisation an update."""
+"""Learns from columns: mixed precision, a fused optimizer, one host synchronization an update."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -89,7 +89,7 @@ class ColumnarLearner(TorchLearner):
         self.extrinsic_reward = experiment.reward
         self.generator = torch.Generator()
         self.saved: dict[str, Stateful] = {}
-        """What is saved beside the network and the optimiser, by its name in a checkpoint."""
+        """What is saved beside the network and the optimizer, by its name in a checkpoint."""
         observation_space = self.bare_network.observation_space
         model = experiment.reward.build(observation_space, self.bare_network.action_space)
         self.reward_model = (
@@ -155,7 +155,7 @@ class ColumnarLearner(TorchLearner):
         return learning_rate
 
     def gradient_step(self, minibatch: Columns) -> StepResult:
-        """One step of the optimiser along the gradient of a minibatch's loss."""
+        """One step of the optimizer along the gradient of a minibatch's loss."""
         assert self._launch is not None
         metrics = self._launch(minibatch)
         return StepResult(metrics, metrics.pop(TD_ERRORS, None))
@@ -196,7 +196,7 @@ class ColumnarLearner(TorchLearner):
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
-        self._launch = None  # a graph reads the optimiser's state where it was
+        self._launch = None  # a graph reads the optimizer's state where it was
         for name, part in self.saved.items():
             if name in state:
                 part.set_state(state[name])

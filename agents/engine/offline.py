@@ -32,9 +32,9 @@ class OfflineAlgorithm(ColumnarAlgorithm):
         if self.settings.normalize_observations:
             moments = moments_of(self.log.observations)
             self.each_learner(
-                lambda learner: learner.bare_network.normaliser.load_state_dict(moments)
+                lambda learner: learner.bare_network.normalizer.load_state_dict(moments)
             )
-            self.synchronise()
+            self.synchronize()
 
     def sample(self) -> Experience:
         drawn = self.log.draw(

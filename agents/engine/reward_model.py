@@ -20,7 +20,7 @@ ADAM_EPSILON = 1e-8
 
 
 class LearntReward:
-    """A RewardModule with its optimiser; with several learners they learn along their mean
+    """A RewardModule with its optimizer; with several learners they learn along their mean
     gradient."""
 
     def __init__(

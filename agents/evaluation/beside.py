@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ray.exceptions import RayError
 
 from agents.engine.config import build_network
-from agents.evaluation.evaluate import Judgement, judge
+from agents.evaluation.evaluate import Judgment, judge
 from agents.experiment import Experiment
 from agents.processes.cluster import evaluator_bundle
 
@@ -25,7 +25,7 @@ class Player:
         self.experiment = experiment
         self.network = build_network(experiment)
 
-    def judge(self, weights: dict[str, NDArray], env_steps: int, checkpoint: str) -> Judgement:
+    def judge(self, weights: dict[str, NDArray], env_steps: int, checkpoint: str) -> Judgment:
         """Evaluates and films the policy that has a checkpoint's weights, by parameter name."""
         self.network.set_state(weights)
         return judge(self.experiment, self.network, env_steps, checkpoint)
@@ -54,7 +54,7 @@ class Evaluator:
         self.checkpoint = checkpoint
         self.under_way = self.player.judge.remote(weights, env_steps, checkpoint)
 
-    def take(self, give_up: Callable[[], bool]) -> Judgement | None:
+    def take(self, give_up: Callable[[], bool]) -> Judgment | None:
         """The evaluation that is under way, once it is made; None where there is none, or
         `give_up()` says so before.
 
@@ -72,12 +72,12 @@ class Evaluator:
                 raise self._lost("no machine had room for it")
             time.sleep(POLL_SECONDS)
         try:
-            judgement = ray.get(self.under_way)
+            judgment = ray.get(self.under_way)
         except RayError as death:
             raise self._lost(f"its process died: {type(death).__name__}") from death
         self.under_way = None
         self.checkpoint = ""
-        return judgement
+        return judgment
 
     def _lost(self, reason: str) -> ConnectionError:
         ray.kill(self.player)

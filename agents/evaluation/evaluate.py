@@ -73,7 +73,7 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """What a checkpoint plays: its evaluation and a film, or why there is none."""
 
     env_steps: int
@@ -100,13 +100,13 @@ def judge(
     checkpoint: str,
     stop: Callable[[], bool] = never,
     advance: Advance = unseen,
-) -> Judgement:
+) -> Judgment:
     """Plays as many episodes as the experiment's evaluations have, and films one; an environment
     may fail in any way. `advance` is called after each episode and after the film.
 
     Raises Stopped soon after `stop()` says so during the evaluation; during the film, the
     evaluation is returned without one."""
-    judgement = Judgement(env_steps, checkpoint)
+    judgment = Judgment(env_steps, checkpoint)
     try:
         evaluation = evaluate(
             experiment,
@@ -119,16 +119,16 @@ def judge(
             advance=advance,
         )
     except EnvironmentFailure as failure:
-        return replace(judgement, no_evaluation=str(failure))
-    judgement = replace(judgement, evaluation=evaluation)
+        return replace(judgment, no_evaluation=str(failure))
+    judgment = replace(judgment, evaluation=evaluation)
     try:
         filmed = film(experiment, network, stop)
         advance()
-        return replace(judgement, film=filmed)
+        return replace(judgment, film=filmed)
     except Stopped:  # the evaluation is whole
-        return replace(judgement, no_film="the run was stopped")
+        return replace(judgment, no_film="the run was stopped")
     except Exception as failure:  # a film is not worth a training
-        return replace(judgement, no_film=" ".join(str(failure).split()) or type(failure).__name__)
+        return replace(judgment, no_film=" ".join(str(failure).split()) or type(failure).__name__)
 
 
 def film(experiment: Experiment, network: Any, stop: Callable[[], bool]) -> Film:
@@ -142,8 +142,8 @@ def film(experiment: Experiment, network: Any, stop: Callable[[], bool]) -> Film
             path,
             seed=experiment.seed,
             deterministic=False,
-            most_steps=FILM_STEPS,
-            least_width=FILM_WIDTH,
+            max_steps=FILM_STEPS,
+            min_width=FILM_WIDTH,
             stop=stop,
         )
         return Film(path.read_bytes(), recorded.gif)
@@ -256,7 +256,7 @@ def play(
 ) -> Played:
     """Plays `episodes` whole episodes.
 
-    Each environment plays a fixed share: stopping at the first episodes to end would favour short
+    Each environment plays a fixed share: stopping at the first episodes to end would favor short
     ones. An episode that is cut because its environment failed does not count. Raises
     EnvironmentFailure where more are cut than asked for, or all environments fail, and Stopped soon
     after `stop()` says so.
@@ -345,12 +345,12 @@ def record(
     *,
     seed: int,
     deterministic: bool,
-    most_steps: int,
-    least_width: int = 320,
+    max_steps: int,
+    min_width: int = 320,
     stop: Callable[[], bool] = never,
     advance: Advance = unseen,
 ) -> Recorded:
-    """Films one episode, or its first `most_steps` steps, as a WebM video at `path`.
+    """Films one episode, or its first `max_steps` steps, as a WebM video at `path`.
 
     Raises InvalidExperiment for an environment that cannot be filmed, EnvironmentFailure for one
     that fails, and Stopped soon after `stop()` says so; then there is no file."""
@@ -359,14 +359,14 @@ def record(
     generator = torch.Generator(device_of(network)).manual_seed(seed)
     memory = network.no_memory(1)
     total = 0.0
-    with closing_quietly(env), FilmWriter(path, frame_rate(env), least_width) as writer:
+    with closing_quietly(env), FilmWriter(path, frame_rate(env), min_width) as writer:
         packing = Packing(network.observation_space)
         with all_environments():
             observation, _ = env.reset(seed=seed)
             packing.pack_one(observation)  # raises for what is not of the space
         for frame in frames_of(env):
             writer.add(frame)
-        for _ in range(most_steps):
+        for _ in range(max_steps):
             if stop():
                 raise Stopped
             [action], memory = act(

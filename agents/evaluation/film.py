@@ -38,13 +38,13 @@ class FilmWriter:
 
     Used as a context manager: the file appears at `path` when the block ends, and not at all when
     the block raises or adds no frame. The end of the block raises OSError where the disk did not
-    take the whole file. Frames are enlarged by a whole factor to at least `least_width` pixels."""
+    take the whole file. Frames are enlarged by a whole factor to at least `min_width` pixels."""
 
-    def __init__(self, path: Path, frames_per_second: float, least_width: int = 320) -> None:
+    def __init__(self, path: Path, frames_per_second: float, min_width: int = 320) -> None:
         self.path = path
         self.beside = path.with_name(f".writing-{path.name}")
         self.frames_per_second = frames_per_second
-        self.least_width = least_width
+        self.min_width = min_width
         self.frames = 0
         self.sample = Sample(GIF_FRAMES)
         self.shape: tuple[int, ...] = ()
@@ -104,7 +104,7 @@ class FilmWriter:
         return stream.getvalue()
 
     def _open(self, height: int, width: int) -> cv2.VideoWriter:
-        self.scale = max(1, min(self.least_width // width, MAX_PIXELS_A_SIDE // height))
+        self.scale = max(1, min(self.min_width // width, MAX_PIXELS_A_SIDE // height))
         height = height * self.scale
         width = width * self.scale
         if max(height, width) >= MAX_PIXELS_A_SIDE:
@@ -141,7 +141,7 @@ def is_whole(path: Path) -> bool:
 
 
 class Sample:
-    """At most so many frames of a film, at equal distances, as images of 256 colours."""
+    """At most so many frames of a film, at equal distances, as images of 256 colors."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -186,7 +186,7 @@ def frames_of(env: gymnasium.Env) -> list[NDArray[np.uint8]]:
 def picture(rendered: Any) -> NDArray[np.uint8]:
     """A rendered image as (H, W, 3) of uint8.
 
-    Taken are grey images (H, W) or (H, W, 1), colour (H, W, 3), and transparency (H, W, 4), which
+    Taken are grey images (H, W) or (H, W, 1), color (H, W, 3), and transparency (H, W, 4), which
     is laid on white; integers from 0 to 255, booleans, and floats from 0 to 1. Raises
     InvalidExperiment for everything else."""
     try:

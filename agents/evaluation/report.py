@@ -23,7 +23,7 @@ NOT_FOR_CLINICAL_USE = (
     "patient."
 )
 LONGEST_NAME = 28
-COLOURS = ("#2563eb", "#c2410c", "#64748b")
+COLORS = ("#2563eb", "#c2410c", "#64748b")
 
 
 def page(told: dict[str, Any], charts: dict[str, list[dict[str, Any]]]) -> str:
@@ -146,13 +146,13 @@ def intervals(summaries: dict[str, dict[str, Any]], agent: str) -> str:
     marks = []
     for row, (name, one) in enumerate(ordered):
         y = 20 + 22 * row
-        colour = COLOURS[0] if name == agent else COLOURS[2]
+        color = COLORS[0] if name == agent else COLORS[2]
         a, b = map(across, one["ci95"])
         marks += [
-            f"<text x=180 y={y + 4} text-anchor=end fill={colour!r}>{escape(short(name))}"
+            f"<text x=180 y={y + 4} text-anchor=end fill={color!r}>{escape(short(name))}"
             f"<title>{escape(name)}</title></text>",
-            f"<line x1={a:.1f} x2={b:.1f} y1={y} y2={y} stroke={colour!r} stroke-width=3 />",
-            f"<circle cx={across(one['mean']):.1f} cy={y} r=4.5 fill={colour!r} />",
+            f"<line x1={a:.1f} x2={b:.1f} y1={y} y2={y} stroke={color!r} stroke-width=3 />",
+            f"<circle cx={across(one['mean']):.1f} cy={y} r=4.5 fill={color!r} />",
         ]
     bottom = 30 + 22 * len(ordered)
     marks.append(f"<text x=190 y={bottom} fill=#6a7683>{low:.4g}</text>")
@@ -174,15 +174,15 @@ def bars(one: dict[str, Any]) -> str:
     width = slot * 0.8 / len(shares)
     marks = []
     for which, (name, values) in enumerate(shares.items()):
-        colour = COLOURS[which % len(COLOURS)]
-        marks.append(f"<rect x={36 + 200 * which} y=4 width=11 height=11 fill={colour!r} />")
+        color = COLORS[which % len(COLORS)]
+        marks.append(f"<rect x={36 + 200 * which} y=4 width=11 height=11 fill={color!r} />")
         marks.append(f"<text x={52 + 200 * which} y=14>{escape(name)}</text>")
         for column, share in enumerate(values):
             tall = 130 * share / most
             x = 36 + slot * column + width * which
             marks.append(
                 f"<rect x={x:.1f} y={155 - tall:.1f} width={width:.1f} height={tall:.1f} "
-                f"fill={colour!r} />"
+                f"fill={color!r} />"
             )
     every = max(1, len(labels) // 13)
     for column in range(0, len(labels), every):
@@ -231,8 +231,8 @@ def off_policy(told: dict[str, Any]) -> str:
         if told["refusal"]
         else f"{effective} They bear an estimate."
     )
-    behaviour = (
-        f"Behaviour policy: {told['behaviour']}; calibration error "
+    behavior = (
+        f"Behavior policy: {told['behavior']}; calibration error "
         f"{calibrated['expected_error']:.4f}, Brier score "
         f"{calibrated['brier']:.3f} ({calibrated['brier_of_frequencies']:.3f} by frequencies "
         "alone). Below, how many "
@@ -247,7 +247,7 @@ def off_policy(told: dict[str, Any]) -> str:
     return (
         f"<p>{escape(told['about'])}</p><div "
         f"class={'warning' if told['refusal'] else 'said'}>{escape(said)}</div>"
-        f"{table(['estimator', 'value', '95 % interval'], cells)}<p>{escape(behaviour)}</p>{histogram}"
+        f"{table(['estimator', 'value', '95 % interval'], cells)}<p>{escape(behavior)}</p>{histogram}"
     )
 
 

@@ -2,7 +2,7 @@
 
 Columns: `episode`, any whole number that its steps share; `step`, from 0 without a gap;
 `observation`, a list of numbers; `action`, a whole number or a list of doses; `reward`; `cost`;
-`probabilities`, a list with the behaviour policy's probability of each action, empty where they are
+`probabilities`, a list with the behavior policy's probability of each action, empty where they are
 not known; and, on each episode's last step alone, `terminated`, `last_observation` and any
 `metric:<name>`. Rows may come in any order.
 
@@ -64,7 +64,7 @@ class LoggedRows:
     costs: NDArray[np.float64]
     """(M,)."""
     probabilities: NDArray[np.float64]
-    """(M, A), of each action by the behaviour policy; (M, 0) where they are not known, or not
+    """(M, A), of each action by the behavior policy; (M, 0) where they are not known, or not
     discrete."""
     episodes: NDArray[np.int64]
     """(M,), which episode each step is of, from 0 to E - 1."""

@@ -24,7 +24,7 @@ def write_minari(
     """Writes a dataset such as care-episode/clinicians-v0, as Arrow, where MINARI_DATASETS_PATH
     says or in ~/.minari.
 
-    `infos` have a row for each observation: the probabilities that the behaviour policy decided by
+    `infos` have a row for each observation: the probabilities that the behavior policy decided by
     there, zeros at the last, and the cost of the step that led there. Raises ValueError for an id
     that Minari does not take or has already, and for episodes that are not of these spaces or have
     values that cannot be."""

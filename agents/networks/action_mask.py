@@ -33,8 +33,8 @@ class ActionMask:
         possible = self.possible(packed)
         return scores if possible is None else scores.masked_fill(~possible, IMPOSSIBLE)
 
-    def kept(self, normalised: Tensor, packed: Tensor) -> Tensor:
-        """Normalised observations (B, C) with the mask as it was before."""
+    def kept(self, normalized: Tensor, packed: Tensor) -> Tensor:
+        """Normalized observations (B, C) with the mask as it was before."""
         if self.columns is not None:
-            normalised[:, self.columns] = packed[:, self.columns].to(normalised.dtype)
-        return normalised
+            normalized[:, self.columns] = packed[:, self.columns].to(normalized.dtype)
+        return normalized

@@ -13,7 +13,7 @@ SAVED_AS = "_extra_state"  # torch's name for a module's state that is not a ten
 
 
 class ActionScaling(nn.Module):
-    """The affine map from a policy's actions to a Box, for each dimension: `centre + half_range *
+    """The affine map from a policy's actions to a Box, for each dimension: `center + half_range *
     action`.
 
     A dimension with two bounds maps [-1, 1] to [low, high]. With one bound, the bound is at -1 or 1
@@ -37,32 +37,32 @@ class ActionScaling(nn.Module):
         largest = largest_number(self.dtype).astype(precise)
         self.low = np.maximum(space.low.astype(precise), -largest)
         self.high = np.minimum(space.high.astype(precise), largest)
-        self.centre, self.half_range = centre_and_half_range(space)
+        self.center, self.half_range = center_and_half_range(space)
 
     def to_environment(self, actions: NDArray) -> NDArray:
         """A policy's actions (B, A) in the environment's units and dtype, within its Box."""
-        scaled = self.centre + self.half_range * actions.astype(self.low.dtype)
+        scaled = self.center + self.half_range * actions.astype(self.low.dtype)
         return np.clip(scaled, self.low, self.high).astype(self.dtype)
 
     def to_policy(self, actions: NDArray) -> NDArray[np.float32]:
         """Actions (..., A) of the environment in the policy's units; 0 where the Box has a single
         number."""
         moves = self.half_range > 0
-        away = actions.astype(self.low.dtype) - self.centre
+        away = actions.astype(self.low.dtype) - self.center
         return np.where(moves, away / np.where(moves, self.half_range, 1.0), 0.0).astype(np.float32)
 
     def get_extra_state(self) -> Tensor:
-        """(2, A) float64: the centres, then the half ranges."""
-        return torch.from_numpy(np.stack([self.centre, self.half_range]))
+        """(2, A) float64: the centers, then the half ranges."""
+        return torch.from_numpy(np.stack([self.center, self.half_range]))
 
     def set_extra_state(self, state: Any) -> None:
         """Raises ValueError for a state of another Box."""
-        centre_and_half = np.array(torch.as_tensor(state).cpu(), np.float64)
-        if centre_and_half.shape != (2, len(self.low)):
+        center_and_half = np.array(torch.as_tensor(state).cpu(), np.float64)
+        if center_and_half.shape != (2, len(self.low)):
             raise ValueError(
-                f"A scaling of shape {centre_and_half.shape} is not one of {len(self.low)} actions."
+                f"A scaling of shape {center_and_half.shape} is not one of {len(self.low)} actions."
             )
-        self.centre, self.half_range = centre_and_half
+        self.center, self.half_range = center_and_half
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any
@@ -75,15 +75,15 @@ class ActionScaling(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
-def centre_and_half_range(space: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def center_and_half_range(space: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The numbers of a Box (A,) that a policy's 0 means, and how far from them its 1 is."""
     has_low, has_high = bounds_that_count(space)
     low = np.where(has_low, space.low, 0.0).astype(np.float64)
     high = np.where(has_high, space.high, 0.0).astype(np.float64)
     has_both = has_low & has_high
-    centre = np.select([has_both, has_low, has_high], [low / 2 + high / 2, low + 1, high - 1], 0.0)
+    center = np.select([has_both, has_low, has_high], [low / 2 + high / 2, low + 1, high - 1], 0.0)
     half_range = np.where(has_both, high / 2 - low / 2, 1.0)
-    return centre, half_range
+    return center, half_range
 
 
 def bounds_that_count(space: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

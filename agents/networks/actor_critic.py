@@ -84,7 +84,7 @@ class ActorCritic(Network):
             ActionScaling(self.action_space, earlier="clipped") if gaussian else None
         )
         normalize = config["normalize_observations"]
-        self.normaliser = RunningMoments(packing.shape) if normalize else None
+        self.normalizer = RunningMoments(packing.shape) if normalize else None
         self.precision: Precision = config["precision"]
         self.low_precision_pays = packing.sees_images
 
@@ -95,9 +95,9 @@ class ActorCritic(Network):
         return all(getattr(part, "capturable", False) for part in parts)
 
     def prepare(self, observations: Tensor) -> Tensor:
-        """What can be done once an observation, without parameters: normalise, cast, lay out."""
-        if self.normaliser is not None:
-            observations = self.action_mask.kept(self.normaliser(observations), observations)
+        """What can be done once an observation, without parameters: normalize, cast, lay out."""
+        if self.normalizer is not None:
+            observations = self.action_mask.kept(self.normalizer(observations), observations)
         with self._autocast(observations):
             return self.encoder.input_layer(observations)
 

@@ -1,4 +1,4 @@
-"""Batch renormalisation (Ioffe 2017): batch normalisation whose outputs in training are those that
+"""Batch renormalization (Ioffe 2017): batch normalization whose outputs in training are those that
 it will have afterwards, but for the batch's own variation within limits."""
 
 import torch
@@ -9,7 +9,7 @@ RATE = 0.01
 """How far the running moments move towards a batch's."""
 PLAIN_BATCHES = 100_000
 """Batches until the running moments are relied on (as in sb3-contrib's CrossQ); until then it is
-batch normalisation (Ioffe and Szegedy 2015)."""
+batch normalization (Ioffe and Szegedy 2015)."""
 MAX_SCALE = 3.0
 """The most by which a batch's standard deviation may differ from the running one, as a factor (r)."""
 MAX_SHIFT = 5.0

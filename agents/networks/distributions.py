@@ -70,8 +70,8 @@ class DiagonalGaussian:
 
     def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
         mean, log_std = parameters.chunk(2, -1)
-        standardised = (actions - mean) * (-log_std).exp()
-        return (-0.5 * standardised**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+        standardized = (actions - mean) * (-log_std).exp()
+        return (-0.5 * standardized**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def entropy(self, parameters: Tensor) -> Tensor:
         log_std = parameters.chunk(2, -1)[1]

@@ -73,7 +73,7 @@ class Packing:
 
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
         """(B, *shape) -> parts by name, each (B, *part); numbers that were made of them, such as
-        normalised ones, keep their dtype."""
+        normalized ones, keep their dtype."""
         return {
             name: self.unpack_part(packed[:, columns], name)
             for name, columns in self.slices.items()

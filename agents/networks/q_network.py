@@ -36,7 +36,7 @@ class QNetwork(Network):
         self.precision: Precision = config["precision"]
         packing = Packing(self.observation_space)
         self.low_precision_pays = packing.sees_images
-        self.normaliser = (
+        self.normalizer = (
             RunningMoments(packing.shape) if config["normalize_observations"] else None
         )
         self.num_actions = int(self.action_space.n)
@@ -71,9 +71,9 @@ class QNetwork(Network):
         return getattr(self.encoder, "capturable", False)
 
     def prepare(self, observations: Tensor) -> Tensor:
-        """What can be done once an observation, without parameters: normalise, cast, lay out."""
-        if self.normaliser is not None:
-            observations = self.action_mask.kept(self.normaliser(observations), observations)
+        """What can be done once an observation, without parameters: normalize, cast, lay out."""
+        if self.normalizer is not None:
+            observations = self.action_mask.kept(self.normalizer(observations), observations)
         with self._autocast(observations):
             return self.encoder.input_layer(observations)
 
@@ -210,7 +210,7 @@ class LevelEmbedding(nn.Module):
 
 
 class NoisyLinear(nn.Module):
-    """A linear layer whose weights carry learnt, factorised Gaussian noise (Fortunato et al. 2018).
+    """A linear layer whose weights carry learnt, factorized Gaussian noise (Fortunato et al. 2018).
 
     In evaluation mode the noise is left out."""
 

@@ -19,7 +19,7 @@ class RoundingCheck:
     """The ranges of the first 1,000 observations of a space, packed, column by column."""
 
     def __init__(self, space: gymnasium.Space | None) -> None:
-        """None where the network normalises observations in float64, so that nothing is lost."""
+        """None where the network normalizes observations in float64, so that nothing is lost."""
         self.packing = Packing(space) if space is not None else None
         self.left = OBSERVATIONS
         self.low: dict[str, NDArray] = {}

@@ -1,4 +1,4 @@
-"""Running mean and variance, kept as buffers so that they are saved and synchronised as weights
+"""Running mean and variance, kept as buffers so that they are saved and synchronized as weights
 are."""
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 WIDE = {torch.float64, torch.int64, torch.int32, torch.uint64, torch.uint32}
 """Dtypes with numbers that float32 cannot tell apart."""
 FEW = 4_096
-"""Numbers that are standardised in float64 sooner than in several steps of float32."""
+"""Numbers that are standardized in float64 sooner than in several steps of float32."""
 MAX_DEVIATIONS = 10.0
 
 
@@ -62,16 +62,16 @@ class RunningMoments(nn.Module):
         return self.variance.where(self.variance > 1e-12, 1.0).sqrt()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardised and cut off at ten deviations, float32."""
+        """Standardized and cut off at ten deviations, float32."""
         if x.dtype in WIDE or x.numel() < FEW:
-            standardised = (x.double() - self.mean).float().div_(self.deviation.float())
+            standardized = (x.double() - self.mean).float().div_(self.deviation.float())
         else:
             # As precise, at float32's speed: the mean as a float32 and what that lacks of it.
             mean = self.mean.float()
             scale = 1.0 / self.deviation
             lacks = ((mean - self.mean) * scale).float()
-            standardised = torch.addcmul(lacks, x.float() - mean, scale.float())
-        return standardised.clamp_(-MAX_DEVIATIONS, MAX_DEVIATIONS)
+            standardized = torch.addcmul(lacks, x.float() - mean, scale.float())
+        return standardized.clamp_(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 
 
 def everybodys(moments: Tensor) -> list[Tensor]:

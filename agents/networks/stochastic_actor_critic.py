@@ -81,7 +81,7 @@ class StochasticActorCritic(Network):
 
     def latent(self, features: Tensor, learning: bool = False) -> Tensor:
         """The actor's last hidden layer (B, L) float32; `learning` counts for batch
-        normalisation."""
+        normalization."""
         with self.low_precision(features):
             return self.actor(features, learning).float()
 
@@ -153,7 +153,7 @@ class StochasticActorCritic(Network):
 class HiddenLayers(nn.Module):
     """Fully connected layers, each followed by ReLU: (B, inputs) -> (B, last width).
 
-    Batch normalisation comes before the first and after each (Bhatt et al. 2024). The first layer
+    Batch normalization comes before the first and after each (Bhatt et al. 2024). The first layer
     stays in float32 whatever autocast says: positions and actions have more digits than bfloat16
     holds."""
 

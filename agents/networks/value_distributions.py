@@ -42,7 +42,7 @@ class ValueDistribution(Protocol):
         following: Tensor,
         levels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Losses (B,), and errors (B,) to prioritise by.
+        """Losses (B,), and errors (B,) to prioritize by.
 
         `outputs` (B, K) are of the actions taken; `following` (B, K) of the best actions in the
         observations that came `rewards` (B,) later, worth `discounts` (B,) of what they are."""
@@ -114,7 +114,7 @@ class Categorical(WithoutLevels):
 
     def project(self, probabilities: Tensor, rewards: Tensor, discounts: Tensor) -> Tensor:
         """The distribution of rewards + discounts * return, each mass shared between its two
-        neighbours: (B, K)."""
+        neighbors: (B, K)."""
         support = self.support(probabilities.device)
         moved = (rewards[:, None] + discounts[:, None] * support).clamp(self.low, self.high)
         # How near each of the support's values (second axis) is to each moved one (last axis), 1 to

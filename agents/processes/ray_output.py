@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 RAY_LINE = re.compile(rb"(\x1b\[[\d;]*m)*\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z] \d+ \d+\]")
-"""As in `[2026-11-28 04:52:10,377 E 8499 8499] core_worker.cc:2465: ...`, which may be coloured."""
+"""As in `[2026-11-28 04:52:10,377 E 8499 8499] core_worker.cc:2465: ...`, which may be colored."""
 PATIENCE_SECONDS = 1.0
 
 

@@ -3,7 +3,7 @@ transitions.
 
 An Atari observation is a stack of four frames, three of which the step before has too. The ring
 keeps the newest one alone, a quarter of the bytes, and rebuilds stacks when they are drawn; what an
-n-step return is made of is decided then, too, so that rewards may be relabelled.
+n-step return is made of is decided then, too, so that rewards may be relabeled.
 """
 
 import math
@@ -133,7 +133,7 @@ class Replay:
             "observation_shape": list(observation_shape),
             "action_shape": list(action_shape),
             "n_step": n_step,
-            "prioritised": self.priorities is not None,
+            "prioritized": self.priorities is not None,
         }
         self.segment_steps = max(1, min(self.length, SEGMENT_BYTES // self.step_bytes()))
         self.damaged: set[Path] = set()

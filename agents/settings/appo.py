@@ -14,7 +14,7 @@ class APPO(PPO):
 
     max_policy_lag: Steps = 4
     """Updates that a rollout's policy may be old; older rollouts are thrown away."""
-    most_weight: Annotated[float, Range(1.0, 1e9)] = 1.0
+    max_weight: Annotated[float, Range(1.0, 1e9)] = 1.0
     """Where importance weights are cut off (V-trace's rho and c)."""
 
     @property

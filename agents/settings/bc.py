@@ -1,4 +1,4 @@
-"""Behaviour cloning's settings; loss and learner: agents/algorithms/bc.py."""
+"""Behavior cloning's settings; loss and learner: agents/algorithms/bc.py."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ SEARCH_SPACE: SearchSpace = {
 
 @dataclass(frozen=True)
 class BC:
-    """Clones a demonstrated behaviour; env steps are then demonstrated ones, each as often as it
+    """Clones a demonstrated behavior; env steps are then demonstrated ones, each as often as it
     was learnt from."""
 
     demonstrations: str = ""
@@ -48,7 +48,7 @@ class BC:
     """Policy and value read one encoder; false gives each its own. A memory reads both and is
     one."""
     normalize_observations: bool = False
-    """Standardise observations by their mean and deviation among those that were demonstrated."""
+    """Standardize observations by their mean and deviation among those that were demonstrated."""
     normalize_rewards: bool = False
     """Divide rewards by the deviation of the discounted returns that were demonstrated."""
 

@@ -28,7 +28,7 @@ class IQL(Offline):
     inverse_temperature: NonNegative = 3.0
     """How much more an action is cloned for what it is better than that: 0 clones all alike (beta;
     equation 7)."""
-    most_weight: Positive = 100.0
+    max_weight: Positive = 100.0
     """No step is cloned more than this."""
     hidden_sizes: tuple[Size, ...] = (256,)
     """Hidden layers of each of the two critics, after the encoder and beside the action."""

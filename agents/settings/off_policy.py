@@ -118,7 +118,7 @@ class OffPolicy:
                 "lower "
                 "--algo.rollout-length, --num-envs, --algo.gradient-steps or --algo.batch-size."
             )
-        require_exact(environment.observation_space, "use --algo ppo, which can normalise them")
+        require_exact(environment.observation_space, "use --algo ppo, which can normalize them")
         if self.hindsight != "none":
             goal_packing(environment)
         ring = (

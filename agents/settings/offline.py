@@ -37,7 +37,7 @@ class Offline:
     max_gradient_norm: Positive = 10.0
     """Gradients are scaled down to this global norm."""
     normalize_observations: bool = False
-    """Standardise observations by the log's mean and deviation."""
+    """Standardize observations by the log's mean and deviation."""
     normalize_rewards: bool = False
     """Divide rewards by the deviation of the log's discounted returns."""
 

@@ -52,7 +52,7 @@ class PPO:
     discount: Fraction = 0.99
     """Gamma: what a reward one step later is worth."""
     gae_lambda: Fraction = 0.95
-    """Lambda of generalised advantage estimation: 0 trusts the critic, 1 the returns."""
+    """Lambda of generalized advantage estimation: 0 trusts the critic, 1 the returns."""
     clip: Positive = 0.2
     """How far the probability ratio may move from 1 before it earns nothing more."""
     anneal_clip: bool = False
@@ -68,14 +68,14 @@ class PPO:
     max_gradient_norm: Positive = 0.5
     """Gradients are scaled down to this global norm."""
     normalize_advantages: bool = True
-    """Standardise advantages in each minibatch."""
+    """Standardize advantages in each minibatch."""
     target_kl: NonNegative = 0.0
     """End an update after the epoch in which the policy moved this far (nats); 0 never does."""
     share_encoder: bool = True
     """Policy and value read one encoder; false gives each its own. A memory reads both and is
     one."""
     normalize_observations: bool = False
-    """Standardise observations by their running mean and deviation; for vectors."""
+    """Standardize observations by their running mean and deviation; for vectors."""
     normalize_rewards: bool = False
     """Divide rewards by the running deviation of the discounted return."""
 
@@ -119,7 +119,7 @@ class PPO:
         packing = Packing(environment.observation_space)
         if self.normalize_observations and packing.dtype == np.uint8:
             raise ValueError(
-                "Images and text cannot be normalised; use --algo.no-normalize-observations."
+                "Images and text cannot be normalized; use --algo.no-normalize-observations."
             )
         if not self.normalize_observations:
             require_exact(environment.observation_space, "use --algo.normalize-observations")

@@ -92,7 +92,7 @@ class PQN:
                 f"PQN chooses among actions that are Discrete from 0, not {in_words(space)}; try --algo ppo, "
                 "td3 or sac."
             )
-        require_exact(environment.observation_space, "use --algo ppo, which can normalise them")
+        require_exact(environment.observation_space, "use --algo ppo, which can normalize them")
         batch, remainder = divmod(num_envs * self.rollout_length, max(1, num_learners))
         if remainder or batch % self.minibatch_size:
             raise ValueError(

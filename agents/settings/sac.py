@@ -58,7 +58,7 @@ class SAC(OffPolicy):
     """How far the target networks move towards the networks at each gradient step (tau); without
     meaning for `batch_norm`, which has none."""
     batch_norm: bool = False
-    """Normalise each layer's inputs over the batch. There are no target networks then (CrossQ;
+    """Normalize each layer's inputs over the batch. There are no target networks then (CrossQ;
     Bhatt et al. 2024)."""
     policy_delay: Steps = 1
     """Gradient steps of the critics for each of the actor."""
@@ -126,7 +126,7 @@ class SAC(OffPolicy):
         check_bounded_actions(environment.action_space, self.name)
         if self.batch_norm and num_learners > 1:
             raise ValueError(
-                "Batch normalisation knows the moments of one learner's batches; use --num-learners "
+                "Batch normalization knows the moments of one learner's batches; use --num-learners "
                 f"1 with --algo.batch-norm, not {num_learners}."
             )
         self.check_replay(environment, frame_stack, num_envs, num_learners)

@@ -20,7 +20,7 @@ from agents.checkpoint import (
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network
 from agents.evaluation.beside import Evaluator
-from agents.evaluation.evaluate import Evaluation, Judgement, Stopped, judge
+from agents.evaluation.evaluate import Evaluation, Judgment, Stopped, judge
 from agents.experiment import Experiment, require
 from agents.monitoring.contention import Contention
 from agents.monitoring.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress
@@ -143,10 +143,10 @@ class RunFolder:
             # The display ends before anything else is said.
             parts = self.experiment.evaluation_episodes + 1  # the last one is the film
             with self.screen.progress("evaluating and filming", parts) as advance:
-                judgement = judge(
+                judgment = judge(
                     self.experiment, self.network, env_steps, checkpoint, stop, advance
                 )
-            self.tell(judgement)
+            self.tell(judgment)
 
     def await_evaluation(self, stop: Callable[[], bool]) -> None:
         """Waits for the evaluation that is made beside the training, if there is one, and tells of
@@ -158,22 +158,22 @@ class RunFolder:
         """Of the one that is made beside the training, once it is ready, or not if `give_up()` says
         so before."""
         try:
-            judgement = self.evaluator.take(give_up)
+            judgment = self.evaluator.take(give_up)
         except ConnectionError as death:
             self.screen.say(f"an evaluation is lost: {death}")
             return
-        if judgement is not None:
-            self.tell(judgement)
+        if judgment is not None:
+            self.tell(judgment)
 
-    def tell(self, judgement: Judgement) -> None:
+    def tell(self, judgment: Judgment) -> None:
         """To the log, to the screen, and to who asked for reports."""
-        env_steps = judgement.env_steps
-        result = judgement.evaluation
+        env_steps = judgment.env_steps
+        result = judgment.evaluation
         if result is None:
-            self.screen.say(f"no evaluation at {env_steps:,} env steps: {judgement.no_evaluation}")
+            self.screen.say(f"no evaluation at {env_steps:,} env steps: {judgment.no_evaluation}")
             return
         if result.mean > self.best["mean"]:
-            self.best = {"checkpoint": judgement.checkpoint, "mean": result.mean}
+            self.best = {"checkpoint": judgment.checkpoint, "mean": result.mean}
             write_json(self.path / "best.json", self.best, indent=None)
         metrics = evaluation_metrics(result)
         self.log.scalars(env_steps, metrics)
@@ -182,22 +182,22 @@ class RunFolder:
         self.screen.say(
             f"evaluation at {env_steps:,} env steps: mean return {result.mean:.1f} "
             f"[{low:.1f}, {high:.1f}] in {result.episodes} episodes{success}; "
-            f"{self.film(judgement)}"
+            f"{self.film(judgment)}"
         )
-        self.report(env_steps, metrics, self.checkpoints / judgement.checkpoint)
+        self.report(env_steps, metrics, self.checkpoints / judgment.checkpoint)
 
-    def film(self, judgement: Judgement) -> str:
+    def film(self, judgment: Judgment) -> str:
         """Writes the film, if there is one; where it is, or why there is none."""
-        if judgement.film is None:
-            return f"no video: {judgement.no_film}"
-        video = Path("videos") / f"{judgement.checkpoint}.webm"
+        if judgment.film is None:
+            return f"no video: {judgment.no_film}"
+        video = Path("videos") / f"{judgment.checkpoint}.webm"
         path = self.path / video
         try:
             path.parent.mkdir(exist_ok=True)
-            write_durably(path, judgement.film.video)
+            write_durably(path, judgment.film.video)
         except OSError as failure:  # the training goes on without it
             return f"no video: {failure}"
-        self.log.gif(judgement.env_steps, judgement.film.gif)
+        self.log.gif(judgment.env_steps, judgment.film.gif)
         return f"video {self.named / video}"
 
 

@@ -253,12 +253,12 @@ def tell_faults(algorithm: ColumnarAlgorithm, folder: RunFolder) -> None:
     algorithm.faults.clear()
     folder.screen.say(f"{count} environment(s) failed and were built again; the last one: {reason}")
     recently = algorithm.recent_faults()
-    most = folder.experiment.most_environment_faults
+    most = folder.experiment.max_environment_faults
     if recently > most:
         raise EnvironmentFailure(
             f"{recently} environments failed within {FAULTS_COUNT_ENV_STEPS:,} env steps, more "
             f"than the {most} of "
-            f"--most-environment-faults; the last one: {reason}. Saved at {algorithm.env_steps:,} "
+            f"--max-environment-faults; the last one: {reason}. Saved at {algorithm.env_steps:,} "
             "env steps."
         )
 

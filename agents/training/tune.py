@@ -244,7 +244,7 @@ def scheduler(experiment: Experiment, settings: Sweep, space: SearchSpace) -> Tr
             metric=EVALUATION_RETURN_MEAN,
             mode="max",
             perturbation_interval=every,
-            # Of a list it takes a neighbour; what it multiplies may leave the space.
+            # Of a list it takes a neighbor; what it multiplies may leave the space.
             hyperparam_mutations={
                 n: list(d.values) if isinstance(d, Choice) else ray_domain(d)
                 for n, d in space.items()

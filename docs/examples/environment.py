@@ -15,7 +15,7 @@ from agents.experiment import Experiment
 from agents.settings.ppo import PPO
 from agents.training.train import train
 from common.ranges import Size, Steps, check_ranges
-from envs.vector import vectorised
+from envs.vector import vectorized
 from perception.settings.encoders import MLPConfig
 
 
@@ -78,7 +78,7 @@ class CorridorConfig:
         return gymnasium.wrappers.TimeLimit(Corridor(self.length), self.max_episode_steps)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 def experiment(run_dir: str = "") -> Experiment:

@@ -19,7 +19,7 @@ from common.info import LEARNING_TERMINATED
 from common.ranges import CountOrZero, FractionBelowOne, Range, check_ranges
 from envs.names import near_matches, plain
 from envs.palette import ShiftedPalette
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
@@ -51,7 +51,7 @@ class AtariConfig:
     """The learner treats a lost life as the end; evaluation and every logged return are of whole
     games."""
     palette_shift: Annotated[float, Range(0.0, 1e3)] = 0.0
-    """How far each colour is moved, each episode anew; 1 as far as modules that see are trained
+    """How far each color is moved, each episode anew; 1 as far as modules that see are trained
     with. Slower."""
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class AtariConfig:
             full_action_space=self.full_action_space,
             max_num_frames_per_episode=self.max_frames_per_episode,
         )
-        # In full size each colour is still one grey, which ShiftedPalette moves before it shrinks.
+        # In full size each color is still one grey, which ShiftedPalette moves before it shrinks.
         size = (WIDTH, HEIGHT) if self.palette_shift else 84
         env = gymnasium.wrappers.AtariPreprocessing(
             FireReset(env), noop_max=self.noop_max, screen_size=size
@@ -89,7 +89,7 @@ class AtariConfig:
         return gymnasium.wrappers.FrameStackObservation(env, 4, padding_type="zero")
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        env = vectorised(self.build, num_envs) if self.palette_shift else self._native(num_envs)
+        env = vectorized(self.build, num_envs) if self.palette_shift else self._native(num_envs)
         return LostLives(env) if self.lost_life_terminates else env
 
     def _native(self, num_envs: int) -> VectorEnv:

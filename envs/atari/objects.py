@@ -34,7 +34,7 @@ class SpaceInvadersObjectsConfig:
     """Aliens, player, shields and bullets of the two newest frames, as numbers float32 (2 * 48, 9),
     the newest last.
 
-    A row is one object: 1, its centre x, y, its width and height in shares of the screen, and its
+    A row is one object: 1, its center x, y, its width and height in shares of the screen, and its
     class, one of four; rows are ordered by class, then from above, then from the left, and zeros
     follow the last."""
 

@@ -19,7 +19,7 @@ class Screens:
     screens: NDArray[np.uint8]  # (N, 210, 160), numbers of the palette
     episodes: NDArray[np.int64]  # (N,), the seed of each one's episode
     ram: NDArray[np.uint8]  # (N, 128)
-    palette: NDArray[np.uint8]  # (256, 3) RGB; black where no screen has the colour
+    palette: NDArray[np.uint8]  # (256, 3) RGB; black where no screen has the color
 
 
 def screens_of(game: str, seeds: Iterable[int], every: int) -> Screens:

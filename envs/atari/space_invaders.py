@@ -1,7 +1,7 @@
-"""What is where on Space Invaders' screen, by the game's exact colours.
+"""What is where on Space Invaders' screen, by the game's exact colors.
 
 RAM positions, as OCAtari reads them (Delfosse et al. 2024), agree with the pixels but for bullets;
-colours do for all.
+colors do for all.
 """
 
 import numpy as np
@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 from envs.atari.games import HEIGHT, WIDTH
 
 CLASSES = ("background", "alien", "player", "shield", "bullet", "ground")
-COLOURS = {20: 1, 196: 2, 52: 3, 6: 4, 226: 5}
+COLORS = {20: 1, 196: 2, 52: 3, 6: 4, 226: 5}
 """Number in the console's palette -> class."""
 GREYS = {122: 1, 98: 2, 107: 3, 142: 4, 79: 5}
-"""The same colours as the console's greys -> class."""
+"""The same colors as the console's greys -> class."""
 FIELD = slice(
     22, 196
-)  # rows between the scores and the lives, whose digits have the player's colour
+)  # rows between the scores and the lives, whose digits have the player's color
 ALIEN_GAP = 4  # pixels: the pieces of an alien lie at most so far apart, and two aliens further
 SHIELD_COLUMNS = (slice(32, 64), slice(64, 96), slice(96, 128))
 ALIENS_IN_RAM = 17
 """Where the console keeps the number of aliens that are left."""
 
 
-def classes_of(screen: NDArray[np.uint8], colours: dict[int, int] = COLOURS) -> NDArray[np.uint8]:
-    """Class of each pixel (210, 160) of a screen of palette numbers, or of whatever `colours` tells
+def classes_of(screen: NDArray[np.uint8], colors: dict[int, int] = COLORS) -> NDArray[np.uint8]:
+    """Class of each pixel (210, 160) of a screen of palette numbers, or of whatever `colors` tells
     classes by."""
     table = np.zeros(256, np.uint8)
-    table[list(colours)] = list(colours.values())
+    table[list(colors)] = list(colors.values())
     classes = np.zeros_like(screen)
     classes[FIELD] = table[screen[FIELD]]
     return classes

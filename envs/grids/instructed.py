@@ -18,7 +18,7 @@ from common.text import to_bytes
 from envs.grids.minigrid import GridConfig, spellings, symbols, tasks, view
 from envs.grids.missions import NOTHING, in_chinese
 from envs.names import plain
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 PREFIX = "Language"
 SENTENCE_BYTES = 128
@@ -32,7 +32,7 @@ class LanguageGridConfig:
     """A level of BabyAI's, such as GoToLocal, whose instruction is part of the observation.
 
     An observation has `image`, what lies in the seven by seven squares before the agent, as numbers
-    uint8 (3, 7, 7): kind of thing, colour, state; and `mission`, the instruction in UTF-8, uint8
+    uint8 (3, 7, 7): kind of thing, color, state; and `mission`, the instruction in UTF-8, uint8
     (128,), zeros after it. The reward is 1 - 0.9 * steps / limit for success, else 0; time
     truncates."""
 
@@ -74,7 +74,7 @@ class LanguageGridConfig:
         return Instructed(level, self.language, self.shuffled, self.captions)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
@@ -163,11 +163,11 @@ class Instructed(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         if carried is not None and level.carrying is None:
             x, y = level.front_pos
             around = (level.grid.get(x + right, y + down) for right, down in BESIDE)
-            neighbours = [
+            neighbors = [
                 named(thing) for thing in around if thing is not None and thing.type != "wall"
             ]
-            if neighbours:
-                return f"you have put {named(carried)} next to {' and '.join(neighbours)}"
+            if neighbors:
+                return f"you have put {named(carried)} next to {' and '.join(neighbors)}"
         if closed and ahead is not None and ahead.type == "door" and ahead.is_open:
             return f"you have opened {named(ahead)}"
         return self._before_the_agent()

@@ -1,4 +1,4 @@
-"""Rooms of coloured things on a grid, seen by an agent in them (Chevalier-Boisvert et al. 2019 and
+"""Rooms of colored things on a grid, seen by an agent in them (Chevalier-Boisvert et al. 2019 and
 2023, MiniGrid and BabyAI)."""
 
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from common.info import IS_SUCCESS
 from envs.names import near_matches, plain
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 PREFIXES = ("MiniGrid-", "BabyAI-")
 VIEW = 7  # squares, on either side of the observation
-LARGEST = (10, 5, 3)  # object, colour and state, as MiniGrid numbers them
+LARGEST = (10, 5, 3)  # object, color and state, as MiniGrid numbers them
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class GridConfig:
     """One task, such as MultiRoom-N4-S5 or GoToRedBallGrey; its instruction is not shown.
 
     An observation is what lies in the seven by seven squares before the agent, as numbers uint8 (3,
-    7, 7): kind of thing, colour, state. The reward is 1 - 0.9 * steps / limit for success, else 0;
+    7, 7): kind of thing, color, state. The reward is 1 - 0.9 * steps / limit for success, else 0;
     time truncates."""
 
     task: str = "MultiRoom-N4-S5"
@@ -67,7 +67,7 @@ class GridConfig:
         )
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs)
+        return vectorized(self.build, num_envs)
 
 
 class Symbols(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
+COLORS = ("red", "green", "blue", "purple", "yellow", "grey")
 KINDS = ("ball", "box", "key", "door")
 PORTABLE = ("ball", "box", "key")
 NOTHING = "there is nothing in front of you"
 
 PLACES = "|".join((" in front of you", " behind you", " on your left", " on your right"))
-THING = rf"(a|the)(?: ({'|'.join(COLOURS)}))? ({'|'.join(KINDS)}|object)({PLACES})?"
+THING = rf"(a|the)(?: ({'|'.join(COLORS)}))? ({'|'.join(KINDS)}|object)({PLACES})?"
 ORDERS = {
     "go": re.compile(f"go to {THING}"),
     "pick": re.compile(f"pick up {THING}"),
@@ -31,7 +31,7 @@ DEEDS = {
 JOINED = {", then ": "{0}，然后{1}", " after you ": "{1}，然后{0}", " and ": "{0}，并且{1}"}
 """What may stand between orders; what comes first here joins what comes later."""
 
-CHINESE_COLOURS = {
+CHINESE_COLORS = {
     "red": "红",
     "green": "绿",
     "blue": "蓝",
@@ -89,7 +89,7 @@ WORDINGS = {
 @dataclass(frozen=True)
 class Thing:
     article: str
-    colour: str
+    color: str
     """Empty where any will do."""
     kind: str
     place: str = ""
@@ -97,14 +97,13 @@ class Thing:
 
     def is_meant_by(self, other: "Thing") -> bool:
         """Whether this one, which is there, is of those that the other one names."""
-        return other.colour in ("", self.colour) and other.kind in ("object", self.kind)
+        return other.color in ("", self.color) and other.kind in ("object", self.kind)
 
 
 def missions() -> list[str]:
-    """All orders of one thing with a colour, or of two in which both have one."""
+    """All orders of one thing with a color, or of two in which both have one."""
     one = [
-        f"{article} {colour} {kind}"
-        for article, colour, kind in product(("a", "the"), COLOURS, KINDS)
+        f"{article} {color} {kind}" for article, color, kind in product(("a", "the"), COLORS, KINDS)
     ]
     portable = [name for name in one if not name.endswith("door")]
     return [
@@ -143,14 +142,14 @@ def chinese_thing(thing: Thing, random: np.random.Generator | None) -> str:
     measure, *nouns = CHINESE_KINDS[thing.kind]
     noun = choose(*nouns)
     article = choose("一", "某一", "随便一") if thing.article == "a" else choose("那", "这")
-    colour = CHINESE_COLOURS[thing.colour] + choose("色的", "的", "色") if thing.colour else ""
-    return f"{CHINESE_PLACES[thing.place]}{article}{measure}{colour}{noun}"
+    color = CHINESE_COLORS[thing.color] + choose("色的", "的", "色") if thing.color else ""
+    return f"{CHINESE_PLACES[thing.place]}{article}{measure}{color}{noun}"
 
 
 def captions() -> list[str]:
-    """All that can be told of a step with things that have a colour; but a thing may be put next to
+    """All that can be told of a step with things that have a color; but a thing may be put next to
     several, which are then joined by and."""
-    things = [f"the {colour} {kind}" for colour, kind in product(COLOURS, KINDS)]
+    things = [f"the {color} {kind}" for color, kind in product(COLORS, KINDS)]
     portable = [name for name in things if not name.endswith("door")]
     return [
         NOTHING,

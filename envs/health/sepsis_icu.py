@@ -2,7 +2,7 @@
 process of real patients.
 
 It was made of some 17,000 patients in MIMIC-III, after Komorowski et al. 2018: 47 readings every
-four hours, standardised, in 750 clusters, of which 713 were visited often enough; 5 levels of
+four hours, standardized, in 750 clusters, of which 713 were visited often enough; 5 levels of
 intravenous fluids x 5 of vasopressors, none and quartiles of what was given. A stay ends in death
 or survival, counted 90 days after admission; survival is the reward of 1, and there is no other.
 The probabilities come with the package icu-sepsis (MIT licence); no record of a patient does.
@@ -126,7 +126,7 @@ READINGS = (
     ),
     *("input_4hourly", "output_total", "output_4hourly"),
 )
-"""In the package's order, by the names of Komorowski et al.; from age on standardised, and from
+"""In the package's order, by the names of Komorowski et al.; from age on standardized, and from
 SpO2 on their logarithms; max_dose_vaso, in ug/(kg min), too is less a half, re_admission more a
 tenth, input_4hourly twice itself."""
 
@@ -139,7 +139,7 @@ class SepsisTables(NamedTuple):
     """What they did, as probabilities (S, A)."""
     admissible: NDArray[np.bool_]
     """What they did more than 20 times (S, A)."""
-    centres: NDArray[np.float64]
+    centers: NDArray[np.float64]
     """Mean readings (S, 47)."""
     sofa: NDArray[np.float64]
     """Mean Sequential Organ Failure Assessment, 0 to 24 points (S,)."""
@@ -204,8 +204,8 @@ class SepsisSimulation:
     panels = (
         Panel("SOFA, points", 0, 20),
         Panel("death within 90 days under clinicians, %", 0, 100),
-        Panel("mean blood pressure, standardised", -3, 3),
-        Panel("lactate, standardised", -2, 4),
+        Panel("mean blood pressure, standardized", -3, 3),
+        Panel("lactate, standardized", -2, 4),
         Panel("fluids, level", 0, 4, dose=True),
         Panel("vasopressors, level", 0, 4, dose=True),
     )
@@ -298,7 +298,7 @@ class SepsisSimulation:
         if state >= DEATH:
             return np.nan, 100.0 * (state == DEATH), np.nan, np.nan, *doses
         pressure, lactate = (
-            float(self.tables.centres[state, READINGS.index(name)])
+            float(self.tables.centers[state, READINGS.index(name)])
             for name in ("MeanBP", "Arterial_lactate")
         )
         return float(self.tables.sofa[state]), 100 * float(risk()[state]), pressure, lactate, *doses
@@ -360,13 +360,13 @@ def tables() -> SepsisTables:
         transitions = csr_array(probabilities.reshape(STATES * ACTIONS, STATES))
         start = arrays["d_0"]
         done = arrays["expert_policy"]
-        centres = arrays["state_cluster_centers"]
+        centers = arrays["state_cluster_centers"]
         sofa = arrays["sofa_scores"]
     admissible = np.zeros((STATES, ACTIONS), np.bool_)
     _, *lines = (folder / "admissible_actions.txt").read_text().splitlines()
     for state, line in enumerate(lines):
         admissible[state, [int(action) for action in line.split()]] = True
-    return SepsisTables(TabularModel(transitions, rewards, start), done, admissible, centres, sofa)
+    return SepsisTables(TabularModel(transitions, rewards, start), done, admissible, centers, sofa)
 
 
 @lru_cache(1)
@@ -405,7 +405,7 @@ def readings(observed: Observed, show_admissible: bool = False) -> NDArray[np.fl
     if observed == "state":
         seen = np.eye(STATES, dtype=np.float32)
     else:
-        seen = np.column_stack([tables().centres, tables().sofa]).astype(np.float32)
+        seen = np.column_stack([tables().centers, tables().sofa]).astype(np.float32)
     return (
         np.column_stack([seen, tables().admissible.astype(np.float32)]) if show_admissible else seen
     )

@@ -3,7 +3,7 @@
 The agent sees a small image, moves the hand sideways and turns it, and the hand sinks by itself. At
 the bottom the fingers close, the arm lifts, and the reward is 1 if something came along (Quillen,
 Jang, Nachum, Finn, Ibarz and Levine: Deep Reinforcement Learning for Vision-Based Robotic
-Grasping). The objects are tetrominoes (Golomb 1954) of five sizes and any colour: I, O, L and J to
+Grasping). The objects are tetrominoes (Golomb 1954) of five sizes and any color: I, O, L and J to
 train with, S, T and Z held out.
 
 Above the objects the arm is put where it is told; from there on it is simulated, fingers, friction
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from common.info import IS_SUCCESS
 from common.ranges import PositiveFraction, Range, check_ranges
 from envs.robots.simulation import pybullet_client, quiet
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 TRAINING_SHAPES = (("####",), ("##", "##"), ("###", "#.."), ("###", "..#"))
 HELD_OUT_SHAPES = ((".##", "##."), ("###", ".#."), ("##.", ".##"))
@@ -112,7 +112,7 @@ class KukaGraspConfig:
         return KukaGrasp(self)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs, self.parallel)
+        return vectorized(self.build, num_envs, self.parallel)
 
 
 class Tetromino(NamedTuple):
@@ -143,7 +143,7 @@ class KukaGrasp(gymnasium.Env):
             self._arm = client.loadSDF("kuka_iiwa/kuka_with_gripper2.sdf")[0]
         for joint in JOINTS[-4:]:
             client.changeDynamics(self._arm, joint, lateralFriction=1.0, spinningFriction=0.1)
-        self._colours = [shape[7][:3] for shape in client.getVisualShapeData(self._arm)][
+        self._colors = [shape[7][:3] for shape in client.getVisualShapeData(self._arm)][
             : len(CARRIERS)
         ]
         self._show_carriers(0.0)
@@ -228,8 +228,8 @@ class KukaGrasp(gymnasium.Env):
 
     def _show_carriers(self, opacity: float) -> None:
         # What has no opacity takes no time to draw.
-        for link, colour in zip(CARRIERS, self._colours, strict=True):
-            self._client.changeVisualShape(self._arm, link, rgbaColor=[*colour, opacity])
+        for link, color in zip(CARRIERS, self._colors, strict=True):
+            self._client.changeVisualShape(self._arm, link, rgbaColor=[*color, opacity])
 
     def _places(self) -> NDArray[np.float64]:
         """Where to lay the objects, (num_objects, 2), so that none touches another."""
@@ -342,13 +342,13 @@ def make_tetromino(client: Any, rows: Sequence[str], side: float) -> Tetromino:
     )
     middle = squares.mean(axis=0)
     half_height = side * SIDES_HIGH / 2
-    centres = []
+    centers = []
     halves = []
     for y in range(len(rows)):
         xs = squares[squares[:, 1] == y, 0]
-        centres.append([side * (xs.mean() - middle[0]), side * (y - middle[1]), 0.0])
+        centers.append([side * (xs.mean() - middle[0]), side * (y - middle[1]), 0.0])
         halves.append([side * len(xs) / 2, side / 2, half_height])
-    body = make_boxes(client, halves, centres)
+    body = make_boxes(client, halves, centers)
     client.changeDynamics(body, -1, lateralFriction=1.0, spinningFriction=0.01)
     corner = np.linalg.norm(np.abs(squares - middle) + 0.5, axis=1).max()
     return Tetromino(body, FLOOR + half_height, side * float(corner))
@@ -360,21 +360,21 @@ def make_table_and_tray(client: Any) -> None:
     client.changeVisualShape(table, -1, rgbaColor=[0.55, 0.45, 0.35, 1])
     x, y = TRAY
     halves = [[TRAY_HALF, TRAY_HALF, FLOOR / 2]]
-    centres = [[x, y, FLOOR / 2]]
+    centers = [[x, y, FLOOR / 2]]
     for side in (-TRAY_HALF, TRAY_HALF):
         halves += [[0.005, TRAY_HALF, WALL_HALF], [TRAY_HALF, 0.005, WALL_HALF]]
-        centres += [[x + side, y, WALL_HALF], [x, y + side, WALL_HALF]]
-    tray = make_boxes(client, halves, centres)
+        centers += [[x + side, y, WALL_HALF], [x, y + side, WALL_HALF]]
+    tray = make_boxes(client, halves, centers)
     client.changeVisualShape(tray, -1, rgbaColor=[0.85, 0.87, 0.9, 1])
 
 
-def make_boxes(client: Any, halves: list[list[float]], centres: list[list[float]]) -> int:
+def make_boxes(client: Any, halves: list[list[float]], centers: list[list[float]]) -> int:
     """A body without mass, of boxes that are given by half their extents (x, y, z)."""
     kinds = [client.GEOM_BOX] * len(halves)
     collision = client.createCollisionShapeArray(
-        kinds, halfExtents=halves, collisionFramePositions=centres
+        kinds, halfExtents=halves, collisionFramePositions=centers
     )
-    visual = client.createVisualShapeArray(kinds, halfExtents=halves, visualFramePositions=centres)
+    visual = client.createVisualShapeArray(kinds, halfExtents=halves, visualFramePositions=centers)
     return client.createMultiBody(0.0, collision, visual)
 
 

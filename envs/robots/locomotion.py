@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv
 from common.ranges import EpisodeSteps, check_ranges
 from envs.names import plain
 from envs.robots.simulation import import_quietly, quiet
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 RANDOM_RETURNS = {
     "HalfCheetah": -1281.3, "Ant": 357.2, "Hopper": 20.6, "Walker2D": 16.5,
@@ -73,7 +73,7 @@ class LocomotionConfig:
         return env
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs, self.parallel)
+        return vectorized(self.build, num_envs, self.parallel)
 
 
 def names() -> dict[str, str]:

@@ -2,7 +2,7 @@
 by A*.
 
 All lengths are metres; the arena's middle is the origin. Grids are square, `grid[i, j]` is the cell
-with its centre at `centre((i, j))`: i counts along x, j along y.
+with its center at `center((i, j))`: i counts along x, j along y.
 """
 
 import heapq
@@ -73,29 +73,29 @@ def draw_map(seed: int, num_obstacles: int) -> Map:
     while True:
         shapes = rng.permutation(len(SHAPES))[:num_obstacles]
         poses = rng.uniform((-EDGE, -EDGE, 0), (EDGE, EDGE, math.pi), (num_obstacles, 3))
-        free = clearance(CENTRES, shapes, poses) >= CLEARANCE
+        free = clearance(CENTERS, shapes, poses) >= CLEARANCE
         if not free.any():
             continue
         goal = tuple(rng.choice(np.argwhere(free)))
         distance = distance_field(free, goal)
-        far = np.linalg.norm(CENTRES - centre(goal), axis=-1) >= MIN_DISTANCE
+        far = np.linalg.norm(CENTERS - center(goal), axis=-1) >= MIN_DISTANCE
         starts = np.argwhere(free & far & np.isfinite(distance))
         if len(starts):
             break
     start = tuple(rng.choice(starts))
-    way = shorten(centre(astar(free, start, goal)), shapes, poses)
+    way = shorten(center(astar(free, start, goal)), shapes, poses)
     heading = rng.uniform(-math.pi, math.pi)
     return Map(
-        shapes, poses, np.array([*centre(start), heading]), centre(goal), extended(distance), way
+        shapes, poses, np.array([*center(start), heading]), center(goal), extended(distance), way
     )
 
 
-def centre(cells: ArrayLike) -> NDArray[np.float64]:
+def center(cells: ArrayLike) -> NDArray[np.float64]:
     """Where cells lie: indices (..., 2) -> positions (..., 2)."""
     return (np.asarray(cells) + 0.5) * CELL - ARENA / 2
 
 
-CENTRES = centre(np.moveaxis(np.indices((round(ARENA / CELL),) * 2), 0, -1))
+CENTERS = center(np.moveaxis(np.indices((round(ARENA / CELL),) * 2), 0, -1))
 
 
 def clearance(points: NDArray, shapes: NDArray, poses: NDArray) -> NDArray[np.float64]:
@@ -122,7 +122,7 @@ def astar(
 
     A straight move costs 1, a diagonal one the root of 2, which may pass between two blocked cells.
     The heuristic is the octile distance. Raises ValueError where there is no path."""
-    # With a blocked border around the grid, no neighbour needs to be looked for outside it.
+    # With a blocked border around the grid, no neighbor needs to be looked for outside it.
     blocked = np.pad(~free, 1, constant_values=True)
     width = blocked.shape[1]
     along, across = np.abs(np.indices(blocked.shape) - np.reshape(goal, (2, 1, 1)) - 1)
@@ -147,11 +147,11 @@ def astar(
         closed[cell] = True
         cost = costs[cell]
         for offset, length in moves:
-            neighbour = cell + offset
-            if not closed[neighbour] and cost + length < costs.get(neighbour, math.inf):
-                costs[neighbour] = cost + length
-                came_from[neighbour] = cell
-                heapq.heappush(queue, (cost + length + to_goal[neighbour], neighbour))
+            neighbor = cell + offset
+            if not closed[neighbor] and cost + length < costs.get(neighbor, math.inf):
+                costs[neighbor] = cost + length
+                came_from[neighbor] = cell
+                heapq.heappush(queue, (cost + length + to_goal[neighbor], neighbor))
     else:
         raise ValueError(f"There is no path from {start} to {goal}.")
     path = [target]
@@ -233,9 +233,9 @@ def relaxed(distance: NDArray, may_change: NDArray[np.bool_]) -> NDArray[np.floa
 
 
 def interpolate(field: NDArray, x: float, y: float) -> float:
-    """A field's value at a position, bilinear between cell centres; outside them, the nearest
+    """A field's value at a position, bilinear between cell centers; outside them, the nearest
     border's."""
-    # Positions end just before the last centre, so that i + 1 and j + 1 are cells, too.
+    # Positions end just before the last center, so that i + 1 and j + 1 are cells, too.
     last = len(field) - 1
     u = min(max((x + ARENA / 2) / CELL - 0.5, 0.0), last - 1e-9)
     v = min(max((y + ARENA / 2) / CELL - 0.5, 0.0), last - 1e-9)

@@ -29,7 +29,7 @@ from common.ranges import Range, check_ranges
 from envs.robots import maps
 from envs.robots.maps import ARENA, SHAPES, Map, Shape
 from envs.robots.simulation import pybullet_client, quiet
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 SECONDS_PER_STEP = 0.2
 SUBSTEPS = 4
@@ -109,7 +109,7 @@ class NavigateConfig:
         return NavigateEnv(self)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs, self.parallel)
+        return vectorized(self.build, num_envs, self.parallel)
 
 
 class NavigateEnv(gymnasium.Env):
@@ -318,9 +318,9 @@ def build_arena(client: Any) -> tuple[list[int], int]:
         x = -(half + thickness) * math.sin(along)
         y = (half + thickness) * math.cos(along)
         place(client, wall, x, y, along, OBSTACLE_HEIGHT / 2)
-    colours = {True: (0.2, 0.4, 0.8), False: (0.75, 0.3, 0.25)}
+    colors = {True: (0.2, 0.4, 0.8), False: (0.75, 0.3, 0.25)}
     bodies = [
-        add_body(client, shape, OBSTACLE_HEIGHT / 2, colours[shape.radius > 0]) for shape in SHAPES
+        add_body(client, shape, OBSTACLE_HEIGHT / 2, colors[shape.radius > 0]) for shape in SHAPES
     ]
     return bodies, add_body(
         client, Shape(0.0, 0.0, GOAL_RADIUS), 0.02, (0.1, 0.8, 0.2), solid=False
@@ -331,7 +331,7 @@ def add_body(
     client: Any,
     shape: Shape,
     half_height: float,
-    colour: tuple[float, float, float],
+    color: tuple[float, float, float],
     solid: bool = True,
 ) -> int:
     """A body at the origin that nothing moves by itself; if not solid, only to look at. Its id."""
@@ -345,7 +345,7 @@ def add_body(
     return client.createMultiBody(
         baseMass=0.0,
         baseCollisionShapeIndex=client.createCollisionShape(kind, **collision) if solid else -1,
-        baseVisualShapeIndex=client.createVisualShape(kind, **visual, rgbaColor=(*colour, 1.0)),
+        baseVisualShapeIndex=client.createVisualShape(kind, **visual, rgbaColor=(*color, 1.0)),
     )
 
 
@@ -359,7 +359,7 @@ def picture(client: Any, width: int, height: int, view: Any, projection: Any) ->
 
 
 def draw_line(
-    frame: NDArray[np.uint8], camera: NDArray, corners: NDArray, colour: tuple[int, int, int]
+    frame: NDArray[np.uint8], camera: NDArray, corners: NDArray, color: tuple[int, int, int]
 ) -> None:
     """Draws a line over the floor through corners (k, 2); `camera` (4, 4) is projection times
     view."""
@@ -373,7 +373,7 @@ def draw_line(
     for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
         frame[
             np.clip(rows + row, 0, len(frame) - 1), np.clip(columns + column, 0, frame.shape[1] - 1)
-        ] = colour
+        ] = color
 
 
 LOOK_AHEAD = 0.6

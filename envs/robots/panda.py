@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from envs.names import plain
 from envs.robots.simulation import import_quietly, quiet
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 RANDOM_RETURNS = {
     "Reach": -49.5,
@@ -77,7 +77,7 @@ class PandaConfig:
         return GoesOn(env)
 
     def build_vector(self, num_envs: int) -> VectorEnv:
-        return vectorised(self.build, num_envs, self.parallel)
+        return vectorized(self.build, num_envs, self.parallel)
 
 
 class GoesOn(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):

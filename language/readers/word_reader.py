@@ -43,7 +43,7 @@ class Reader(nn.Module):
         self.known: dict[str, int] = {}
         self.tables: tuple[Tensor, ...] = ()
         self.known_with = 0
-        # An optimiser's kernel changes weights without counting it; what follows a gradient is such
+        # An optimizer's kernel changes weights without counting it; what follows a gradient is such
         # a change.
         self.vectors.weight.register_post_accumulate_grad_hook(lambda _: self.known.clear())
 
@@ -242,8 +242,8 @@ class SelfAttention(nn.Module):
     then thinks alone.
 
     One head, as wide as one of the paper's where the width is 64, which needs no layer to bring
-    heads together; normalised before each half (Xiong et al. 2020). Neither biases nor a
-    normalisation's own weights: for an agent's few sentences a small tensor costs as much as a
+    heads together; normalized before each half (Xiong et al. 2020). Neither biases nor a
+    normalization's own weights: for an agent's few sentences a small tensor costs as much as a
     large one, and torch's own layer takes twice as long."""
 
     def __init__(self, width: int) -> None:
@@ -253,15 +253,15 @@ class SelfAttention(nn.Module):
         self.narrow = nn.Linear(2 * width, width, bias=False)
 
     def forward(self, words: Tensor, is_word: Tensor) -> Tensor:
-        queries, keys, values = self.asks(normalised(words))[:, None].chunk(3, -1)
+        queries, keys, values = self.asks(normalized(words))[:, None].chunk(3, -1)
         answers = F.scaled_dot_product_attention(
             queries, keys, values, attn_mask=is_word[:, None, None]
         )[:, 0]
         words = words + answers
-        return words + self.narrow(torch.relu(self.wide(normalised(words))))
+        return words + self.narrow(torch.relu(self.wide(normalized(words))))
 
 
-def normalised(vectors: Tensor) -> Tensor:
+def normalized(vectors: Tensor) -> Tensor:
     """Each vector (..., D) with mean 0 and deviation 1 (Ba et al. 2016)."""
     return F.layer_norm(vectors, vectors.shape[-1:])
 

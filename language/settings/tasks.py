@@ -149,7 +149,7 @@ class EmbeddingsTask:
     size: Width = 64
     """How many numbers a word becomes."""
     window: Count = 10
-    """How many words to each side are a word's neighbours."""
+    """How many words to each side are a word's neighbors."""
     epochs: Count = 20
     """How often the texts are gone through."""
     seed: Seed = 1
@@ -170,7 +170,7 @@ class EmbeddingsTask:
 
 @dataclass(frozen=True)
 class SimilarityTask:
-    """Learns from pairs of caption and mission which match, and is tested on colours of things that
+    """Learns from pairs of caption and mission which match, and is tested on colors of things that
     no pair had."""
 
     data: str = "runs/corpus"

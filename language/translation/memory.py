@@ -14,7 +14,7 @@ def nearest(known: Sequence[str], texts: Sequence[str]) -> list[int]:
     """Row in `known` of the text that is most similar to each of `texts`.
 
     By the weighted Dice coefficient of TF-IDF vectors of one and two characters; unlike their
-    cosine, it does not favour short texts."""
+    cosine, it does not favor short texts."""
     from sklearn.feature_extraction.text import (
         CountVectorizer,
         TfidfTransformer,

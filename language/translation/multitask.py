@@ -58,11 +58,11 @@ class MultiTaskLesson:
         other = OTHER[task.language]
         self.other = Batches(translator.tokens, *sides(plenty, other), other, task.longest)
         self.intents = sorted({intent_of(pair) for pair in missions["train"]})
-        self.missions, self.true = self.labelled(missions["train"])
-        self.held_out_missions, self.held_out_true = self.labelled(missions["test"])
+        self.missions, self.true = self.labeled(missions["train"])
+        self.held_out_missions, self.held_out_true = self.labeled(missions["test"])
         self.module = MultiTaskNetwork(translator, len(self.intents))
 
-    def labelled(self, missions: list[Pair]) -> tuple[list[list[int]], Tensor]:
+    def labeled(self, missions: list[Pair]) -> tuple[list[list[int]], Tensor]:
         """In both languages: tokens, and which intent."""
         texts = [text for pair in missions for text in (pair.en, pair.zh)]
         which = torch.tensor([self.intents.index(intent_of(pair)) for pair in missions])

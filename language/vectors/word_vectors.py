@@ -162,11 +162,11 @@ class Judge(nn.Module):
         super().__init__()
         self.words = words
         size = words.bag.weight.shape[1]
-        self.standardise = nn.BatchNorm1d(size, affine=False, momentum=None)
+        self.standardize = nn.BatchNorm1d(size, affine=False, momentum=None)
         self.layer = nn.Linear(size, 1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.layer(self.standardise(self.words(tokens)))[:, 0]
+        return self.layer(self.standardize(self.words(tokens)))[:, 0]
 
 
 def word_vectors(folder: str) -> tuple[list[str], Tensor]:
@@ -223,7 +223,7 @@ def word2vec(
 def glove(
     sentences: list[list[str]], vocabulary: list[str], task: EmbeddingsTask
 ) -> NDArray[np.float32]:
-    """(V, D), the sum of a word's vectors as word and as neighbour, whose products tell the
+    """(V, D), the sum of a word's vectors as word and as neighbor, whose products tell the
     logarithm of how often two words meet; by AdaGrad (Duchi et al. 2011)."""
     rows, columns, met = co_occurrences(sentences, vocabulary, task.window)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -232,32 +232,32 @@ def glove(
     pairs = torch.from_numpy(np.stack([rows, columns])).long().to(device)
     random = torch.Generator().manual_seed(task.seed)
     # A word's vector and, last, its bias.
-    word, neighbour = (
+    word, neighbor = (
         ((torch.rand(len(vocabulary), task.size + 1, generator=random) - 0.5) / task.size)
         .to(device)
         .requires_grad_()
         for _ in range(2)
     )
-    learner = torch.optim.Adagrad([word, neighbour], lr=0.05)
+    learner = torch.optim.Adagrad([word, neighbor], lr=0.05)
     with torch.enable_grad():
         for _ in range(task.epochs):
             for part in (
                 torch.randperm(len(met), generator=random).to(device).split(ENTRIES_AT_A_TIME)
             ):
                 ours = F.embedding(pairs[0, part], word)
-                theirs = F.embedding(pairs[1, part], neighbour)
+                theirs = F.embedding(pairs[1, part], neighbor)
                 told = (ours[:, :-1] * theirs[:, :-1]).sum(1) + ours[:, -1] + theirs[:, -1]
                 loss = (weight[part] * (told - logarithm[part]).square()).sum()
                 learner.zero_grad()
                 loss.backward()
                 learner.step()
-    return (word + neighbour).detach()[:, :-1].cpu().numpy()
+    return (word + neighbor).detach()[:, :-1].cpu().numpy()
 
 
 def co_occurrences(
     sentences: Iterable[Sequence[str]], vocabulary: list[str], window: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Which words (E,) have which neighbours (E,), and how often (E,): one d words away counts 1 /
+    """Which words (E,) have which neighbors (E,), and how often (E,): one d words away counts 1 /
     d."""
     number = {word: row for row, word in enumerate(vocabulary)}
     numbered = [[number[word] for word in sentence if word in number] for sentence in sentences]

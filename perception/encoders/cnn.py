@@ -27,16 +27,16 @@ class NatureCNN(nn.Module):
         """`pixels` maps raw images to numbers from 0 to 255; bytes where it is None."""
         super().__init__()
         self.input_layer = pixels or Bytes()
-        normalised = config.layer_norm
+        normalized = config.layer_norm
         convolutions = nn.Sequential(
             ByteConv2d(channels, 32, kernel_size=8, stride=4),
-            *([nn.GroupNorm(1, 32)] if normalised else []),
+            *([nn.GroupNorm(1, 32)] if normalized else []),
             nn.ReLU(inplace=True),
             orthogonal(nn.Conv2d(32, 64, kernel_size=4, stride=2)),
-            *([nn.GroupNorm(1, 64)] if normalised else []),
+            *([nn.GroupNorm(1, 64)] if normalized else []),
             nn.ReLU(inplace=True),
             orthogonal(nn.Conv2d(64, 64, kernel_size=3)),
-            *([nn.GroupNorm(1, 64)] if normalised else []),
+            *([nn.GroupNorm(1, 64)] if normalized else []),
             nn.ReLU(inplace=True),
             FlattenPixels(),
         )
@@ -45,7 +45,7 @@ class NatureCNN(nn.Module):
         if config.features:
             dense = [
                 orthogonal(nn.Linear(flat, config.features)),
-                *([nn.LayerNorm(config.features)] if normalised else []),
+                *([nn.LayerNorm(config.features)] if normalized else []),
                 nn.ReLU(inplace=True),
             ]
         self.torso = nn.Sequential(*convolutions, *dense)

@@ -31,7 +31,7 @@ class DiscriminatorReward(nn.Module):
 
     observations: Tensor
     actions: Tensor
-    centre: Tensor
+    center: Tensor
     half_range: Tensor
     next_row: Tensor
 
@@ -54,8 +54,8 @@ class DiscriminatorReward(nn.Module):
             nn.Tanh(),
             orthogonal(nn.Linear(128, 1), gain=1.0),
         )
-        centre, half_range = box_of(action_space)
-        self.register_buffer("centre", centre, persistent=False)
+        center, half_range = box_of(action_space)
+        self.register_buffer("center", center, persistent=False)
         self.register_buffer("half_range", half_range, persistent=False)
         self.register_buffer("observations", demonstrated["observations"], persistent=False)
         self.register_buffer("actions", demonstrated["actions"], persistent=False)
@@ -92,7 +92,7 @@ class DiscriminatorReward(nn.Module):
         taken = (
             F.one_hot(actions, self.num_actions)
             if self.num_actions
-            else (actions - self.centre) / self.half_range
+            else (actions - self.center) / self.half_range
         )
         return torch.cat([self.read(observations), taken.float()], 1)
 
@@ -106,7 +106,7 @@ class DiscriminatorReward(nn.Module):
 
 
 def box_of(action_space: gymnasium.Space) -> tuple[Tensor, Tensor]:
-    """Centre and half range of each action (A,) float64; 0 and 1 where it has no two bounds, or is
+    """Center and half range of each action (A,) float64; 0 and 1 where it has no two bounds, or is
     not of a Box."""
     if not isinstance(action_space, Box):
         return torch.zeros(0, dtype=torch.float64), torch.ones(0, dtype=torch.float64)

@@ -15,7 +15,7 @@ class NoveltyReward(nn.Module):
     """Rewards each step for the novelty of the observation in which it was taken.
 
     What a step leads to is thus rewarded one step later. In place of observations, as in the paper,
-    the random network's features are standardised, so that one rule serves images, symbols and
+    the random network's features are standardized, so that one rule serves images, symbols and
     vectors."""
 
     mean_error: Tensor
@@ -30,7 +30,7 @@ class NoveltyReward(nn.Module):
         self.target = nn.Sequential(read, orthogonal(nn.Linear(read.output_dim, config.features)))
         self.target.requires_grad_(False)
         # Without a momentum, torch keeps the mean over all batches, not a moving one.
-        self.standardise = nn.BatchNorm1d(config.features, affine=False, momentum=None)
+        self.standardize = nn.BatchNorm1d(config.features, affine=False, momentum=None)
         read = reader_of(space)
         self.predictor = nn.Sequential(
             read,
@@ -58,6 +58,6 @@ class NoveltyReward(nn.Module):
         """Mean squared error of each prediction (B,)."""
         with torch.no_grad():
             # Asking for a reward leaves the statistics as they are.
-            self.standardise.train(learns)
-            wanted = self.standardise(self.target(observations))
+            self.standardize.train(learns)
+            wanted = self.standardize(self.target(observations))
         return ((self.predictor(observations) - wanted) ** 2).mean(1)

@@ -78,7 +78,7 @@ class NatureCNNConfig:
     features: SizeOrZero = 512
     """Width of the dense layer; 0 leaves it out, for heads that begin with one of their own."""
     layer_norm: bool = False
-    """Normalise the numbers of each layer before its ReLU (Ba et al. 2016; Gallici et al. 2024)."""
+    """Normalize the numbers of each layer before its ReLU (Ba et al. 2016; Gallici et al. 2024)."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perception.palette import COLOURS
+from perception.palette import COLORS
 from perception.vision.frames import Frames, load_frames, resized
 
 IMAGES_AT_A_TIME = 32
@@ -135,7 +135,7 @@ class HeldOut:
         rows = np.linspace(0, len(self.images) - 1, 6).astype(int)
         found = found_in(detector, self.images[rows])
         seen = [
-            drawn(image, own, COLOURS)
+            drawn(image, own, COLORS)
             for image, own in zip(self.images[rows, 0].numpy(), found, strict=True)
         ]
         return np.concatenate(seen, 1)
@@ -170,7 +170,7 @@ def screens_with_boxes(data: str) -> tuple[Frames, Frames]:
 
 
 def drawn(
-    image: NDArray[np.uint8], found: Found, colours: NDArray[np.uint8], surer_than: float = 0.5
+    image: NDArray[np.uint8], found: Found, colors: NDArray[np.uint8], surer_than: float = 0.5
 ) -> NDArray:
     """The grey image (H, W) as (H, W, 3) with a frame around each object that it is sure of."""
     picture = np.repeat(image[..., None], 3, 2)
@@ -181,6 +181,6 @@ def drawn(
     ):
         if score > surer_than and right > left and bottom > top:
             picture[top:bottom, [left, right - 1]] = picture[[top, bottom - 1], left:right] = (
-                colours[int(number)]
+                colors[int(number)]
             )
     return picture

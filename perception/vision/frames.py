@@ -17,7 +17,7 @@ from torch import Tensor
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as the Atari emulator's own greys
 CONTRAST = 0.3
 BRIGHTNESS = 20.0
-COLOUR = 25.0
+COLOR = 25.0
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Frames:
     screens: NDArray[np.uint8]  # (N, H, W), numbers of the game's palette
     games: NDArray[np.int64]  # (N,), which of `names`
     episodes: NDArray[np.int64]  # (N,), the seed of its episode
-    classes: NDArray[np.uint8]  # (N, H, W), of each pixel, or (N, 0, 0) where nothing is labelled
+    classes: NDArray[np.uint8]  # (N, H, W), of each pixel, or (N, 0, 0) where nothing is labeled
     boxes: NDArray[np.int64]  # (M, 6): screen, class, left, top, right, bottom, by screen
     names: tuple[str, ...]  # games
     class_names: tuple[str, ...]
@@ -74,14 +74,12 @@ class Frames:
 
 
 def jittered(greys: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Palettes of greys (N, 256) with another contrast, another brightness, and each colour
+    """Palettes of greys (N, 256) with another contrast, another brightness, and each color
     somewhat off."""
     size = (len(greys), 1)
     contrast = random.uniform(1 - CONTRAST, 1 + CONTRAST, size)
     shifted = (
-        greys * contrast
-        + random.normal(0, BRIGHTNESS, size)
-        + random.normal(0, COLOUR, greys.shape)
+        greys * contrast + random.normal(0, BRIGHTNESS, size) + random.normal(0, COLOR, greys.shape)
     )
     return shifted.astype(np.float32)
 

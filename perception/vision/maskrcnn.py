@@ -120,11 +120,11 @@ class Maps(nn.Module):
         super().__init__()
         self.network = first_maps(backbone, (0, 1))
         half, quarter = self.network.feature_info.channels()
-        self.pixels = nn.Sequential(normalised(1, WIDTH), nn.ReLU(), normalised(WIDTH, WIDTH))
+        self.pixels = nn.Sequential(normalized(1, WIDTH), nn.ReLU(), normalized(WIDTH, WIDTH))
         self.lateral = nn.Conv2d(half, WIDTH, kernel_size=1)
         self.upward = nn.Conv2d(quarter, WIDTH, kernel_size=1)
         self.blend = nn.ModuleList(
-            nn.Sequential(nn.ReLU(), normalised(WIDTH, WIDTH), nn.ReLU()) for _ in range(2)
+            nn.Sequential(nn.ReLU(), normalized(WIDTH, WIDTH), nn.ReLU()) for _ in range(2)
         )
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -134,8 +134,8 @@ class Maps(nn.Module):
         return OrderedDict({"fine": self.blend[0](fine), "coarse": self.blend[1](coarse)})
 
 
-def normalised(inputs: int, outputs: int) -> nn.Sequential:
-    """A 3x3 convolution that keeps the size of maps, and batch normalisation."""
+def normalized(inputs: int, outputs: int) -> nn.Sequential:
+    """A 3x3 convolution that keeps the size of maps, and batch normalization."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(outputs)
     )

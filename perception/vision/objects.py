@@ -56,11 +56,11 @@ class Reader(nn.Module):
             return self.all(torch.cat([pooled.flatten(1), own], 1))
 
     def place(self, newest: Tensor) -> Tensor:
-        """Centre (B, 2) of the surest object of the class that others lie relative to; zeros where
+        """Center (B, 2) of the surest object of the class that others lie relative to; zeros where
         there is none."""
         scores, rows = (newest[..., 0] * newest[..., 4 + self.relative_to]).max(1)
-        centres = newest[torch.arange(len(newest), device=newest.device), rows, 1:3]
-        return centres * (scores > 0).float()[:, None]
+        centers = newest[torch.arange(len(newest), device=newest.device), rows, 1:3]
+        return centers * (scores > 0).float()[:, None]
 
 
 def layers(inputs: int, widths: tuple[int, ...]) -> nn.Sequential:
@@ -73,7 +73,7 @@ def layers(inputs: int, widths: tuple[int, ...]) -> nn.Sequential:
 
 
 class ObjectList(nn.Module):
-    """Frames (M, 1, H, W) uint8 -> (M, objects, 5 + classes): of each object its score, its centre
+    """Frames (M, 1, H, W) uint8 -> (M, objects, 5 + classes): of each object its score, its center
     and size in shares of the image, and its class; zeros where there is none."""
 
     scale: Tensor

@@ -70,8 +70,8 @@ def photographs_taught() -> list[tuple[NDArray[np.float32], NDArray[np.float32]]
 
 def as_photographs(images: Tensor) -> Tensor:
     """uint8 (B, 1, H, W) -> (B, 3, H, W) float32, as the trunk was trained with."""
-    coloured = images.float() - images.new_tensor(MEANS, dtype=torch.float32).view(1, 3, 1, 1)
-    return coloured.contiguous(memory_format=torch.channels_last)
+    colored = images.float() - images.new_tensor(MEANS, dtype=torch.float32).view(1, 3, 1, 1)
+    return colored.contiguous(memory_format=torch.channels_last)
 
 
 class TransferLesson:
@@ -89,7 +89,7 @@ class TransferLesson:
         self.module = self.probe()
 
     def sight(self, pretrained: bool) -> tuple[Tensor, Tensor]:
-        """What a trunk sees of all pieces, standardised by those to learn from."""
+        """What a trunk sees of all pieces, standardized by those to learn from."""
         layers = trunk(self.task.blocks, pretrained)
         seen = summaries(layers, self.pieces)
         test_seen = summaries(layers, self.test_pieces)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perception.palette import COLOURS
+from perception.palette import COLORS
 from perception.settings.tasks import UNetTask
 from perception.vision.frames import Frames, prepared, resized
 
@@ -55,7 +55,7 @@ class UNet(nn.Module):
 
 
 def twice(before: int, after: int) -> nn.Module:
-    """Two 3x3 convolutions, each with batch normalisation and a ReLU; maps keep their size."""
+    """Two 3x3 convolutions, each with batch normalization and a ReLU; maps keep their size."""
 
     def once(channels: int) -> list[nn.Module]:
         convolution = nn.Conv2d(channels, after, kernel_size=3, padding=1, bias=False)
@@ -133,7 +133,7 @@ class UNetLesson:
             found = self.found(self.test_images[rows]).numpy()
         seen = np.repeat(self.test_images[rows, 0].numpy()[..., None], 3, 3)
         strips = [
-            np.concatenate([s, COLOURS[t], COLOURS[f]], 0)
+            np.concatenate([s, COLORS[t], COLORS[f]], 0)
             for s, t, f in zip(seen, self.test_classes[rows], found, strict=True)
         ]
         return {"seen-true-found": np.concatenate(strips, 1)}

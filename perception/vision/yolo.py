@@ -1,4 +1,4 @@
-"""Detection in one look: each cell of a grid says whether an object's centre is in it, and which
+"""Detection in one look: each cell of a grid says whether an object's center is in it, and which
 and how large it is (YOLO; Redmon et al. 2016), on the first layers of a residual network (He et al.
 2016)."""
 
@@ -22,7 +22,7 @@ BOX_COUNTS = 2.0  # weight of boxes beside that of objects and classes
 
 
 class YOLO(nn.Module):
-    """Images (B, 1, H, W) -> of each cell (B, 5 + classes, H/4, W/4): object, centre x, y, width,
+    """Images (B, 1, H, W) -> of each cell (B, 5 + classes, H/4, W/4): object, center x, y, width,
     height, classes."""
 
     def __init__(self, backbone: str, classes: int) -> None:
@@ -60,7 +60,7 @@ def boxes_of(cells: Tensor) -> Tensor:
     """Boxes (B, gh, gw, 4) in pixels, from a network's cells (B, 5 + classes, gh, gw)."""
     rows = torch.arange(cells.shape[2], device=cells.device)[:, None]
     columns = torch.arange(cells.shape[3], device=cells.device)[None]
-    # A centre may be a little outside of its cell, so that the border is no place where nothing can
+    # A center may be a little outside of its cell, so that the border is no place where nothing can
     # be said.
     x = (columns + 2 * cells[:, 1].sigmoid() - 0.5) * STRIDE
     y = (rows + 2 * cells[:, 2].sigmoid() - 0.5) * STRIDE
@@ -94,7 +94,7 @@ def objects_of(cells: Tensor) -> list[Found]:
 
 
 def wanted_cells(true: list[tuple[Tensor, Tensor]], height: int, width: int) -> dict[str, Tensor]:
-    """Where objects' centres are: (image, row, column) of each, its box and its class (from 0), all
+    """Where objects' centers are: (image, row, column) of each, its box and its class (from 0), all
     (M, ...)."""
     places = []
     boxes = []

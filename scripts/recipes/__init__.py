@@ -89,7 +89,7 @@ RECIPES: Imported[Callable[[Environment], Experiment]] = Imported(
         "btr": "scripts.recipes.dqn:beyond_rainbow",
         "data-efficient": "scripts.recipes.dqn:data_efficient",
         "r2d2": "scripts.recipes.dqn:recurrent",
-        "pqn": "scripts.recipes.dqn:parallelised",
+        "pqn": "scripts.recipes.dqn:parallelized",
         "ddpg": "scripts.recipes.ddpg:recipe",
         "td3": "scripts.recipes.ddpg:twin_delayed",
         "sac": "scripts.recipes.sac:recipe",

@@ -1,4 +1,4 @@
-"""Behaviour cloning's settings."""
+"""Behavior cloning's settings."""
 
 from dataclasses import replace
 

@@ -66,7 +66,7 @@ def rainbow(environment: Environment) -> Experiment:
 
 def beyond_rainbow(environment: Environment) -> Experiment:
     """Clark et al. 2024, table 3: implicit quantiles, Munchausen targets, large batches now and
-    then, and a residual network with spectral normalisation. Its width here is a fourth of theirs,
+    then, and a residual network with spectral normalization. Its width here is a fourth of theirs,
     which a processor can train."""
     algo = replace(
         settings(environment),
@@ -153,8 +153,8 @@ def recurrent(environment: Environment) -> Experiment:
     return replace(experiment(environment, algo), memory=RecurrentConfig(steps=20))
 
 
-def parallelised(environment: Environment) -> Experiment:
-    """Gallici et al. 2024: 128 environments, two epochs, layer normalisation; smaller rollouts for
+def parallelized(environment: Environment) -> Experiment:
+    """Gallici et al. 2024: 128 environments, two epochs, layer normalization; smaller rollouts for
     vectors."""
     whole = experiment(environment, settings(environment))
     if not sees_images(environment):

@@ -156,7 +156,7 @@ def vectors(environment: Environment) -> Experiment:
 
 
 def continuous_vectors(environment: Environment) -> Experiment:
-    """Huang et al. 2022, nine details for continuous actions: normalised observations and
+    """Huang et al. 2022, nine details for continuous actions: normalized observations and
     rewards."""
     return Experiment(
         env=environment,

@@ -72,7 +72,7 @@ def quantile_critics(environment: Environment) -> Experiment:
 
 
 def batch_normalized(environment: Environment) -> Experiment:
-    """Bhatt et al. 2024, table 2: batch normalisation, no target networks, an actor that waits for
+    """Bhatt et al. 2024, table 2: batch normalization, no target networks, an actor that waits for
     three steps of wider critics, Adam with half the momentum. Critics are twice as wide as the
     actor, not four times, which is a fourth of the time."""
     row = continuous.settings(environment, SETTINGS_BY_KIND)

@@ -57,7 +57,7 @@ def assert_same(got: Any, wanted: Any) -> None:
     assert type(got) is type(wanted)
     if isinstance(wanted, dict):
         assert list(got) == list(wanted), (
-            "the order of keys counts: an optimiser's groups rely on it"
+            "the order of keys counts: an optimizer's groups rely on it"
         )
         for key in wanted:
             assert_same(got[key], wanted[key])

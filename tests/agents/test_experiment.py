@@ -88,7 +88,7 @@ def without(name: str) -> dict[str, Any]:
         damaged(env={"type": "os.system"}),
         damaged(env={"type": "__import__"}),
         damaged(type="Popen"),
-        damaged(colour="red"),
+        damaged(color="red"),
         damaged(algo={"type": "PPO", "momentum": 0.9}),
         damaged(algo={"type": "PPO", "discount": 7}),
         damaged(env={"length": 5}),

@@ -76,9 +76,9 @@ def test_two_runners_and_two_learners_train_one_policy(tmp_path):
     lines = read_progress(run_dir / "progress.jsonl")
     assert [line["env_steps"] for line in lines] == list(range(32, 321, 32))
     # Observations are 0..3 and 1: with everybody's steps counted the count is exact.
-    normaliser = final_state(run_dir)["learner"]["learner"]["rl_module"]["default_policy"]
-    assert normaliser["normaliser.count"] == 320
-    assert normaliser["normaliser.mean"].tolist() == [1.5, 1.0]
+    normalizer = final_state(run_dir)["learner"]["learner"]["rl_module"]["default_policy"]
+    assert normalizer["normalizer.count"] == 320
+    assert normalizer["normalizer.mean"].tolist() == [1.5, 1.0]
 
 
 def test_two_learners_make_the_update_that_one_makes(tmp_path):

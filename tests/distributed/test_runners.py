@@ -28,8 +28,8 @@ def test_runners_that_do_not_wait_for_the_learner_train_one_policy(tmp_path):
     assert lines[0]["learner/policy_lag_max"] == 0
     assert {line["learner/policy_lag_max"] for line in lines[1:]} <= {1, 2, 3, 4}
     assert lines[-1]["learner/samples_thrown_away"] == 0
-    normaliser = final_state(tmp_path / "run")["learner"]["learner"]["rl_module"]["default_policy"]
-    assert normaliser["normaliser.count"] == 640
+    normalizer = final_state(tmp_path / "run")["learner"]["learner"]["rl_module"]["default_policy"]
+    assert normalizer["normalizer.count"] == 640
 
 
 @dataclass(frozen=True)

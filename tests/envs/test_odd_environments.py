@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.info import ENVIRONMENT_FAULT
 from envs.returned import INFO
-from envs.vector import vectorised
+from envs.vector import vectorized
 from tests.envs.odd_environments import (
     SPACES,
     Habits,
@@ -56,7 +56,7 @@ def row(observations: Any, n: int) -> Any:
 )
 def test_a_vector_shows_the_steps_that_happened(odd: Habits, steps: int) -> None:
     config = OddConfig(odd)
-    vector = vectorised(config.build, NUM_ENVS)
+    vector = vectorized(config.build, NUM_ENVS)
     shown, kept = [vector.reset(seed=1)[0]], []
     random = np.random.default_rng(0)
     for _ in range(steps):
@@ -89,7 +89,7 @@ def test_a_vector_shows_the_steps_that_happened(odd: Habits, steps: int) -> None
 def test_the_final_observation_of_an_environment_with_one_array_is_not_the_next_ones_first() -> (
     None
 ):
-    vector = vectorised(with_habits(one_array=True, lengths=(2,)).build, 1)
+    vector = vectorized(with_habits(one_array=True, lengths=(2,)).build, 1)
     vector.reset(seed=1)
     vector.step(np.zeros((1, 2), np.float32))
     observations, *_, info = vector.step(np.zeros((1, 2), np.float32))
@@ -106,7 +106,7 @@ def test_an_environment_in_a_process_of_its_own_shows_the_steps_that_happened(sp
     odd = Habits(
         space=space, one_array=True, infos="reused", dtype="wider", scalar="array", lengths=(2, 1)
     )
-    vector = vectorised(OddConfig(odd).build, 1, parallel=True)
+    vector = vectorized(OddConfig(odd).build, 1, parallel=True)
     here = OddEnv(odd)
     here.reset(seed=1)
     assert_same(row(vector.reset(seed=1)[0], 0), numbered(SPACES[space], 0))
@@ -186,7 +186,7 @@ class Says(gymnasium.Env):
 def test_what_an_environment_may_not_return_is_a_fault_that_is_told_in_one_line(
     changes: dict[str, Any], reason: str
 ) -> None:
-    vector = vectorised(lambda: Says(**changes), 1)
+    vector = vectorized(lambda: Says(**changes), 1)
     vector.reset(seed=1)
     *_, truncated, info = vector.step(np.zeros(1, int))
     assert truncated[0]
@@ -199,7 +199,7 @@ def test_what_an_environment_may_not_return_is_a_fault_that_is_told_in_one_line(
     "returned", [np.zeros(2, np.uint8), (np.zeros(2, np.uint8), None), np.zeros(2), None]
 )
 def test_a_reset_without_an_info_is_refused_in_one_line(returned: Any) -> None:
-    vector = vectorised(lambda: Says(reset=returned), 1)
+    vector = vectorized(lambda: Says(reset=returned), 1)
     with pytest.raises(
         ValueError, match=r"^its reset must return \(observation, info\), and returned"
     ) as refusal:
@@ -211,7 +211,7 @@ def test_of_numbers_that_are_integers_in_one_environment_nothing_is_cut_off_in_a
     """gymnasium takes the type of the first environment's entry for all: 0 and 0.7 become 0 and
     0."""
     costs = iter([0, 0, 0.7, 0.7])
-    vector = vectorised(lambda: Says(info={"cost": next(costs), "episode_metrics": {"way": 3}}), 2)
+    vector = vectorized(lambda: Says(info={"cost": next(costs), "episode_metrics": {"way": 3}}), 2)
     vector.reset(seed=1)
     *_, info = vector.step(np.zeros(2, int))
     assert set(info["cost"].tolist()) <= {0.0, 0.7}
@@ -220,7 +220,7 @@ def test_of_numbers_that_are_integers_in_one_environment_nothing_is_cut_off_in_a
 
 def test_of_an_info_the_keys_that_are_read_are_left() -> None:
     told = {"is_success": 1, "learning_terminated": np.bool_(True), "cost": 2, "lives": np.int8(3)}
-    vector = vectorised(
+    vector = vectorized(
         lambda: Says(info=told | {"action_mask": [1, 0], "episode_metrics": {"a": None, "b": 1}}), 1
     )
     vector.reset(seed=1)

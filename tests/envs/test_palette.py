@@ -14,7 +14,7 @@ def test_without_a_move_it_is_the_game_as_it_is() -> None:
         np.testing.assert_array_equal(plain.step(action)[0], shifted.step(action)[0])
 
 
-def test_a_colour_keeps_its_grey_for_an_episode_and_gets_another_one_in_the_next() -> None:
+def test_a_color_keeps_its_grey_for_an_episode_and_gets_another_one_in_the_next() -> None:
     env = AtariConfig(palette_shift=1.0, noop_max=0).build()
     assert env.observation_space == OBSERVATION_SPACE
     first, _ = env.reset(seed=0)

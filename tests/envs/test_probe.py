@@ -32,7 +32,7 @@ def test_vectors_reset_in_the_same_step(config: CountingConfig | TargetConfig) -
 
 
 @CONFIGS
-def test_frames_are_colour_images(config: CountingConfig | TargetConfig) -> None:
+def test_frames_are_color_images(config: CountingConfig | TargetConfig) -> None:
     env = config.build()
     env.reset(seed=0)
     frame = env.render()

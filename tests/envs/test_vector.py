@@ -12,7 +12,7 @@ import pytest
 
 from common.info import ENVIRONMENT_FAULT
 from envs.probe import CountingEnv, FlawedEnv
-from envs.vector import Restarting, vectorised
+from envs.vector import Restarting, vectorized
 
 
 def flawed(flaw: str, fails_at: int = 3, length: int = 10) -> Restarting:
@@ -81,12 +81,12 @@ def test_environments_whose_spaces_differ_from_one_to_the_next_are_refused() -> 
         return env
 
     with pytest.raises(ValueError, match="its spaces differ"):
-        vectorised(build, 2)
+        vectorized(build, 2)
 
 
-def test_neighbours_go_on() -> None:
+def test_neighbors_go_on() -> None:
     builders = iter([lambda: FlawedEnv(10, "raises", 3), *[lambda: CountingEnv(10)] * 9])
-    env = vectorised(lambda: next(builders)(), 2)
+    env = vectorized(lambda: next(builders)(), 2)
     env.reset(seed=1)
     for _ in range(2):
         env.step(np.zeros(2, int))
@@ -160,7 +160,7 @@ def test_what_follows_a_failure_is_the_same_for_the_same_seed() -> None:
 
 
 def test_a_process_that_hangs_outside_of_python_is_told_of_and_can_be_closed() -> None:
-    env = vectorised(
+    env = vectorized(
         lambda: gymnasium.make("Pendulum-v1"), 2, parallel=True, longest_step_seconds=0.25
     )
     env.reset(seed=1)
@@ -176,7 +176,7 @@ def test_an_interrupt_stops_whoever_steps_and_not_the_environments() -> None:
     before = signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # whoever runs the tests may ignore it
-    env = vectorised(lambda: gymnasium.make("Pendulum-v1"), 2, parallel=True)
+    env = vectorized(lambda: gymnasium.make("Pendulum-v1"), 2, parallel=True)
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     env.reset(seed=1)
     for process in env.processes:
@@ -192,7 +192,7 @@ def test_an_environment_that_exits_is_built_again() -> None:
         def step(self, action: Any) -> Any:
             raise SystemExit(0)
 
-    vector = vectorised(lambda: Exits(5), 1)
+    vector = vectorized(lambda: Exits(5), 1)
     vector.reset(seed=1)
     *_, info = vector.step(np.zeros(1, np.int64))
     assert "SystemExit" in str(info)

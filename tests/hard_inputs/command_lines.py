@@ -129,7 +129,7 @@ BASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("train_agent", ("--resume", "run")),
     ("tune_agent", ("--env", "CartPole-v1")),
     ("evaluate_agent", ("run", "--episodes", "1")),
-    ("record_agent", ("run", "--most-steps", "5")),
+    ("record_agent", ("run", "--max-steps", "5")),
     ("log_episodes", ("--env", "care-episode", "--episodes", "4")),
     ("estimate_policy", ("standard of care", "--episodes-file", "log.parquet")),
     ("report_policy", ("run-care", "--patients", "4")),
@@ -235,7 +235,7 @@ NEGATIVE_IS_A_VALUE = frozenset({"--env.max-episode-steps"})
 DAMAGED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("run", "train_agent", ("--resume", "damaged", "--total-env-steps", "2000")),
     ("run", "evaluate_agent", ("damaged", "--episodes", "1")),
-    ("run", "record_agent", ("damaged", "--most-steps", "5")),
+    ("run", "record_agent", ("damaged", "--max-steps", "5")),
     ("run-dqn", "train_agent", ("--resume", "damaged", "--total-env-steps", "4000")),
     ("run-care", "report_policy", ("damaged", "--patients", "4")),
     ("log.parquet", "estimate_policy", ("standard of care", "--episodes-file", "damaged")),

@@ -8,7 +8,7 @@ from agents.training.pretrain import pretrain
 from language.settings.tasks import TranslationTask
 
 VERBS = {"go to": "去", "pick up": "拿", "open": "开"}
-COLOURS = {
+COLORS = {
     "red": "红",
     "green": "绿",
     "blue": "蓝",
@@ -35,8 +35,8 @@ def write_small_corpus(folder: Path) -> str:
     """As scripts/make_corpus.py lays it out; of eight sentences one is to test on, one to validate
     on."""
     sentences = [
-        (f"{verb} the {colour} {kind}", VERBS[verb] + COLOURS[colour] + KINDS[kind])
-        for verb, colour, kind in product(VERBS, COLOURS, KINDS)
+        (f"{verb} the {color} {kind}", VERBS[verb] + COLORS[color] + KINDS[kind])
+        for verb, color, kind in product(VERBS, COLORS, KINDS)
     ]
     parts = {
         "test": [pair for row, pair in enumerate(sentences) if row % HELD_OUT == 0],

@@ -1,4 +1,4 @@
-"""Behaviour cloning learns what was shown, with and without memory, and another run may begin with
+"""Behavior cloning learns what was shown, with and without memory, and another run may begin with
 what it learnt."""
 
 from dataclasses import replace

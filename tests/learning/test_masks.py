@@ -28,7 +28,7 @@ def test_the_right_one_of_two_keys_is_found_among_twenty(
         algo=algo,
         total_env_steps=env_steps,
         evaluate_every_env_steps=0,
-        most_environment_faults=0,
+        max_environment_faults=0,
         run_dir=str(tmp_path / "run"),
     )
     train(experiment)

@@ -116,8 +116,8 @@ def played(experiment: Experiment) -> float:
 
 def test_a_way_that_nobody_went_to_its_end_on_purpose_is_found(tmp_path: Path) -> None:
     environment = CorridorConfig()
-    path, behaviour = logged(environment, wavers, tmp_path / "log.parquet", episodes=300)
-    assert behaviour < 4
+    path, behavior = logged(environment, wavers, tmp_path / "log.parquet", episodes=300)
+    assert behavior < 4
     cloned = learnt("bc", environment, path, tmp_path / "bc")
     assert cloned < 4
     assert learnt("cql", environment, path, tmp_path / "cql", discount=0.9, alpha=0.1) == 10.0
@@ -128,10 +128,10 @@ def test_a_way_that_nobody_went_to_its_end_on_purpose_is_found(tmp_path: Path) -
 
 
 def test_doses_are_learnt_from_the_better_of_those_that_were_given(tmp_path: Path) -> None:
-    path, behaviour = logged(TargetConfig(), too_high, tmp_path / "log.parquet", episodes=300)
+    path, behavior = logged(TargetConfig(), too_high, tmp_path / "log.parquet", episodes=300)
     cloned = learnt("bc", TargetConfig(), path, tmp_path / "bc")
     better = learnt(
         "iql", TargetConfig(), path, tmp_path / "iql", discount=0.0, inverse_temperature=5.0
     )
-    assert behaviour < cloned + 1 < better
+    assert behavior < cloned + 1 < better
     assert better > 8.5  # of 10

@@ -116,7 +116,7 @@ def test_evaluate_plays_under_other_conditions_when_asked_to(space_invaders):
 
 
 def test_record_films_an_episode(space_invaders):
-    result = run("record_agent.py", "run", "--most-steps", "40", folder=space_invaders)
+    result = run("record_agent.py", "run", "--max-steps", "40", folder=space_invaders)
     assert result.returncode == 0, result.stderr
     (film,) = (space_invaders / "run" / "videos").glob("*seed1000000.webm")
     assert cv2.VideoCapture(str(film)).get(cv2.CAP_PROP_FRAME_COUNT) == 41
@@ -249,7 +249,7 @@ def test_a_mistake_about_a_run_is_one_line(command, arguments, says, cartpole, m
         ),
         (
             record_agent,
-            "--most-steps",
+            "--max-steps",
             "to 2,592,000 (which make a day of film), not 1,000,000,000,000",
         ),
     ],

@@ -86,7 +86,7 @@ def test_rewards_are_cut_to_their_sign_in_atari_games_alone(registered: Any) -> 
         assert recipe_named(algorithm)(environment).reward == EnvironmentReward()
 
 
-def test_integers_beyond_what_float32_tells_apart_are_normalised_or_refused(
+def test_integers_beyond_what_float32_tells_apart_are_normalized_or_refused(
     registered: Any,
 ) -> None:
     environment = registered(Box(0, 2**40, (3,), np.int64), CHOICE)

@@ -81,11 +81,9 @@ def test_an_agent_is_estimated_or_refused(
         *fast.split(),
     ]
     train([*settings, "--run-dir", str(run)])
-    estimate(
-        [str(run), "--episodes-file", str(log), "--resamples", "20", "--behaviour", "logistic"]
-    )
+    estimate([str(run), "--episodes-file", str(log), "--resamples", "20", "--behavior", "logistic"])
     assert "NO HEADLINE: The effective sample size is" in capsys.readouterr().out
-    assert json.loads((run / "off_policy.json").read_text())["behaviour"] == "logistic"
+    assert json.loads((run / "off_policy.json").read_text())["behavior"] == "logistic"
     own = tmp_path / "own.parquet"
     log_episodes(["--run", str(run), "--episodes", "100", "--output", str(own)])
     estimate([str(run), "--episodes-file", str(own), "--resamples", "20"])

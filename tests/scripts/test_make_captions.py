@@ -49,7 +49,7 @@ def test_files_that_are_there_stay_as_they_are(folder: Path) -> None:
     assert (folder / "captions-test.tsv").read_bytes() == before
 
 
-def test_some_missions_name_a_thing_without_its_colour_or_kind() -> None:
+def test_some_missions_name_a_thing_without_its_color_or_kind() -> None:
     assert {
         "go to a ball",
         "pick up the red object",

@@ -221,7 +221,7 @@ def test_images_get_a_convolutional_encoder_and_rewards_of_one_size() -> None:
     assert experiment.num_envs * experiment.algo.rollout_length == 1_024
 
 
-def test_continuous_control_is_normalised_and_keeps_true_rewards() -> None:
+def test_continuous_control_is_normalized_and_keeps_true_rewards() -> None:
     experiment = recipe_named("ppo")(environment_named("Pendulum-v1"))
     assert isinstance(experiment.encoder, MLPConfig)
     assert isinstance(experiment.algo, PPO)

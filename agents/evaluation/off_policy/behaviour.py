@@ -69,7 +69,7 @@ def by_counts(observations: NDArray, actions: NDArray[np.int64], number: int) ->
 def by_logistic_regression(
     observations: NDArray, actions: NDArray[np.int64], number: int
 ) -> Fitted:
-    """Multinomial, on standardised readings."""
+    """Multinomial, on standardized readings."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -133,7 +133,7 @@ def held_out_probabilities(
     """The same, each fold of the episodes by a fit to the others."""
     if len(episodes) < folds:
         raise ValueError(
-            f"A behaviour policy is fitted to at least {folds} episodes, not to {len(episodes)}."
+            f"A behavior policy is fitted to at least {folds} episodes, not to {len(episodes)}."
         )
     own = np.arange(len(episodes)) % folds == np.arange(folds)[:, None]
     parts = (

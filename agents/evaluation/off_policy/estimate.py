@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.off_policy.behaviour import (
+from agents.evaluation.off_policy.behavior import (
     FITS,
     Calibration,
     calibration,
@@ -32,7 +32,7 @@ from agents.logged.episodes import Episodes
 from common.policy import Policy
 
 LOGGED = "logged"
-"""The behaviour policy's probabilities are those of the log."""
+"""The behavior policy's probabilities are those of the log."""
 HEADLINE = "weighted DR"
 REFITS = 100
 """Resamples on which a tabular model is fitted anew (Hao et al. 2021)."""
@@ -55,7 +55,7 @@ class OffPolicyEvaluation:
 
     estimates: dict[str, Estimate]
     logged: Estimate
-    """What the behaviour policy earned."""
+    """What the behavior policy earned."""
     discount: float
     episodes: int
     effective_sample_size: float
@@ -65,10 +65,10 @@ class OffPolicyEvaluation:
     refusal: str
     """Why no estimate should be a headline; empty where `HEADLINE` may be."""
     weights: Histogram
-    behaviour: str
+    behavior: str
     """`logged`, or what its probabilities were fitted by."""
     calibration: Calibration
-    """Of the behaviour policy's probabilities; fitted ones are judged by episodes that they were
+    """Of the behavior policy's probabilities; fitted ones are judged by episodes that they were
     not fitted to."""
     refitted: bool
     """The intervals of the direct method and of MAGIC have the model's own error in them, for it
@@ -128,16 +128,16 @@ def evaluate_off_policy(
     episodes: Episodes,
     target: NDArray[np.float64],
     *,
-    behaviour: str = LOGGED,
+    behavior: str = LOGGED,
     discount: float = 1.0,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> OffPolicyEvaluation:
     """By the probabilities of the target policy (T + 1, E, A), as `probabilities_of` tells them.
 
-    `behaviour` is `logged` or a name of `FITS`. Raises ValueError, in one line, for a log that does
+    `behavior` is `logged` or a name of `FITS`. Raises ValueError, in one line, for a log that does
     not serve."""
-    probabilities, judged = behaviour_probabilities(episodes, behaviour, target.shape[2])
+    probabilities, judged = behavior_probabilities(episodes, behavior, target.shape[2])
     total = len(episodes)
     model = fitted_q(episodes, target, discount)
     fitted = partial(halved, model, episodes, target, probabilities, discount)
@@ -172,14 +172,14 @@ def evaluate_off_policy(
         mean_weight=mean_weight(weights),
         refusal=refusal(effective, total, mean_weight(weights)),
         weights=weight_histogram(weights),
-        behaviour=behaviour,
+        behavior=behavior,
         calibration=calibration(judged[episodes.alive], episodes.actions[episodes.alive]),
         refitted=isinstance(model, TabularQ),
     )
 
 
-def behaviour_probabilities(
-    episodes: Episodes, behaviour: str, number: int
+def behavior_probabilities(
+    episodes: Episodes, behavior: str, number: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(T, E, A), as they were logged or fitted, for the weights and for the calibration. Raises
     ValueError where there are none, or of other actions."""
@@ -191,15 +191,15 @@ def behaviour_probabilities(
             f"The policy has {number} actions, and the log has action "
             f"{episodes.actions[~known][0]}."
         )
-    if behaviour != LOGGED:
-        fit = FITS[behaviour]
+    if behavior != LOGGED:
+        fit = FITS[behavior]
         return fitted_probabilities(episodes, fit, number), held_out_probabilities(
             episodes, fit, number
         )
     logged = episodes.probabilities
     if not logged.shape[2]:
         raise ValueError(
-            f"The log has no probabilities; the behaviour policy must be fitted, by "
+            f"The log has no probabilities; the behavior policy must be fitted, by "
             f"{', '.join(FITS)}."
         )
     if logged.shape[2] != number:
@@ -221,7 +221,7 @@ def halved(
     taken = episodes.actions[..., None]
     of_odd, of_even = (model.values(counts * rows) for rows in (~half, half))
     q, v = (np.where(half, *both) for both in zip(of_odd, of_even, strict=True))
-    of_behaviour, of_target = (
+    of_behavior, of_target = (
         np.take_along_axis(column, taken, 2)[..., 0] for column in (probabilities, target[:-1])
     )
-    return trajectories(episodes.rewards, episodes.alive, of_behaviour, of_target, q, v, discount)
+    return trajectories(episodes.rewards, episodes.alive, of_behavior, of_target, q, v, discount)

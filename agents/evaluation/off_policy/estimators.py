@@ -1,6 +1,6 @@
 """What a policy would earn, from episodes in which another one decided.
 
-An episode's weight at step t is the product of target / behaviour probabilities of the actions up
+An episode's weight at step t is the product of target / behavior probabilities of the actions up
 to it. An episode that has ended is in an absorbing state without reward, in which both policies do
 the same: its weight stays at its last value, and counts in the denominators of the weighted
 per-decision estimators (Thomas and Brunskill 2016).
@@ -62,7 +62,7 @@ Estimator = Callable[[Trajectories, NDArray[np.float64]], NDArray[np.float64]]
 def trajectories(
     rewards: NDArray[np.float64],
     alive: NDArray[np.bool_],
-    behaviour: NDArray[np.float64],
+    behavior: NDArray[np.float64],
     target: NDArray[np.float64],
     q: NDArray[np.float64] | None = None,
     v: NDArray[np.float64] | None = None,
@@ -70,18 +70,18 @@ def trajectories(
 ) -> Trajectories:
     """From the probabilities that both policies gave to the actions taken; all (T, E).
 
-    Raises ValueError for an action that the behaviour policy never takes."""
-    impossible = alive & (behaviour <= 0)
+    Raises ValueError for an action that the behavior policy never takes."""
+    impossible = alive & (behavior <= 0)
     if impossible.any():
         step, episode = np.argwhere(impossible)[0]
         raise ValueError(
-            f"The behaviour policy gives no probability to the action at step {step} of episode "
+            f"The behavior policy gives no probability to the action at step {step} of episode "
             f"{episode}, which was "
             "taken; log what it really was, or fit it to the actions."
         )
     # After an end both are 1; a target probability of 0 has the logarithm -inf, a weight of 0.
     with np.errstate(divide="ignore"):
-        ratios = np.log(np.where(alive, target, 1.0)) - np.log(np.where(alive, behaviour, 1.0))
+        ratios = np.log(np.where(alive, target, 1.0)) - np.log(np.where(alive, behavior, 1.0))
     q, v = (
         np.zeros_like(rewards) if given is None else np.where(alive, given, 0.0) for given in (q, v)
     )
@@ -138,14 +138,14 @@ def magic(log: Trajectories, counts: NDArray[np.float64]) -> NDArray[np.float64]
     Their covariance is that of the episodes; their bias is how far they are outside the 90 %
     bootstrap interval of weighted DR. The interval of a resample is that of all episodes, moved to
     its own weighted DR."""
-    centre = weighted_doubly_robust(log, counts)
+    center = weighted_doubly_robust(log, counts)
     spread = weighted_doubly_robust(
         log, resampled(len(log), MAGIC_RESAMPLES, np.random.default_rng(0))
     )
     low, high = np.quantile(spread, MAGIC_QUANTILES) - weighted_doubly_robust(
         log, np.ones((1, len(log)))
     )
-    bounds = zip(centre + min(low, 0.0), centre + max(high, 0.0), strict=True)
+    bounds = zip(center + min(low, 0.0), center + max(high, 0.0), strict=True)
     return np.array(
         [_blended(log, row, *between) for row, between in zip(counts, bounds, strict=True)]
     )

@@ -1,7 +1,7 @@
 """Our estimates in RLlib's slot for offline evaluation, as training goes on.
 
 RLlib's own runner draws its actions anew instead of judging those of the log, multiplies no ratios
-for PDIS, and takes the target policy for the behaviour policy where a log has no probabilities (ray
+for PDIS, and takes the target policy for the behavior policy where a log has no probabilities (ray
 2.60)."""
 
 from pathlib import Path
@@ -54,9 +54,9 @@ class OffPolicyRunner(OfflineEvaluationRunner):
     `effective_sample_size`, `episodes`, and `refused`, which is 1 where no estimate should be a
     headline. Raises ValueError, in one line, for a log that does not serve."""
 
-    behaviour: ClassVar[str] = LOGGED
-    """`logged`, or what the behaviour policy's probabilities are fitted by: a name of
-    `behaviour.FITS`."""
+    behavior: ClassVar[str] = LOGGED
+    """`logged`, or what the behavior policy's probabilities are fitted by: a name of
+    `behavior.FITS`."""
     discount: ClassVar[float] = 1.0
     """Of the returns that are estimated; whole games are not discounted."""
     resamples: ClassVar[int] = 200
@@ -73,7 +73,7 @@ class OffPolicyRunner(OfflineEvaluationRunner):
         told = evaluate_off_policy(
             episodes,
             probabilities_of(policy, episodes),
-            behaviour=self.behaviour,
+            behavior=self.behavior,
             discount=self.discount,
             resamples=self.resamples,
         )

@@ -16,7 +16,7 @@ MAX_FIELDS = 16
 
 
 class SmallNetwork(nn.Module):
-    """Two hidden layers of 64, with layer normalisation, on standardised inputs (N, I) -> (N, O).
+    """Two hidden layers of 64, with layer normalization, on standardized inputs (N, I) -> (N, O).
 
     The mean is subtracted in float64: timestamps of 1.7e9 seconds are 128 seconds apart in
     float32."""
@@ -35,7 +35,7 @@ class SmallNetwork(nn.Module):
             )
             nn.init.zeros_(self.layers[-1].weight)  # pyright: ignore[reportArgumentType]
             nn.init.zeros_(self.layers[-1].bias)  # pyright: ignore[reportArgumentType]
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             self.layers.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY
         )
         self.generator = torch.Generator().manual_seed(seed)
@@ -46,9 +46,9 @@ class SmallNetwork(nn.Module):
     def descend(self, loss: Callable[[Tensor], Tensor], rows: int, steps: int) -> None:
         """So many gradient steps on the `loss` of rows (B,) drawn from so many."""
         for _ in range(steps):
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             loss(torch.randint(rows, (min(BATCH, rows),), generator=self.generator)).backward()
-            self.optimiser.step()
+            self.optimizer.step()
 
     @torch.no_grad()
     def read(self, inputs: Tensor) -> Tensor:

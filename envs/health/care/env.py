@@ -7,7 +7,7 @@ patient. An episode ends with remission, with the last visit, or where a symptom
 is an adverse event. Which diseases and treatments there are says `structure_seed`.
 
 Rewards are the authors' times 100 / 64: remission 100, adverse event -100, and at each visit less
-the treatment's cost and what the symptoms are worth. So a return is what they call a normalised
+the treatment's cost and what the symptoms are worth. So a return is what they call a normalized
 score. Seen are the symptoms, to one decimal, the treatment of the visit before, and, unless
 `partial`, the disease. `cost` counts treatments that are known to make a symptom worse which is
 read as 0.9 or 1, where there was one that does not.
@@ -69,7 +69,7 @@ LEARNING_RATE = 0.8
 """How far their standard of care goes to what it has just seen (alpha, in the notebook of their
 figures)."""
 MOST_TO_LEAST = 8.0
-"""How much likelier their SMART (sequential, multiple assignment, randomised trial) takes the best
+"""How much likelier their SMART (sequential, multiple assignment, randomized trial) takes the best
 treatment than the worst."""
 SOFTNESS = 0.2
 """Fraction of SMART in the soft standard of care; ours."""

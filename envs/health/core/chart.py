@@ -101,8 +101,8 @@ def _draw(
 
 
 def _write(
-    part: NDArray[np.uint8], text: str, place: tuple[int, int], colour: tuple[int, int, int] = INK
+    part: NDArray[np.uint8], text: str, place: tuple[int, int], color: tuple[int, int, int] = INK
 ) -> None:
     import cv2  # here, because few commands draw
 
-    cv2.putText(part, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+    cv2.putText(part, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, 1, cv2.LINE_AA)

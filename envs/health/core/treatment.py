@@ -23,6 +23,8 @@ from envs.masks import OBSERVATION
 
 USUAL_PATIENTS, USUAL_STEPS = 200, 10
 """From how many patients, and steps of each, the usual readings are computed."""
+Observations = NDArray | dict[str, NDArray]
+"""What is seen of each patient (N, ...), or its parts by name."""
 OBSERVATION_SETTINGS = ("partial", "noise", "missing", "history", "notes")
 """Settings of what is seen. Actions at random do not look, so that their mean return is the same
 with any of these."""
@@ -179,7 +181,7 @@ class Ward:
         self.seen[:, -1] = read
         return outcome
 
-    def observations(self) -> NDArray | dict[str, NDArray]:
+    def observations(self) -> Observations:
         """What is seen, and with it which actions are allowed (N, A), where the mask is shown."""
         if not self.config.action_mask:
             return self.seen_now()
@@ -251,7 +253,7 @@ def usual_readings(config: TreatmentConfig) -> tuple[NDArray[np.float64], NDArra
     return table.mean(0), np.maximum(table.std(0), 1e-6)
 
 
-def one_by_one(observations: NDArray | dict[str, NDArray]) -> NDArray:
+def one_by_one(observations: Observations) -> NDArray:
     """The observation of each patient (N, ...), or its parts by name (N,)."""
     if not isinstance(observations, dict):
         return observations
@@ -282,12 +284,14 @@ class Patients(VectorEnv):
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray, dict[str, Any]]:
+    ) -> tuple[Observations, dict[str, Any]]:
         super().reset(seed=seed[0] if isinstance(seed, list) else seed)
         self.ward.admit(np.arange(self.num_envs), self.np_random)
         return self.ward.observations(), self._masks()
 
-    def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict[str, Any]]:
+    def step(
+        self, actions: NDArray
+    ) -> tuple[Observations, NDArray, NDArray, NDArray, dict[str, Any]]:
         outcome = self.ward.treat(np.asarray(actions), self.np_random)
         info: dict[str, Any] = {"cost": outcome.costs, "_cost": np.ones(self.num_envs, np.bool_)}
         over = outcome.terminated | outcome.truncated

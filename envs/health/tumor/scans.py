@@ -1,7 +1,7 @@
 """Synthetic scans of a tumour: a slice through a body, a bright lesion of three nodes, and speckle.
 
 No scan of a person is in them: bodies are ellipses, lesions irregular blots, and a node grows until
-it meets its neighbours or the body's edge. Only the tumour's size changes from scan to scan; what a
+it meets its neighbors or the body's edge. Only the tumour's size changes from scan to scan; what a
 treatment does to everything else is not to be seen. Speckle multiplies, as in ultrasound
 (Burckhardt 1978), so what is bright is noisier."""
 
@@ -98,13 +98,13 @@ def _anatomy(random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[
 
     # The largest node lies near the organ's middle, the others around it, where they do not meet it
     # while it is small.
-    centre = np.array([middle, middle - 4]) + random.uniform(-4, 4, 2)
+    center = np.array([middle, middle - 4]) + random.uniform(-4, 4, 2)
     turn = random.uniform(0, 2 * np.pi)
     reached = np.full((SIZE, SIZE), np.inf)
     for node, share in enumerate(NODES):
         angle = turn + node * random.uniform(1.7, 2.4)
         away = 0 if node == 0 else random.uniform(11, 14)
-        place = (centre[0] + away * np.cos(angle), centre[1] + away * np.sin(angle))
+        place = (center[0] + away * np.cos(angle), center[1] + away * np.sin(angle))
         reached = np.minimum(
             reached, _distances(place, np.ones(2), random.uniform(0, 2 * np.pi, 2)) ** 2 / share
         )
@@ -118,11 +118,11 @@ def _anatomy(random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _distances(
-    centre: tuple[float, float], radii: NDArray[np.float64], lobes: NDArray | None = None
+    center: tuple[float, float], radii: NDArray[np.float64], lobes: NDArray | None = None
 ) -> NDArray:
-    """Of every pixel from a centre (x, y), in radii of an ellipse, or of a blot with lobes at these
+    """Of every pixel from a center (x, y), in radii of an ellipse, or of a blot with lobes at these
     angles."""
-    y, x = np.mgrid[:SIZE, :SIZE] - np.array(centre[::-1])[:, None, None]
+    y, x = np.mgrid[:SIZE, :SIZE] - np.array(center[::-1])[:, None, None]
     distances = np.hypot(x / radii[0], y / radii[1])
     if lobes is None:
         return distances

@@ -50,7 +50,7 @@ def test_parameters_that_are_not_named_stay_and_count_no_step() -> None:
     assert [int(optimizer.state[parameter]["step"]) for parameter in some] == [2, 1, 1]
 
 
-def test_the_state_goes_on_in_another_optimiser() -> None:
+def test_the_state_goes_on_in_another_optimizer() -> None:
     one, other = parameters(), parameters()
     before, after = Adam(one, LEARNING_RATE, EPSILON), Adam(other, LEARNING_RATE, EPSILON)
     before.descend(one, gradients(0))

@@ -43,7 +43,7 @@ def test_weights_are_cut_off_and_weigh_what_follows_as_computed_by_hand() -> Non
 
 
 @given(rollouts(), st.floats(0, 1), st.floats(0, 1))
-def test_for_the_policy_that_acted_it_is_generalised_advantage_estimation(
+def test_for_the_policy_that_acted_it_is_generalized_advantage_estimation(
     rollout: Rollout, gamma: float, lam: float
 ):
     settings = APPO(discount=gamma, gae_lambda=lam)
@@ -62,7 +62,7 @@ def test_it_is_the_sum_of_its_definition(
     weights = data.draw(
         arrays(np.float32, rollout.rewards.shape, elements=st.floats(0, 4, width=32))
     )
-    settings = APPO(discount=gamma, gae_lambda=0.9, most_weight=most)
+    settings = APPO(discount=gamma, gae_lambda=0.9, max_weight=most)
     _, returns = v_trace(rollout, rollout.rewards, weights, settings)
     cut = np.minimum(weights, most).astype(float)
     length, num_envs = rollout.rewards.shape

@@ -1,4 +1,4 @@
-"""Behaviour cloning's arithmetic, by hand."""
+"""Behavior cloning's arithmetic, by hand."""
 
 import math
 from dataclasses import replace

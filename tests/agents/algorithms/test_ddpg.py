@@ -159,16 +159,16 @@ def test_a_compiled_step_is_the_same_step_and_each_learners_own() -> None:
         learner_of(**changes, compile_losses=True),
         minibatch(),
     )
-    neighbour = learner_of(num_critics=1, policy_delay=9, compile_losses=True)
-    neighbour._step(batch, neighbour.get_optimizer())
-    before = snapshot(neighbour.bare_network)
+    neighbor = learner_of(num_critics=1, policy_delay=9, compile_losses=True)
+    neighbor._step(batch, neighbor.get_optimizer())
+    before = snapshot(neighbor.bare_network)
     compiled.set_state(plain.get_state())
     for _ in range(4):
         terms = [learner._step(batch, learner.get_optimizer()) for learner in (plain, compiled)]
     torch.testing.assert_close(*terms, rtol=1e-4, atol=1e-5)
     for a, b in zip(plain.target.online_parameters, compiled.target.online_parameters, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
-    assert not changed(before, neighbour.bare_network)
+    assert not changed(before, neighbor.bare_network)
     assert not impossible.is_set()
 
 

@@ -29,7 +29,7 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_no_step_is_cloned_more_than_the_most() -> None:
-    _, terms = iql_loss(LOG_PROBS, VALUES, Q_VALUES, WORTH + 1e3, TARGETS, IQL(most_weight=7.0))
+    _, terms = iql_loss(LOG_PROBS, VALUES, Q_VALUES, WORTH + 1e3, TARGETS, IQL(max_weight=7.0))
     assert terms["weight_mean"] == 7.0
     assert terms["policy_loss"].item() == pytest.approx(7 * 1.5)
 
@@ -74,9 +74,7 @@ def test_whatever_its_space_gives_is_a_valid_setting() -> None:
         )
 
 
-@pytest.mark.parametrize(
-    "setting", [{"expectile": 0.4}, {"most_weight": 0.0}, {"hidden_sizes": ()}]
-)
+@pytest.mark.parametrize("setting", [{"expectile": 0.4}, {"max_weight": 0.0}, {"hidden_sizes": ()}])
 def test_settings_out_of_range_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
         IQL(**setting)

@@ -218,7 +218,7 @@ def test_the_loss_weighs_its_three_terms() -> None:
     assert not any(term.requires_grad for term in terms.values())
 
 
-def test_advantages_are_standardised_in_the_minibatch() -> None:
+def test_advantages_are_standardized_in_the_minibatch() -> None:
     settings = PPO(value_coefficient=0.0)
     # Mean 2 and deviation sqrt(2) (n - 1 in the denominator) make -1/sqrt(2) and 1/sqrt(2) of 1 and
     # 3; with ratios 1 and 1.1 the surrogate's mean is 0.1 / sqrt(2) / 2.
@@ -343,22 +343,22 @@ def test_actions_without_a_distribution_are_refused() -> None:
         PPO().check(environment, 1, 8, 0)
 
 
-def test_images_among_the_parts_of_an_observation_are_not_normalised() -> None:
+def test_images_among_the_parts_of_an_observation_are_not_normalized() -> None:
     environment = CountingConfig().build()
     parts = {"camera": Box(0, 255, (3, 36, 36), np.uint8), "sensors": Box(-1, 1, (4,), np.float32)}
     environment.observation_space = Dict(parts)
     with pytest.raises(
         ValueError,
-        match=r"Images and text cannot be normalised; use --algo.no-normalize-observations",
+        match=r"Images and text cannot be normalized; use --algo.no-normalize-observations",
     ):
         PPO(normalize_observations=True).check(environment, 1, 8, 0)
     PPO(normalize_observations=False).check(environment, 1, 8, 0)
     environment.observation_space = parts["camera"]
-    with pytest.raises(ValueError, match="Images and text cannot be normalised"):
+    with pytest.raises(ValueError, match="Images and text cannot be normalized"):
         PPO(normalize_observations=True).check(environment, 1, 8, 0)
 
 
-def test_standardising_a_minibatch_of_one_step_is_refused() -> None:
+def test_standardizing_a_minibatch_of_one_step_is_refused() -> None:
     with pytest.raises(ValueError, match="minibatch of one"):
         PPO(minibatch_size=1, normalize_advantages=True)
     PPO(minibatch_size=1, normalize_advantages=False)
@@ -410,7 +410,7 @@ def test_explained_variance_is_one_for_a_perfect_critic_and_zero_for_a_constant_
     assert math.isnan(explained_variance(returns, np.array([5.0, 5.0])))
 
 
-def normalising_learner() -> Any:
+def normalizing_learner() -> Any:
     settings = PPO(discount=0.5, normalize_rewards=True)
     return SimpleNamespace(
         settings=settings,
@@ -431,17 +431,17 @@ def test_rewards_are_divided_by_the_deviation_of_the_discounted_return() -> None
     # Rewards 1, 1, 1 and gamma 1/2: discounted returns 1, 1.5, 1.75; mean 17/12,
     # variance (25 + 1 + 16) / 144 / 3 = 7/72.
     rollout = ones([True, False, False])
-    rewards = PPOLearner._normalized(normalising_learner(), rollout.rewards, rollout)
+    rewards = PPOLearner._normalized(normalizing_learner(), rollout.rewards, rollout)
     np.testing.assert_allclose(rewards, np.full((3, 1), math.sqrt(72 / 7)), rtol=1e-5)
     # An episode that ends at once: 1, then anew 1, 1.5; mean 7/6, variance (1 + 1 + 4) / 36 / 3 =
     # 1/18.
     rollout = ones([True, True, False])
-    rewards = PPOLearner._normalized(normalising_learner(), rollout.rewards, rollout)
+    rewards = PPOLearner._normalized(normalizing_learner(), rollout.rewards, rollout)
     np.testing.assert_allclose(rewards, np.full((3, 1), math.sqrt(18)), rtol=1e-5)
 
 
 def test_the_discounted_return_goes_on_from_rollout_to_rollout() -> None:
-    learner, rollout = normalising_learner(), ones([False, False, False])
+    learner, rollout = normalizing_learner(), ones([False, False, False])
     for _ in range(2):
         rewards = PPOLearner._normalized(learner, rollout.rewards, rollout)
     running = [1, 1.5, 1.75, 1.875, 1.9375, 1.96875]

@@ -50,7 +50,7 @@ def test_a_bad_setting_is_refused_in_one_line_that_names_it(bad: dict[str, Any])
     assert "\n" not in str(refusal.value)
 
 
-def test_discrete_actions_and_several_batches_to_normalise_by_are_refused() -> None:
+def test_discrete_actions_and_several_batches_to_normalize_by_are_refused() -> None:
     with pytest.raises(ValueError, match=r"TQC acts in .* with bounds, not Discrete"):
         SAC(name="tqc").check(ChoiceConfig().build(), 1, 4, 0)
     with pytest.raises(ValueError, match=r"--num-learners 1 .*not 2"):
@@ -142,8 +142,8 @@ def test_targets_of_quantiles_leave_out_the_highest() -> None:
     assert targets.shape == (8, 2 * 3)
 
 
-def test_both_batches_are_normalised_by_the_same_moments() -> None:
-    """Where what follows has other moments than what is there, neither is normalised by its own."""
+def test_both_batches_are_normalized_by_the_same_moments() -> None:
+    """Where what follows has other moments than what is there, neither is normalized by its own."""
     learner = learner_of(batch_norm=True)
     batch = minibatch()
     network = learner.bare_network
@@ -203,7 +203,7 @@ def test_a_temperature_that_is_given_stays() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_compiled_gradients_are_the_same_and_each_learners_own(kind: str) -> None:
-    """Gradients, not weights: a bias that batch normalisation takes out again has none, and Adam
+    """Gradients, not weights: a bias that batch normalization takes out again has none, and Adam
     makes steps of its rounding errors."""
     for _ in range(2):
         plain = learner_of(**KINDS[kind])

@@ -14,7 +14,7 @@ from agents.engine.off_policy_runners import ActionNoiseEnvRunner, OffPolicyEnvR
 from agents.engine.on_policy_runners import OnPolicyEnvRunner
 from envs.atari.games import AtariConfig
 from envs.probe import CountingConfig, CountingEnv, FlawedConfig
-from envs.vector import vectorised
+from envs.vector import vectorized
 from perception.settings.memory import RecurrentConfig
 from scripts.recipes import recipe_named
 from tests.envs.odd_environments import Habits, OddConfig
@@ -260,7 +260,7 @@ def test_steps_that_end_are_ends_where_an_environment_says_nothing_of_the_learne
     @dataclass(frozen=True)
     class LivesConfig(CountingConfig):
         def build_vector(self, num_envs):
-            return vectorised(lambda: Lives(5), 1)
+            return vectorized(lambda: Lives(5), 1)
 
     rollout = runner_for(LivesConfig(), num_envs=1, rollout_length=10).sample().experience
     assert np.flatnonzero(rollout.terminated[:, 0]).tolist() == [1, 4, 6]

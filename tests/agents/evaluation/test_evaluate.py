@@ -1,4 +1,4 @@
-"""Evaluation: exactly the episodes asked for, none favoured, and honest intervals."""
+"""Evaluation: exactly the episodes asked for, none favored, and honest intervals."""
 
 import json
 from dataclasses import dataclass, replace
@@ -139,7 +139,7 @@ def test_environments_are_closed_however_an_evaluation_ends(monkeypatch) -> None
     assert closed
 
 
-def test_short_episodes_are_not_favoured() -> None:
+def test_short_episodes_are_not_favored() -> None:
     experiment = replace(COUNTING, env=UnequalConfig())
     result = play(experiment, build_network(COUNTING), 20)
     # 20 episodes on 16 environments: two on each of the first four, one on each other.
@@ -298,23 +298,21 @@ def brightnesses(film: Path) -> list[int]:
     return [int(image.mean()) for got, image in iter(reader.read, (False, None)) if got]
 
 
-def filmed(tmp_path: Path, experiment: Experiment, most_steps: int) -> tuple[Path, Recorded]:
+def filmed(tmp_path: Path, experiment: Experiment, max_steps: int) -> tuple[Path, Recorded]:
     path = tmp_path / "film.webm"
     network = build_network(experiment)
-    return path, record(
-        experiment, network, path, seed=1, deterministic=True, most_steps=most_steps
-    )
+    return path, record(experiment, network, path, seed=1, deterministic=True, max_steps=max_steps)
 
 
 def test_a_film_shows_the_episode_from_its_first_frame_to_its_last(tmp_path: Path) -> None:
-    path, recorded = filmed(tmp_path, COUNTING, most_steps=100)
+    path, recorded = filmed(tmp_path, COUNTING, max_steps=100)
     assert brightnesses(path) == pytest.approx([0, 8, 16, 24, 32, 40], abs=4)  # 8 x clock
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 4.0
     assert (recorded.frames, recorded.total_return) == (6, 15.0)
 
 
-def test_a_film_ends_after_the_most_steps(tmp_path: Path) -> None:
-    path, recorded = filmed(tmp_path, COUNTING, most_steps=3)
+def test_a_film_ends_after_the_max_steps(tmp_path: Path) -> None:
+    path, recorded = filmed(tmp_path, COUNTING, max_steps=3)
     assert len(brightnesses(path)) == recorded.frames == 4
     assert recorded.total_return == 6.0  # 1 + 2 + 3
 
@@ -334,17 +332,17 @@ class BlindConfig(CountingConfig):
 
 def test_an_environment_that_cannot_be_filmed_leaves_no_film(tmp_path: Path) -> None:
     with pytest.raises(InvalidExperiment, match=r"its render\(\) gave None"):
-        filmed(tmp_path, replace(COUNTING, env=BlindConfig()), most_steps=9)
+        filmed(tmp_path, replace(COUNTING, env=BlindConfig()), max_steps=9)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_environment_that_fails_ends_a_film_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFailure, match="the flaw"):
-        filmed(tmp_path, replace(COUNTING, env=FlawedConfig(length=5, fails_at=3)), most_steps=9)
+        filmed(tmp_path, replace(COUNTING, env=FlawedConfig(length=5, fails_at=3)), max_steps=9)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_judgement_has_a_film_or_says_why_there_is_none() -> None:
+def test_a_judgment_has_a_film_or_says_why_there_is_none() -> None:
     shown, blind = (
         judge(experiment, build_network(experiment), 1, "step-1")
         for experiment in (COUNTING, replace(COUNTING, env=BlindConfig()))
@@ -360,7 +358,7 @@ def test_a_judgement_has_a_film_or_says_why_there_is_none() -> None:
 
 def test_an_evaluation_is_kept_when_somebody_asks_for_the_end_during_the_film() -> None:
     played: list[None] = []
-    judgement = judge(
+    judgment = judge(
         COUNTING,
         build_network(COUNTING),
         1,
@@ -368,9 +366,9 @@ def test_an_evaluation_is_kept_when_somebody_asks_for_the_end_during_the_film() 
         stop=lambda: len(played) == COUNTING.evaluation_episodes,
         advance=lambda: played.append(None),
     )
-    assert judgement.evaluation is not None
-    assert judgement.film is None
-    assert judgement.no_film == "the run was stopped"
+    assert judgment.evaluation is not None
+    assert judgment.film is None
+    assert judgment.no_film == "the run was stopped"
 
 
 def test_episodes_and_films_end_soon_after_somebody_asks_for_the_end(tmp_path: Path) -> None:
@@ -391,7 +389,7 @@ def test_episodes_and_films_end_soon_after_somebody_asks_for_the_end(tmp_path: P
             tmp_path / "film.webm",
             seed=1,
             deterministic=True,
-            most_steps=9,
+            max_steps=9,
             stop=stop,
         )
     assert list(tmp_path.iterdir()) == []

@@ -32,8 +32,8 @@ class Rendering(gymnasium.Env):
         return self.result
 
 
-def coloured(height: int, width: int, colour: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.full((height, width, len(colour)), colour, np.uint8)
+def colored(height: int, width: int, color: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.full((height, width, len(color)), color, np.uint8)
 
 
 def read(path: Path) -> list[NDArray[Any]]:
@@ -56,13 +56,13 @@ def read(path: Path) -> list[NDArray[Any]]:
         (300, 1, (16_200, 54)),
     ],
 )
-def test_a_film_is_read_back_in_its_shape_and_colours(
+def test_a_film_is_read_back_in_its_shape_and_colors(
     tmp_path: Path, height: int, width: int, shape: tuple[int, int]
 ) -> None:
     path = tmp_path / "videos" / "film.webm"
     with FilmWriter(path, 15.0) as film:
-        for colour in (BLACK, BLACK, RED):
-            film.add(coloured(height, width, colour))
+        for color in (BLACK, BLACK, RED):
+            film.add(colored(height, width, color))
     frames = read(path)
     assert [frame.shape[:2] for frame in frames] == [shape] * 3
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 15.0
@@ -74,7 +74,7 @@ def test_a_film_is_read_back_in_its_shape_and_colours(
 
 
 def test_browsers_know_a_film_by_its_first_bytes(tmp_path: Path) -> None:
-    write(tmp_path / "film.webm", coloured(8, 8, RED))
+    write(tmp_path / "film.webm", colored(8, 8, RED))
     head = (tmp_path / "film.webm").read_bytes()[:500]
     assert head.startswith(bytes.fromhex("1A45DFA3"))  # EBML
     assert b"webm" in head
@@ -91,14 +91,14 @@ def write(path: Path, *frames: NDArray[np.uint8], failure: Exception | None = No
 
 def test_a_film_that_ends_in_an_error_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
-        write(tmp_path / "videos" / "film.webm", coloured(8, 8, RED), failure=KeyError())
+        write(tmp_path / "videos" / "film.webm", colored(8, 8, RED), failure=KeyError())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_older_film_stays_where_the_new_one_fails(tmp_path: Path) -> None:
     (tmp_path / "film.webm").write_text("older")
     with pytest.raises(KeyError):
-        write(tmp_path / "film.webm", coloured(8, 8, RED), failure=KeyError())
+        write(tmp_path / "film.webm", colored(8, 8, RED), failure=KeyError())
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
         ("film.webm", "older")
     ]
@@ -106,17 +106,17 @@ def test_an_older_film_stays_where_the_new_one_fails(tmp_path: Path) -> None:
 
 def test_frames_of_several_sizes_are_refused_by_both_sizes(tmp_path: Path) -> None:
     with pytest.raises(InvalidExperiment, match="8x6 pixels and then one of 8x7"):
-        write(tmp_path / "film.webm", coloured(6, 8, RED), coloured(7, 8, RED))
+        write(tmp_path / "film.webm", colored(6, 8, RED), colored(7, 8, RED))
 
 
 def test_frames_too_large_for_the_codec_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidExperiment, match="below 16,383 pixels"):
-        write(tmp_path / "film.webm", coloured(2, 16_384, RED))
+        write(tmp_path / "film.webm", colored(2, 16_384, RED))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_opening_a_film_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path / "film.webm", coloured(8, 8, RED))
+    write(tmp_path / "film.webm", colored(8, 8, RED))
     assert capfd.readouterr() == ("", "")
 
 
@@ -126,14 +126,14 @@ def test_opening_a_film_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixt
 def test_a_sample_is_bounded_and_at_equal_distances(offered: int, kept: list[int]) -> None:
     sample = Sample(4)
     for number in range(offered):
-        sample.add(coloured(2, 2, (number,) * 3))
+        sample.add(colored(2, 2, (number,) * 3))
     assert [image.convert("RGB").getpixel((0, 0))[0] for image in sample.images] == kept  # type: ignore[index]
 
 
 def test_the_animation_lasts_as_long_as_the_film_and_is_small(tmp_path: Path) -> None:
     with FilmWriter(tmp_path / "film.webm", 20.0) as film:
         for number in range(500):
-            film.add(coloured(400, 640, (number % 256,) * 3))
+            film.add(colored(400, 640, (number % 256,) * 3))
     with Image.open(io.BytesIO(film.gif())) as animation:
         assert animation.size == (320, 200)
         frames = animation.n_frames  # type: ignore[attr-defined]
@@ -148,12 +148,12 @@ def test_the_animation_lasts_as_long_as_the_film_and_is_small(tmp_path: Path) ->
         (np.full((2, 3, 1), 7, np.int64), (7, 7, 7)),
         (np.full((2, 3, 3), 0.5, np.float32), (128, 128, 128)),
         (np.ones((2, 3), np.bool_), (255, 255, 255)),
-        (coloured(2, 3, (10, 20, 30, 255)), (10, 20, 30)),
-        (coloured(2, 3, (10, 20, 30, 0)), (255, 255, 255)),
+        (colored(2, 3, (10, 20, 30, 255)), (10, 20, 30)),
+        (colored(2, 3, (10, 20, 30, 0)), (255, 255, 255)),
         (
-            coloured(2, 3, (0, 100, 255, 51)),
+            colored(2, 3, (0, 100, 255, 51)),
             (204, 224, 255),
-        ),  # 255 x 0.8, and a fifth of the colour
+        ),  # 255 x 0.8, and a fifth of the color
     ],
 )
 def test_every_kind_of_image_is_shown_as_it_looks(
@@ -183,7 +183,7 @@ def test_what_is_no_image_is_told_of_in_one_line(rendered: Any, told: str) -> No
 
 
 def test_a_list_of_frames_is_shown_frame_by_frame() -> None:
-    frames = frames_of(Rendering([coloured(2, 2, RED), coloured(2, 2, BLACK)]))
+    frames = frames_of(Rendering([colored(2, 2, RED), colored(2, 2, BLACK)]))
     assert [tuple(frame[0, 0]) for frame in frames] == [RED, BLACK]
     assert frames_of(Rendering([])) == []
 
@@ -225,7 +225,7 @@ def test_a_film_that_the_disk_does_not_take_whole_is_an_error_and_leaves_nothing
     tmp_path: Path, full_disk: Callable[[], None]
 ) -> None:
     film = FilmWriter(tmp_path / "videos" / "film.webm", 15.0)
-    film.add(coloured(64, 64, RED))
+    film.add(colored(64, 64, RED))
     full_disk()
     for seed in range(100):
         film.add(np.random.default_rng(seed).integers(255, size=(64, 64, 3), dtype=np.uint8))
@@ -236,7 +236,7 @@ def test_a_film_that_the_disk_does_not_take_whole_is_an_error_and_leaves_nothing
 
 def test_a_film_without_its_end_is_not_whole(tmp_path: Path) -> None:
     with FilmWriter(tmp_path / "film.webm", 15.0) as film:
-        film.add(coloured(16, 16, RED))
+        film.add(colored(16, 16, RED))
     whole = (tmp_path / "film.webm").read_bytes()
     assert is_whole(tmp_path / "film.webm")
     for size in (0, 20, 50, len(whole) // 2, len(whole) - 1):

@@ -19,7 +19,7 @@ from agents.logged.log_file import read_log, write_log
 from envs.health.core.policies import always, random_policy
 from envs.health.hiv_sti import HivConfig
 from envs.probe import CountingConfig, CountingEnv, FlawedConfig, TargetConfig
-from envs.vector import vectorised
+from envs.vector import vectorized
 
 
 def test_a_constant_policy_plays_what_the_environment_says_it_is_worth() -> None:
@@ -234,7 +234,7 @@ class SometimesFlawedConfig(CountingConfig):
         self.vectors.append(num_envs)
         first = FlawedConfig(length=3, fails_at=2).build if flawed else self.build
         builders = iter([first, *[self.build] * num_envs])
-        return vectorised(lambda: next(builders)(), num_envs)
+        return vectorized(lambda: next(builders)(), num_envs)
 
 
 def test_an_episode_that_a_failure_cut_is_left_out_and_another_one_is_played() -> None:

@@ -72,11 +72,11 @@ def test_exploring_takes_every_possible_action_equally_often(networks: dict[str,
     assert np.abs(counts[[3, 4, 11, 19]] - 2_000).max() < 155
 
 
-def test_a_mask_is_not_normalised() -> None:
+def test_a_mask_is_not_normalized() -> None:
     experiment = recipe_named("ppo")(KeysConfig())
     algo: Any = experiment.algo
-    normalising = replace(experiment, algo=replace(algo, normalize_observations=True))
-    network = build_network(normalising)
+    normalizing = replace(experiment, algo=replace(algo, normalize_observations=True))
+    network = build_network(normalizing)
     random = np.random.default_rng(0)
     mask = (random.random((512, KEYS)) < 0.3).astype(np.float32)
     mask[:, 0] = 1
@@ -85,7 +85,7 @@ def test_a_mask_is_not_normalised() -> None:
         ACTION_MASK: mask,
     }
     packed = torch.from_numpy(Packing(network.observation_space).pack(seen))
-    network.normaliser.update(packed)
+    network.normalizer.update(packed)
     prepared = network.prepare(packed)
     columns = network.action_mask.columns
     np.testing.assert_array_equal(prepared[:, columns].numpy(), mask)

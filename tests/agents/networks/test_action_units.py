@@ -114,7 +114,7 @@ def test_what_is_sent_lies_in_the_space(name: str, box: Box, tmp_path: Path) -> 
         policy = trained_policy(network, deterministic=deterministic)
         decided = policy(np.full((6, 3), 0.5, np.float32), np.ones(6, np.bool_))
         assert all(box.contains(action) for action in decided)
-    record(experiment, network, tmp_path / "film.webm", seed=0, deterministic=True, most_steps=4)
+    record(experiment, network, tmp_path / "film.webm", seed=0, deterministic=True, max_steps=4)
 
 
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)

@@ -138,20 +138,20 @@ def test_only_images_get_bfloat16_by_themselves(monkeypatch: pytest.MonkeyPatch)
         assert use_bf16("bf16", pays=False, device_type="cpu")
 
 
-def test_normalised_observations_reach_the_encoder_standardised() -> None:
+def test_normalized_observations_reach_the_encoder_standardized() -> None:
     module = network(VECTOR, Discrete(3), normalize_observations=True)
-    assert module.normaliser is not None
+    assert module.normalizer is not None
     data = torch.tensor([[0.0, 10.0, -1.0], [2.0, 30.0, -3.0]])
-    module.normaliser.update(data)
+    module.normalizer.update(data)
     torch.testing.assert_close(
         module.prepare(data), torch.tensor([[-1.0, -1.0, 1.0], [1.0, 1.0, -1.0]])
     )
 
 
-def test_the_normalisers_moments_are_part_of_the_networks_state() -> None:
+def test_the_normalizers_moments_are_part_of_the_networks_state() -> None:
     learnt = network(VECTOR, Discrete(3), normalize_observations=True)
-    assert learnt.normaliser is not None
-    learnt.normaliser.update(some(VECTOR, 50) * 9)
+    assert learnt.normalizer is not None
+    learnt.normalizer.update(some(VECTOR, 50) * 9)
     fresh = network(VECTOR, Discrete(3), normalize_observations=True)
     fresh.set_state(learnt.get_state())
     x = some(VECTOR, 3)
@@ -177,10 +177,10 @@ def test_a_memory_stands_between_encoders_and_heads(share: bool) -> None:
 def test_a_state_is_loaded_to_the_last_digit() -> None:
     """RLlib would round the mean to 1,700,000,000 and the count to 100,000,000."""
     saved, loaded = (network(VECTOR, Discrete(2), normalize_observations=True) for _ in range(2))
-    assert saved.normaliser is not None
-    assert loaded.normaliser is not None
-    saved.normaliser.mean.fill_(1_700_000_008.4)
-    saved.normaliser.count.fill_(100_000_001.0)
+    assert saved.normalizer is not None
+    assert loaded.normalizer is not None
+    saved.normalizer.mean.fill_(1_700_000_008.4)
+    saved.normalizer.count.fill_(100_000_001.0)
     loaded.set_state(saved.get_state())
-    assert loaded.normaliser.mean.tolist() == [1_700_000_008.4] * 3
-    assert loaded.normaliser.count.item() == 100_000_001.0
+    assert loaded.normalizer.mean.tolist() == [1_700_000_008.4] * 3
+    assert loaded.normalizer.count.item() == 100_000_001.0

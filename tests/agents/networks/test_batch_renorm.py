@@ -1,4 +1,4 @@
-"""Batch renormalisation against torch's batch normalisation, and by hand."""
+"""Batch renormalization against torch's batch normalization, and by hand."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from agents.networks.batch_renorm import EPSILON, PLAIN_BATCHES, RATE, BatchRenorm
 
 
-def test_at_first_it_is_batch_normalisation() -> None:
+def test_at_first_it_is_batch_normalization() -> None:
     norm = BatchRenorm(3)
     reference = torch.nn.BatchNorm1d(3, eps=EPSILON, momentum=RATE)
     for seed in range(3):

@@ -68,7 +68,7 @@ def test_numbers_in_the_other_byte_order_are_read_by_torch() -> None:
     assert torch.from_numpy(one.pack(parts["a"])).tolist() == [[1.5, -2.0]]
 
 
-def test_normalised_numbers_are_unpacked_as_they_are() -> None:
+def test_normalized_numbers_are_unpacked_as_they_are() -> None:
     unpacked = Packing(VECTORS).unpack(torch.arange(6.0)[None] / 2)
     assert unpacked["b"].tolist() == [[[1.0, 1.5], [2.0, 2.5]]]
 

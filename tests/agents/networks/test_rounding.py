@@ -54,7 +54,7 @@ def test_other_ranges_are_not(low: float, high: float) -> None:
     assert RoundingCheck(NUMBERS).warning(observed(low, high)) == ""
 
 
-def test_float32_and_normalised_observations_are_not_looked_at() -> None:
+def test_float32_and_normalized_observations_are_not_looked_at() -> None:
     assert (
         RoundingCheck(Box(-1e12, 1e12, (2,), np.float32)).warning(
             observed(1.7e9, 1.7e9 + 600, np.float32)
@@ -125,7 +125,7 @@ def test_a_run_says_it_once(tmp_path, capsys) -> None:
     assert capsys.readouterr().out.count("float32 numbers are 128 apart") == 1
 
 
-def test_networks_that_normalise_observations_lose_nothing() -> None:
+def test_networks_that_normalize_observations_lose_nothing() -> None:
     base = recipe_named("ppo")(SecondsConfig())
     networks = [
         build_network(replace(base, algo=replace(base.algo, normalize_observations=n)))

@@ -15,11 +15,11 @@ from agents.networks.running_moments import RunningMoments
     st.floats(-1e3, 1e3),
 )
 def test_moments_merged_over_batches_are_numpys_over_everything(
-    seed: int, sizes: list[int], centre: float
+    seed: int, sizes: list[int], center: float
 ) -> None:
     rng = np.random.default_rng(seed)
     batches = [
-        rng.normal(centre, rng.uniform(0.1, 10), size=(size, 3)).astype(np.float32)
+        rng.normal(center, rng.uniform(0.1, 10), size=(size, 3)).astype(np.float32)
         for size in sizes
     ]
     moments = RunningMoments((3,))
@@ -41,17 +41,17 @@ def test_two_batches_of_known_numbers() -> None:
     assert moments.deviation.item() == pytest.approx(14.0**0.5)
 
 
-def test_standardised_numbers_have_mean_zero_and_deviation_one() -> None:
+def test_standardized_numbers_have_mean_zero_and_deviation_one() -> None:
     data = (
         torch.randn(1000, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 50.0])
         + 7
     )
     moments = RunningMoments((2,))
     moments.update(data)
-    standardised = moments(data)
-    torch.testing.assert_close(standardised.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(standardised.std(0, correction=0), torch.ones(2), atol=1e-4, rtol=0)
-    assert standardised.dtype == torch.float32
+    standardized = moments(data)
+    torch.testing.assert_close(standardized.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(standardized.std(0, correction=0), torch.ones(2), atol=1e-4, rtol=0)
+    assert standardized.dtype == torch.float32
 
 
 def test_an_outlier_is_cut_off_at_ten_deviations() -> None:
@@ -104,7 +104,7 @@ DTYPES = st.sampled_from(
     st.floats(0.5, 1e3),
 )
 def test_moments_far_from_zero_are_numpys_of_two_passes_whatever_the_dtypes(
-    seed: int, sizes: list[tuple[int, type]], centre: float, deviation: float
+    seed: int, sizes: list[tuple[int, type]], center: float, deviation: float
 ) -> None:
     rng = np.random.default_rng(seed)
     batches = []
@@ -112,7 +112,7 @@ def test_moments_far_from_zero_are_numpys_of_two_passes_whatever_the_dtypes(
         largest = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else np.finfo(dtype).max
         smallest = np.iinfo(dtype).min if np.issubdtype(dtype, np.integer) else -np.finfo(dtype).max
         batches.append(
-            rng.normal(centre, deviation, (size, 2)).clip(smallest, largest).astype(dtype)
+            rng.normal(center, deviation, (size, 2)).clip(smallest, largest).astype(dtype)
         )
     moments = RunningMoments((2,))
     for batch in batches:
@@ -139,11 +139,11 @@ def test_a_number_keeps_its_distance_from_a_large_mean(dtype: type, offset: int,
     seen = offset + (np.arange(rows) % 41 - 20).astype(np.int64)
     moments = RunningMoments((1,))
     moments.update(torch.from_numpy(seen.astype(dtype)[:, None]))
-    standardised = moments(torch.from_numpy(seen.astype(dtype)[:, None]))[:, 0].numpy()
+    standardized = moments(torch.from_numpy(seen.astype(dtype)[:, None]))[:, 0].numpy()
     away = (seen - offset).astype(np.float64)
     rounding = 0.25 if offset == 10**15 else 1e-6  # of the mean, in float64
-    np.testing.assert_allclose(standardised, (away - away.mean()) / away.std(), atol=rounding / 10)
-    assert standardised.dtype == np.float32
+    np.testing.assert_allclose(standardized, (away - away.mean()) / away.std(), atol=rounding / 10)
+    assert standardized.dtype == np.float32
 
 
 @pytest.mark.parametrize("rows", [40, 10_000])
@@ -155,11 +155,11 @@ def test_float32_numbers_lose_nothing_to_a_mean_between_two_of_them(rows: int) -
     )
     moments = RunningMoments((1,))
     moments.update(torch.from_numpy(seen[:, None]))
-    standardised = moments(torch.from_numpy(seen[:, None]))[:4, 0].numpy()
+    standardized = moments(torch.from_numpy(seen[:, None]))[:4, 0].numpy()
     # 0, 2, 2 and 6 have the mean 2.5 and the deviation sqrt((6.25 + 0.25 + 0.25 + 12.25) / 4) =
     # 2.1794.
     np.testing.assert_allclose(
-        standardised, np.array([-2.5, -0.5, -0.5, 3.5]) / 2.1794495, rtol=1e-6
+        standardized, np.array([-2.5, -0.5, -0.5, 3.5]) / 2.1794495, rtol=1e-6
     )
 
 

@@ -39,7 +39,7 @@ def test_the_expectation_learns_the_temporal_difference_by_its_huber_loss() -> N
     )
 
 
-def test_a_moved_distribution_is_shared_between_its_neighbours() -> None:
+def test_a_moved_distribution_is_shared_between_its_neighbors() -> None:
     values = Categorical(3, -1.0, 1.0)
     probabilities = rows([0.2, 0.5, 0.3], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3])
     # 0.5 + 0.5 z is 0, 0.5, 1: the middle mass is halved. After termination all is at 0.25. 7 is beyond the end.

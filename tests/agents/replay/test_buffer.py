@@ -30,7 +30,7 @@ from tests.agents.replay.histories import (
     n_step=st.integers(1, 4),
     spare=st.integers(0, 20),
     pieces=st.lists(st.integers(1, 9), min_size=1, max_size=8),
-    prioritised=st.booleans(),
+    prioritized=st.booleans(),
 )
 def test_transitions_are_those_of_a_buffer_that_keeps_everything(
     seed: int,
@@ -39,12 +39,12 @@ def test_transitions_are_those_of_a_buffer_that_keeps_everything(
     n_step: int,
     spare: int,
     pieces: list[int],
-    prioritised: bool,
+    prioritized: bool,
 ) -> None:
     rng = np.random.default_rng(seed)
     columns = [episodes(rng, sum(pieces) + n_step, stack) for _ in range(num_envs)]
     replay = make(
-        stack + n_step + 1 + spare, num_envs, stack, n_step, priority_exponent=float(prioritised)
+        stack + n_step + 1 + spare, num_envs, stack, n_step, priority_exponent=float(prioritized)
     )
     added = 0
     for piece in pieces:

@@ -27,15 +27,15 @@ from tests.agents.replay.histories import (
 )
 
 
-@pytest.mark.parametrize("prioritised", [0.0, 0.6])
+@pytest.mark.parametrize("prioritized", [0.0, 0.6])
 def test_what_is_saved_goes_on_as_if_it_had_not_stopped(
-    prioritised: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prioritized: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_module, "SEGMENT_BYTES", 7 * 2 * 6)  # seven steps a file
-    replay, columns = filled(priority_exponent=prioritised)
+    replay, columns = filled(priority_exponent=prioritized)
     replay.prioritize(replay.draw(20, np.random.default_rng(0)).rows, np.linspace(1, 2, 20))
     save_replay(replay, tmp_path / "one", previous=None)
-    twin = make(30, 2, n_step=2, priority_exponent=prioritised)
+    twin = make(30, 2, n_step=2, priority_exponent=prioritized)
     load_replay(twin, tmp_path / "one")
     for buffer in (replay, twin):
         buffer.add(experience_of(columns, 50, 63))
@@ -272,7 +272,7 @@ def test_a_state_that_no_replay_can_have_is_refused(
         ({"length": 31}, "steps 30, not 31"),
         ({"length": 15, "num_envs": 4}, "num_envs 2, not 4"),
         ({"n_step": 3}, "n_step 2, not 3"),
-        ({"priority_exponent": 0.5}, "prioritised False, not True"),
+        ({"priority_exponent": 0.5}, "prioritized False, not True"),
     ],
     ids=str,
 )

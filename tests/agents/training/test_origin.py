@@ -65,7 +65,7 @@ def test_other_patients_and_other_noise_are_said() -> None:
         ),
         (with_settings(noise=-1.0), "noise must be a number from 0 to"),
         (with_settings(noise="much"), "does not say what environment it is of"),
-        (with_settings(colour="red"), "has no field colour"),
+        (with_settings(color="red"), "has no field color"),
         (with_settings(type="os.system"), "does not say what environment it is of"),
         (with_settings(type=["a"]), "does not say what environment it is of"),
         ({"env": CARE.name, "env_settings": "care"}, "its env_settings are 'care'"),

@@ -139,7 +139,7 @@ def test_a_resumed_run_on_a_log_goes_on_as_if_it_had_not_stopped(name, tmp_path)
     names = ("loss", "q_mean", "gradient_norm", "learning_rate")
     assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
     network = final_state(tmp_path / "whole")["learner"]["learner"]["rl_module"]["default_policy"]
-    assert network["normaliser.mean"].tolist() == [1.5, 1.0], "of all that was logged"
+    assert network["normalizer.mean"].tolist() == [1.5, 1.0], "of all that was logged"
 
 
 def test_a_run_that_left_its_replay_out_collects_anew_before_it_learns(tmp_path, monkeypatch):
@@ -325,7 +325,7 @@ def test_environments_that_fail_now_and_then_are_counted_and_told_of(tmp_path, c
 
 def test_environments_that_fail_too_often_stop_the_run_which_is_saved(tmp_path):
     experiment = tiny(
-        tmp_path / "run", env=FlawedConfig(flaw="raises", fails_at=3), most_environment_faults=7
+        tmp_path / "run", env=FlawedConfig(flaw="raises", fails_at=3), max_environment_faults=7
     )
     with pytest.raises(
         EnvironmentFailure, match=r"8 environments .* more than the 7 .* the flaw\. Saved at 32"

@@ -12,7 +12,7 @@ def test_a_seed_decides_every_screen() -> None:
     assert one.screens.shape != other.screens.shape or (one.screens != other.screens).any()
 
 
-def test_screens_are_of_the_episodes_in_the_colours_of_the_game() -> None:
+def test_screens_are_of_the_episodes_in_the_colors_of_the_game() -> None:
     played = screens_of("SpaceInvaders", [5, 9], every=40)
     assert played.screens.shape[1:] == (210, 160)
     assert set(played.episodes.tolist()) == {5, 9}

@@ -10,12 +10,12 @@ ALIEN, PLAYER, SHIELD, BULLET = 20, 196, 52, 6
 
 def drawn(*objects: tuple[int, slice, slice]) -> np.ndarray:
     screen = np.zeros((210, 160), np.uint8)
-    for colour, rows, columns in objects:
-        screen[rows, columns] = colour
+    for color, rows, columns in objects:
+        screen[rows, columns] = color
     return screen
 
 
-def test_pixels_have_the_class_of_their_colour_on_the_field_alone() -> None:
+def test_pixels_have_the_class_of_their_color_on_the_field_alone() -> None:
     screen = drawn((ALIEN, slice(40, 50), slice(20, 28)), (PLAYER, slice(10, 20), slice(0, 8)))
     classes = classes_of(screen)
     assert {CLASSES[number] for number in np.unique(classes)} == {
@@ -25,10 +25,10 @@ def test_pixels_have_the_class_of_their_colour_on_the_field_alone() -> None:
     assert (classes == CLASSES.index("alien")).sum() == 80
 
 
-def test_pieces_of_one_alien_are_one_and_neighbours_are_two() -> None:
+def test_pieces_of_one_alien_are_one_and_neighbors_are_two() -> None:
     pieces = [(ALIEN, slice(40, 44), slice(20, 28)), (ALIEN, slice(46, 50), slice(20, 28))]
-    neighbour = (ALIEN, slice(40, 50), slice(36, 44))
-    found = boxes_of(classes_of(drawn(*pieces, neighbour)))
+    neighbor = (ALIEN, slice(40, 50), slice(36, 44))
+    found = boxes_of(classes_of(drawn(*pieces, neighbor)))
     assert sorted(found.tolist()) == [[1, 20, 40, 28, 50], [1, 36, 40, 44, 50]]
 
 

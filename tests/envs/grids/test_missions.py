@@ -33,7 +33,7 @@ def test_no_two_missions_are_the_same_in_chinese() -> None:
         assert len({wording(mission) for mission in missions()}) == len(set(missions())) == 1320
 
 
-def test_free_wordings_differ_and_never_lose_a_colour() -> None:
+def test_free_wordings_differ_and_never_lose_a_color() -> None:
     random = np.random.default_rng(1)
     said = {in_chinese("go to the grey box", random) for _ in range(300)}
     assert len(said) > 100

@@ -173,7 +173,7 @@ def test_a_state_is_seen_as_one_of_716_and_its_readings_as_the_package_has_them(
         if observed == "state":
             np.testing.assert_array_equal(np.flatnonzero(seen), [state])
         else:
-            np.testing.assert_allclose(seen[:47], tables().centres[state], rtol=1e-6)
+            np.testing.assert_allclose(seen[:47], tables().centers[state], rtol=1e-6)
             assert seen[47] == pytest.approx(tables().sofa[state])
 
 
@@ -199,14 +199,14 @@ def test_what_is_admissible_can_be_seen_and_what_is_not_be_charged() -> None:
 
 
 def test_readings_have_their_names() -> None:
-    """The standardised SOFA goes with the points; what organs' failure raises or lowers, with its
+    """The standardized SOFA goes with the points; what organs' failure raises or lowers, with its
     sign."""
     assert len(READINGS) == len(set(READINGS)) == 47
     assert set(BEDSIDE) < set(READINGS)
     together = dict(
         zip(
             READINGS,
-            np.corrcoef(tables().centres[:DEATH].T, tables().sofa[:DEATH])[-1],
+            np.corrcoef(tables().centers[:DEATH].T, tables().sofa[:DEATH])[-1],
             strict=False,
         )
     )
@@ -223,7 +223,7 @@ def test_readings_have_their_names() -> None:
         < -0.2
     )
     pressures = [
-        tables().centres[:DEATH, READINGS.index(name)]
+        tables().centers[:DEATH, READINGS.index(name)]
         for name in ("SysBP", "MeanBP", "DiaBP", "Shock_Index")
     ]
     signs = np.corrcoef(pressures)[1]

@@ -154,7 +154,7 @@ def test_obstacles_are_of_several_kinds() -> None:
 
 
 def test_interpolation_is_exact_on_a_slope_and_stays_inside() -> None:
-    slope = 2 * maps.CENTRES[..., 0] - 3 * maps.CENTRES[..., 1] + 1
+    slope = 2 * maps.CENTERS[..., 0] - 3 * maps.CENTERS[..., 1] + 1
     for x, y in ((0.0, 0.0), (1.234, -3.21), (4.9, 4.9), (-4.9, 2.0)):
         assert maps.interpolate(slope, x, y) == pytest.approx(2 * x - 3 * y + 1)
     assert maps.interpolate(slope, 99.0, 0.0) == pytest.approx(2 * 4.9 + 1)

@@ -39,7 +39,7 @@ def lay_out(
     arena."""
     shapes = np.array([SHAPES.index(shape) for shape, *_ in obstacles], np.int64)
     poses = np.array([pose for _, *pose in obstacles]).reshape(-1, 3)
-    distance = np.linalg.norm(maps.CENTRES - np.array(goal), axis=-1)
+    distance = np.linalg.norm(maps.CENTERS - np.array(goal), axis=-1)
     path = np.array([start[:2], goal], float)
     env.load(Map(shapes, poses, np.array(start, float), np.array(goal, float), distance, path))
     return env.step(STOP)[0]

@@ -29,16 +29,16 @@ def test_it_learns_to_tell_high_from_low() -> None:
     torch.manual_seed(0)
     encoder = NoteEncoderConfig(ReaderConfig(width=16, kind="mean"), features=8).build(SPACE)
     head = torch.nn.Linear(8, 1)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-2)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-2)
     told, high = (
         notes("lactate high", "lactate low", "pH high", "pH low"),
         torch.tensor([1.0, 0, 1, 0]),
     )
     for _ in range(60):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(head(encoder(told))[:, 0], high)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert (
         (head(encoder(notes("SOFA high", "SOFA low")))[:, 0] > 0) == torch.tensor([True, False])
     ).all()

@@ -129,7 +129,7 @@ def test_every_weight_learns(kind: str) -> None:
 
 
 def test_self_attention_is_torchs_without_what_it_leaves_out() -> None:
-    """The second derivation: torch's own layer with biases of 0, normalisations of 1, and heads
+    """The second derivation: torch's own layer with biases of 0, normalizations of 1, and heads
     left as they are."""
     torch.manual_seed(0)
     own = SelfAttention(16)

@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 from language.settings.tasks import SimilarityTask
 from language.similarity.model import BYTES, Similarity, auc, columns, trained_similarity
 
-COLOURS, KINDS = ("red", "blue", "grey"), ("ball", "key", "box")
+COLORS, KINDS = ("red", "blue", "grey"), ("ball", "key", "box")
 
 
 def corpus(folder: Path) -> str:
     """All captions with all missions; those about the red key are to test on."""
-    things = [f"{colour} {kind}" for colour, kind in product(COLOURS, KINDS)]
+    things = [f"{color} {kind}" for color, kind in product(COLORS, KINDS)]
     rows = [
         (f"you are in front of the {one}", f"go to the {other}", one == other)
         for one, other in product(things, things)
@@ -33,9 +33,7 @@ def corpus(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", ["siamese", "bert"])
-def test_colours_and_kinds_are_told_apart_where_they_were_not_together(
-    kind, tmp_path: Path
-) -> None:
+def test_colors_and_kinds_are_told_apart_where_they_were_not_together(kind, tmp_path: Path) -> None:
     torch.manual_seed(0)
     lesson = SimilarityTask(corpus(tmp_path), kind, width=32).lesson()
     learner = torch.optim.Adam(lesson.module.parameters(), 3e-3)

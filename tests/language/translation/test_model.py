@@ -163,7 +163,7 @@ def test_beam_search_finds_what_greedy_search_misses(beam: int, found: list[int]
     assert [row[: row.index(END) + 1] for row in rows] == [found, found]
 
 
-def test_translations_keep_their_places_and_do_not_depend_on_their_neighbours(exact: None) -> None:
+def test_translations_keep_their_places_and_do_not_depend_on_their_neighbors(exact: None) -> None:
     module = small()
     texts = ["go to the green door open the red ball", "", "ball", "open the door", " "]
     together = translate(module, texts, "en", beam=3)

@@ -20,13 +20,13 @@ from language.vectors.word_vectors import (
 )
 
 TOPIC = 12
-COLOURS, FOODS = ([f"{kind} {number}" for number in range(TOPIC)] for kind in ("colour", "food"))
+COLORS, FOODS = ([f"{kind} {number}" for number in range(TOPIC)] for kind in ("color", "food"))
 
 
 def two_topics(count: int) -> list[list[str]]:
     """Words of one topic stand together, never with those of the other."""
     random = np.random.default_rng(0)
-    return [random.permutation(topic).tolist() for topic in (COLOURS, FOODS) for _ in range(count)]
+    return [random.permutation(topic).tolist() for topic in (COLORS, FOODS) for _ in range(count)]
 
 
 def nearness(vectors: np.ndarray) -> float:
@@ -42,7 +42,7 @@ def nearness(vectors: np.ndarray) -> float:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_words_that_are_used_alike_are_near(method: str) -> None:
-    vocabulary = [*COLOURS, *FOODS]
+    vocabulary = [*COLORS, *FOODS]
     task = EmbeddingsTask(size=8, window=5, epochs=40)
     vectors = METHODS[method](two_topics(100), vocabulary, task)
     assert (vectors.shape, vectors.dtype) == ((2 * TOPIC, 8), np.float32)
@@ -50,7 +50,7 @@ def test_words_that_are_used_alike_are_near(method: str) -> None:
     np.testing.assert_array_equal(vectors, METHODS[method](two_topics(100), vocabulary, task))
 
 
-def test_neighbours_count_the_less_the_farther_they_are() -> None:
+def test_neighbors_count_the_less_the_farther_they_are() -> None:
     rows, columns, met = co_occurrences(
         [["a", "b", "rare", "c"], ["b", "a"]], ["a", "b", "c"], window=2
     )

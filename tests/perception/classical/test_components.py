@@ -47,7 +47,7 @@ def test_an_agent_gets_a_list_of_things_without_weights() -> None:
     frames = torch.zeros(2, 4, 84, 84, dtype=torch.uint8)
     frames[0, -1, 42:63, 21:42] = 200
     told = encoder.input_layer(frames).reshape(2, 5, 6)
-    # Score, centre x and y, width, height, class.
+    # Score, center x and y, width, height, class.
     torch.testing.assert_close(
         told[0, 0], torch.tensor([1.0, 31.5 / 84, 52.5 / 84, 0.25, 0.25, 1.0])
     )

@@ -196,7 +196,7 @@ def test_too_small_an_image_for_the_stages_is_refused() -> None:
         ImpalaResNetConfig().build(Box(0, 255, (1, 7, 8), np.uint8))
 
 
-def test_spectral_normalisation_bounds_what_a_convolution_of_a_block_does() -> None:
+def test_spectral_normalization_bounds_what_a_convolution_of_a_block_does() -> None:
     encoder = ImpalaResNetConfig(channels=(4, 8), features=10, spectral_norm=True).build(ATARI)
     blocks = [module for module in encoder.modules() if isinstance(module, ResidualBlock)]
     with torch.no_grad():

@@ -28,16 +28,16 @@ def test_it_learns_what_depends_on_two_readings_together() -> None:
     torch.manual_seed(0)
     encoder = RecordEncoderConfig(width=16).build(SPACE)
     head = torch.nn.Linear(16, 1)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 3e-3)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 3e-3)
     readings = torch.rand(512, 5) * 2 - 1
     alike = ((readings[:, 0] > 0) == (readings[:, 3] > 0)).float()
     for _ in range(150):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
             head(encoder(readings))[:, 0], alike
         )
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     right = ((head(encoder(readings))[:, 0] > 0) == (alike > 0)).float().mean()
     assert right > 0.9
 

@@ -1,4 +1,4 @@
-"""Screens with a square and a cross of one colour, to learn from in seconds; and modules as they
+"""Screens with a square and a cross of one color, to learn from in seconds; and modules as they
 lie on a disk."""
 
 import json
@@ -13,7 +13,7 @@ from perception.vision.frames import Frames
 
 
 def squares(size: int, seed: int) -> Frames:
-    """A bright square (class 1) and a cross (class 2) of one colour on each screen."""
+    """A bright square (class 1) and a cross (class 2) of one color on each screen."""
     random = np.random.default_rng(seed)
     screens, boxes = np.zeros((size, 40, 40), np.uint8), []
     for n in range(size):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from perception.palette import COLOURS
+from perception.palette import COLORS
 from perception.vision.detection import (
     Found,
     average_precision,
@@ -76,8 +76,8 @@ def test_boxes_come_by_image_and_at_its_size() -> None:
 def test_what_is_sure_is_framed_and_nothing_else() -> None:
     image = np.full((70, 70), 9, np.uint8)
     picture = drawn(
-        image, found((BOX, 1, 0.9), (FAR, 2, 0.1), ([-5.0, -5.0, -1.0, -1.0], 1, 0.9)), COLOURS
+        image, found((BOX, 1, 0.9), (FAR, 2, 0.1), ([-5.0, -5.0, -1.0, -1.0], 1, 0.9)), COLORS
     )
-    assert picture[0, 5].tolist() == picture[9, 0].tolist() == COLOURS[1].tolist()
+    assert picture[0, 5].tolist() == picture[9, 0].tolist() == COLORS[1].tolist()
     assert picture[5, 5].tolist() == [9, 9, 9]
     assert (picture[50:60, 50:60] == 9).all()

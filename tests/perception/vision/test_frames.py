@@ -29,7 +29,7 @@ def some_frames(size: int = 3) -> Frames:
     )
 
 
-def test_plain_greys_are_the_colours_luminance() -> None:
+def test_plain_greys_are_the_colors_luminance() -> None:
     image = some_frames().greys(None)[0, 0]
     assert image.shape == (4, 5)
     assert image[0, 0] == 76  # 0.299 x 255
@@ -37,7 +37,7 @@ def test_plain_greys_are_the_colours_luminance() -> None:
     assert image[2, 2] == 0
 
 
-def test_jittered_greys_differ_from_frame_to_frame_but_not_within_one_colour() -> None:
+def test_jittered_greys_differ_from_frame_to_frame_but_not_within_one_color() -> None:
     images = some_frames().greys(np.random.default_rng(0))
     again = some_frames().greys(np.random.default_rng(0))
     assert (images == again).all()

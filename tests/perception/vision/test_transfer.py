@@ -18,7 +18,7 @@ AGENT_SEES = Box(0, 255, (4, 84, 84), np.uint8)
 
 
 def two_games(size: int, seed: int) -> Frames:
-    """Screens of one colour with lines across, or upright ones."""
+    """Screens of one color with lines across, or upright ones."""
     random = np.random.default_rng(seed)
     games = random.integers(2, size=size)
     screens = np.zeros((size, 60, 60), np.uint8)
@@ -77,7 +77,7 @@ def test_all_thirteen_convolutions_are_taught() -> None:
     assert not any(parameter.requires_grad for layer in layers for parameter in layer.parameters())
 
 
-def test_greys_are_coloured_as_the_weights_expect() -> None:
+def test_greys_are_colored_as_the_weights_expect() -> None:
     seen = as_photographs(torch.full((1, 1, 2, 2), 110, dtype=torch.uint8))
     assert seen[0, :, 0, 0].tolist() == pytest.approx([110 - 103.939, 110 - 116.779, 110 - 123.68])
 

@@ -66,7 +66,7 @@ def test_classes_are_made_smaller_without_mixing_them() -> None:
 
 
 def squares(size: int, seed: int) -> Frames:
-    """Bright squares (class 1) and crosses (class 2) of one colour: only shape tells."""
+    """Bright squares (class 1) and crosses (class 2) of one color: only shape tells."""
     random = np.random.default_rng(seed)
     screens, classes = np.zeros((2, size, 32, 32), np.uint8)
     for n in range(size):

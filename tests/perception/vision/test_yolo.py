@@ -41,14 +41,14 @@ def test_a_sure_cell_is_an_object_and_the_same_one_is_told_once() -> None:
     cells[0, 0, 2, 4], cells[0, 1, 2, 4] = (
         15.0,
         -1.0986,
-    )  # less sure, its centre 2 pixels further left
+    )  # less sure, its center 2 pixels further left
     [found] = objects_of(cells)
     assert found.classes.tolist() == [2]
     assert found.boxes[0].tolist() == pytest.approx([10, 6, 18, 14])
     assert found.scores[0] == pytest.approx(1.0)
 
 
-def test_an_object_belongs_to_the_cell_of_its_centre() -> None:
+def test_an_object_belongs_to_the_cell_of_its_center() -> None:
     boxes, classes = (
         torch.tensor([[8.0, 0.0, 16.0, 6.0], [100.0, 100.0, 120.0, 120.0]]),
         torch.tensor([3, 1]),

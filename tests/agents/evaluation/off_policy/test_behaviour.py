@@ -1,9 +1,8 @@
-"""Behaviour policies that are fitted to logged actions, and how their probabilities are judged."""
+"""Behavior policies that are fitted to logged actions, and how their probabilities are judged."""
 
 import numpy as np
 import pytest
-
-from agents.evaluation.off_policy.behaviour import (
+from agents.evaluation.off_policy.behavior import (
     FITS,
     by_counts,
     calibration,
@@ -12,6 +11,7 @@ from agents.evaluation.off_policy.behaviour import (
     held_out_probabilities,
     suited,
 )
+
 from agents.evaluation.off_policy.small_network import flat
 from tests.agents.evaluation.off_policy.tiny_mdp import TinyMDP
 

@@ -10,11 +10,11 @@ from agents.evaluation.off_policy.estimators import ESTIMATORS
 from tests.agents.evaluation.off_policy.tiny_mdp import TinyMDP, target_of
 
 MDP = TinyMDP.random(21)
-BEHAVIOUR, TARGET = MDP.policy(22, 3.0), MDP.policy(23, 3.0)
+BEHAVIOR, TARGET = MDP.policy(22, 3.0), MDP.policy(23, 3.0)
 
 
 def test_every_estimator_finds_what_a_policy_is_worth() -> None:
-    played = MDP.play(BEHAVIOUR, 3_000, 1)
+    played = MDP.play(BEHAVIOR, 3_000, 1)
     told = evaluate_off_policy(played, target_of(TARGET, played), discount=0.9, resamples=200)
     truth = MDP.value(TARGET, 0.9)
     assert set(told.estimates) == set(ESTIMATORS)
@@ -30,9 +30,9 @@ def test_every_estimator_finds_what_a_policy_is_worth() -> None:
     assert sum(told.weights.counts) + told.weights.zeros == 3_000
 
 
-def test_of_the_behaviour_policy_itself_the_log_is_the_answer() -> None:
-    played = MDP.play(BEHAVIOUR, 300, 2)
-    told = evaluate_off_policy(played, target_of(BEHAVIOUR, played), resamples=100)
+def test_of_the_behavior_policy_itself_the_log_is_the_answer() -> None:
+    played = MDP.play(BEHAVIOR, 300, 2)
+    told = evaluate_off_policy(played, target_of(BEHAVIOR, played), resamples=100)
     assert told.effective_sample_size == pytest.approx(300)
     for name in ("IS", "WIS", "PDIS", "weighted PDIS"):
         assert told.estimates[name].value == pytest.approx(played.returns().mean()), name
@@ -40,12 +40,12 @@ def test_of_the_behaviour_policy_itself_the_log_is_the_answer() -> None:
 
 
 def test_a_log_without_probabilities_is_fitted() -> None:
-    played = MDP.play(BEHAVIOUR, 1_000, 3)
+    played = MDP.play(BEHAVIOR, 1_000, 3)
     bare = replace(played, probabilities=np.zeros((*played.alive.shape, 0)))
     target = target_of(TARGET, played)
     with pytest.raises(ValueError, match="must be fitted, by counts, logistic"):
         evaluate_off_policy(bare, target)
-    told = evaluate_off_policy(bare, target, behaviour="counts", discount=0.9, resamples=50)
+    told = evaluate_off_policy(bare, target, behavior="counts", discount=0.9, resamples=50)
     assert told.estimates["weighted DR"].value == pytest.approx(MDP.value(TARGET, 0.9), abs=0.2)
     assert told.calibration.expected_error < 0.03
 
@@ -60,7 +60,7 @@ def test_a_policy_that_was_hardly_ever_followed_is_refused() -> None:
 
 def test_policies_are_asked_step_by_step() -> None:
     """One that counts its steps: what it says of step t is t's, also after an episode's end."""
-    played = MDP.play(BEHAVIOUR, 6, 5)
+    played = MDP.play(BEHAVIOR, 6, 5)
     clock = np.zeros(6)
 
     def counting(observations: np.ndarray, first: np.ndarray) -> np.ndarray:
@@ -73,13 +73,13 @@ def test_policies_are_asked_step_by_step() -> None:
 
 
 def test_a_policy_of_doses_is_told() -> None:
-    played = MDP.play(BEHAVIOUR, 6, 5)
+    played = MDP.play(BEHAVIOR, 6, 5)
     with pytest.raises(ValueError, match="this one gives doses"):
         probabilities_of(lambda seen, first: np.full((len(seen), 2), 0.3), played)
 
 
 def test_other_actions_are_told() -> None:
-    played = MDP.play(BEHAVIOUR, 60, 5)
+    played = MDP.play(BEHAVIOR, 60, 5)
     with pytest.raises(ValueError, match="The policy has 2 actions, and the log has action 2"):
         evaluate_off_policy(played, target_of(TARGET[:, :2], played))
 

@@ -37,7 +37,7 @@ def by_hand() -> Trajectories:
     return trajectories(
         rewards=np.array([[1.0, 2.0], [4.0, 9.0]]),
         alive=np.array([[True, True], [True, False]]),
-        behaviour=np.array([[0.4, 0.8], [0.6, 0.0]]),
+        behavior=np.array([[0.4, 0.8], [0.6, 0.0]]),
         target=np.array([[0.8, 0.4], [0.3, 0.7]]),
         q=np.array([[1.0, 3.0], [2.0, 9.0]]),
         v=np.array([[2.0, 1.0], [1.0, 9.0]]),
@@ -80,7 +80,7 @@ def test_doubly_robust_is_the_published_recursion() -> None:
 
 
 def test_magic_is_the_published_blend() -> None:
-    """Thomas and Brunskill 2016, section 6, with loops, and a general optimiser for the blend."""
+    """Thomas and Brunskill 2016, section 6, with loops, and a general optimizer for the blend."""
     log, _ = drawn_log(3, episodes=40)
     number, steps = len(log), len(log.rewards)
     weights = np.exp(log.log_weights)
@@ -114,16 +114,16 @@ def test_magic_is_the_published_blend() -> None:
 
 def test_magic_is_between_the_model_and_weighted_dr() -> None:
     mdp = TinyMDP.random(1)
-    behaviour, target = mdp.policy(2), mdp.policy(3)
-    played = mdp.play(behaviour, 500, 4)
+    behavior, target = mdp.policy(2), mdp.policy(3)
+    played = mdp.play(behavior, 500, 4)
     q = mdp.q(target, 0.9)
-    exact = tiny_trajectories(mdp, played, behaviour, target, q)
+    exact = tiny_trajectories(mdp, played, behavior, target, q)
     truth = mdp.value(target, 0.9)
     # A right model has less variance and no bias: nearly all weight is its own.
     assert magic(exact, once(exact))[0] == pytest.approx(exact.v[0].mean(), abs=0.02)
     assert magic(exact, once(exact))[0] == pytest.approx(truth, abs=0.15)
     # A model that is wrong by 5 is found out, and left aside.
-    wrong = tiny_trajectories(mdp, played, behaviour, target, q + 5)
+    wrong = tiny_trajectories(mdp, played, behavior, target, q + 5)
     assert abs(magic(wrong, once(wrong))[0] - truth) < 1 < abs(wrong.v[0].mean() - truth)
 
 
@@ -194,10 +194,10 @@ def test_the_variance_order_and_no_bias() -> None:
     """400 logs of 60 episodes: IS varies more than PDIS, PDIS more than DR with the exact Q; their
     means are the truth within four standard errors."""
     mdp = TinyMDP.random(5)
-    behaviour, target = mdp.policy(6, 3.0), mdp.policy(7, 3.0)
+    behavior, target = mdp.policy(6, 3.0), mdp.policy(7, 3.0)
     truth, q = mdp.value(target, 0.9), mdp.q(target, 0.9)
-    played = mdp.play(behaviour, 400 * 60, 8)
-    log = tiny_trajectories(mdp, played, behaviour, target, q)
+    played = mdp.play(behavior, 400 * 60, 8)
+    log = tiny_trajectories(mdp, played, behavior, target, q)
     counts = np.repeat(np.eye(400), 60, 1)
     found = {name: ESTIMATORS[name](log, counts) for name in (*IMPORTANCE, "DR", "weighted DR")}
     for name in ("IS", "PDIS", "DR"):
@@ -210,7 +210,7 @@ def test_an_action_that_the_target_never_takes_ends_an_episode_s_weight() -> Non
     log = trajectories(
         rewards=np.ones((2, 2)),
         alive=np.ones((2, 2), np.bool_),
-        behaviour=np.full((2, 2), 0.5),
+        behavior=np.full((2, 2), 0.5),
         target=np.array([[0.0, 1.0], [1.0, 1.0]]),
     )
     np.testing.assert_array_equal(np.exp(log.log_weights), [[0, 2], [0, 4]])
@@ -227,7 +227,7 @@ def test_long_episodes_do_not_overflow() -> None:
         assert ESTIMATORS[name](log, once(log))[0] == pytest.approx(10), name
 
 
-def test_what_the_behaviour_policy_never_does_was_not_logged() -> None:
+def test_what_the_behavior_policy_never_does_was_not_logged() -> None:
     one = np.ones((1, 2))
     with pytest.raises(ValueError, match="no probability to the action at step 0 of episode 1"):
         trajectories(one, one > 0, np.array([[0.5, 0.0]]), one)
@@ -240,22 +240,22 @@ def drawn_log(
     random = np.random.default_rng(seed)
     alive = np.arange(steps)[:, None] < random.integers(1, steps + 1, episodes)
     alive[:, 0] = True
-    behaviour, target = random.uniform(0.1, 1, (2, steps, episodes))
+    behavior, target = random.uniform(0.1, 1, (2, steps, episodes))
     target[random.random(target.shape) < 0.05] = 0
     target[:, 0] = 0.5
     rewards, q, v = random.normal(size=(3, steps, episodes))
-    log = trajectories(rewards, alive, behaviour, target, q, v, 0.9)
-    return log, np.where(alive, target / behaviour, 1.0)
+    log = trajectories(rewards, alive, behavior, target, q, v, 0.9)
+    return log, np.where(alive, target / behavior, 1.0)
 
 
-def tiny_trajectories(mdp: TinyMDP, played, behaviour, target, q) -> Trajectories:
+def tiny_trajectories(mdp: TinyMDP, played, behavior, target, q) -> Trajectories:
     states = played.observations[..., 0].astype(int)
     of_q = q[np.arange(mdp.horizon)[:, None], states]
     at = (states, played.actions)
     return trajectories(
         played.rewards,
         played.alive,
-        behaviour[at],
+        behavior[at],
         target[at],
         np.take_along_axis(of_q, played.actions[..., None], 2)[..., 0],
         (of_q * target_of(target, played)[:-1]).sum(2),

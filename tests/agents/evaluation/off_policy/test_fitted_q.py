@@ -15,13 +15,13 @@ from agents.evaluation.off_policy.fitted_q import (
 from tests.agents.evaluation.off_policy.tiny_mdp import TinyMDP, target_of
 
 MDP = TinyMDP.random(11)
-BEHAVIOUR, TARGET = MDP.policy(12, 3.0), MDP.policy(13, 3.0)
+BEHAVIOR, TARGET = MDP.policy(12, 3.0), MDP.policy(13, 3.0)
 
 
 def test_by_states_it_is_dynamic_programming_in_what_was_seen() -> None:
     """A second derivation: transition and reward matrices of the log, and backward induction by
     matrices."""
-    played = MDP.play(BEHAVIOUR, 400, 1)
+    played = MDP.play(BEHAVIOR, 400, 1)
     states = played.observations[..., 0].astype(int)
     last = played.last_observations[:, 0].astype(int)
     moves, rewards = np.zeros((5, 3, 6)), np.zeros((5, 3))
@@ -50,7 +50,7 @@ def test_by_states_it_is_dynamic_programming_in_what_was_seen() -> None:
 
 
 def test_by_states_it_comes_to_the_exact_values() -> None:
-    played = MDP.play(BEHAVIOUR, 40_000, 2)
+    played = MDP.play(BEHAVIOR, 40_000, 2)
     q, v = fitted_q(played, target_of(TARGET, played), 0.9).values(np.ones(40_000))
     exact = MDP.q(TARGET, 0.9)[
         np.arange(MDP.horizon)[:, None], played.observations[..., 0].astype(int)
@@ -62,7 +62,7 @@ def test_by_states_it_comes_to_the_exact_values() -> None:
 
 
 def test_an_episode_counted_twice_is_two() -> None:
-    played = MDP.play(BEHAVIOUR, 60, 3)
+    played = MDP.play(BEHAVIOR, 60, 3)
     counts = np.random.default_rng(0).integers(0, 3, 60)
     twice = played.chosen(np.repeat(np.arange(60), counts))
     model = TabularQ(states_there(played), played, target_of(TARGET, played), 0.9)
@@ -79,7 +79,7 @@ def test_an_episode_counted_twice_is_two() -> None:
 
 def test_what_was_never_tried_is_worth_what_was_done_there() -> None:
     """At the last step, under a policy that does nothing but what nobody did."""
-    played = MDP.play(BEHAVIOUR, 200, 4)
+    played = MDP.play(BEHAVIOR, 200, 4)
     played = replace(played, actions=np.minimum(played.actions, 1))
     other = target_of(np.eye(3)[[2] * 5], played)
     states = states_there(played)
@@ -93,7 +93,7 @@ def test_what_was_never_tried_is_worth_what_was_done_there() -> None:
 def test_the_value_of_an_observation_is_by_what_is_decided_there() -> None:
     """A target policy that remembers decides differently in one state: v follows it step by
     step."""
-    played = MDP.play(BEHAVIOUR, 300, 4)
+    played = MDP.play(BEHAVIOR, 300, 4)
     random = np.random.default_rng(0)
     remembering = random.dirichlet(np.ones(3), (MDP.horizon + 1, 300))
     states = states_there(played)
@@ -108,7 +108,7 @@ def test_the_value_of_an_observation_is_by_what_is_decided_there() -> None:
 
 def test_a_network_comes_near_dynamic_programming() -> None:
     """States as one-hot vectors with noise, so that no observation comes twice."""
-    played = MDP.play(BEHAVIOUR, 3_000, 5)
+    played = MDP.play(BEHAVIOR, 3_000, 5)
     target = target_of(TARGET, played)
     random = np.random.default_rng(0)
     noisy = replace(
@@ -128,7 +128,7 @@ def test_a_network_comes_near_dynamic_programming() -> None:
 
 
 def test_steps_end_where_episodes_do() -> None:
-    played = MDP.play(BEHAVIOUR, 50, 6)
+    played = MDP.play(BEHAVIOR, 50, 6)
     time, episode, ended = steps_of(played)
     assert len(time) == played.alive.sum()
     lengths = played.alive.sum(0)
@@ -142,7 +142,7 @@ def test_steps_end_where_episodes_do() -> None:
 
 
 def test_readings_that_never_come_again_are_no_states() -> None:
-    played = MDP.play(BEHAVIOUR, 100, 7)
+    played = MDP.play(BEHAVIOR, 100, 7)
     random = np.random.default_rng(0)
     assert (
         states_of(replace(played, observations=random.normal(size=played.observations.shape)))

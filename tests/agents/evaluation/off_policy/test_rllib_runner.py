@@ -45,7 +45,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.usefixtures("ray_here")
 def test_in_rllib_s_own_algorithm(log: Path) -> None:
-    """Behaviour cloning as RLlib ships it: what its evaluation reports are our estimates of its
+    """Behavior cloning as RLlib ships it: what its evaluation reports are our estimates of its
     module."""
     config = (
         BCConfig()

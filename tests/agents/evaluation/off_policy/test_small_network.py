@@ -19,9 +19,9 @@ def test_seconds_of_timestamps_are_told_apart() -> None:
     np.testing.assert_array_equal(seen, clock)
     network = SmallNetwork(seen, 2, seed=0)
     network.layers = torch.nn.Sequential(torch.nn.Identity())
-    standardised = network(torch.from_numpy(seen))
-    np.testing.assert_allclose(standardised[:, 0], (np.arange(5) - 2) / np.sqrt(2), rtol=1e-6)
-    assert standardised.dtype == torch.float32
+    standardized = network(torch.from_numpy(seen))
+    np.testing.assert_allclose(standardized[:, 0], (np.arange(5) - 2) / np.sqrt(2), rtol=1e-6)
+    assert standardized.dtype == torch.float32
 
 
 def test_images_are_read_as_means_of_fields() -> None:
