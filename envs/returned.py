@@ -19,11 +19,11 @@ LARGEST = float(np.finfo(np.float32).max)
 FEW = 32
 """Up to so many numbers, Python asks each faster than numpy asks all."""
 
-Reader = Callable[[Any], Any]
+ObservationReader = Callable[[Any], Any]
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
 
 
-def reset_result(result: Any, read: Reader) -> tuple[Any, dict[str, Any]]:
+def reset_result(result: Any, read: ObservationReader) -> tuple[Any, dict[str, Any]]:
     """The observation and the info that `reset` returned; `read` is the observation space's
     `reader`.
 
@@ -36,7 +36,7 @@ def reset_result(result: Any, read: Reader) -> tuple[Any, dict[str, Any]]:
     return read(observation), known_info(info)
 
 
-def step_result(result: Any, read: Reader) -> Step:
+def step_result(result: Any, read: ObservationReader) -> Step:
     """Observation, reward, terminated, truncated and info that `step` returned; errors as in
     `reset_result`."""
     if not (isinstance(result, tuple) and len(result) == 5):
@@ -56,7 +56,7 @@ def step_result(result: Any, read: Reader) -> Step:
     )
 
 
-def reader(space: gymnasium.Space) -> Reader:
+def reader(space: gymnasium.Space) -> ObservationReader:
     """The function that copies an observation of this space, in the space's dtype.
 
     It raises ValueError for an observation that the space does not have, FloatingPointError for one
@@ -69,7 +69,7 @@ def reader(space: gymnasium.Space) -> Reader:
     return lambda observation: deepcopy(member(space, observation))
 
 
-def array_reader(space: gymnasium.Space) -> Reader:
+def array_reader(space: gymnasium.Space) -> ObservationReader:
     """The `reader` of a space of arrays, which does not check its bounds."""
     shape = tuple(space.shape or ())
     dtype = np.dtype(space.dtype)
@@ -112,13 +112,13 @@ def unusable(array: NDArray) -> str:
     )
 
 
-def bounded_reader(space: gymnasium.Space) -> Reader:
+def bounded_reader(space: gymnasium.Space) -> ObservationReader:
     """As `array_reader`, but raises ValueError also for numbers that the space does not contain."""
     read = array_reader(space)
     return lambda observation: member(space, read(observation))
 
 
-def state_reader(space: Discrete) -> Reader:
+def state_reader(space: Discrete) -> ObservationReader:
     """For numbers that name a state; an array of a single one will do."""
 
     def read(observation: Any) -> np.int64:
@@ -132,7 +132,7 @@ def state_reader(space: Discrete) -> Reader:
     return read
 
 
-def dict_reader(space: Dict) -> Reader:
+def dict_reader(space: Dict) -> ObservationReader:
     """The `reader` of a Dict; it leaves out entries that the space does not have."""
     readers = {name: reader(part) for name, part in space.spaces.items()}
 
@@ -151,7 +151,7 @@ def dict_reader(space: Dict) -> Reader:
     return read
 
 
-def tuple_reader(space: Tuple) -> Reader:
+def tuple_reader(space: Tuple) -> ObservationReader:
     """The `reader` of a Tuple; it also takes a list, and returns a tuple."""
     readers = [reader(part) for part in space.spaces]
 
@@ -165,7 +165,7 @@ def tuple_reader(space: Tuple) -> Reader:
     return read
 
 
-READERS: dict[type[gymnasium.Space], Callable[[Any], Reader]] = {
+READERS: dict[type[gymnasium.Space], Callable[[Any], ObservationReader]] = {
     Box: array_reader,
     Discrete: state_reader,
     MultiDiscrete: bounded_reader,

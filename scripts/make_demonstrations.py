@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
         path = Path(settings.output or f"runs/demonstrations/{config.name}.safetensors")
         require_writable(path)
         require(not path.exists(), f"{path} exists already; choose another --output.")
-        check_memory(config, settings.episodes)
+        require_episode_memory(config, settings.episodes)
         with progress("playing episodes", settings.episodes) as advance:
             columns, told = played_by_bot(config, settings.episodes, settings.seed, advance)
     if not told["episodes"]:
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def check_memory(config: Environment, episodes: int) -> None:
+def require_episode_memory(config: Environment, episodes: int) -> None:
     """Raises ValueError where so many episodes, of a step each at least, would not fit the
     memory."""
     # Here, because help and mistakes do without torch, which takes seconds to import.

@@ -53,7 +53,7 @@ class ColumnarAlgorithm(Algorithm):
         self.seconds: dict[str, float] = defaultdict(float)
         self.last_checkpoint: Path | None = None
         self.recent_episodes = RecentEpisodes(config.experiment.num_envs)
-        self.losses: list[str] = []
+        self.replay_losses: list[str] = []
         """What of the checkpoint that it went on from could not be read, a line each."""
         self.notes: list[str] = []
         """What the user should know, a line each, since somebody last asked."""

@@ -241,7 +241,9 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
         saved = len(list(folder.glob("replay-*")))
         learners = self.config.learner_count
         if not saved:
-            self.losses = [f"{folder} has no replay: env steps are collected anew before it learns"]
+            self.replay_losses = [
+                f"{folder} has no replay: env steps are collected anew before it learns"
+            ]
             return
         if saved > learners:
             raise ValueError(f"{folder} has the replays of {saved} learners, not of {learners}.")
@@ -252,11 +254,11 @@ class OffPolicyAlgorithm(ColumnarAlgorithm):
                 f"The replay in {folder} has {sum(steps):,} env steps, and its run "
                 f"{self.env_steps:,}."
             )
-        self.losses = [line for lines in losses for line in lines]
+        self.replay_losses = [line for lines in losses for line in lines]
         # Learners that are joined must begin to learn at the same time.
-        if self.losses and not all(self.each_learner(lambda learner: learner.replay.ready)):
+        if self.replay_losses and not all(self.each_learner(lambda learner: learner.replay.ready)):
             self.each_learner(lambda learner: learner.forget())
-            self.losses.append(
+            self.replay_losses.append(
                 "nothing of the replay can be used: env steps are collected anew before it learns"
             )
 

@@ -110,7 +110,7 @@ def play(
     parts: list[Episodes] = []
     random = np.random.default_rng(seed)
     if episodes > MAX_AT_ONCE:
-        check_memory(environment, episodes)
+        require_episode_memory(environment, episodes)
     left = episodes
     number_cut = 0
     while left:
@@ -155,7 +155,7 @@ def joined_metric(parts: Sequence[Episodes], name: str) -> NDArray[np.float64]:
     return np.concatenate([part.metrics.get(name, np.full(len(part), np.nan)) for part in parts])
 
 
-def check_memory(environment: Environment, episodes: int) -> None:
+def require_episode_memory(environment: Environment, episodes: int) -> None:
     """Raises ValueError where so many episodes, of a step each at least, would not fit the
     memory."""
     from agents.networks.packing import Packing  # torch, which a command's help does without

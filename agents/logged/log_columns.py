@@ -18,7 +18,7 @@ def is_list(kind: Any) -> bool:
     return kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)
 
 
-def is_number(kind: Any) -> bool:
+def is_number_type(kind: Any) -> bool:
     """Whether an Arrow type is one of integers or floating-point numbers."""
     import pyarrow.types as kinds
 
@@ -56,7 +56,7 @@ def whole(path: Path, table: Any, name: str) -> NDArray[np.int64]:
 def real(path: Path, table: Any, name: str) -> NDArray[np.float64]:
     """A column of numbers (M,)."""
     column = table.column(name)
-    require_kind(path, name, is_number(column.type), column.type, "numbers")
+    require_kind(path, name, is_number_type(column.type), column.type, "numbers")
     require_no_nulls(path, name, column, np.arange(table.num_rows))
     return column.to_numpy().astype(np.float64)
 
@@ -74,7 +74,7 @@ def metric(
 ) -> NDArray[np.float64]:
     """What a column says of each episode (E,), nan where it is null."""
     column = table.column(name)
-    require_kind(path, name, is_number(column.type), column.type, "numbers")
+    require_kind(path, name, is_number_type(column.type), column.type, "numbers")
     require_null_before_ends(path, name, column, order, last)
     return column.take(order[last]).to_numpy().astype(np.float64)
 
@@ -121,7 +121,7 @@ def lists(
         return np.zeros((len(numbers), 0))
     item = column.type.value_type
     require_kind(
-        path, name, is_number(item) or str(item) == "bool", column.type, "lists of numbers"
+        path, name, is_number_type(item) or str(item) == "bool", column.type, "lists of numbers"
     )
     parts = [chunk.flatten() for chunk in column.chunks]
     if any(part.null_count for part in parts):

@@ -191,7 +191,7 @@ def read_rows(path: Path) -> tuple[LoggedRows, dict[str, Any]]:
     """As `read_log`, with the steps one after the other."""
     about = read_about(path)
     with unreadable_is_no_log(path):
-        table = opened(path).read()
+        table = parquet_file(path).read()
     for name in COLUMNS:
         count = table.column_names.count(name)
         if count != 1:
@@ -357,7 +357,7 @@ def unreadable_is_no_log(path: Path) -> Iterator[None]:
 def read_about(path: Path) -> dict[str, Any]:
     """What a log file's metadata says of it. Raises ValueError, in one line, for any other file."""
     with unreadable_is_no_log(path):
-        described = (opened(path).schema_arrow.metadata or {}).get(b"praxis")
+        described = (parquet_file(path).schema_arrow.metadata or {}).get(b"praxis")
         if described is None:
             raise ValueError("its metadata has no 'praxis'")
         about = json.loads(described, parse_constant=refuse_constant)
@@ -366,7 +366,7 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def opened(path: Path) -> Any:
+def parquet_file(path: Path) -> Any:
     """A Parquet file whose checksums are verified as it is read. Raises ValueError where there is
     no file."""
     import pyarrow.parquet as pq

@@ -8,7 +8,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 from numpy.typing import NDArray
 
 from common.info import ACTION_MASK
-from common.spaces import has_mask
+from common.spaces import has_mask, in_words
 
 LARGEST = 1e30
 """The largest size of a number in a file: the sum of all rewards of an episode still fits a
@@ -65,7 +65,7 @@ def require_observations(
     packing = Packing(space)
     if (observations.shape[1:], observations.dtype) != (packing.shape, packing.dtype):
         raise ValueError(
-            f"{path} is not for observations of {in_one_line(space)}: its column {column} is "
+            f"{path} is not for observations of {in_words(space)}: its column {column} is "
             f"{kind_of(observations)}."
         )
     if isinstance(space, Dict):
@@ -90,7 +90,7 @@ def require_actions(
         or actions.shape[1:] != space.shape
     ):
         raise ValueError(
-            f"{path} is not for actions of {in_one_line(space)}: its column {column} is "
+            f"{path} is not for actions of {in_words(space)}: its column {column} is "
             f"{kind_of(actions)}."
         )
     else:
@@ -136,11 +136,6 @@ def require_discrete(
 def kind_of(values: NDArray) -> str:
     """The dtype of a column and the shape of its rows, for messages."""
     return f"{values.dtype} of shape {values.shape[1:]}"
-
-
-def in_one_line(space: gymnasium.Space) -> str:
-    """A space in words without line breaks, for messages."""
-    return " ".join(str(space).split())
 
 
 def free_memory() -> int:

@@ -81,7 +81,7 @@ class Expectation(WithoutLevels):
         return F.smooth_l1_loss(values, target, reduction="none"), target - values
 
 
-class Categorical(WithoutLevels):
+class CategoricalValues(WithoutLevels):
     """Probabilities of evenly spaced returns, C51 (Bellemare et al. 2017)."""
 
     def __init__(self, num_outputs: int, low: float, high: float) -> None:

@@ -217,7 +217,7 @@ class DQN(OffPolicy):
         """What the network predicts of a return, and the loss that belongs to it, as `values`
         chooses."""
         from agents.networks.value_distributions import (
-            Categorical,
+            CategoricalValues,
             Expectation,
             ImplicitQuantiles,
             Quantiles,
@@ -226,7 +226,7 @@ class DQN(OffPolicy):
 
         kinds: dict[str, ValueDistribution] = {
             "expectation": Expectation(),
-            "categorical": Categorical(self.num_atoms, -self.value_limit, self.value_limit),
+            "categorical": CategoricalValues(self.num_atoms, -self.value_limit, self.value_limit),
             "quantile": Quantiles(self.num_quantiles),
             "implicit-quantile": ImplicitQuantiles(self.num_quantiles),
         }

@@ -58,7 +58,7 @@ def pretrain(settings: Pretraining) -> Pretrained:
         )
     torch.manual_seed(settings.seed)
     lesson = lesson_of(settings.task)
-    check_memory(lesson, settings.batch_size)
+    require_batch_memory(lesson, settings.batch_size)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     lesson.module.to(device)
     with new_folder(settings.run_dir, default) as folder:
@@ -73,7 +73,7 @@ def pretrain(settings: Pretraining) -> Pretrained:
     return result
 
 
-def check_memory(lesson: Lesson, batch_size: int) -> None:
+def require_batch_memory(lesson: Lesson, batch_size: int) -> None:
     """Raises InvalidExperiment where a batch does not fit into the memory."""
     # So that this example does not change what the training draws.
     with torch.random.fork_rng(devices=[]):

@@ -70,9 +70,9 @@ class RunFolder:
             )
         self.screen.say(f"tensorboard --logdir {shlex.quote(str(self.named.parent))}")
 
-    def say_losses(self, algorithm: ColumnarAlgorithm) -> None:
+    def say_replay_losses(self, algorithm: ColumnarAlgorithm) -> None:
         """Says what of the checkpoint that the algorithm goes on from could not be read."""
-        for line in algorithm.losses:
+        for line in algorithm.replay_losses:
             self.screen.say(line)
 
     def close(self) -> None:

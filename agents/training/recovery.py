@@ -105,7 +105,7 @@ def recovered(
         except RayError as another:
             death = another
             continue
-        folder.say_losses(algorithm)
+        folder.say_replay_losses(algorithm)
         folder.saved_at = algorithm.env_steps if newest else -1
         folder.go_back(algorithm.env_steps)
         return algorithm

@@ -179,7 +179,7 @@ def run(folder: RunFolder, checkpoint: Path | None, stop_requested: Callable[[],
     algorithm = built(experiment, checkpoint)
     evaluate_first = checkpoint is not None and folder.lacks_evaluation(algorithm.env_steps)
     folder.open(algorithm.env_steps)
-    folder.say_losses(algorithm)
+    folder.say_replay_losses(algorithm)
     try:
         while True:
             try:

@@ -78,7 +78,7 @@ class Trials(tune.Callback):
         self._update(trial, ended="whole" if done >= self.total_env_steps else "early")
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        reason = last_line(trial.error_file)
+        reason = last_line_of_report(trial.error_file)
         self._update(trial, ended=reason)
         print(f"{self.name(trial)} failed: {reason}", flush=True)
 
@@ -114,7 +114,7 @@ def newest_env_steps(run: Path) -> int:
     return int(newest.name.removeprefix("step-")) if newest else 0
 
 
-def last_line(path: str | None) -> str:
+def last_line_of_report(path: str | None) -> str:
     """The last line of an error's report, which says what the error was."""
     lines = Path(path).read_text(errors="replace").split("\n") if path else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "it did not say why")

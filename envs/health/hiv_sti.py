@@ -91,6 +91,8 @@ class HivConfig(TreatmentConfig):
 
 
 class HivSimulation:
+    """Patients with HIV, by the six equations of Adams et al. 2004."""
+
     names = ("log10 T1", "log10 T2", "log10 T1*", "log10 T2*", "log10 V", "log10 E")
     observation_space = Box(-10.0, 10.0, (6,), np.float32)
     action_space = Discrete(4)

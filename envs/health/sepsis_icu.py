@@ -196,6 +196,8 @@ class SepsisConfig(TreatmentConfig):
 
 
 class SepsisSimulation:
+    """Stays in intensive care, as transitions between the published states."""
+
     action_space = Discrete(ACTIONS)
     doses: ClassVar[dict[str, NDArray]] = {
         "fluids, level": np.arange(ACTIONS) // LEVELS,

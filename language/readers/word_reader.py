@@ -23,7 +23,7 @@ MAX_NUMBERED = 65_536
 NO_WORD = 0
 
 
-class Reader(nn.Module):
+class WordReader(nn.Module):
     """Sentences in UTF-8 (B, L) uint8 -> word vectors (B, W, D), which of them are words (B, W)
     bool, and sentence vectors (B, D), all float32.
 

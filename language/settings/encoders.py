@@ -13,7 +13,7 @@ from common.spaces import in_words
 if TYPE_CHECKING:
     from language.readers.notes import NoteEncoder
     from language.readers.sentence_reader import SentenceReader
-    from language.readers.word_reader import Reader
+    from language.readers.word_reader import WordReader
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class ReaderConfig:
         if self.width % 2:
             raise ValueError(f"width must be even, not {self.width}.")
 
-    def build(self) -> "Reader":
-        from language.readers.word_reader import Reader
+    def build(self) -> "WordReader":
+        from language.readers.word_reader import WordReader
 
-        return Reader(self)
+        return WordReader(self)
 
 
 @dataclass(frozen=True)

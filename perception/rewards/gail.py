@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
+from common.spaces import in_words
 from perception.encoders.by_space import reader_of
 from perception.encoders.mlp import orthogonal
 from perception.settings.rewards import DiscriminatorRewardConfig
@@ -148,7 +149,7 @@ def demonstrations(
         )
     if not isinstance(observation_space, Box) or observations.dtype != observation_space.dtype:
         raise ValueError(
-            f"{path} holds no demonstrations for observations of {in_one_line(observation_space)}."
+            f"{path} holds no demonstrations for observations of {in_words(observation_space)}."
         )
     require_within(path, "observations", observations, observation_space)
     if isinstance(action_space, Discrete) and actions.dtype.kind in "iu" and actions.ndim == 1:
@@ -158,9 +159,7 @@ def demonstrations(
         actions = actions.astype(action_space.dtype)
         require_within(path, "actions", actions, action_space)
     else:
-        raise ValueError(
-            f"{path} holds no demonstrations for actions of {in_one_line(action_space)}."
-        )
+        raise ValueError(f"{path} holds no demonstrations for actions of {in_words(action_space)}.")
     order = torch.randperm(len(actions), generator=torch.Generator().manual_seed(0))
     return {
         "observations": torch.from_numpy(observations)[order],
@@ -172,7 +171,7 @@ def require_within(path: str, column: str, values: NDArray, space: Box) -> None:
     """Raises ValueError unless values (D, ...) are of this space's shape, finite and within its
     bounds."""
     if values.shape[1:] != space.shape:
-        raise ValueError(f"{path} holds no demonstrations for {column} of {in_one_line(space)}.")
+        raise ValueError(f"{path} holds no demonstrations for {column} of {in_words(space)}.")
     inside = np.isfinite(values) & (space.low <= values) & (values <= space.high)
     if not inside.all():
         row, *place = np.unravel_index(int(inside.argmin()), inside.shape)
@@ -193,8 +192,3 @@ def require_below(path: str, actions: NDArray, number: int) -> None:
         raise ValueError(
             f"{path}: actions is {actions[row]} in row {row}; it must be from 0 to {number - 1}."
         )
-
-
-def in_one_line(space: gymnasium.Space) -> str:
-    """The space as text for an error message; numpy breaks long bounds over several lines."""
-    return " ".join(str(space).split())

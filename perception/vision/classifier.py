@@ -77,7 +77,7 @@ class ClassifierEncoder(nn.Module):
 
     def __init__(self, seeing: Any, features: int, channels: int, height: int, width: int) -> None:
         super().__init__()
-        maps = Frozen(Maps(seeing), channels)
+        maps = Frozen(ClassifierFeatureMaps(seeing), channels)
         self.input_layer = nn.Sequential(maps, nn.Flatten())
         flat = channels * maps.module(torch.zeros(1, 1, height, width, dtype=torch.uint8)).shape[1]
         self.torso = nn.Sequential(orthogonal(nn.Linear(flat, features)), nn.ReLU(inplace=True))
@@ -87,7 +87,7 @@ class ClassifierEncoder(nn.Module):
         return self.torso(self.input_layer(images))
 
 
-class Maps(nn.Module):
+class ClassifierFeatureMaps(nn.Module):
     """Frames (M, 1, H, W) uint8 -> the last layer's maps of each, while they have places still, in
     one row (M, ...)."""
 

@@ -121,7 +121,7 @@ def load_frames(path: Path) -> tuple[Frames, Frames]:
     """What to train on and what to test on. Raises ValueError, in one line, for what is no such
     file."""
     try:
-        check_memory(path)
+        require_frame_memory(path)
         with np.load(path, allow_pickle=False) as file:
             columns = dict(file)
         train = frames_from(columns, "train")
@@ -139,7 +139,7 @@ DAMAGES = (OSError, ValueError, LookupError, EOFError, MemoryError, OverflowErro
 """What reading a .npz file raises where it is damaged or somebody else's."""
 
 
-def check_memory(path: Path) -> None:
+def require_frame_memory(path: Path) -> None:
     """Raises ValueError for what is no .npz file, or unpacks to more than the memory that is
     free."""
     if not path.is_file():

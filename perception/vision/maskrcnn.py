@@ -49,7 +49,7 @@ class MaskRCNN(nn.Module):
 
         super().__init__()
         self.classes = classes
-        maps: Any = Maps(backbone)
+        maps: Any = MaskRCNNFeatureMaps(backbone)
         boxes = MultiScaleRoIAlign(["fine"], BOX_CELLS, 2)
         masks = MultiScaleRoIAlign(["fine"], MASK_CELLS, 2)
         self.detector = TorchvisionMaskRCNN(
@@ -110,7 +110,7 @@ class MaskRCNN(nn.Module):
         return [found for found, _ in self.found_with_masks(images)]
 
 
-class Maps(nn.Module):
+class MaskRCNNFeatureMaps(nn.Module):
     """Two maps, as fine as the image and half as fine, to each of which a network adds what its
     coarser maps see (feature pyramids; Lin et al. 2017)."""
 

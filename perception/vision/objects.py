@@ -21,14 +21,14 @@ class ListEncoder(nn.Module):
     def __init__(self, config: ListEncoderConfig, input_layer: nn.Module, numbers: int) -> None:
         super().__init__()
         self.input_layer = input_layer
-        self.torso = Reader(config, numbers)
+        self.torso = ListReader(config, numbers)
         self.output_dim = config.features
 
     def forward(self, observations: Tensor) -> Tensor:
         return self.torso(self.input_layer(observations))
 
 
-class Reader(nn.Module):
+class ListReader(nn.Module):
     """Objects (B, frames * objects, 5 + classes), zeros where there is none -> features (B, F)."""
 
     def __init__(self, config: ListEncoderConfig, numbers: int) -> None:

@@ -40,7 +40,7 @@ class SSD(nn.Module):
             [list(ratios) for ratios in RATIOS[maps]], scales=list(SCALES[maps])
         )
         self.detector = TorchvisionSSD(
-            Maps(backbone, maps),
+            SSDFeatureMaps(backbone, maps),
             boxes,
             (width, height),
             classes + 1,  # the first is none
@@ -65,7 +65,7 @@ class SSD(nn.Module):
         return [Found(one["boxes"].cpu(), one["labels"].cpu(), one["scores"].cpu()) for one in told]
 
 
-class Maps(nn.Module):
+class SSDFeatureMaps(nn.Module):
     """The first maps of a network, the finest first, of 4, 8, 16 pixels a cell."""
 
     def __init__(self, backbone: str, maps: int) -> None:

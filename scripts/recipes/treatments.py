@@ -85,7 +85,7 @@ def episodes_of_care(environment: Environment) -> Experiment:
 
 
 def scans(environment: "TumorConfig") -> Experiment:
-    """For what images show in part: one network sees, and remembers, for policy and value. A tumour
+    """For what images show in part: one network sees, and remembers, for policy and value. A tumor
     changes little in less than a day. Patients are admitted together, so that a rollout is somewhat
     longer than an episode, or each update would know one part of it alone."""
     base = vectors(replace(environment, step_hours=24.0))

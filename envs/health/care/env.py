@@ -150,6 +150,8 @@ def population(
 
 
 class CareEpisodeSimulation:
+    """Episodes of primary care: diseases that show in symptoms, and treatments that act on them."""
+
     names = (
         *(f"symptom {n + 1}, 0 to 1" for n in range(SYMPTOMS)),
         *(f"treatment {n + 1}" for n in range(TREATMENTS)),

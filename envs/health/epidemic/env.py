@@ -11,8 +11,8 @@ care. People are fractions, so that an epidemic never dies out. GDP follows the 
 transmission by stages, as there: after four weeks of a lockdown, one every other week keeps
 transmission at the last two stages for half the GDP.
 
-GDP is Cobb-Douglas's with the labour of those who are well and not kept from work (Colas et al. 2021): 2,317 thousand
-million euros a year for 67 million people, elasticity of labour 0.63, in a lockdown half the labour. Distancing: 21 %
+GDP is Cobb-Douglas's with the labor of those who are well and not kept from work (Colas et al. 2021): 2,317 thousand
+million euros a year for 67 million people, elasticity of labor 0.63, in a lockdown half the labor. Distancing: 21 %
 less transmission (no more than 100 people together; Brauner et al. 2020, doi 10.1101/2020.05.28.20116129 v3) for 2 % of
 GDP (assumed). Curfew: 45 % less (in France from 6 p.m., bars and restaurants closed, 43 to 49 %; doi
 10.1101/2023.10.23.23297403) for 5 % (Banque de France, January and February 2021).
@@ -63,7 +63,7 @@ from envs.health.epidemic.seirah import (
 class Level(NamedTuple):
     transmission: float
     """What it is multiplied by in the end; a lockdown's is the region's own."""
-    labour: float
+    labor: float
     """What it is multiplied by."""
 
 
@@ -144,6 +144,8 @@ class EpidemicConfig(TreatmentConfig):
 
 
 class EpidemicSimulation:
+    """Regions in an epidemic, by the SEIRAH model, and what measures do to it."""
+
     names = (
         "time, share of the episode",
         "level",
@@ -283,7 +285,7 @@ class EpidemicSimulation:
         start = self.state
         people = p["people"]
         ends = self.ends[actions, np.arange(len(actions))]
-        labour = np.array([level.labour for level in LEVELS])[actions]
+        labor = np.array([level.labor for level in LEVELS])[actions]
         lost = np.zeros(len(actions))
         overflow = np.zeros(len(actions))
         for _ in range(self.days):
@@ -293,7 +295,7 @@ class EpidemicSimulation:
             self.settled = np.where(move != 0, DAYS_A_STAGE, self.settled) - 1
             self.state = after_a_day(self.state, p["transmission"] * self._effect(), p)
             unwell = self.state[I] + self.state[H] + LETHALITY * self.state[R]
-            lost += GDP * people / 365 * (1 - (labour * (1 - unwell / people)) ** LABOUR_ELASTICITY)
+            lost += GDP * people / 365 * (1 - (labor * (1 - unwell / people)) ** LABOUR_ELASTICITY)
             beds = INTENSIVE_CARE * self.state[H] / p["icu_beds"]
             self.peak = np.maximum(self.peak, beds)
             overflow += np.maximum(beds - 1, 0)

@@ -131,6 +131,8 @@ class GlucoseConfig(TreatmentConfig):
 
 
 class GlucoseSimulation:
+    """Patients with type 1 diabetes, by the UVA/Padova model, with meals and a sensor."""
+
     names = (
         "sensor, mg/dl",
         "change in 15 min, mg/dl",

@@ -1,7 +1,7 @@
-"""Synthetic scans of a tumour: a slice through a body, a bright lesion of three nodes, and speckle.
+"""Synthetic scans of a tumor: a slice through a body, a bright lesion of three nodes, and speckle.
 
 No scan of a person is in them: bodies are ellipses, lesions irregular blots, and a node grows until
-it meets its neighbors or the body's edge. Only the tumour's size changes from scan to scan; what a
+it meets its neighbors or the body's edge. Only the tumor's size changes from scan to scan; what a
 treatment does to everything else is not to be seen. Speckle multiplies, as in ultrasound
 (Burckhardt 1978), so what is bright is noisier."""
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 SIZE = 64
 """Pixels across and down."""
 AREA = 1_200.0
-"""Pixels that a tumour of 1 covers."""
+"""Pixels that a tumor of 1 covers."""
 OUTSIDE, BODY, ORGAN, SPINE, LESION = 4.0, 60.0, 80.0, 95.0, 190.0
 """Brightness of what a slice shows, of 255."""
 VISIBLE = 125.0
-"""Brightness from which on a pixel counts as tumour; ours, so that at soft edges as much is missed
+"""Brightness from which on a pixel counts as tumor; ours, so that at soft edges as much is missed
 as is added."""
 NODES = (0.6, 0.25, 0.15)
-"""How the tumour is shared between its nodes."""
+"""How the tumor is shared between its nodes."""
 SPECKLE = 0.2
 """Standard deviation of a pixel's brightness, as a share of it."""
 
@@ -30,9 +30,9 @@ class Anatomy(NamedTuple):
     """What stays of P patients' scans."""
 
     tissue: NDArray[np.uint8]
-    """Brightness without the tumour (P, SIZE, SIZE)."""
+    """Brightness without the tumor (P, SIZE, SIZE)."""
     order: NDArray[np.int16]
-    """When the growing tumour comes to each pixel: how many it has by then (P, SIZE, SIZE)."""
+    """When the growing tumor comes to each pixel: how many it has by then (P, SIZE, SIZE)."""
 
     def of(self, patients: NDArray[np.int64]) -> "Anatomy":
         """The rows of these patients (N,), which may repeat."""
@@ -43,19 +43,19 @@ class Renderer(Protocol):
     """Makes scans; a learnt one takes the place of `phantom`."""
 
     def __call__(
-        self, anatomy: Anatomy, tumour: NDArray[np.float64], random: np.random.Generator
+        self, anatomy: Anatomy, tumor: NDArray[np.float64], random: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """What stays of N patients, and how much tumour each has (N,) -> scans (N, 1, SIZE,
+        """What stays of N patients, and how much tumor each has (N,) -> scans (N, 1, SIZE,
         SIZE)."""
         ...
 
 
 def phantom(
-    anatomy: Anatomy, tumour: NDArray[np.float64], random: np.random.Generator
+    anatomy: Anatomy, tumor: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Scans (N, 1, SIZE, SIZE) in which a tumour (N,) covers AREA pixels times its size, with edges
+    """Scans (N, 1, SIZE, SIZE) in which a tumor (N,) covers AREA pixels times its size, with edges
     that are soft."""
-    area = (AREA * tumour).astype(np.float32)[:, None, None]
+    area = (AREA * tumor).astype(np.float32)[:, None, None]
     edge = np.maximum(1, 2 * np.sqrt(area))
     covered = np.clip((area - 0.5 - anatomy.order) / edge + 0.5, 0, 1)
     bright = anatomy.tissue + covered * (np.float32(LESION) - anatomy.tissue)
@@ -64,7 +64,7 @@ def phantom(
 
 
 def measured(scans: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """How much tumour the newest channel of scans (N, C, SIZE, SIZE) shows (N,): its bright pixels,
+    """How much tumor the newest channel of scans (N, C, SIZE, SIZE) shows (N,): its bright pixels,
     after speckle has been averaged over 3 x 3. What covers fewer than about five pixels is lost in
     it."""
     from scipy.ndimage import (
@@ -77,7 +77,7 @@ def measured(scans: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=4)
 def anatomies(patients: int, seed: int) -> Anatomy:
-    """Bodies, and where in them a tumour grows, of so many patients; the same seed, the same
+    """Bodies, and where in them a tumor grows, of so many patients; the same seed, the same
     patients."""
     random = np.random.default_rng([seed, SIZE])
     tissue = np.zeros((patients, SIZE, SIZE), np.uint8)
@@ -108,7 +108,7 @@ def _anatomy(random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[
         reached = np.minimum(
             reached, _distances(place, np.ones(2), random.uniform(0, 2 * np.pi, 2)) ** 2 / share
         )
-    # Ordered by rank, a tumour covers exactly as many pixels as it ought to; outside the body are
+    # Ordered by rank, a tumor covers exactly as many pixels as it ought to; outside the body are
     # the last.
     ranks = np.empty(SIZE**2, np.int64)
     ranks[np.argsort(np.where(body < 1, reached, np.inf), axis=None, kind="stable")] = np.arange(

@@ -172,6 +172,9 @@ class WarfarinConfig(TreatmentConfig):
 
 
 class WarfarinSimulation:
+    """Patients who begin to take warfarin, by a model of its concentration and of what it does to
+    clotting."""
+
     names = NAMES
     observation_space = Box(
         np.zeros(len(NAMES), np.float32),

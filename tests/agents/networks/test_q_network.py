@@ -8,7 +8,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 from agents.networks.q_network import NoisyLinear, QNetwork
-from agents.networks.value_distributions import Categorical, Expectation
+from agents.networks.value_distributions import CategoricalValues, Expectation
 from agents.settings.no_memory import NoMemory
 from perception.settings.encoders import MLPConfig
 
@@ -37,7 +37,9 @@ def generator() -> torch.Generator:
 
 
 @pytest.mark.parametrize("stream_width", [0, 8])
-@pytest.mark.parametrize("values", [Expectation(), Categorical(5, -1, 1)], ids=["mean", "c51"])
+@pytest.mark.parametrize(
+    "values", [Expectation(), CategoricalValues(5, -1, 1)], ids=["mean", "c51"]
+)
 def test_there_are_k_outputs_an_action(stream_width: int, values: Any) -> None:
     net = network(stream_width=stream_width, values=values)
     assert net(torch.randn(6, 3))[0].shape == (6, 4, values.num_outputs)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agents.networks.value_distributions import (
-    Categorical,
+    CategoricalValues,
     Expectation,
     ImplicitQuantiles,
     Quantiles,
@@ -40,7 +40,7 @@ def test_the_expectation_learns_the_temporal_difference_by_its_huber_loss() -> N
 
 
 def test_a_moved_distribution_is_shared_between_its_neighbors() -> None:
-    values = Categorical(3, -1.0, 1.0)
+    values = CategoricalValues(3, -1.0, 1.0)
     probabilities = rows([0.2, 0.5, 0.3], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3])
     # 0.5 + 0.5 z is 0, 0.5, 1: the middle mass is halved. After termination all is at 0.25. 7 is beyond the end.
     moved = values.project(
@@ -78,7 +78,7 @@ def projected(
 def test_the_projection_is_the_papers(
     logits: list[float], reward: float, discount: float, limit: float
 ) -> None:
-    values = Categorical(len(logits), -limit, limit)
+    values = CategoricalValues(len(logits), -limit, limit)
     probabilities = torch.tensor([logits]).softmax(-1)
     mass = values.project(probabilities, torch.tensor([reward]), torch.tensor([discount]))
     expected = projected(probabilities[0].tolist(), reward, discount, -limit, limit)
@@ -87,7 +87,7 @@ def test_the_projection_is_the_papers(
 
 
 def test_the_categorical_loss_is_the_cross_entropy_and_its_error_the_divergence() -> None:
-    values = Categorical(3, -1.0, 1.0)
+    values = CategoricalValues(3, -1.0, 1.0)
     target = rows([0.2, 0.5, 0.3]).log()
     stay, undiscounted = torch.zeros(1), torch.ones(1)
     same, none = values.loss(target, stay, undiscounted, target)
@@ -104,7 +104,7 @@ def test_expected_returns() -> None:
     assert Expectation().mean(rows([3.0], [4.0])).tolist() == [3.0, 4.0]
     # 0.25 x -2 + 0.5 x 0 + 0.25 x 2 = 0 and 0.5 x 0 + 0.5 x 2 = 1.
     probabilities = rows([0.25, 0.5, 0.25], [1e-12, 0.5, 0.5])
-    assert Categorical(3, -2.0, 2.0).mean(probabilities.log()).tolist() == pytest.approx(
+    assert CategoricalValues(3, -2.0, 2.0).mean(probabilities.log()).tolist() == pytest.approx(
         [0.0, 1.0], abs=1e-6
     )
     assert Quantiles(4).mean(rows([1.0, 2.0, 3.0, 6.0])).tolist() == [3.0]

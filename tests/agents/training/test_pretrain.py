@@ -22,7 +22,7 @@ from torch import nn
 from agents.experiment import InvalidExperiment
 from agents.monitoring.event_file import EventFile
 from agents.settings.pretraining import Pretraining
-from agents.training.pretrain import check_memory, lesson_of, pretrain, restore, schedule
+from agents.training.pretrain import lesson_of, pretrain, require_batch_memory, restore, schedule
 
 
 class DoublingLesson:
@@ -199,7 +199,7 @@ def test_a_batch_that_does_not_fit_into_the_memory_is_refused() -> None:
     with pytest.raises(
         InvalidExperiment, match=r"--batch-size 1,000,.* takes .* MiB of memory are free"
     ):
-        check_memory(Doubling().lesson(), 10**15)
+        require_batch_memory(Doubling().lesson(), 10**15)
 
 
 def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:

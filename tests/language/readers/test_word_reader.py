@@ -10,7 +10,7 @@ from torch import nn
 
 from agents.acceleration.adam import Adam
 from common.text import to_bytes
-from language.readers.word_reader import KINDS, Reader, SelfAttention, numbered, places
+from language.readers.word_reader import KINDS, SelfAttention, WordReader, numbered, places
 from language.settings.encoders import ReaderConfig
 
 ALL = pytest.mark.parametrize("kind", KINDS)
@@ -20,7 +20,7 @@ def column(*sentences: str) -> torch.Tensor:
     return torch.stack([torch.from_numpy(to_bytes(sentence, 64)) for sentence in sentences])
 
 
-def reader(kind: Any) -> Reader:
+def reader(kind: Any) -> WordReader:
     torch.manual_seed(0)
     return ReaderConfig(kind, width=16).build()
 

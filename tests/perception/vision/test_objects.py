@@ -6,7 +6,7 @@ import torch
 from gymnasium.spaces import Box
 
 from perception.settings.module_encoders import ListEncoderConfig
-from perception.vision.objects import NEARNESS, Reader
+from perception.vision.objects import NEARNESS, ListReader
 
 LIST = Box(0.0, 1.0, (2 * 5, 5 + 3), np.float32)
 
@@ -39,7 +39,7 @@ def test_empty_places_say_nothing() -> None:
 
 
 def test_others_are_told_how_they_lie_to_the_surest_of_its_class_in_the_newest_frame() -> None:
-    reader, rows = Reader(ListEncoderConfig(), 8), objects(2)
+    reader, rows = ListReader(ListEncoderConfig(), 8), objects(2)
     told: list[torch.Tensor] = []
     reader.each.register_forward_pre_hook(lambda _, given: told.append(given[0]))
     reader(rows)

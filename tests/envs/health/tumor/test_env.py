@@ -85,7 +85,7 @@ def test_equations_by_hand():
         + 0.01 * 0.5
         - 0.3
         - 0.2
-        - 0.1,  # made, called, killed by the tumour, dying, killed by the drug
+        - 0.1,  # made, called, killed by the tumor, dying, killed by the drug
         0 - 0.3 - 0.05,
         0.3 * (1.5 * 0.7 - 0.5 - 1 - 0.15),
         1 - np.log(2),
@@ -165,7 +165,7 @@ def test_death_ends_the_episode():
     assert metrics["survived"][0] == 0
     assert metrics["fewest_normal_cells"][0] < FATAL
     assert metrics["full_dose_days"][0] == 0
-    # The tumour grows from 0.2 by 44 % in nine steps (RECIST), while normal cells are few from the
+    # The tumor grows from 0.2 by 44 % in nine steps (RECIST), while normal cells are few from the
     # 56th on.
     assert metrics["progression_free_days"][0] == pytest.approx(2.25)
     assert costs[0] == lengths[0] - 55
@@ -186,7 +186,7 @@ def test_cohorts_are_different_patients_and_live_differently():
     assert shifted["survived"].mean() < 0.8
 
 
-def test_a_tumour_covers_the_pixels_it_ought_to():
+def test_a_tumor_covers_the_pixels_it_ought_to():
     anatomy = scans.anatomies(40, 1)
     still = np.random.default_rng(0)
     quiet = type(
@@ -194,21 +194,21 @@ def test_a_tumour_covers_the_pixels_it_ought_to():
     )()
     without = scans.phantom(anatomy, np.zeros(40), quiet).astype(float)
     np.testing.assert_array_equal(without[:, 0], anatomy.tissue)
-    for tumour in (0.002, 0.05, 0.2, 0.5):
-        bright = scans.phantom(anatomy, np.full(40, tumour), quiet)[:, 0].astype(float)
+    for tumor in (0.002, 0.05, 0.2, 0.5):
+        bright = scans.phantom(anatomy, np.full(40, tumor), quiet)[:, 0].astype(float)
         share = (bright - anatomy.tissue) / (scans.LESION - anatomy.tissue)
-        np.testing.assert_allclose(share.sum((1, 2)), scans.AREA * tumour, rtol=0.02, atol=0.1)
+        np.testing.assert_allclose(share.sum((1, 2)), scans.AREA * tumor, rtol=0.02, atol=0.1)
         assert bright[anatomy.tissue == scans.OUTSIDE].max() == scans.OUTSIDE
     noisy = scans.phantom(anatomy, np.zeros(40), still)[:, 0][anatomy.tissue == scans.BODY]
     assert noisy.std() / scans.BODY == pytest.approx(scans.SPECKLE, rel=0.02)
 
 
-@pytest.mark.parametrize("tumour", [0.0, 0.03, 0.05, 0.1, 0.3])
-def test_scans_can_be_measured(tumour):
+@pytest.mark.parametrize("tumor", [0.0, 0.03, 0.05, 0.1, 0.3])
+def test_scans_can_be_measured(tumor):
     read = scans.measured(
-        scans.phantom(scans.anatomies(40, 1), np.full(40, tumour), np.random.default_rng(0))
+        scans.phantom(scans.anatomies(40, 1), np.full(40, tumor), np.random.default_rng(0))
     )
-    assert abs(read.mean() - tumour) < 0.012
+    assert abs(read.mean() - tumor) < 0.012
     assert read.std() < 0.012
 
 
