@@ -87,9 +87,23 @@ class Command:
         os.killpg(self.pid, signal.SIGKILL)
         self.process.join()
 
-    def finish(self) -> None:
-        """Waits for the end; fails, with everything printed, where it is not a good one."""
-        assert self.wait() == 0, self.log
+    def finish(self, within: float = PATIENCE_SECONDS) -> None:
+        """Waits for the end; fails, with everything printed, where it is not a good one, or does not
+        come within so many seconds, with what its session is doing then."""
+        self.process.join(within)
+        if self.process.exitcode is None:
+            told = f"{self.where()}\n{self.session()}"
+            self.kill()
+            raise AssertionError(told)
+        assert self.process.exitcode == 0, self.log
+
+    def session(self) -> str:
+        """The processes of the command's session, a line each."""
+        return "\n".join(
+            f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}"
+            for process in psutil.process_iter()
+            if os.getsid(process.pid) == self.pid
+        )
 
     def wait_until(self, condition: Callable[[], bool], pause: float = 0.02) -> None:
         """Waits until the condition holds; fails where the process ends before that, or nothing

@@ -109,6 +109,9 @@ class StochasticActorCritic(Network):
         with self.low_precision(features):
             return torch.stack([critic(both, learning) for critic in self.critics])
 
+    memory_size = 0
+    """It remembers nothing."""
+
     def no_memory(self, num_envs: int) -> Tensor:
         """(B, 0), for it remembers nothing."""
         return torch.zeros(num_envs, 0)

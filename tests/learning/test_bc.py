@@ -89,7 +89,7 @@ def test_what_was_shown_is_done_and_another_run_begins_with_it(tmp_path: Path) -
     )
     train(goes_on)
     assert played(goes_on) == 10.0, "it plays as the one that it began with"
-    with pytest.raises(InvalidExperiment, match="no checkpoint yet"):
+    with pytest.raises(InvalidExperiment, match="there is no such folder"):
         train(
             replace(goes_on, begin_from=str(tmp_path / "nothing"), run_dir=str(tmp_path / "other"))
         )

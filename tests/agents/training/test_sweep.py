@@ -17,7 +17,7 @@ from agents.checkpoint import checkpoint_name, save_state
 from agents.experiment import InvalidExperiment
 from agents.monitoring.metrics import EVALUATION_RETURN_MEAN
 from agents.settings.search_space import Choice
-from agents.training import tune
+from agents.training import trials, tune
 from agents.training.sweep import Sweep, Trial, read_sweep, search_space, write_sweep
 from agents.training.trials import Trials
 from agents.training.tune import (
@@ -239,7 +239,7 @@ def test_progress_counts_the_env_steps_that_are_done_or_not_needed_any_more(tmp_
 def test_a_stop_reaches_tune_with_its_next_step(tmp_path, monkeypatch):
     raised = []
     asked = iter([False, True])
-    monkeypatch.setattr(tune.signal, "raise_signal", raised.append)
+    monkeypatch.setattr(trials.signal, "raise_signal", raised.append)
     under_way = Trials(EXPERIMENT, SETTINGS, tmp_path, [], stop_requested=lambda: next(asked))
     under_way.on_step_begin(0, [])
     assert raised == []
