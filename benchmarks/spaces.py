@@ -35,10 +35,13 @@ from agents.engine.config import rllib_config
 from agents.engine.env_runner import check_environment
 from agents.experiment import Experiment
 from agents.interfaces import EnvironmentFailure
+from common.info import ACTION_MASK
 from envs.classic import ClassicConfig
+from perception.settings.memory import RecurrentConfig
 from scripts.recipes import recipe_named
 
-ALGORITHMS = ("ppo", "dqn", "ddpg", "td3")
+ALGORITHMS = ("ppo", "pqn", "dqn", "r2d2", "ddpg", "td3", "sac", "crossq")
+CONTINUOUS = ("ddpg", "td3", "sac", "crossq")
 NAME = "benchmarks/Odd-v0"
 ENV_STEPS = 384
 EPISODE = 7
@@ -142,6 +145,31 @@ def after_step(change: Callable[..., Any]) -> dict[str, Any]:
     return {"step": lambda self, action: change(self, *Odd.step(self, action))}
 
 
+def refuses_masked() -> dict[str, Any]:
+    """A step for environments whose action 1 is never possible."""
+
+    def step(self: Any, action: Any) -> Any:
+        if isinstance(self.action_space, Discrete) and action == 1:
+            raise RuntimeError("action 1 is masked")
+        return Odd.step(self, action)
+
+    return {"step": step}
+
+
+def masked(mask: Callable[[Any], Any]) -> Callable[[Space], gymnasium.Env]:
+    """Builds environments whose info has what `mask` makes of them."""
+
+    def reset(self: Any, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        observation, _ = Odd.reset(self, seed=seed)
+        return observation, {ACTION_MASK: mask(self)}
+
+    def step(self: Any, action: Any) -> Any:
+        *result, _ = refuses_masked()["step"](self, action)
+        return *result, {ACTION_MASK: mask(self)}
+
+    return habit(reset=reset, step=step)
+
+
 def one_array(self: Any, observation: Any, *rest: Any) -> Any:
     self.array = getattr(self, "array", np.zeros(3, np.float32))
     self.array[:] = observation
@@ -193,6 +221,16 @@ HABITS: dict[str, Callable[[Space], gymnasium.Env]] = {
     "reset without a seed": habit(reset=lambda self: Odd.reset(self)),
     "ignores the seed": habit(reset=lambda self, *, seed=None, options=None: Odd.reset(self)),
     "no render, no render_mode": habit(metadata={}),
+    "mask in info": masked(lambda self: np.array([1, 0, 1], np.int8)),
+    "mask of floats": masked(lambda self: np.array([1.0, 0.0, 1.0])),
+    "mask of another length": masked(lambda self: np.ones(5, np.int8)),
+    "mask that leaves nothing": masked(lambda self: np.zeros(3, np.int8)),
+    "mask that comes and goes": masked(
+        lambda self: None if self.clock == 2 else np.array([1, 0, 1], np.int8)
+    ),
+    "mask by a method": habit(
+        action_masks=lambda self: np.array([True, False, True]), **refuses_masked()
+    ),
     "fails in its constructor": habit(__init__=lambda self, seen, taken: 1 / 0),
 }
 
@@ -200,7 +238,7 @@ HABITS: dict[str, Callable[[Space], gymnasium.Env]] = {
 def small(experiment: Experiment) -> Experiment:
     """The experiment with little to do."""
     algo: Any = experiment.algo
-    if algo.name == "ppo":
+    if hasattr(algo, "minibatch_size"):
         algo = replace(algo, rollout_length=16, minibatch_size=16, epochs=1)
     else:
         changes: dict[str, Any] = (
@@ -215,6 +253,9 @@ def small(experiment: Experiment) -> Experiment:
             replay_capacity=1_000,
             **changes,
         )
+    if algo.name == "r2d2":
+        algo = replace(algo, burn_in=2)
+        experiment = replace(experiment, memory=RecurrentConfig(units=8, steps=4))
     return replace(
         experiment, algo=algo, num_envs=4, total_env_steps=ENV_STEPS, max_environment_faults=0
     )
@@ -256,7 +297,7 @@ def rows() -> list[tuple[str, str, dict[str, Callable[[], gymnasium.Env]]]]:
     """Each row's kind and name, and the environment with actions for each algorithm."""
 
     def suited(algorithm: str) -> Space:
-        return REAL if algorithm in ("ddpg", "td3") else CHOICE
+        return REAL if algorithm in CONTINUOUS else CHOICE
 
     def seen(space: Space) -> dict[str, Callable[[], gymnasium.Env]]:
         return {a: lambda a=a: Odd(space, suited(a)) for a in ALGORITHMS}

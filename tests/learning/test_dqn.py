@@ -70,12 +70,13 @@ def test_what_was_shown_before_is_remembered(tmp_path):
         learning_rate=3e-3,
         learning_starts_env_steps=1_000,
         epsilon_decay_env_steps=4_000,
-        update_every_env_steps=16,
+        update_every_env_steps=32,
+        batch_size=16,
         burn_in=2,
         stream_width=32,
     )
-    memory = replace(experiment.memory, units=32, steps=8)
+    memory = replace(experiment.memory, units=16, steps=6)
     result = played(
-        replace(experiment, algo=algo, memory=memory, total_env_steps=15_000), tmp_path / "run"
+        replace(experiment, algo=algo, memory=memory, total_env_steps=10_000), tmp_path / "run"
     )
     assert result.mean == 1.0  # without a memory, no policy has more than 0.5

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from agents.evaluation.off_policy.behavior import (
     FITS,
     by_counts,
@@ -11,7 +12,6 @@ from agents.evaluation.off_policy.behavior import (
     held_out_probabilities,
     suited,
 )
-
 from agents.evaluation.off_policy.small_network import flat
 from tests.agents.evaluation.off_policy.tiny_mdp import TinyMDP
 
