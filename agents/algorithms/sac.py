@@ -67,8 +67,11 @@ class SACLearner(OffPolicyLearner):
         network = self.bare_network
         optimizer: Any = self.get_optimizer()
         optimizer.set_beta1(self.settings.adam_beta1)
+        remembers = () if network.memory is None else network.memory.parameters()
         learns = (
-            parameter for parameter in network.encoder.parameters() if parameter.requires_grad
+            parameter
+            for parameter in (*network.encoder.parameters(), *remembers)
+            if parameter.requires_grad
         )
         self.critic_parameters = [*learns, *network.critics.parameters()]
         self.actor_parameters = network.actor_parameters()
@@ -90,6 +93,18 @@ class SACLearner(OffPolicyLearner):
             columns[name] = torch.empty_like(actions).normal_(generator=self.noise)
         return columns
 
+    def features(self, minibatch: Columns) -> Tensor:
+        """Of the observations (B, F)."""
+        return self.bare_network.features(minibatch["observations"])
+
+    def next_features(self, minibatch: Columns) -> Tensor:
+        """Of the observations that followed (B, F)."""
+        return self.bare_network.features(minibatch["next_observations"])
+
+    def next_target_features(self, minibatch: Columns) -> Tensor:
+        """The same by the target network."""
+        return self.target.network.features(minibatch["next_observations"])
+
     def critic_gradients(self, minibatch: Columns) -> CriticGradients:
         values, targets = self.values_and_targets(minibatch)
         loss, errors = critic_loss(values, targets, minibatch["weights"])
@@ -104,22 +119,22 @@ class SACLearner(OffPolicyLearner):
         """What the critics say (C, B, Q), and what they should say (B, K): rewards, the lowest that
         is said of what follows, and the following action's entropy."""
         network = self.bare_network
-        observations = minibatch["observations"]
-        next_observations = minibatch["next_observations"]
         with torch.no_grad():
             next_actions, next_log_probs = network.sample(
-                network.features(next_observations), minibatch["next_noise"]
+                self.next_features(minibatch), minibatch["next_noise"]
             )
         if self.settings.batch_norm:
             # In one batch, so that both are normalized by the same moments (Bhatt et al. 2024).
-            features = network.features(torch.cat([observations, next_observations]))
+            observations = [minibatch["observations"], minibatch["next_observations"]]
+            features = network.features(torch.cat(observations))
             actions = torch.cat([minibatch["actions"], next_actions])
             values, next_values = network.values(features, actions, learning=True).chunk(2, 1)
         else:
-            values = network.values(network.features(observations), minibatch["actions"])
-            target = self.target.network
+            values = network.values(self.features(minibatch), minibatch["actions"])
             with torch.no_grad():
-                next_values = target.values(target.features(next_observations), next_actions)
+                next_values = self.target.network.values(
+                    self.next_target_features(minibatch), next_actions
+                )
         temperature = network.log_temperature.detach().exp()
         kept = lowest(next_values.detach(), self.settings.kept_quantiles)
         soft = kept - temperature * next_log_probs[:, None]
@@ -130,7 +145,7 @@ class SACLearner(OffPolicyLearner):
         of the critics' means, or the mean of all quantiles."""
         network = self.bare_network
         with torch.no_grad():
-            features = network.features(minibatch["observations"])
+            features = self.features(minibatch)
         actions, log_probs = network.sample(features, minibatch["noise"], learning=True)
         values = network.values(features, actions)
         worth = values[..., 0].amin(0) if values.shape[-1] == 1 else values.mean((0, 2))

@@ -26,9 +26,9 @@ class StochasticActorCritic(Network):
     """Observations -> features -> a distribution of actions (B, A), each number in [-1, 1];
     features and actions -> values (C, B, Q): what C critics say of a return, in Q numbers each.
 
-    The encoder learns from the critics. The environment's Box is reached by `to_environment`.
+    Encoder and memory learn from the critics. The environment's Box is reached by `to_environment`.
 
-    `model_config`: `encoder` (an Encoder), `hidden_sizes` (of the actor), `critic_hidden_sizes`,
+    `model_config`: `encoder` (an Encoder), `memory` (a Memory), `hidden_sizes` (of the actor), `critic_hidden_sizes`,
     `num_critics`, `num_quantiles`, `batch_norm`, `initial_temperature`, `state_dependent_noise`,
     `initial_noise`, `precision`.
     """
@@ -38,6 +38,9 @@ class StochasticActorCritic(Network):
         self.precision: Precision = config["precision"]
         self.encoder = build_encoder(config["encoder"], self.observation_space)
         features = self.encoder.output_dim
+        self.memory = config["memory"].build(features)
+        self.memory_size: int = config["memory"].size
+        features = features if self.memory is None else self.memory.output_dim
         actions = self.action_space.shape[0]
         batch_norm = config["batch_norm"]
         width = config["hidden_sizes"][-1]
@@ -75,9 +78,23 @@ class StochasticActorCritic(Network):
             return self.encoder.input_layer(observations)
 
     def features(self, prepared: Tensor) -> Tensor:
-        """Prepared observations (B, ...) -> (B, F) float32."""
+        """Prepared observations (B, ...) -> (B, F) float32, where nothing was before."""
+        return self.features_from(prepared, self.no_memory(len(prepared)))[0]
+
+    def features_from(
+        self, prepared: Tensor, memory: Tensor, first: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Prepared observations (B, ...), and what is remembered from before them (B, S) -> features
+        (B, F) float32, memory (B, S).
+
+        Of L steps, prepared (L * B, ...), it is what was before the first one, and `first` (L * B,)
+        says which later ones begin an episode."""
         with self.low_precision(prepared):
-            return self.encoder.torso(prepared).float()
+            seen = self.encoder.torso(prepared).float()
+        if self.memory is None:
+            return seen, memory
+        begins = torch.zeros(len(prepared), dtype=torch.bool, device=prepared.device)
+        return self.memory(seen, memory, begins if first is None else first)
 
     def latent(self, features: Tensor, learning: bool = False) -> Tensor:
         """The actor's last hidden layer (B, L) float32; `learning` counts for batch
@@ -109,19 +126,16 @@ class StochasticActorCritic(Network):
         with self.low_precision(features):
             return torch.stack([critic(both, learning) for critic in self.critics])
 
-    memory_size = 0
-    """It remembers nothing."""
-
     def no_memory(self, num_envs: int) -> Tensor:
-        """(B, 0), for it remembers nothing."""
-        return torch.zeros(num_envs, 0)
+        """Of so many environments where nothing was before (B, S)."""
+        return torch.zeros(num_envs, self.memory_size, device=self.log_temperature.device)
 
     def act(
         self, prepared: Tensor, memory: Tensor, generator: torch.Generator, deterministic: bool
     ) -> tuple[Tensor, Tensor]:
-        """Actions (B, A) in [-1, 1]: a draw, or the middle; and `memory` as it was, for it has
-        none."""
-        mean, std = self.mean_and_std(self.latent(self.features(prepared)))
+        """Actions (B, A) in [-1, 1]: a draw, or the middle; and what is remembered then (B, S)."""
+        features, memory = self.features_from(prepared, memory)
+        mean, std = self.mean_and_std(self.latent(features))
         if deterministic:
             return mean.tanh(), memory
         return (mean + std * normal_like(mean, generator)).tanh(), memory
@@ -129,8 +143,16 @@ class StochasticActorCritic(Network):
     def explore(self, prepared: Tensor, exploration: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B, A) in [-1, 1]: draws of the policy; where `exploration` (B,) is infinite,
         any, all with the same chance."""
-        mean, std = self.mean_and_std(self.latent(self.features(prepared)))
-        return explored(mean + std * normal_like(mean, generator), exploration, generator)
+        return self.explore_from(prepared, self.no_memory(len(prepared)), exploration, generator)[0]
+
+    def explore_from(
+        self, prepared: Tensor, memory: Tensor, exploration: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """As `explore`, with what is remembered (B, S) before and after."""
+        features, memory = self.features_from(prepared, memory)
+        mean, std = self.mean_and_std(self.latent(features))
+        drawn = mean + std * normal_like(mean, generator)
+        return explored(drawn, exploration, generator), memory
 
     def explore_along(
         self, prepared: Tensor, exploration: Tensor, weights: Tensor, generator: torch.Generator

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agents.interfaces import AlgorithmParts
 from agents.settings.dqn import DQN
-from agents.settings.off_policy import MAX_TRANSITIONS_A_VISIT
+from agents.settings.stretches import check_stretch, refuse
 from common.ranges import Size, StepsOrZero
 
 
@@ -22,23 +22,20 @@ class R2D2(DQN):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        unused = {
-            "priority_exponent": self.priority_exponent,
-            "munchausen": self.munchausen,
-            "random_shift": self.random_shift,
-            "reset_every_updates": self.reset_every_updates,
-            "anneal_updates": self.anneal_updates,
-        }
-        for setting, value in unused.items():
-            if value:
-                raise ValueError(f"{setting} is not for stretches of steps; leave it out.")
+        refuse(
+            self,
+            "priority_exponent",
+            "munchausen",
+            "random_shift",
+            "reset_every_updates",
+            "anneal_updates",
+            "hindsight",
+        )
         if self.values == "implicit-quantile":
             raise ValueError(
                 "Implicit quantiles are not for stretches of steps; take --algo.values quantile, "
                 "categorical or expectation."
             )
-        if self.hindsight != "none":
-            raise ValueError("Hindsight is not for stretches of steps; leave it out.")
 
     @property
     def parts(self) -> AlgorithmParts:
@@ -58,24 +55,5 @@ class R2D2(DQN):
     def judges_single_steps(self) -> bool:
         return False
 
-    def stretch(self, steps: int) -> int:
-        """Steps of a stretch, those that are only burnt in and those whose rewards are still
-        counted among them."""
-        return self.burn_in + steps + self.n_step
-
     def check_memory(self, steps: int, num_envs: int) -> None:
-        stretch = self.stretch(steps)
-        held = self.replay_capacity // num_envs
-        if stretch > held:
-            raise ValueError(
-                f"A stretch has {stretch:,} steps (--algo.burn-in {self.burn_in:,}, --memory.steps "
-                f"{steps:,}, --algo.n-step {self.n_step:,}), and the replay holds {held:,} of each "
-                "environment."
-            )
-        drawn = self.updates_after(num_envs * self.rollout_length) * self.batch_size * stretch
-        if drawn > MAX_TRANSITIONS_A_VISIT:
-            raise ValueError(
-                f"A visit to the replay would draw {drawn:,} steps at once; "
-                f"{MAX_TRANSITIONS_A_VISIT:,} are the most; lower --memory.steps, --algo.burn-in, "
-                "--algo.batch-size, --num-envs or --algo.gradient-steps."
-            )
+        check_stretch(self, steps, num_envs)

@@ -1,11 +1,13 @@
 """SAC's, TQC's and CrossQ's tuned settings by kind of environment, with where the numbers come
 from."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from agents.experiment import Experiment
 from agents.interfaces import Environment
+from agents.settings.recurrent_sac import RecurrentSAC
 from agents.settings.sac import SAC
+from perception.settings.memory import RecurrentConfig
 from scripts.recipes import continuous
 from scripts.recipes.kinds import KINDS_BY_SPACES
 
@@ -89,3 +91,18 @@ def batch_normalized(environment: Environment) -> Experiment:
         critic_hidden_sizes=tuple(2 * size for size in sizes),
     )
     return continuous.experiment(environment, algo)
+
+
+def recurrent(environment: Environment) -> Experiment:
+    """SAC with an LSTM (Ni et al. 2022), learnt from stretches of 20 steps after 10 that bring the
+    memory up to date; as many gradient steps as SAC has for a fourth of the env steps."""
+    row = continuous.settings(environment, SETTINGS_BY_KIND)
+    names = {field.name for field in fields(row)} - {"name", "batch_size", "compile_losses"}
+    given = {name: getattr(row, name) for name in names}
+    algo = RecurrentSAC(
+        **given | {"state_dependent_noise": False, "hindsight": "none", "update_every_env_steps": 4}
+    )
+    algo = replace(algo, rollout_length=max(4, algo.rollout_length))
+    return replace(
+        continuous.experiment(environment, algo), memory=RecurrentConfig(units=64, steps=20)
+    )

@@ -239,7 +239,9 @@ def test_every_module_that_can_be_trained_can_be_read_back() -> None:
 def test_a_memory_is_for_algorithms_that_learn_in_order_and_divides_what_they_learn_from() -> None:
     ppo, dqn = (recipe_named(name)(environment_named("CartPole-v1")) for name in ("ppo", "dqn"))
     replace(ppo, memory=memory_named("lstm")).validate()
-    with pytest.raises(InvalidExperiment, match="--memory is for ppo, appo, bc and r2d2"):
+    with pytest.raises(
+        InvalidExperiment, match="--memory is for ppo, appo, bc, r2d2 and recurrent-sac"
+    ):
         replace(dqn, memory=memory_named("gru")).validate()
     with pytest.raises(
         InvalidExperiment, match=r"7 steps of memory do not divide .*; 64 do: --memory\.steps"
