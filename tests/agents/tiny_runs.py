@@ -13,6 +13,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents.checkpoint import chosen_checkpoint, load_state
 from agents.monitoring.metrics import read_progress
+from agents.settings.recurrent_sac import RecurrentSAC
+from perception.settings.memory import RecurrentConfig
 from scripts.recipes import recipe_named
 
 GOAL_PARTS = ("observation", "achieved_goal", "desired_goal")
@@ -168,6 +170,39 @@ def tiny_sac(run_dir, **changes):
         state_dependent_noise=True,
     )
     return replace(base, algo=algo, **changes)
+
+
+def tiny_r2d2(run_dir, **changes):
+    """As `tiny_dqn`, by R2D2."""
+    base = recipe_named("r2d2")(ClockConfig())
+    algo = replace(
+        base.algo,
+        rollout_length=8,
+        update_every_env_steps=16,
+        learning_starts_env_steps=128,
+        target_update_every_env_steps=64,
+        replay_capacity=200,
+        batch_size=4,
+        burn_in=2,
+    )
+    memory = RecurrentConfig(units=8, steps=4)
+    rarely = tiny(run_dir, checkpoint_every_env_steps=160)
+    return replace(rarely, algo=algo, encoder=base.encoder, memory=memory, **changes)
+
+
+def tiny_recurrent_sac(run_dir, **changes):
+    """As `tiny_sac`, with a memory."""
+    base = tiny_sac(run_dir, **changes)
+    algo = RecurrentSAC(
+        rollout_length=8,
+        update_every_env_steps=16,
+        learning_starts_env_steps=128,
+        replay_capacity=200,
+        batch_size=4,
+        hidden_sizes=(16,),
+        burn_in=2,
+    )
+    return replace(base, algo=algo, memory=RecurrentConfig(units=8, steps=4))
 
 
 def tiny_offline(run_dir, name, path, **changes):

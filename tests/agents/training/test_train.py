@@ -31,6 +31,8 @@ from tests.agents.tiny_runs import (
     tiny,
     tiny_dqn,
     tiny_offline,
+    tiny_r2d2,
+    tiny_recurrent_sac,
     tiny_sac,
     tiny_td3,
 )
@@ -125,6 +127,22 @@ def test_a_resumed_sac_goes_on_as_if_it_had_not_stopped(changes, tmp_path, monke
     names = ("loss", "policy_loss", "q_mean", "td_error", "entropy", "temperature")
     assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
     assert all(value is not None for value in losses(tmp_path / "whole", names)[-1])
+
+
+@pytest.mark.parametrize("tiny_run", [tiny_r2d2, tiny_recurrent_sac])
+def test_a_resumed_run_on_stretches_goes_on_as_if_it_had_not_stopped(
+    tiny_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("agents.engine.off_policy.REPORT_EVERY_ENV_STEPS", 32)
+    train(tiny_run(tmp_path / "whole"))
+    stop_after_lines(tmp_path / "parts", 4)
+    train(tiny_run(tmp_path / "parts"))
+    assert 128 <= final_state(tmp_path / "parts")["env_steps"] < 320
+    resume(tiny_run(tmp_path / "parts"), tmp_path / "parts")
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
+    names = ("loss", "q_mean", "td_error", "replay_fill")
+    assert losses(tmp_path / "whole", names) == losses(tmp_path / "parts", names)
+    assert losses(tmp_path / "whole", names)[-1][0] is not None
 
 
 @pytest.mark.parametrize("name", ["cql", "iql"])
