@@ -45,7 +45,8 @@ def film_run(settings: Settings, experiment: Experiment) -> None:
     """Films the episode into the run's folder."""
     # Here, because help and mistakes do without torch and Ray, which take seconds to import.
     with progress("loading torch and Ray", at_once=True):
-        from agents.evaluation.evaluate import load_chosen, record
+        from agents.evaluation.evaluate import load_chosen
+        from agents.evaluation.record import record
 
     network, checkpoint = load_chosen(experiment, settings.run, settings.checkpoint)
     path = settings.run / "videos" / f"{checkpoint.name}-seed{settings.seed}.webm"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ray.exceptions import RayError
 
 from agents.engine.config import build_network
-from agents.evaluation.evaluate import Judgment, judge
+from agents.evaluation.judge import Judgment, judge
 from agents.experiment import Experiment
 from agents.processes.cluster import evaluator_bundle
 

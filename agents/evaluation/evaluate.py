@@ -1,8 +1,7 @@
 """Whole episodes, true returns, and how sure we are of their mean."""
 
-import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ from torch import nn
 from agents.checkpoint import checkpoint_name, chosen_checkpoint, is_count, load_state
 from agents.engine.config import build_network
 from agents.environments import all_environments, built_vector, closing_quietly, faults, says
-from agents.evaluation.film import FilmWriter, frame_rate, frames_of
 from agents.experiment import Experiment, InvalidExperiment, require, to_json
 from agents.interfaces import EnvironmentFailure
 from agents.monitoring.progress import Advance, unseen
@@ -24,9 +22,6 @@ from agents.networks.packing import Packing
 from common.info import EPISODE_METRICS, IS_SUCCESS
 
 MAX_ENVS = 16
-FILM_STEPS = 1_500
-FILM_WIDTH = 160
-"""Least width, in pixels, of the films of evaluations: encoding takes time from the training."""
 RESAMPLES = 10_000
 
 
@@ -62,28 +57,6 @@ class Evaluation:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Film:
-    """One episode to look at."""
-
-    video: bytes
-    """A WebM file."""
-    gif: bytes
-    """The same, shorter and smaller, for TensorBoard."""
-
-
-@dataclass(frozen=True)
-class Judgment:
-    """What a checkpoint plays: its evaluation and a film, or why there is none."""
-
-    env_steps: int
-    checkpoint: str
-    evaluation: Evaluation | None = None
-    no_evaluation: str = ""
-    film: Film | None = None
-    no_film: str = ""
-
-
 class Stopped(Exception):
     """Somebody asked for the end while episodes were being played."""
 
@@ -91,62 +64,6 @@ class Stopped(Exception):
 def never() -> bool:
     """The `stop` of an evaluation that nobody stops."""
     return False
-
-
-def judge(
-    experiment: Experiment,
-    network: Any,
-    env_steps: int,
-    checkpoint: str,
-    stop: Callable[[], bool] = never,
-    advance: Advance = unseen,
-) -> Judgment:
-    """Plays as many episodes as the experiment's evaluations have, and films one; an environment
-    may fail in any way. `advance` is called after each episode and after the film.
-
-    Raises Stopped soon after `stop()` says so during the evaluation; during the film, the
-    evaluation is returned without one."""
-    judgment = Judgment(env_steps, checkpoint)
-    try:
-        evaluation = evaluate(
-            experiment,
-            network,
-            episodes=experiment.evaluation_episodes,
-            seed=experiment.seed + 10_000,
-            deterministic=False,
-            checkpoint=checkpoint,
-            stop=stop,
-            advance=advance,
-        )
-    except EnvironmentFailure as failure:
-        return replace(judgment, no_evaluation=str(failure))
-    judgment = replace(judgment, evaluation=evaluation)
-    try:
-        filmed = film(experiment, network, stop)
-        advance()
-        return replace(judgment, film=filmed)
-    except Stopped:  # the evaluation is whole
-        return replace(judgment, no_film="the run was stopped")
-    except Exception as failure:  # a film is not worth a training
-        return replace(judgment, no_film=" ".join(str(failure).split()) or type(failure).__name__)
-
-
-def film(experiment: Experiment, network: Any, stop: Callable[[], bool]) -> Film:
-    """The beginning of one episode; its file is written as it is played, so that only what is
-    encoded is in memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film.webm"
-        recorded = record(
-            experiment,
-            network,
-            path,
-            seed=experiment.seed,
-            deterministic=False,
-            max_steps=FILM_STEPS,
-            min_width=FILM_WIDTH,
-            stop=stop,
-        )
-        return Film(path.read_bytes(), recorded.gif)
 
 
 def load_network(experiment: Experiment, checkpoint: Path) -> Any:
@@ -326,66 +243,6 @@ def measured(infos: dict[str, NDArray], n: int) -> dict[str, float]:
     """The measures of environment n in a vector's infos, by name."""
     names = (name for name in infos if not name.startswith("_"))
     return {name: float(infos[name][n]) for name in names if says(infos, name, len(infos[name]))[n]}
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What a film shows."""
-
-    frames: int
-    total_return: float
-    """The rewards until the film ends, added up."""
-    gif: bytes
-
-
-def record(
-    experiment: Experiment,
-    network: Any,
-    path: Path,
-    *,
-    seed: int,
-    deterministic: bool,
-    max_steps: int,
-    min_width: int = 320,
-    stop: Callable[[], bool] = never,
-    advance: Advance = unseen,
-) -> Recorded:
-    """Films one episode, or its first `max_steps` steps, as a WebM video at `path`.
-
-    Raises InvalidExperiment for an environment that cannot be filmed, EnvironmentFailure for one
-    that fails, and Stopped soon after `stop()` says so; then there is no file."""
-    with all_environments():
-        env = experiment.env.build()
-    generator = torch.Generator(device_of(network)).manual_seed(seed)
-    memory = network.no_memory(1)
-    total = 0.0
-    with closing_quietly(env), FilmWriter(path, frame_rate(env), min_width) as writer:
-        packing = Packing(network.observation_space)
-        with all_environments():
-            observation, _ = env.reset(seed=seed)
-            packing.pack_one(observation)  # raises for what is not of the space
-        for frame in frames_of(env):
-            writer.add(frame)
-        for _ in range(max_steps):
-            if stop():
-                raise Stopped
-            [action], memory = act(
-                network, batch_of_one(observation), memory, generator, deterministic
-            )
-            with all_environments():
-                observation, reward, terminated, truncated, _ = env.step(action)
-                packing.pack_one(observation)
-                total += float(np.asarray(reward).item())
-            for frame in frames_of(env):
-                writer.add(frame)
-            advance()
-            if terminated or truncated:
-                break
-        if not writer.frames:
-            raise InvalidExperiment(
-                "The environment cannot be filmed: its render() gave no frame in a whole episode."
-            )
-    return Recorded(writer.frames, total, writer.gif())
 
 
 @torch.no_grad()

@@ -20,7 +20,8 @@ from agents.checkpoint import (
 from agents.engine.algorithm import ColumnarAlgorithm
 from agents.engine.config import build_network
 from agents.evaluation.beside import Evaluator
-from agents.evaluation.evaluate import Evaluation, Judgment, Stopped, judge
+from agents.evaluation.evaluate import Evaluation, Stopped
+from agents.evaluation.judge import Judgment, judge
 from agents.experiment import Experiment, require
 from agents.monitoring.contention import Contention
 from agents.monitoring.metrics import EVALUATION_RETURN_MEAN, RunLog, display, read_progress

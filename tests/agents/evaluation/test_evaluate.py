@@ -2,10 +2,8 @@
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import gymnasium
 import numpy as np
 import pytest
@@ -17,33 +15,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import agents.checkpoint
-import agents.evaluation.evaluate
-from agents.checkpoint import (
-    ARRAYS,
-    checkpoint_name,
-    chosen_checkpoint,
-    env_steps_of,
-    load_state,
-    remove_old_checkpoints,
-    save_state,
-)
 from agents.engine.config import build_network
 from agents.evaluation.evaluate import (
     Evaluation,
-    Recorded,
-    Stopped,
     act,
     bootstrap_interval,
-    device_of,
     evaluate,
     interquartile_mean,
-    judge,
-    load_chosen,
-    load_network,
-    record,
 )
-from agents.experiment import Experiment, InvalidExperiment
+from agents.experiment import Experiment
 from agents.interfaces import EnvironmentFailure
 from agents.networks.action_scaling import ActionScaling
 from agents.networks.distributions import distribution_for
@@ -293,251 +273,6 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
     assert 0.88 <= np.mean(covered) <= 0.98
 
 
-def brightnesses(film: Path) -> list[int]:
-    reader = cv2.VideoCapture(str(film))
-    return [int(image.mean()) for got, image in iter(reader.read, (False, None)) if got]
-
-
-def filmed(tmp_path: Path, experiment: Experiment, max_steps: int) -> tuple[Path, Recorded]:
-    path = tmp_path / "film.webm"
-    network = build_network(experiment)
-    return path, record(experiment, network, path, seed=1, deterministic=True, max_steps=max_steps)
-
-
-def test_a_film_shows_the_episode_from_its_first_frame_to_its_last(tmp_path: Path) -> None:
-    path, recorded = filmed(tmp_path, COUNTING, max_steps=100)
-    assert brightnesses(path) == pytest.approx([0, 8, 16, 24, 32, 40], abs=4)  # 8 x clock
-    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 4.0
-    assert (recorded.frames, recorded.total_return) == (6, 15.0)
-
-
-def test_a_film_ends_after_the_max_steps(tmp_path: Path) -> None:
-    path, recorded = filmed(tmp_path, COUNTING, max_steps=3)
-    assert len(brightnesses(path)) == recorded.frames == 4
-    assert recorded.total_return == 6.0  # 1 + 2 + 3
-
-
-class BlindEnv(CountingEnv):
-    """Shows nothing from its third frame on."""
-
-    def render(self):
-        return super().render() if self.clock < 2 else None
-
-
-@dataclass(frozen=True)
-class BlindConfig(CountingConfig):
-    def build(self) -> gymnasium.Env:
-        return BlindEnv(self.length)
-
-
-def test_an_environment_that_cannot_be_filmed_leaves_no_film(tmp_path: Path) -> None:
-    with pytest.raises(InvalidExperiment, match=r"its render\(\) gave None"):
-        filmed(tmp_path, replace(COUNTING, env=BlindConfig()), max_steps=9)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_environment_that_fails_ends_a_film_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentFailure, match="the flaw"):
-        filmed(tmp_path, replace(COUNTING, env=FlawedConfig(length=5, fails_at=3)), max_steps=9)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_judgment_has_a_film_or_says_why_there_is_none() -> None:
-    shown, blind = (
-        judge(experiment, build_network(experiment), 1, "step-1")
-        for experiment in (COUNTING, replace(COUNTING, env=BlindConfig()))
-    )
-    assert shown.film is not None
-    assert b"webm" in shown.film.video[:100]
-    assert shown.film.gif.startswith(b"GIF89a")
-    assert blind.film is None
-    assert "gave None" in blind.no_film
-    assert blind.evaluation is not None
-    assert blind.evaluation.mean == 15.0
-
-
-def test_an_evaluation_is_kept_when_somebody_asks_for_the_end_during_the_film() -> None:
-    played: list[None] = []
-    judgment = judge(
-        COUNTING,
-        build_network(COUNTING),
-        1,
-        "step-1",
-        stop=lambda: len(played) == COUNTING.evaluation_episodes,
-        advance=lambda: played.append(None),
-    )
-    assert judgment.evaluation is not None
-    assert judgment.film is None
-    assert judgment.no_film == "the run was stopped"
-
-
-def test_episodes_and_films_end_soon_after_somebody_asks_for_the_end(tmp_path: Path) -> None:
-    asked: list[bool] = []
-
-    def stop() -> bool:
-        asked.append(True)
-        return len(asked) > 2
-
-    experiment = Experiment(env=CountingConfig(length=1_000), algo=PPO(), encoder=MLPConfig())
-    with pytest.raises(Stopped):
-        judge(experiment, build_network(experiment), 1, "step-1", stop)
-    assert len(asked) == 3
-    with pytest.raises(Stopped):
-        record(
-            experiment,
-            build_network(experiment),
-            tmp_path / "film.webm",
-            seed=1,
-            deterministic=True,
-            max_steps=9,
-            stop=stop,
-        )
-    assert list(tmp_path.iterdir()) == []
-
-
-def checkpoint_of(network: Any, folder: Path) -> Path:
-    weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-    save_state(folder, {"learner": {"learner": {"rl_module": {"default_policy": weights}}}})
-    return folder
-
-
-def test_a_network_comes_back_from_its_checkpoint(tmp_path: Path) -> None:
-    trained = build_network(TARGET)
-    with torch.no_grad():
-        for parameter in trained.parameters():
-            parameter.add_(0.1)
-    loaded = load_network(TARGET, checkpoint_of(trained, tmp_path / "step-1"))
-    seen = torch.linspace(-1, 1, 5, device=device_of(loaded))[:, None]
-    for wanted, got in zip(
-        trained(trained.prepare(seen)), loaded(loaded.prepare(seen)), strict=True
-    ):
-        assert torch.equal(wanted, got)
-
-
-def test_the_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    folder = checkpoint_of(build_network(TARGET), tmp_path / "step-1")
-    wider = replace(TARGET, encoder=MLPConfig(hidden_sizes=(64, 65)))
-    with pytest.raises(InvalidExperiment, match="step-1 holds the weights of another network"):
-        load_network(wider, folder)
-
-
-@pytest.mark.parametrize(
-    "state",
-    [{}, {"learner": 3}, {"learner": {"learner": {"rl_module": {"default_policy": [1.0]}}}}],
-    ids=["nothing", "a number", "a list of weights"],
-)
-def test_a_checkpoint_without_a_network_is_refused_in_one_line(
-    tmp_path: Path, state: dict[str, Any]
-) -> None:
-    save_state(tmp_path / "step-1", state)
-    with pytest.raises(InvalidExperiment) as refusal:
-        load_network(TARGET, tmp_path / "step-1")
-    assert "step-1" in str(refusal.value)
-    assert "\n" not in str(refusal.value)
-
-
-def test_a_damaged_checkpoint_is_the_users_to_know_of(tmp_path: Path) -> None:
-    folder = checkpoint_of(build_network(TARGET), tmp_path / "step-1")
-    (folder / ARRAYS).write_bytes(b"")
-    with pytest.raises(InvalidExperiment, match="step-1 is not a readable checkpoint"):
-        load_network(TARGET, folder)
-
-
-@pytest.fixture
-def run_dir(tmp_path: Path) -> Path:
-    """A run with checkpoints at 100, 200 and 300 env steps."""
-    for env_steps in (100, 300, 200):
-        save_state(tmp_path / "checkpoints" / checkpoint_name(env_steps), {})
-    return tmp_path
-
-
-def test_a_checkpoint_is_chosen_by_latest_best_or_name(run_dir: Path) -> None:
-    (run_dir / "best.json").write_text(
-        json.dumps({"checkpoint": checkpoint_name(200), "mean": 3.0})
-    )
-    assert chosen_checkpoint(run_dir, "latest").name == checkpoint_name(300)
-    assert chosen_checkpoint(run_dir, "best").name == checkpoint_name(200)
-    assert chosen_checkpoint(
-        run_dir, checkpoint_name(100)
-    ) == run_dir / "checkpoints" / checkpoint_name(100)
-
-
-def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are(run_dir: Path) -> None:
-    with pytest.raises(
-        InvalidExperiment,
-        match=f"no checkpoint step-7; it has latest, best, {checkpoint_name(300)}",
-    ):
-        chosen_checkpoint(run_dir, "step-7")
-    with pytest.raises(InvalidExperiment, match="no evaluation yet"):
-        chosen_checkpoint(run_dir, "best")
-    with pytest.raises(InvalidExperiment, match="there is no such folder"):
-        chosen_checkpoint(run_dir / "videos", "latest")
-    with pytest.raises(InvalidExperiment, match="no checkpoint"):
-        chosen_checkpoint(run_dir, "../../etc")
-
-
-@pytest.fixture
-def rotating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run that is alive: it saves a checkpoint, which becomes the best, and removes its oldest
-    one, whenever somebody is about to read the checkpoint at 100 or 200 env steps."""
-    network = build_network(TARGET)
-    reads = agents.evaluation.evaluate.load_state
-
-    def save(env_steps: int) -> None:
-        checkpoint_of(network, tmp_path / "checkpoints" / checkpoint_name(env_steps))
-        (tmp_path / "best.json").write_text(
-            json.dumps({"checkpoint": checkpoint_name(env_steps), "mean": env_steps})
-        )
-
-    def load_state(folder: Path) -> dict[str, Any]:
-        env_steps = env_steps_of(folder.name)
-        if env_steps < 300:
-            save(env_steps + 100)
-            remove_old_checkpoints(folder.parent, keep=1, spared=())
-        return reads(folder)
-
-    save(100)
-    monkeypatch.setattr(agents.evaluation.evaluate, "load_state", load_state)
-    return tmp_path
-
-
-@pytest.mark.parametrize("name", ["latest", "best"])
-def test_a_checkpoint_that_vanishes_before_it_is_read_is_chosen_again(
-    rotating: Path, name: str
-) -> None:
-    _, checkpoint = load_chosen(TARGET, rotating, name)
-    assert checkpoint.name == checkpoint_name(300)
-
-
-def test_a_named_checkpoint_that_vanishes_is_told_with_those_that_are_there(rotating: Path) -> None:
-    with pytest.raises(
-        InvalidExperiment,
-        match=f"no checkpoint {checkpoint_name(100)}; it has latest, best, {checkpoint_name(200)}",
-    ):
-        load_chosen(TARGET, rotating, checkpoint_name(100))
-
-
-def test_the_best_checkpoint_may_change_while_it_is_chosen(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bests = iter([checkpoint_name(50), checkpoint_name(200), checkpoint_name(200)])
-    monkeypatch.setattr(agents.checkpoint, "read_best", lambda _: {"checkpoint": next(bests)})
-    assert chosen_checkpoint(run_dir, "best").name == checkpoint_name(200)
-
-
-def test_a_damaged_checkpoint_that_stays_is_told(run_dir: Path) -> None:
-    with pytest.raises(InvalidExperiment, match=f"{checkpoint_name(300)} holds no network"):
-        load_chosen(TARGET, run_dir, "latest")
-
-
-@pytest.mark.parametrize("damage", ["", "{", "[]", "{}"], ids=repr)
-def test_a_damaged_best_json_is_told_in_one_line(run_dir: Path, damage: str) -> None:
-    (run_dir / "best.json").write_text(damage)
-    with pytest.raises(InvalidExperiment) as refusal:
-        chosen_checkpoint(run_dir, "best")
-    assert "\n" not in str(refusal.value)
-
-
 class RareSuccess(CountingEnv):
     """The first two of every 25 episodes are a success; `says` is what the info of each step says
     of it."""
@@ -610,11 +345,3 @@ def test_an_evaluation_tells_of_each_episode_that_counts() -> None:
         advance=lambda: done.append(1),
     )
     assert len(done) == 17
-
-
-def test_a_copy_under_another_name_is_not_taken_for_what_the_name_says(tmp_path: Path) -> None:
-    folder = tmp_path / "step-000000009999"
-    checkpoint_of(build_network(TARGET), folder)
-    save_state(folder, load_state(folder) | {"env_steps": 2048})
-    with pytest.raises(InvalidExperiment, match="is of 2048 env steps, which its name"):
-        load_network(TARGET, folder)

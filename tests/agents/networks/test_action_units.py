@@ -16,8 +16,9 @@ from safetensors.numpy import save_file
 from agents.data import Columns, Logged
 from agents.engine.config import build_network, rllib_config
 from agents.engine.learner import StepResult
-from agents.evaluation.evaluate import act, batch_of_one, evaluate, load_network, record
+from agents.evaluation.evaluate import act, batch_of_one, evaluate, load_network
 from agents.evaluation.policies import trained_policy
+from agents.evaluation.record import record
 from agents.experiment import InvalidExperiment
 from scripts.recipes import recipe_named
 from tests.agents.tiny_runs import tiny

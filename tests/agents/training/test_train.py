@@ -359,7 +359,7 @@ def test_an_environment_that_fails_in_evaluations_alone_costs_no_training(
     def failing(*_, **__):
         raise EnvironmentFailure("the flaw")
 
-    monkeypatch.setattr("agents.evaluation.evaluate.evaluate", failing)
+    monkeypatch.setattr("agents.evaluation.judge.evaluate", failing)
     train(tiny(tmp_path / "run", evaluate_every_env_steps=160))
     assert "no evaluation at 160 env steps: the flaw" in capsys.readouterr().out
     assert final_state(tmp_path / "run")["env_steps"] == 320
