@@ -20,9 +20,9 @@ from common.files import read_json, write_json
 from common.provenance import made_by
 
 CASES: dict[str, tuple[str, ...]] = {
-    "Taxi by ppo": ("--env", "Taxi-v3", "--algo", "ppo", "--total-env-steps", "204800"),
-    "Taxi by dqn": ("--env", "Taxi-v3", "--algo", "dqn", "--total-env-steps", "50000"),
-    "sepsis-icu": ("--env", "sepsis-icu", "--env.cohort", "train", "--total-env-steps", "2000000"),
+    "Taxi by ppo": ("--env", "Taxi-v3", "--algo", "ppo", "--total-env-steps", "102400"),
+    "Taxi by dqn": ("--env", "Taxi-v3", "--algo", "dqn", "--total-env-steps", "30000"),
+    "sepsis-icu": ("--env", "sepsis-icu", "--env.cohort", "train", "--total-env-steps", "2048000"),
 }
 WAYS: dict[str, dict[str, tuple[str, ...]]] = {
     "Taxi by ppo": {"masked": (), "unmasked": ("--env.no-action-mask",)},
