@@ -111,6 +111,13 @@ class Experiment:
             f"{waits:,}; raise "
             "--total-env-steps or lower --algo.learning-starts-env-steps.",
         )
+        needed = self.num_envs * self.algo.fewest_steps(self.memory.steps)
+        require(
+            needed < self.total_env_steps,
+            f"Nothing would be learnt in {self.total_env_steps:,} env steps: the replay needs "
+            f"{needed:,} before anything can be drawn; raise --total-env-steps, or lower "
+            "--algo.n-step, --memory.steps or --num-envs.",
+        )
         gpus_each = self.resources.learner_gpus
         require(
             self.num_learners < 2 or gpus_each is None or float(gpus_each).is_integer(),

@@ -249,6 +249,11 @@ class Algorithm(Protocol):
         """Env steps that are only collected, before the first update."""
         ...
 
+    def fewest_steps(self, memory_steps: int) -> int:
+        """Steps of each environment that must have been remembered before anything can be learnt,
+        with a memory that is trained over so many steps; 0 where nothing is remembered."""
+        ...
+
     def check(
         self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
     ) -> None:

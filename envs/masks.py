@@ -1,6 +1,7 @@
 """Masks of actions: wherever an environment says which of its discrete actions are possible, agents
 read it as a part of the observation."""
 
+import math
 from contextlib import suppress
 from functools import reduce
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from common.info import ACTION_MASK, CRASHES
 from envs.returned import reset_result, step_result
-from envs.spaces import choices, standard
+from envs.spaces import choices, parts_of, standard
 
 OBSERVATION = "observation"
 """The name of what was the whole observation, beside the mask."""
@@ -28,9 +29,22 @@ def standard_with_mask(env: gymnasium.Env) -> gymnasium.Env:
     that cannot be converted, and for a mask of another number of actions."""
     inner = MaskInInfo(env)
     converted = standard(inner if inner.source else env)
-    if isinstance(converted.action_space, Discrete) and (inner.source or info_has_mask(converted)):
+    if not isinstance(converted.action_space, Discrete):
+        return standard(env)
+    if hidden := [name for name in parts_of(env.observation_space) if is_hidden_mask(name)]:
+        raise ValueError(
+            f"The part '{hidden[0]}' of its observations is not read as a mask: a mask must be a "
+            "part of its own beside others."
+        )
+    if inner.source or info_has_mask(converted):
         return MaskInObservation(converted, choices(env.action_space)[0])
-    return converted if not inner.source else standard(env)
+    return Unmasked(converted)
+
+
+def is_hidden_mask(name: str) -> bool:
+    """Whether a part of an observation, by its name as `parts_of` gives it, is a mask within another
+    part, or alone."""
+    return name.endswith(f"/{ACTION_MASK}")
 
 
 def info_has_mask(env: gymnasium.Env) -> bool:
@@ -49,9 +63,11 @@ class MaskInInfo(gymnasium.Wrapper):
         super().__init__(env)
         space = env.observation_space
         self.source = ""
-        if isinstance(space, Dict) and ACTION_MASK in space.spaces and len(space.spaces) > 1:
+        if isinstance(space, Dict) and ACTION_MASK in space.spaces:
             self.source = OBSERVATION
             parts = {name: part for name, part in space.spaces.items() if name != ACTION_MASK}
+            if not parts:
+                raise ValueError(f"Its observations have nothing but {ACTION_MASK}.")
             self.observation_space = Dict(parts)
         elif env.has_wrapper_attr(METHOD):
             self.source = METHOD
@@ -67,9 +83,36 @@ class MaskInInfo(gymnasium.Wrapper):
 
     def _told(self, observation: Any, info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if self.source == METHOD:
-            return observation, info | {ACTION_MASK: self.env.get_wrapper_attr(METHOD)()}
+            try:
+                mask = self.env.get_wrapper_attr(METHOD)()
+            except CRASHES as failure:
+                raise ValueError(
+                    f"its {METHOD}() cannot be asked: {type(failure).__name__}: {failure}"
+                ) from failure
+            return observation, info | {ACTION_MASK: mask}
         parts = dict(observation)
         return parts, info | {ACTION_MASK: parts.pop(ACTION_MASK)}
+
+
+class Unmasked(gymnasium.Wrapper):
+    """An environment without a mask in its first reset: a later one is an error, because agents
+    could not read it any more."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        observation, info = self.env.reset(seed=seed, options=options)
+        refuse_mask(info)
+        return observation, info
+
+    def step(self, action: Any) -> Any:
+        result = self.env.step(action)
+        refuse_mask(result[-1])
+        return result
+
+
+def refuse_mask(info: Any) -> None:
+    """Raises ValueError where an info has a mask."""
+    if isinstance(info, dict) and info.get(ACTION_MASK) is not None:
+        raise ValueError(f"its info has an {ACTION_MASK}, which its first reset had not")
 
 
 class MaskInObservation(gymnasium.Wrapper):
@@ -122,17 +165,18 @@ def keep(observation: Any) -> Any:
 
 
 def of_actions(mask: NDArray, options: list[int]) -> NDArray[np.bool_]:
-    """A mask of all actions, which are the combinations of so many options of each choice; of the
-    options of each choice, one after the other, an action is possible where all its options are.
+    """A mask of all actions, which are the combinations of so many options of each choice. Of
+    several choices, a mask as long as all their options is of these, one choice after the other, as
+    sb3-contrib has it: an action is possible where all its options are.
 
     Raises ValueError for a mask of another length."""
     mask = np.asarray(mask) != 0
-    number = int(np.prod(options))
-    if mask.shape == (number,):
-        return mask
-    if mask.shape != (sum(options),):
+    number = math.prod(options)
+    if len(options) > 1 and mask.shape == (sum(options),):
+        of_choices = np.split(mask, np.cumsum(options)[:-1])
+        return reduce(np.logical_and.outer, of_choices).ravel()
+    if mask.shape != (number,):
         raise ValueError(
             f"its {ACTION_MASK} has the shape {mask.shape}, and there are {number} actions"
         )
-    of_choices = np.split(mask, np.cumsum(options)[:-1])
-    return reduce(np.logical_and.outer, of_choices).ravel()
+    return mask

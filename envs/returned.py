@@ -240,7 +240,10 @@ def numbers_by_name(name: str, values: Any) -> dict[str, float]:
 
 def action_mask(name: str, value: Any) -> NDArray[np.int8]:
     """The value as int8 (A,); raises ValueError for all but a vector of zeros and ones."""
-    mask = np.asarray(value)
+    try:
+        mask = np.asarray(value)
+    except ValueError:  # lists of several lengths
+        mask = np.zeros(())
     if mask.ndim != 1 or mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise ValueError(
             f"its {name} must say of each action whether it is allowed, not {described(value)}"

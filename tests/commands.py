@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 
@@ -84,26 +85,28 @@ class Command:
 
     def kill(self) -> None:
         """Kills every process of the session at once, as a power cut would."""
-        os.killpg(self.pid, signal.SIGKILL)
-        self.process.join()
+        while processes := self.session():
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self.process.join(0.01)  # else it would stay in the list, as a zombie
 
     def finish(self, within: float = PATIENCE_SECONDS) -> None:
         """Waits for the end; fails, with everything printed, where it is not a good one, or does not
         come within so many seconds, with what its session is doing then."""
         self.process.join(within)
         if self.process.exitcode is None:
-            told = f"{self.where()}\n{self.session()}"
+            rows = (
+                f"{process.pid} {process.name()} {process.status()}" for process in self.session()
+            )
+            told = "\n".join([self.where(), *rows])
             self.kill()
             raise AssertionError(told)
         assert self.process.exitcode == 0, self.log
 
-    def session(self) -> str:
-        """The processes of the command's session, a line each."""
-        return "\n".join(
-            f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}"
-            for process in psutil.process_iter()
-            if os.getsid(process.pid) == self.pid
-        )
+    def session(self) -> list[psutil.Process]:
+        """The processes of the command's session, Ray's among them, that have not ended."""
+        return [process for process in psutil.process_iter() if is_of_session(process, self.pid)]
 
     def wait_until(self, condition: Callable[[], bool], pause: float = 0.02) -> None:
         """Waits until the condition holds; fails where the process ends before that, or nothing
@@ -143,6 +146,14 @@ def run_script(command: tuple[str, ...], folder: Path, outputs: tuple[Path, Path
     finally:
         atexit._run_exitfuncs()  # multiprocessing ends its processes without them
         sys.stdout.flush()
+
+
+def is_of_session(process: psutil.Process, session: int) -> bool:
+    """Whether a process belongs to a session and has not ended."""
+    try:
+        return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
 
 
 def children_named(name: str, process_id: int) -> set[int]:

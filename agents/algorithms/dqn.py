@@ -75,7 +75,7 @@ class DQNLearner(OffPolicyLearner):
             shrink_and_perturb(network, fresh)
         optimizer: Any = self.get_optimizer()
         optimizer.state.clear()
-        self._launch = None  # a graph reads the optimizer's state where it was
+        self._launch = self._new_step()  # a graph reads the optimizer's state where it was
 
     def horizon(self, env_steps: int) -> tuple[int, float]:
         return self.settings.horizon_at(env_steps)

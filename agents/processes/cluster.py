@@ -20,14 +20,17 @@ import grpc
 import psutil
 import ray
 import torch
-from ray._private import ray_constants
-from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
-from ray._private.node import Node
 from ray.util import get_current_placement_group, placement_group, remove_placement_group
 
 from agents.experiment import Experiment, InvalidExperiment, first_line, require
 from agents.monitoring.progress import to_stderr
+from agents.processes.ray_start import (
+    in_own_groups,
+    keeps_signal_handlers,
+    on_loopback,
+    without_services,
+)
 from common.provenance import REPOSITORY
 
 STAYS_HERE = [".git", ".venv", ".uv", "runs", "benchmarks/results", "**/__pycache__"]
@@ -36,8 +39,6 @@ them."""
 
 NO_GPU_UNASKED = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """A process that holds no GPU sees none."""
-SERVICES = ("start_api_server", "start_monitor", "start_log_monitor")
-"""Methods of Ray's Node that start processes which a run on one machine does without."""
 NO_IDLE_WORKERS = {"prestart_worker_first_driver": False, "enable_worker_prestart": False}
 """Workers are started when they are asked for; Ray would start one for each core."""
 RESERVE_SECONDS = 10.0
@@ -289,7 +290,7 @@ def start(processes: int) -> Path:
 def init_here(processes: int, folder: str) -> None:
     """Starts Ray's processes, which write into the folder. Ray opens it to everybody; the one
     around it stays shut."""
-    with keeps_signal_handlers(), on_loopback(), without_services():
+    with keeps_signal_handlers(), on_loopback(), without_services(), in_own_groups():
         ray.init(
             address="local",
             _temp_dir=folder,
@@ -307,56 +308,6 @@ def init_here(processes: int, folder: str) -> None:
             num_gpus=torch.cuda.device_count(),
             _system_config=NO_IDLE_WORKERS,
         )
-
-
-@contextmanager
-def on_loopback() -> Iterator[None]:
-    """While Ray starts: its processes listen on the loopback interface alone, as they do on macOS
-    and Windows."""
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
-
-
-@contextmanager
-def without_services() -> Iterator[None]:
-    """While Ray starts: leaves out the dashboard's server, the autoscaler's and the logs' monitors.
-    Nothing of a run on one machine asks them, and starting them takes longer than all the rest of
-    Ray."""
-    before = {name: getattr(Node, name) for name in SERVICES}
-    for name in SERVICES:
-        setattr(Node, name, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        for name, method in before.items():
-            setattr(Node, name, method)
-
-
-@contextmanager
-def keeps_signal_handlers() -> Iterator[None]:
-    """While Ray starts: signals are this program's to handle. Ray's handlers of SIGTERM would exit
-    in the middle of the start, which leaves processes behind, and its C++ core's would print a
-    stack trace. Ray's processes ignore the end of the terminal: the run has to be saved before they
-    end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    set_by_ray = ray_utils.set_sigterm_handler
-    ray_utils.set_sigterm_handler = lambda _: None
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes inherit
-    try:
-        yield
-    finally:
-        ray_utils.set_sigterm_handler = set_by_ray
-        for signum, handler in before.items():  # Python knows nothing of those that C++ has set
-            signal.signal(signum, handler)
 
 
 def require_room(bundles: list[Bundle]) -> None:

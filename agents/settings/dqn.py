@@ -157,6 +157,13 @@ class DQN(OffPolicy):
                 f"DQN chooses among actions that are Discrete from 0, not {in_words(space)}; try --algo ppo, "
                 "td3 or sac."
             )
+        shape = environment.observation_space.shape or ()
+        side = min(shape[1:], default=0) if len(shape) == 3 else 0
+        if 8 * self.random_shift > side:
+            raise ValueError(
+                "--algo.random-shift is for images, whose sides must be eight times as long; leave "
+                "it out."
+            )
         visit = num_envs * self.rollout_length
         if not self.target_rate and visit > self.target_update_every_env_steps:
             raise ValueError(

@@ -60,6 +60,9 @@ class IQL(Offline):
             module=QActorCritic,
         )
 
+    def fewest_steps(self, memory_steps: int) -> int:
+        return 0
+
     def check(
         self, environment: gymnasium.Env, frame_stack: int, num_envs: int, num_learners: int
     ) -> None:

@@ -85,6 +85,9 @@ class OffPolicy:
         """The most steps of real rewards that a transition may have."""
         return self.n_step
 
+    def fewest_steps(self, memory_steps: int) -> int:
+        return self.longest_n_step + 1
+
     def updates_after(self, env_steps: int) -> int:
         """Gradient steps that are due for so many env steps."""
         return env_steps // self.update_every_env_steps * self.gradient_steps

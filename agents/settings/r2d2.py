@@ -55,5 +55,8 @@ class R2D2(DQN):
     def judges_single_steps(self) -> bool:
         return False
 
+    def fewest_steps(self, memory_steps: int) -> int:
+        return self.burn_in + memory_steps + self.n_step
+
     def check_memory(self, steps: int, num_envs: int) -> None:
         check_stretch(self, steps, num_envs)

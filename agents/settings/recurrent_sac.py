@@ -45,5 +45,8 @@ class RecurrentSAC(SAC):
     def judges_single_steps(self) -> bool:
         return False
 
+    def fewest_steps(self, memory_steps: int) -> int:
+        return self.burn_in + memory_steps + self.n_step
+
     def check_memory(self, steps: int, num_envs: int) -> None:
         check_stretch(self, steps, num_envs)

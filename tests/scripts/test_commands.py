@@ -133,8 +133,13 @@ def test_resume_goes_on_where_the_run_stopped(space_invaders):
 
 @pytest.mark.parametrize(
     ("send", "stop"),
-    [(os.kill, signal.SIGINT), (os.kill, signal.SIGTERM), (os.killpg, signal.SIGHUP)],
-    ids=["ctrl-c", "sigterm", "closed-terminal"],
+    [
+        (os.kill, signal.SIGINT),
+        (os.kill, signal.SIGTERM),
+        (os.killpg, signal.SIGTERM),
+        (os.killpg, signal.SIGHUP),
+    ],
+    ids=["ctrl-c", "sigterm", "timeout", "closed-terminal"],
 )
 def test_an_interrupt_saves_and_says_how_to_go_on(send, stop, tmp_path):
     training = Command(
@@ -142,7 +147,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(send, stop, tmp_path):
     )
     progress = tmp_path / "run" / "progress.jsonl"
     training.wait_until(lambda: bool(read_progress(progress)))
-    send(training.pid, stop)  # a terminal tells all processes of its group
+    send(training.pid, stop)  # terminals, and the program timeout, tell all of the group
     training.finish(within=30)  # what a preempted machine has left
     out = training.out
     assert "python scripts/train_agent.py --resume run" in out

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from ray._private import utils as ray_utils
 
-from agents.processes.cluster import keeps_signal_handlers, watched
+from agents.processes.cluster import watched
+from agents.processes.ray_start import keeps_signal_handlers
 from agents.processes.signals import stop_requests
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
