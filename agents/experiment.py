@@ -151,7 +151,7 @@ class Experiment:
         require(
             reward is None or self.algo.judges_single_steps,
             "A reward model judges single steps, and this algorithm learns from several at once; "
-            "use --algo.n-step 1.",
+            "use --algo.n-step 1 where it learns from more, or leave out --reward.",
         )
         return encoder
 

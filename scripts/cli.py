@@ -52,7 +52,7 @@ CHOICES_USAGE = """The first choices set the defaults of everything below:
                    LanguageGoToLocal), a treatment (sepsis-icu) or a gymnasium id
   --algo NAME      {algorithms} (default ppo)
   --encoder NAME   {encoders} (default by environment)
-  --memory NAME    {memories} (default by environment; for ppo, appo and bc)
+  --memory NAME    {memories} (default by environment; for ppo, appo, bc, r2d2 and recurrent-sac)
   --reward NAME    {rewards} (default environment)
   --resume FOLDER  go on with what was stopped; its settings are then the defaults
 """

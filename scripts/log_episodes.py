@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,8 @@ class Settings:
     env: Environment
     """The environment; what is changed of it here, such as --env.noise 0.1, is logged with the
     episodes."""
-    policy: str = "standard of care"
-    """The baseline that plays, where there is no --run."""
+    policy: str = ""
+    """The baseline that plays, where there is no --run; empty takes what clinicians do."""
     checkpoint: str = "latest"
     """Of the run: latest, best, or a name."""
     epsilon: Fraction = 0.0
@@ -77,6 +77,8 @@ def main(arguments: list[str]) -> None:
         run is None or settings.policy == Settings.policy,
         "--run plays with its own agent; leave out --policy.",
     )
+    if run is None:
+        settings = replace(settings, policy=settings.policy or usual_care(settings.env))
     who = run.name if run else settings.policy
     soft = f"-epsilon-{settings.epsilon:g}" if settings.epsilon else ""
     path = Path(
@@ -85,6 +87,15 @@ def main(arguments: list[str]) -> None:
     require_writable(path)
     require(not path.exists(), f"{path} exists already; choose another --output.")
     log_episodes(settings, run, who, path)
+
+
+def usual_care(env: Environment) -> str:
+    """The baseline that clinicians follow. Raises InvalidExperiment where there is none."""
+    require(
+        isinstance(env, TreatmentConfig), f"{env.name} has no baselines; say whose --run plays."
+    )
+    assert isinstance(env, TreatmentConfig)
+    return env.usual_care
 
 
 def log_episodes(settings: Settings, run: Path | None, who: str, path: Path) -> None:

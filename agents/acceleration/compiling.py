@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from agents.monitoring.progress import progress
+
 MAX_OF_A_REASON = 200  # characters
 impossible = Event()
 """Set when something could not be compiled in this process: then nothing else is tried."""
@@ -30,7 +32,8 @@ def compiled(function: Callable) -> Callable:
             return function(*arguments)
         try:
             in_use = machine_code(function)
-            return in_use(*arguments)
+            with progress("compiling the losses"):
+                return in_use(*arguments)
         except Exception as failure:
             in_use = function
             outputs = function(*arguments)  # if the failure was its own, it is raised again

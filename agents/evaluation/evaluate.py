@@ -92,7 +92,7 @@ def load_network(experiment: Experiment, checkpoint: Path) -> Any:
     except (AttributeError, RuntimeError, TypeError, ValueError) as mismatch:
         raise InvalidExperiment(
             f"{checkpoint} holds the weights of another network than this experiment's. Leave out "
-            "options of --env that change what is observed or which actions there are."
+            "options of --env, --algo, --encoder or --memory that change the network."
         ) from mismatch
     return network
 

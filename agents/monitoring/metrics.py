@@ -35,6 +35,7 @@ from common.files import write_durably
 
 RETURN_MEAN = "episode/return_mean"
 LENGTH_MEAN = "episode/length_mean"
+LOSS = "learner/loss"
 STEPS_PER_SECOND = "speed/env_steps_per_second"
 EVALUATION_RETURN_MEAN = "evaluation/return_mean"
 MEMORY = "memory/rss_mib"
@@ -194,7 +195,8 @@ def summary(env_steps: int, total: int, metrics: dict[str, float]) -> dict[str, 
     speed = metrics.get(STEPS_PER_SECOND, 0.0)
     left = max(0, total - env_steps) / max(speed, 1e-9)
     rows = {"steps": f"{env_steps:,}/{total:,}", "steps/s": f"{speed:,.0f}"}
-    rows["time left"] = duration(left)
+    # Steps that are only collected are faster than those that are learnt from.
+    rows["time left"] = duration(left) if LOSS in metrics else "learning has not begun"
     if RETURN_MEAN in metrics:
         rows["return"] = f"{metrics[RETURN_MEAN]:.1f}"
         rows["length"] = f"{metrics[LENGTH_MEAN]:.0f}"

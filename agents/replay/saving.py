@@ -25,6 +25,13 @@ COLUMNS = (
     "drawable",
 )
 COUNTERS = ("added", "max_priority")
+OPTIONS = {
+    "num_envs": "--num-envs",
+    "steps": "steps of each environment (--algo.replay-capacity)",
+    "n_step": "--algo.n-step",
+    "prioritized": "--algo.priority-exponent above 0:",
+}
+"""What parts of a replay's kind are chosen by."""
 SEGMENT = re.compile(r"frames-(\d{12,18})-(\d{12,18})\.safetensors")
 
 
@@ -193,7 +200,7 @@ def wrong_kind(replay: Replay, state: dict[str, Any]) -> str:
     same kind."""
     kind = state["kind"]
     others = [
-        f"{name} {kind[name]}, not {value}"
+        f"{OPTIONS.get(name, name)} {kind[name]}, not {value}"
         for name, value in replay.kind.items()
         if kind[name] != value
     ]

@@ -149,7 +149,7 @@ class OffPolicy:
 
     def check_memory(self, steps: int, num_envs: int) -> None:
         raise ValueError(
-            "This algorithm learns from single steps, by which no memory can be trained; --memory is "
+            "This algorithm learns from single steps, which cannot train a memory; --memory is "
             "for ppo, appo, bc, r2d2 and recurrent-sac."
         )
 

@@ -77,7 +77,7 @@ class Offline:
     def check_memory(self, steps: int, num_envs: int) -> None:
         raise ValueError(
             "CQL and IQL judge single steps, by which no memory can be trained; --memory is for "
-            "ppo, appo and bc. "
+            "ppo, appo, bc, r2d2 and recurrent-sac. "
             "Where one reading says too little, log and train with more of them: --env.history."
         )
 

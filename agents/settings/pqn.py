@@ -107,7 +107,7 @@ class PQN:
     def check_memory(self, steps: int, num_envs: int) -> None:
         raise ValueError(
             "This algorithm learns from single steps, by which no memory can be trained; --memory is "
-            "for ppo, appo and bc."
+            "for ppo, appo, bc, r2d2 and recurrent-sac."
         )
 
     @property

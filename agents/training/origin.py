@@ -98,15 +98,22 @@ def differences(
         now = getattr(environment, field.name)
         if then == now:
             continue
-        option = f"--env.{dashed(field.name)}"
+        with_then = option_of(field.name, then)
+        with_now = option_of(field.name, now)
         require(
             field.name in may_differ,
-            f"{path} was made with {option} {then}, which means something else than {now}; take "
-            f"{option} {then}, or "
-            f"make the file anew with {option} {now}.",
+            f"{path} was made with {with_then}, and this is with {with_now}, which means something "
+            f"else; train or log with {with_then}, or make the file anew with {with_now}.",
         )
-        lines.append(f"Note: {path} was made with {option} {then}; here it is {now}.")
+        lines.append(f"Note: {path} was made with {with_then}; here it is {with_now}.")
     return lines
+
+
+def option_of(name: str, value: Any) -> str:
+    """The option of the command line that gives an environment's setting this value."""
+    if isinstance(value, bool):
+        return f"--env.{'' if value else 'no-'}{dashed(name)}"
+    return f"--env.{dashed(name)} {value}"
 
 
 def described_environment(path: object, about: dict[str, Any], classes: Mapping[str, type]) -> Any:

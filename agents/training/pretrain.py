@@ -203,7 +203,7 @@ def lesson_of(task: Task) -> Lesson:
 
 def tell_of_the_end() -> None:
     """Says, at the first request to stop, what is still done."""
-    print("\nStopping after one evaluation. Once more ends at once.", flush=True)
+    print("\nStopping after one evaluation. Press Ctrl-C again to end at once.", flush=True)
 
 
 def schedule(done: float) -> float:

@@ -67,7 +67,7 @@ class RunFolder:
         if total != asked:
             update = env_steps_an_update(self.experiment)
             self.screen.say(
-                f"{asked:,} env steps asked for; {total:,} in whole updates of {update:,}"
+                f"{total:,} env steps: {asked:,} rounded up to whole updates of {update:,}"
             )
         self.screen.say(f"tensorboard --logdir {shlex.quote(str(self.named.parent))}")
 

@@ -28,7 +28,7 @@ def built(experiment: Experiment, checkpoint: Path | None) -> ColumnarAlgorithm:
         algorithm = cast(ColumnarAlgorithm, rllib_config(experiment).build_algo())
     except IndexError as nobody:  # RLlib takes the first runner's answer
         raise ConnectionError(
-            f"No env runner could be started: {why_no_runner(experiment)}."
+            f"No env runner could be started: {why_no_runner(experiment).rstrip('.')}."
         ) from nobody
     if checkpoint is None and experiment.begin_from:
         network, _ = load_chosen(experiment, Path(experiment.begin_from), "latest")

@@ -287,4 +287,4 @@ def at_once() -> bool:
 
 def tell_of_the_end() -> None:
     """Says, at the first request to stop, what is still done."""
-    print("\nStopping after this update; saving. Once more ends at once.", flush=True)
+    print("\nStopping after this update; saving. Press Ctrl-C again to end at once.", flush=True)

@@ -291,7 +291,7 @@ def held(experiment: Experiment, settings: Sweep) -> list[Bundle]:
 
 def tell_of_the_end() -> None:
     """Says, at the first request to stop, what is still done."""
-    print("\nStopping; saving. Once more ends at once.", flush=True)
+    print("\nStopping; saving. Press Ctrl-C again to end at once.", flush=True)
 
 
 def quiet_tune() -> None:

@@ -6,14 +6,14 @@ from agents.experiment import Experiment
 from agents.interfaces import Environment
 from agents.settings.bc import BC
 from agents.settings.ppo import PPO
+from envs.health.core.treatment import TreatmentConfig
 from scripts.recipes import ppo
-from scripts.recipes.kinds import is_kind
 
 
 def recipe(environment: Environment) -> Experiment:
     """Ours: the network of the environment's recipe for PPO, which may begin from it, and a million
     demonstrated steps."""
-    base = ppo.recipe(environment)
+    base = as_logged(ppo.recipe(environment), environment)
     assert isinstance(base.algo, PPO)
     algo = BC(
         demonstrations=shown(environment),
@@ -31,9 +31,18 @@ def recipe(environment: Environment) -> Experiment:
     )
 
 
+def as_logged(base: Experiment, environment: Environment) -> Experiment:
+    """The experiment with a mask of actions only where the environment was given one: logs are made
+    by the environment as it is given, whatever its recipe for PPO changes."""
+    if not isinstance(environment, TreatmentConfig):
+        return base
+    return replace(base, env=replace(base.env, action_mask=environment.action_mask))  # pyright: ignore
+
+
 def shown(environment: Environment) -> str:
     """Where the scripts write what is learnt from: log_episodes.py for treatments, else
     make_demonstrations.py."""
-    if is_kind(environment, "treatment"):
-        return f"runs/logs/{environment.name}-standard-of-care.parquet"
+    if isinstance(environment, TreatmentConfig):
+        policy = environment.usual_care.replace(" ", "-")
+        return f"runs/logs/{environment.name}-{policy}.parquet"
     return f"runs/demonstrations/{environment.name}.safetensors"

@@ -128,8 +128,10 @@ def data_efficient(environment: Environment) -> Experiment:
     )
     if not sees_images(environment):
         return experiment(environment, replace(algo, stream_width=256, value_limit=100.0))
-    algo = replace(algo, random_shift=4, discount=0.997, learning_rate=1e-4, adam_epsilon=1.5e-4)
+    algo = replace(algo, discount=0.997, learning_rate=1e-4, adam_epsilon=1.5e-4)
     whole = experiment(environment, algo)
+    if whole.encoder == NatureCNNConfig():
+        whole = replace(whole, algo=replace(algo, random_shift=4))
     return replace(
         whole,
         num_envs=8,

@@ -10,7 +10,7 @@ from agents.settings.no_memory import NoMemory
 from agents.settings.ppo import PPO
 from perception.settings.encoders import MLPConfig
 from scripts.recipes import ppo
-from scripts.recipes.bc import shown
+from scripts.recipes.bc import as_logged, shown
 from scripts.recipes.kinds import is_kind
 
 
@@ -31,7 +31,7 @@ def implicit(environment: Environment) -> Experiment:
 def experiment(environment: Environment, algo: CQL | IQL) -> Experiment:
     """IQL's, and CQL with the same: batches of 256, Adam at 3e-4, a target rate of 0.005, two
     layers of 256 (ReLU)."""
-    base = ppo.recipe(environment)
+    base = as_logged(ppo.recipe(environment), environment)
     assert isinstance(base.algo, PPO)
     vectors = isinstance(base.encoder, MLPConfig)
     settings: Algorithm = replace(

@@ -171,6 +171,14 @@ def test_a_sound_experiment_passes() -> None:
             "Nothing would be learnt in 500 env steps: learning starts after 500; raise "
             "--total-env-steps",
         ),
+        (
+            {
+                "algo": DQN(learning_starts_env_steps=100, n_step=100),
+                "num_envs": 8,
+                "total_env_steps": 800,
+            },
+            "Nothing would be learnt in 800 env steps: the replay needs 808",
+        ),
         ({"encoder": NatureCNNConfig()}, "--encoder mlp reads vectors"),
         ({"env": ClassicConfig("CartPole")}, "no environment 'CartPole'.*CartPole-v1"),
         ({"env": AtariConfig("SpaceInvader")}, "no Atari game 'SpaceInvader'.*SpaceInvaders"),

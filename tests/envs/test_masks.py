@@ -125,12 +125,52 @@ def test_a_mask_that_is_none_is_a_fault_told_in_one_line(mask: Any, told: str) -
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.randoms(use_true_random=False))
 def test_an_action_is_possible_where_all_its_options_are(options: list[int], random: Any) -> None:
+    """Also where there are as many options as actions, such as two choices of two."""
     of_options = [np.array([random.random() < 0.6 for _ in range(n)]) for n in options]
     joint = of_actions(np.concatenate(of_options), options)
-    if joint.shape == (sum(options),) and len(options) > 1:
-        return  # as many actions as options: the mask is of the actions
     for action, chosen in enumerate(np.ndindex(*options)):
         assert joint[action] == all(m[c] for m, c in zip(of_options, chosen, strict=True))
+
+
+def test_a_mask_that_comes_later_than_the_first_reset_is_told() -> None:
+    class Late(ToldEnv):
+        def info(self) -> dict[str, Any]:
+            return {ACTION_MASK: MASKS[0]} if self.clock else {}
+
+    env = standard_with_mask(Late())
+    env.reset()
+    with pytest.raises(ValueError, match="has an action_mask, which its first reset had not"):
+        env.step(0)
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ({ACTION_MASK: Box(0, 1, (3,), np.int8)}, "nothing but action_mask"),
+        (
+            {
+                "all": Dict({"seen": Box(-1, 1, (2,)), ACTION_MASK: Box(0, 1, (3,), np.int8)}),
+                "more": Box(-1, 1, (2,)),
+            },
+            "'all/action_mask' of its observations is not read as a mask",
+        ),
+    ],
+)
+def test_a_mask_that_is_not_a_part_beside_others_is_refused(space: Any, told: str) -> None:
+    class Hidden(ToldEnv):
+        observation_space = Dict(space)
+
+    with pytest.raises(ValueError, match=told):
+        standard_with_mask(Hidden())
+
+
+def test_a_method_that_cannot_be_asked_is_refused_in_one_line() -> None:
+    class Asks(ToldEnv):
+        def action_masks(self, state: Any) -> Any:
+            return MASKS[0]
+
+    with pytest.raises(ValueError, match=r"its action_masks\(\) cannot be asked: TypeError"):
+        standard_with_mask(Asks()).reset()
 
 
 def test_choices_are_masked_by_their_options() -> None:

@@ -56,6 +56,7 @@ SUITED = {
     "sac": True,
     "tqc": True,
     "crossq": True,
+    "recurrent-sac": True,
 }
 """Whether an algorithm wants continuous actions; None takes both, and what is not here wants
 discrete ones."""
@@ -155,7 +156,7 @@ def test_every_recipe_is_sound_as_it_is(name: str, algorithm: str) -> None:
         experiment.validate()
         return
     told = (
-        r"in a one-dimensional Box.*try --algo dqn or ppo"
+        r"needs continuous actions.*try --algo dqn or ppo"
         if wanted
         else r"Discrete from 0.*try --algo ppo, td3 or sac"
     )

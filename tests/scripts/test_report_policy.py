@@ -95,11 +95,11 @@ def test_a_mistake_is_told_before_anything_else(
         ),
         (
             ["--env", "care-episode", "--env.cost-weight", "1"],
-            "made with --env.cost-weight 1.0, which means something",
+            "made with --env.cost-weight 1.0, and this is with",
         ),
         (
             ["--env", "care-episode", "--env.history", "4"],
-            "made with --env.history 4, which means something",
+            "made with --env.history 4, and this is with",
         ),
     ],
 )

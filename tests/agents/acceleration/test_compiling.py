@@ -43,7 +43,8 @@ def test_what_keeps_losses_from_being_compiled_is_one_line_for_all_of_them(
         check=True,
     )
     assert done.stdout.splitlines() == ["[2.0, 2.0] [3.0, 3.0]"] * 2
-    [line] = done.stderr.splitlines()
+    # A slow machine shows how long it takes.
+    [line] = [line for line in done.stderr.splitlines() if not line.startswith("compiling")]
     assert line.startswith("Losses run uncompiled")
     assert reason in line
 

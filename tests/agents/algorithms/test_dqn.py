@@ -351,3 +351,23 @@ def test_a_target_that_moves_goes_as_far_as_its_steps_would() -> None:
     learner.env_steps_before, learner.env_steps = 0, 8  # two updates of four env steps
     learner.update_target()
     assert learner.target.parameters[0].flatten()[0].item() == pytest.approx(1 - 0.9**2)
+
+
+def test_learning_goes_on_after_a_reset() -> None:
+    learner = learner_of(reset_every_updates=2)
+    for start in range(0, 24, 4):
+        learner.env_steps_before, learner.env_steps = 4 * start, 4 * start + 16
+        learner._begin_update()
+        metrics = learner.learn(some_experience(start))
+    assert np.isfinite(metrics["loss"])
+
+
+@pytest.mark.parametrize(("env", "pixels"), [("CartPole-v1", 1), ("images", 11)])
+def test_shifts_are_for_images_that_are_large_enough(env: str, pixels: int) -> None:
+    environment = ClassicConfig("CartPole-v1").build()
+    if env == "images":
+        environment.observation_space = Box(0, 255, (4, 84, 84), np.uint8)
+        DQN(random_shift=10, replay_capacity=50_000).check(environment, 4, 8, 0)
+    settings = DQN(random_shift=pixels, replay_capacity=50_000)
+    with pytest.raises(ValueError, match=r"--algo\.random-shift is for images"):
+        settings.check(environment, 4, 8, 0)

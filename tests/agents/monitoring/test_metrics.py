@@ -152,6 +152,7 @@ def test_the_summary_tells_progress_and_the_time_left() -> None:
         "episode/length_mean": 20.0,
         "learner/policy_loss": 0.012345,
         "learner/kl": 0.5,
+        "learner/loss": 0.02,
         "learner/learning_rate": 0.1,
     }
     # 1,000,000 - 628,000 steps at 100 a second are 3,720 seconds: an hour and two minutes.
@@ -163,11 +164,17 @@ def test_the_summary_tells_progress_and_the_time_left() -> None:
         "length": "20",
         "policy_loss": "0.0123",
         "kl": "0.5",
+        "loss": "0.02",
     }
 
 
 def test_the_summary_does_without_what_is_not_known_yet() -> None:
     assert set(summary(1, 10, {})) == {"steps", "steps/s", "time left"}
+
+
+def test_steps_that_are_only_collected_say_nothing_of_the_time_left() -> None:
+    told = summary(1_000, 100_000, {"speed/env_steps_per_second": 900.0})
+    assert told["time left"] == "learning has not begun"
 
 
 def test_lines_come_at_intervals_and_always_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -269,10 +269,10 @@ def test_a_state_that_no_replay_can_have_is_refused(
 @pytest.mark.parametrize(
     ("other", "told"),
     [
-        ({"length": 31}, "steps 30, not 31"),
-        ({"length": 15, "num_envs": 4}, "num_envs 2, not 4"),
-        ({"n_step": 3}, "n_step 2, not 3"),
-        ({"priority_exponent": 0.5}, "prioritized False, not True"),
+        ({"length": 31}, r"steps of each environment \(--algo\.replay-capacity\) 30, not 31"),
+        ({"length": 15, "num_envs": 4}, "--num-envs 2, not 4"),
+        ({"n_step": 3}, r"--algo\.n-step 2, not 3"),
+        ({"priority_exponent": 0.5}, r"--algo\.priority-exponent above 0: False, not True"),
     ],
     ids=str,
 )

@@ -33,8 +33,8 @@ def test_the_same_environment_needs_no_word() -> None:
 def test_other_patients_and_other_noise_are_said() -> None:
     lines = differences("log", with_settings(noise=0.25, cohort="shifted"), CARE)
     assert lines == [
-        "Note: log was made with --env.cohort shifted; here it is train.",
-        "Note: log was made with --env.noise 0.25; here it is 0.0.",
+        "Note: log was made with --env.cohort shifted; here it is --env.cohort train.",
+        "Note: log was made with --env.noise 0.25; here it is --env.noise 0.0.",
     ]
 
 
@@ -53,15 +53,15 @@ def test_other_patients_and_other_noise_are_said() -> None:
         ),
         (
             with_settings(partial=False),
-            r"--env.partial False, which means something else than True; take --env.partial",
+            r"with --env.no-partial, and this is with --env.partial, which means something else",
         ),
         (
             with_settings(cost_weight=1.0),
-            r"--env.cost-weight 1.0, which means something else than 0.0",
+            r"--env.cost-weight 1.0, and this is with --env.cost-weight 0.0",
         ),
         (
             with_settings(structure_seed=2),
-            r"--env.structure-seed 2, which means something else than 1",
+            r"--env.structure-seed 2, and this is with --env.structure-seed 1",
         ),
         (with_settings(noise=-1.0), "noise must be a number from 0 to"),
         (with_settings(noise="much"), "does not say what environment it is of"),
@@ -108,7 +108,7 @@ def test_what_an_experiment_learns_from_or_is_rewarded_by_is_checked(tmp_path: P
     for algo, reward in ((reads, reads_nothing), (reads_nothing, reads)):
         experiment: Any = SimpleNamespace(algo=algo, reward=reward, env=CARE)
         assert check_origins(experiment) == [
-            f"Note: {path} was made with --env.noise 0.5; here it is 0.0."
+            f"Note: {path} was made with --env.noise 0.5; here it is --env.noise 0.0."
         ]
         experiment.env = HivConfig()
         with pytest.raises(InvalidExperiment, match="is of care-episode, not of hiv-sti"):

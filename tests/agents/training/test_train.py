@@ -449,7 +449,7 @@ def test_a_total_that_is_no_multiple_of_an_update_is_told_of_before_and_counted_
 ):
     train(tiny(tmp_path / "run", total_env_steps=50))
     out = capsys.readouterr().out
-    assert "50 env steps asked for; 64 in whole updates of 32" in out
+    assert "64 env steps: 50 rounded up to whole updates of 32" in out
     assert "steps 64/64" in out
 
 
