@@ -41,6 +41,9 @@ names of options."""
 MIN_HELP_COLUMNS = 40
 """In a narrower one, tyro never finds an end."""
 ESCAPED = "praxis-escaped"
+MISSING = re.compile(r"^.*Missing from \S+: (\S+) (.*?)\.? ?\(required\)$")
+"""How tyro says that an argument is missing, with its name and what it is."""
+NO_INTEGER = re.compile(r"invalid literal for int\(\) with base 10: (\S+)")
 SURROGATES = re.compile("[\ud800-\udfff]")
 """What Python has in the place of bytes that it could not decode."""
 TRAIN_USAGE = """Trains an agent and writes a run folder: checkpoints, TensorBoard events, videos.
@@ -128,7 +131,7 @@ def default_experiment(choices: dict[str, str]) -> Experiment:
     if "resume" in choices:
         require(
             "env" not in choices and "algo" not in choices,
-            "--resume goes on with its own --env and --algo.",
+            "--resume keeps the run's environment and algorithm; leave out --env and --algo.",
         )
         default = replace(
             load_experiment(Path(choices["resume"])), run_dir=str(Path(choices["resume"]))
@@ -246,6 +249,8 @@ def in_one_line(box: str) -> str:
     parts = [part for part in re.split(r"[─-]{8,}", "\n".join(lines)) if part.strip()]
     # Without Unicode the box has no corners, and its title stands before the first line.
     mistake, *hints = parts[1:] if "─" not in box and len(parts) > 1 else parts
+    mistake = MISSING.sub(r"\1 is missing: \2", " ".join(mistake.split()))
+    mistake = NO_INTEGER.sub(r"\1 is no whole number; write it in digits, such as 1000000", mistake)
     near = [
         option
         for hint in hints

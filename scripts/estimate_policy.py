@@ -175,7 +175,6 @@ def chosen_behavior(behavior: str, episodes: Episodes) -> str:
     # Here, because help and mistakes do without scikit-learn and torch, which take seconds to
     # import.
     from agents.evaluation.off_policy.behavior import suited
-
     from agents.evaluation.off_policy.estimate import LOGGED
 
     if behavior != "auto":
@@ -230,7 +229,9 @@ def report(policy: str, about: dict[str, Any], told: OffPolicyEvaluation) -> str
     )
     headline = told.estimates[HEADLINE]
     estimate = f"{headline.value:.3f} ({headline.low:.3f} to {headline.high:.3f}), by {HEADLINE}"
-    lines.append(f"  NO HEADLINE: {told.refusal}" if told.refusal else f"  headline: {estimate}")
+    lines.append(
+        f"  no reliable estimate: {told.refusal}" if told.refusal else f"  headline: {estimate}"
+    )
     return "\n".join(lines)
 
 

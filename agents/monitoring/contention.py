@@ -43,8 +43,8 @@ def contended(others: float, cores: int) -> str:
     if has_one_thread:
         return f"{used}. Wait for the others."
     return (
-        f"{used} by more than their share: its threads wait for each other. Start it with "
-        "OMP_NUM_THREADS=1, or wait for the others."
+        f"{used} much: its threads wait for each other. Start it with OMP_NUM_THREADS=1, or wait "
+        "for the others."
     )
 
 

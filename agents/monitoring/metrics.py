@@ -130,6 +130,7 @@ class LiveDisplay:
         self.rows: dict[str, str] = {}
         self.live = Live(console=Console(), refresh_per_second=4)
         self.live.start()
+        self.live.update(self._table())
 
     def show(self, env_steps: int, metrics: dict[str, float]) -> None:
         self.rows = summary(env_steps, self.total, metrics)

@@ -143,7 +143,9 @@ class RunFolder:
         with suppress(Stopped):
             # The display ends before anything else is said.
             parts = self.experiment.evaluation_episodes + 1  # the last one is the film
-            with self.screen.progress("evaluating and filming", parts) as advance:
+            with self.screen.progress(
+                f"evaluating {parts - 1} episodes and filming one", parts
+            ) as advance:
                 judgment = judge(
                     self.experiment, self.network, env_steps, checkpoint, stop, advance
                 )

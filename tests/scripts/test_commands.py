@@ -171,6 +171,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(send, stop, tmp_path):
         (("--env", "Pendulum-v1", "--algo", "dqn"), "try --algo ppo, td3 or sac"),
         (("--algo.learning-rat", "1"), "Did you mean --algo.learning-rate"),
         (("--precision", "fp16"), "Expected one of ('auto', 'bf16', 'fp32')"),
+        (("--total-env-steps", "1e4"), "'1e4' is no whole number; write it in digits"),
         (("--algo.minibatch-size", "1"), "A minibatch of one has no deviation"),
         (
             ("--algo.entropy-coefficient", "nan"),

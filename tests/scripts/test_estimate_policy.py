@@ -45,7 +45,7 @@ def test_a_baseline_is_estimated(log: Path, capsys: pytest.CaptureFixture[str]) 
     for name in ESTIMATORS:
         assert re.search(rf"  {re.escape(name)} +-?[\d.]+  \(95 % interval", printed), name
     assert "headline: " in printed
-    assert "NO HEADLINE" not in printed
+    assert "no reliable estimate" not in printed
     told = json.loads((log.parent / "usual-standard-of-care.json").read_text())
     assert told["refusal"] == ""
     assert told["log"]["epsilon"] == 0.3
@@ -59,7 +59,7 @@ def test_what_was_never_done_has_no_estimate(log: Path, capsys: pytest.CaptureFi
     estimate(["untreated", "--episodes-file", str(log), "--resamples", "20"])
     printed = capsys.readouterr().out
     assert re.search(r"WIS +none  \(all weights are zero\)", printed)
-    assert "NO HEADLINE: The effective sample size is 0.0 of 600 episodes" in printed
+    assert "no reliable estimate: The effective sample size is 0.0 of 600 episodes" in printed
     told = json.loads((log.parent / "usual-untreated.json").read_text(), parse_constant=pytest.fail)
     assert told["estimates"]["WIS"] == {"value": None, "low": None, "high": None}
 
@@ -82,7 +82,7 @@ def test_an_agent_is_estimated_or_refused(
     ]
     train([*settings, "--run-dir", str(run)])
     estimate([str(run), "--episodes-file", str(log), "--resamples", "20", "--behavior", "logistic"])
-    assert "NO HEADLINE: The effective sample size is" in capsys.readouterr().out
+    assert "no reliable estimate: The effective sample size is" in capsys.readouterr().out
     assert json.loads((run / "off_policy.json").read_text())["behavior"] == "logistic"
     own = tmp_path / "own.parquet"
     log_episodes(["--run", str(run), "--episodes", "100", "--output", str(own)])
