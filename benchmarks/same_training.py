@@ -1,8 +1,9 @@
-"""Whether this checkout trains as another one does, byte for byte: python
+"""Whether this checkout trains as another one does, to the bit: python
 benchmarks/same_training.py ../praxis-before
 
 For a change that is to leave the numbers as they are. Both sides run the same short trainings on
-this machine; every file of their newest checkpoints is compared. Exit code 1 where one differs.
+this machine; every number and every array of their newest checkpoints is compared, under the names
+that this checkout gives them. Exit code 1 where one differs.
 Make the other checkout with `git worktree add --detach ../praxis-before COMMIT`.
 """
 
@@ -11,17 +12,18 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import tyro
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.checkpoint import finished_checkpoints
+from agents.checkpoint import STATE, finished_checkpoints, load_state
 from common.files import write_json
 from common.provenance import made_by
 
@@ -64,6 +66,8 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "rainbow": ("--env", "CartPole-v1", "--algo", "rainbow", "--total-env-steps", "4000"),
     "ddpg": ("--env", "Pendulum-v1", "--algo", "ddpg", "--total-env-steps", "2000"),
     "td3": ("--env", "Pendulum-v1", "--algo", "td3", "--total-env-steps", "2000"),
+    "sac": ("--env", "Pendulum-v1", "--algo", "sac", "--total-env-steps", "2000"),
+    "pqn": ("--env", "CartPole-v1", "--algo", "pqn", "--total-env-steps", "4096"),
     "iql": (
         "--env",
         "care-episode",
@@ -132,19 +136,19 @@ def main(settings: Settings) -> None:
                 side: trained(checkout, folder, side, TRAININGS[name])
                 for side, checkout in sides.items()
             }
-            files = digests["before"].keys() | digests["now"].keys()
+            parts = digests["before"].keys() | digests["now"].keys()
             differing[name] = sorted(
-                file for file in files if digests["before"].get(file) != digests["now"].get(file)
+                part for part in parts if digests["before"].get(part) != digests["now"].get(part)
             )
             print(
-                f"{name:16} {len(files)} files, differing: {', '.join(differing[name]) or 'none'}",
+                f"{name:16} {len(parts)} parts, differing: {', '.join(differing[name]) or 'none'}",
                 flush=True,
             )
     result = {
         "command": "python benchmarks/same_training.py CHECKOUT",
         "before": commit_of(settings.before),
         "trainings": {name: " ".join(TRAININGS[name]) for name in settings.only},
-        "files_that_differ": differing,
+        "parts_that_differ": differing,
         "made_by": made_by(),
     }
     write_json(settings.output, result)
@@ -152,7 +156,7 @@ def main(settings: Settings) -> None:
 
 
 def trained(checkout: Path, folder: Path, side: str, arguments: Sequence[str]) -> dict[str, str]:
-    """The digests of the newest checkpoint's files, by their paths within it."""
+    """The digests of what the newest checkpoint holds, by place and name."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=side) as run:
         command(
             checkout,
@@ -164,11 +168,23 @@ def trained(checkout: Path, folder: Path, side: str, arguments: Sequence[str]) -
             f"{run}/run",
         )
         checkpoint = finished_checkpoints(Path(run, "run", "checkpoints"))[0]
-        files = (path for path in sorted(checkpoint.rglob("*")) if path.is_file())
         return {
-            str(path.relative_to(checkpoint)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
+            f"{state.parent.relative_to(checkpoint)}{name}": digest
+            for state in sorted(checkpoint.rglob(STATE))
+            for name, digest in digests_of(load_state(state.parent))
         }
+
+
+def digests_of(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """The name within a state, and the digest, of every array and every other value."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from digests_of(part, f"{name}/{key}")
+    elif isinstance(value, np.ndarray):
+        told = f"{value.dtype} {value.shape}".encode() + value.tobytes()
+        yield name, hashlib.sha256(told).hexdigest()
+    else:
+        yield name, repr(value)
 
 
 def command(checkout: Path, folder: Path, script: str, *arguments: str) -> None:
