@@ -132,6 +132,7 @@ def run_script(command: tuple[str, ...], folder: Path, outputs: tuple[Path, Path
     """Becomes the script, in the process that was forked for it."""
     script, *arguments = command
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which ignores it
     os.chdir(folder)
     for stream, path in zip((1, 2), outputs, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)

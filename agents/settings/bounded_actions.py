@@ -18,6 +18,6 @@ def check_bounded_actions(space: Any, algorithm: str) -> None:
     )
     if not (vector and np.all(bounds_that_count(space))):
         raise ValueError(
-            f"{algorithm.upper()} needs continuous actions, a Box of one dimension with bounds, not "
+            f"{algorithm.upper()} needs continuous actions, a Box of real numbers with bounds and one dimension, not "
             f"{in_words(space)}; try --algo dqn or ppo."
         )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from agents.interfaces import AlgorithmParts
-from agents.settings.sac import SAC
+from agents.settings.sac import SAC, SEARCH_SPACE
+from agents.settings.search_space import Choice, SearchSpace
 from agents.settings.stretches import check_stretch, refuse
 from common.ranges import Size, StepsOrZero
 
@@ -26,6 +27,10 @@ class RecurrentSAC(SAC):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse(self, "priority_exponent", "hindsight", "batch_norm", "state_dependent_noise")
+
+    @property
+    def search_space(self) -> SearchSpace:
+        return SEARCH_SPACE | {"batch_size": Choice((8, 16, 32))}
 
     @property
     def parts(self) -> AlgorithmParts:

@@ -164,8 +164,8 @@ def test_the_next_command_of_a_training_of_digits_is_run(
         ),
         (
             make_captions,
-            ["--most-matches", "0"],
-            "--most-matches must be a whole number from 1 to 1,000, not 0",
+            ["--max-matches", "0"],
+            "--max-matches must be a whole number from 1 to 1,000, not 0",
         ),
         (make_corpus, ["--seed", "-1"], "--seed must be a whole number from 0 to"),
         (

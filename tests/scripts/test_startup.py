@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.experiment import Experiment, InvalidExperiment, from_json, to_json
+from common.renamed import renamed
 from scripts.cli import parse_experiment
 from scripts.recipes import SAVED_CLASSES, modules
 
@@ -129,7 +130,7 @@ def kept_of(loaded, saved):
     defaults."""
     if not isinstance(saved, dict):
         return loaded
-    return {name: kept_of(loaded[name], value) for name, value in saved.items()}
+    return {name: kept_of(loaded[renamed(name)], value) for name, value in saved.items()}
 
 
 @pytest.mark.parametrize("name", SAVED["modules"])

@@ -51,7 +51,7 @@ def test_a_bad_setting_is_refused_in_one_line_that_names_it(bad: dict[str, Any])
 def test_discrete_actions_are_refused() -> None:
     with pytest.raises(
         ValueError,
-        match=r"TD3 acts in .* real numbers with bounds, not Discrete.*--algo dqn or ppo",
+        match=r"TD3 needs continuous actions.* real numbers with bounds.* not Discrete.*--algo dqn or ppo",
     ):
         DDPG(name="td3").check(ChoiceConfig().build(), 1, 4, 0)
 

@@ -51,7 +51,7 @@ def test_a_bad_setting_is_refused_in_one_line_that_names_it(bad: dict[str, Any])
 
 
 def test_discrete_actions_and_several_batches_to_normalize_by_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"TQC acts in .* with bounds, not Discrete"):
+    with pytest.raises(ValueError, match=r"TQC needs continuous actions.* not Discrete"):
         SAC(name="tqc").check(ChoiceConfig().build(), 1, 4, 0)
     with pytest.raises(ValueError, match=r"--num-learners 1 .*not 2"):
         SAC(batch_norm=True).check(TargetConfig().build(), 1, 4, 2)

@@ -74,7 +74,7 @@ def test_a_resumed_dqn_has_the_same_replay_priorities_target_and_noise(tmp_path,
     stopped_at = final_state(tmp_path / "parts")["env_steps"]
     assert 192 <= stopped_at < 640
     other = tiny_dqn(tmp_path / "parts", total_env_steps=640)
-    with pytest.raises(InvalidExperiment, match="made with n_step 5, not 2"):
+    with pytest.raises(InvalidExperiment, match=r"made with --algo\.n-step 5, not 2"):
         resume(replace(other, algo=replace(other.algo, n_step=2)), tmp_path / "parts")
     assert final_state(tmp_path / "parts")["env_steps"] == stopped_at
     resume(tiny_dqn(tmp_path / "parts", total_env_steps=640), tmp_path / "parts")

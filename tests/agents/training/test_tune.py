@@ -27,7 +27,7 @@ from envs.classic import ClassicConfig
 from scripts.recipes import RECIPES, recipe_named
 
 CARTPOLE = recipe_named("ppo")(ClassicConfig("CartPole-v1"))
-CONTINUOUS = ("ddpg", "td3", "sac", "tqc", "crossq")
+CONTINUOUS = ("ddpg", "td3", "sac", "tqc", "crossq", "recurrent-sac")
 ALONE = [name for name in RECIPES if name not in ("bc", "cql", "iql")]  # which need demonstrations
 
 
