@@ -119,7 +119,7 @@ def main(settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         command(
-            ROOT,
+            sides["before"],  # whose logs both can read
             folder,
             "log_episodes.py",
             "--env",
