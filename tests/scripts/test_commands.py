@@ -227,7 +227,7 @@ def test_a_run_that_is_none_is_refused(script, cartpole):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "Missing"),
+        ((), "RUN is missing"),
         (("run", "--env.id", "CartPol-v1"), "There is no environment 'CartPol-v1'"),
         (("run", "--env.held-out"), "--env.held-out"),
     ],
