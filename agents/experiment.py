@@ -141,7 +141,7 @@ class Experiment:
                 require_rollout_memory(self, space)
                 self.algo.check(environment, self.env.frame_stack, self.num_envs, self.num_learners)
                 if self.memory.size:
-                    self.algo.check_memory(self.memory.steps, self.num_envs)
+                    self.algo.check_memory(self.memory.steps, self.num_envs, self.env.frame_stack)
                 with memory_checked("the encoder"):
                     encoder = self.encoder.build(without_mask(space))
                 with memory_checked("the reward model"):

@@ -260,7 +260,7 @@ class Algorithm(Protocol):
         """Raises ValueError, in one line, for settings that cannot train on this environment."""
         ...
 
-    def check_memory(self, steps: int, num_envs: int) -> None:
+    def check_memory(self, steps: int, num_envs: int, frame_stack: int) -> None:
         """Raises ValueError, in one line, where no memory can be trained over so many steps of so
         many environments."""
         ...

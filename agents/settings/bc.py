@@ -111,7 +111,7 @@ class BC:
             self.normalize_rewards,
         )
 
-    def check_memory(self, steps: int, num_envs: int) -> None:
+    def check_memory(self, steps: int, num_envs: int, frame_stack: int) -> None:
         """Errors go back over a whole window, however long."""
 
     @property

@@ -147,7 +147,7 @@ class OffPolicy:
                 f"{free / 2**30:.1f} are free; lower it, or use --algo.memory-map-replay."
             )
 
-    def check_memory(self, steps: int, num_envs: int) -> None:
+    def check_memory(self, steps: int, num_envs: int, frame_stack: int) -> None:
         raise ValueError(
             "This algorithm learns from single steps, which cannot train a memory; --memory is "
             "for ppo, appo, bc, r2d2 and recurrent-sac."

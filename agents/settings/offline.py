@@ -74,7 +74,7 @@ class Offline:
         unit = log.reward_unit(self.discount) if self.normalize_rewards else 1.0
         return LoggedSteps.of(log, self.rollout_length, unit)
 
-    def check_memory(self, steps: int, num_envs: int) -> None:
+    def check_memory(self, steps: int, num_envs: int, frame_stack: int) -> None:
         raise ValueError(
             "CQL and IQL judge single steps, by which no memory can be trained; --memory is for "
             "ppo, appo, bc, r2d2 and recurrent-sac. "

@@ -136,7 +136,7 @@ class PPO:
                 "--algo.rollout-length."
             )
 
-    def check_memory(self, steps: int, num_envs: int) -> None:
+    def check_memory(self, steps: int, num_envs: int, frame_stack: int) -> None:
         if self.rollout_length % steps or self.minibatch_size % steps:
             raise ValueError(
                 f"{steps} steps of memory do not divide both a rollout of {self.rollout_length} "

@@ -104,7 +104,7 @@ class PQN:
                 "--algo.minibatch-size or --algo.rollout-length."
             )
 
-    def check_memory(self, steps: int, num_envs: int) -> None:
+    def check_memory(self, steps: int, num_envs: int, frame_stack: int) -> None:
         raise ValueError(
             "This algorithm learns from single steps, by which no memory can be trained; --memory is "
             "for ppo, appo, bc, r2d2 and recurrent-sac."

@@ -4,21 +4,18 @@ from dataclasses import dataclass
 
 from agents.interfaces import AlgorithmParts
 from agents.settings.dqn import DQN
-from agents.settings.stretches import check_stretch, refuse
-from common.ranges import Size, StepsOrZero
+from agents.settings.stretches import FromStretches, refuse
+from common.ranges import Size
 
 
 @dataclass(frozen=True)
-class R2D2(DQN):
+class R2D2(FromStretches, DQN):
     """Deep Q-learning for networks that remember: learns from stretches of steps, as long as
     `--memory.steps`."""
 
     name: str = "r2d2"
     batch_size: Size = 32
     """Stretches a gradient step, on each learner."""
-    burn_in: StepsOrZero = 20
-    """Steps at the beginning of a stretch that only bring the memory up to date, and are not learnt
-    from; 0 trusts what was stored when they were lived."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,13 +47,3 @@ class R2D2(DQN):
             learner=R2D2Learner,
             module=QNetwork,
         )
-
-    @property
-    def judges_single_steps(self) -> bool:
-        return False
-
-    def fewest_steps(self, memory_steps: int) -> int:
-        return self.burn_in + memory_steps + self.n_step
-
-    def check_memory(self, steps: int, num_envs: int) -> None:
-        check_stretch(self, steps, num_envs)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from agents.interfaces import AlgorithmParts
 from agents.settings.sac import SAC, SEARCH_SPACE
 from agents.settings.search_space import Choice, SearchSpace
-from agents.settings.stretches import check_stretch, refuse
-from common.ranges import Size, StepsOrZero
+from agents.settings.stretches import FromStretches, refuse
+from common.ranges import Size
 
 
 @dataclass(frozen=True)
-class RecurrentSAC(SAC):
+class RecurrentSAC(FromStretches, SAC):
     """Soft actor-critic for networks that remember: learns from stretches of steps, as long as
     `--memory.steps`."""
 
@@ -20,9 +20,6 @@ class RecurrentSAC(SAC):
     compile_losses: bool = False
     """Translate the losses and their gradients to machine code at the start, which takes some
     seconds (torch.compile); where no C++ compiler is found, they run as they are."""
-    burn_in: StepsOrZero = 10
-    """Steps at the beginning of a stretch that only bring the memory up to date, and are not learnt
-    from; 0 trusts what was stored when they were lived."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,13 +42,3 @@ class RecurrentSAC(SAC):
             learner=RecurrentSACLearner,
             module=StochasticActorCritic,
         )
-
-    @property
-    def judges_single_steps(self) -> bool:
-        return False
-
-    def fewest_steps(self, memory_steps: int) -> int:
-        return self.burn_in + memory_steps + self.n_step
-
-    def check_memory(self, steps: int, num_envs: int) -> None:
-        check_stretch(self, steps, num_envs)

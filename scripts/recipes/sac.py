@@ -100,7 +100,13 @@ def recurrent(environment: Environment) -> Experiment:
     names = {field.name for field in fields(row)} - {"name", "batch_size", "compile_losses"}
     given = {name: getattr(row, name) for name in names}
     algo = RecurrentSAC(
-        **given | {"state_dependent_noise": False, "hindsight": "none", "update_every_env_steps": 4}
+        **given
+        | {
+            "state_dependent_noise": False,
+            "hindsight": "none",
+            "update_every_env_steps": 4,
+            "burn_in": 10,
+        }
     )
     algo = replace(algo, rollout_length=max(4, algo.rollout_length))
     return replace(

@@ -11,6 +11,7 @@ import torch
 from agents.engine.config import rllib_config
 from agents.engine.off_policy_runners import RememberingEnvRunner
 from agents.experiment import Experiment, InvalidExperiment
+from agents.settings.no_memory import NoMemory
 from agents.settings.r2d2 import R2D2
 from envs.probe import CountingConfig
 from perception.settings.memory import RecurrentConfig
@@ -63,6 +64,13 @@ def experiment_of(**changes: Any) -> Experiment:
 def test_stretches_longer_than_the_replay_are_refused() -> None:
     with pytest.raises(InvalidExperiment, match=r"A stretch has 10 steps .* holds 9 of each"):
         experiment_of(replay_capacity=36).validate()
+    without_memory = replace(experiment_of(burn_in=100), memory=NoMemory(), total_env_steps=4_000)
+    with pytest.raises(InvalidExperiment, match=r"A stretch has 103 steps .* holds 100 of each"):
+        without_memory.validate()
+    settings: Any = experiment_of(replay_capacity=48).algo
+    settings.check_memory(7, 4, 1)
+    with pytest.raises(ValueError, match=r"A stretch has 12 steps .* holds 9 of each"):
+        settings.check_memory(7, 4, 4)  # three more steps for the stacks of the first
     with pytest.raises(InvalidExperiment, match="would draw 20,480 steps at once"):
         experiment_of(batch_size=1_024).validate()
 

@@ -106,7 +106,7 @@ def test_a_log_is_asked_for_and_checked(algo: Any, tmp_path: Any) -> None:
         settings.check(other, 1, 6, 0)
     assert "\n" not in str(refusal.value)
     with pytest.raises(ValueError, match=r"no memory can be trained.*--env\.history"):
-        settings.check_memory(8, 4)
+        settings.check_memory(8, 4, 1)
 
 
 def test_time_that_cuts_an_episode_off_is_no_end(tmp_path: Any) -> None:
