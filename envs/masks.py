@@ -78,14 +78,18 @@ class MaskInInfo(gymnasium.Wrapper):
 
     def step(self, action: Any) -> Any:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        observation, info = self._told(observation, info)
+        observation, info = self._told(observation, info, terminated or truncated)
         return observation, reward, terminated, truncated, info
 
-    def _told(self, observation: Any, info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _told(
+        self, observation: Any, info: dict[str, Any], over: bool = False
+    ) -> tuple[Any, dict[str, Any]]:
         if self.source == METHOD:
             try:
                 mask = self.env.get_wrapper_attr(METHOD)()
             except CRASHES as failure:
+                if over:  # no action follows
+                    return observation, info
                 raise ValueError(
                     f"its {METHOD}() cannot be asked: {type(failure).__name__}: {failure}"
                 ) from failure

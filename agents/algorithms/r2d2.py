@@ -26,6 +26,7 @@ class R2D2Learner(DQNLearner):
         self.update_target()
         columns = columns_of(self, sequences)
         with torch.no_grad():
+            self.target.network.draw_noise(self.noise)
             columns["target_q"] = unrolled(self.target.network, columns, burn_in=0)
         return turned(columns)
 
@@ -56,10 +57,12 @@ class R2D2Learner(DQNLearner):
             following.flatten(0, 1),
         )
         known = columns["known"][burn_in:].flatten().float()
-        loss = (known * losses).sum() / known.sum().clamp(min=1)
-        errors = (known * errors.detach().abs()).view(actions.shape).mean(0)
-        metrics = {"q_mean": values.mean(chosen.detach()).mean(), "td_error": errors.mean()}
-        return Loss(loss, metrics, errors)
+        number = known.sum().clamp(min=1)
+        loss = (known * losses).sum() / number
+        errors = known * errors.detach().abs()
+        q_values = values.mean(chosen.detach()).flatten()
+        metrics = {"q_mean": (known * q_values).sum() / number, "td_error": errors.sum() / number}
+        return Loss(loss, metrics, errors.view(actions.shape).mean(0))
 
 
 def at(outputs: Tensor, actions: Tensor) -> Tensor:

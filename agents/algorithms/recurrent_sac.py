@@ -29,7 +29,8 @@ class RecurrentSACLearner(SACLearner):
         return turned(columns)
 
     def _step(self, minibatch: Columns, optimizer: Adam) -> Columns:
-        """SAC's step on the features of all steps that are learnt from, as rows (L * B, ...)."""
+        """SAC's step on the features of all steps that are learnt from, as rows (L * B, ...). The
+        actor learns on those from before the critics' step, of which SAC makes new ones."""
         columns = turned(minibatch)
         burn_in = self.settings.burn_in
         features = unrolled(self.bare_network.features_from, columns, burn_in)

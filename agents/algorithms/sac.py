@@ -145,7 +145,7 @@ class SACLearner(OffPolicyLearner):
         of the critics' means, or the mean of all quantiles."""
         network = self.bare_network
         with torch.no_grad():
-            features = self.features(minibatch)
+            features = self.features(minibatch).detach()  # they may have been made before
         actions, log_probs = network.sample(features, minibatch["noise"], learning=True)
         values = network.values(features, actions)
         worth = values[..., 0].amin(0) if values.shape[-1] == 1 else values.mean((0, 2))

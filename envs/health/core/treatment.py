@@ -115,6 +115,9 @@ class TreatmentConfig:
         return Patients(self, num_envs)
 
 
+ONE = np.ones(1, np.bool_)
+
+
 class Ward:
     """Patients under treatment, as they are seen: with errors and gaps, and what was forbidden
     replaced."""
@@ -253,12 +256,15 @@ def usual_readings(config: TreatmentConfig) -> tuple[NDArray[np.float64], NDArra
     return table.mean(0), np.maximum(table.std(0), 1e-6)
 
 
-def one_by_one(observations: Observations) -> NDArray:
-    """The observation of each patient (N, ...), or its parts by name (N,)."""
+def one_by_one(observations: Observations, rows: NDArray[np.bool_]) -> NDArray:
+    """The observation of each patient (N, ...); where it has parts, those by name (N,) of these rows
+    (N,), and None for the others."""
     if not isinstance(observations, dict):
         return observations
-    rows = zip(*observations.values(), strict=True)
-    return np.array([dict(zip(observations, row, strict=True)) for row in rows], object)
+    apart = np.full(len(rows), None)
+    for row in np.flatnonzero(rows):
+        apart[row] = {name: part[row] for name, part in observations.items()}
+    return apart
 
 
 class Patients(VectorEnv):
@@ -300,7 +306,7 @@ class Patients(VectorEnv):
             for name, values in self.ward.metrics().items():
                 told |= {name: values, f"_{name}": over & ~np.isnan(values)}
             # What those who leave were last seen with; their successors are admitted below.
-            last = one_by_one(self.ward.observations())
+            last = one_by_one(self.ward.observations(), over)
             info |= {"final_obs": last, "_final_obs": over, "_final_info": over}
             info["final_info"] = {EPISODE_METRICS: told, f"_{EPISODE_METRICS}": over}
             self.ward.admit(np.flatnonzero(over), self.np_random)
@@ -343,7 +349,7 @@ class Patient(gymnasium.Env):
         super().reset(seed=seed)
         self.ward.admit(np.arange(1), self.np_random)
         self.told = [self.ward.simulation.vitals()]
-        return one_by_one(self.ward.observations())[0], self._mask()
+        return one_by_one(self.ward.observations(), ONE)[0], self._mask()
 
     def step(self, action: Any) -> tuple[NDArray, float, bool, bool, dict[str, Any]]:
         outcome = self.ward.treat(np.asarray(action)[None], self.np_random)
@@ -355,7 +361,7 @@ class Patient(gymnasium.Env):
             metrics = ((name, float(values[0])) for name, values in self.ward.metrics().items())
             info[EPISODE_METRICS] = {name: value for name, value in metrics if not np.isnan(value)}
         return (
-            one_by_one(self.ward.observations())[0],
+            one_by_one(self.ward.observations(), ONE)[0],
             float(outcome.rewards[0]),
             terminated,
             truncated,
