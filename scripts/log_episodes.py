@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import gymnasium
 from gymnasium.spaces import Discrete
 
 from agents.environments import opened
@@ -157,7 +158,9 @@ def baseline(settings: Settings) -> Any:
         """It reads numbers also where an agent would read notes."""
         policy = made(env.ward.simulation)
         return soft(
-            lambda observations, first: policy(env.ward.readings(), first), settings.epsilon
+            lambda observations, first: policy(env.ward.readings(), first),
+            settings.epsilon,
+            env.single_observation_space,
         )
 
     return reading
@@ -170,7 +173,11 @@ def trained(run: Path, settings: Settings) -> Any:
     from agents.evaluation.policies import trained_policy
 
     network, _ = load_chosen(load_experiment(run), run, settings.checkpoint)
-    return lambda env: soft(trained_policy(network, seed=settings.seed), settings.epsilon)
+    return lambda env: soft(
+        trained_policy(network, seed=settings.seed),
+        settings.epsilon,
+        network.observation_space,
+    )
 
 
 def require_discrete_actions(environment: Environment) -> None:
@@ -181,12 +188,12 @@ def require_discrete_actions(environment: Environment) -> None:
     require(isinstance(space, Discrete), "--epsilon is for discrete actions; these are doses.")
 
 
-def soft(policy: Policy, epsilon: float) -> Policy:
-    """The policy with a chance of `epsilon` of any action instead."""
+def soft(policy: Policy, epsilon: float, observation_space: gymnasium.Space) -> Policy:
+    """The policy with a chance of `epsilon` of any action instead, of those that are possible."""
     # Here, because help and mistakes do without torch, which takes seconds to import.
     from agents.evaluation.off_policy.estimate import softened
 
-    return softened(policy, epsilon) if epsilon else policy
+    return softened(policy, epsilon, observation_space) if epsilon else policy
 
 
 if __name__ == "__main__":

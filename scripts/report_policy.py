@@ -236,7 +236,12 @@ def logged(settings: Settings, treatment: TreatmentConfig, usual: Make) -> tuple
     from agents.evaluation.off_policy.estimate import softened
     from agents.logged.episodes import play
 
-    log = play(treatment, lambda env: softened(usual(env), BY_CHANCE), settings.patients, SEED + 1)
+    log = play(
+        treatment,
+        lambda env: softened(usual(env), BY_CHANCE, env.single_observation_space),
+        settings.patients,
+        SEED + 1,
+    )
     return (
         log,
         f"{len(log):,} episodes of {treatment.usual_care}, with one action in five by chance",

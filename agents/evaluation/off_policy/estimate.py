@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import gymnasium
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from agents.evaluation.off_policy.behavior import (
@@ -29,6 +31,7 @@ from agents.evaluation.off_policy.uncertainty import (
     weight_histogram,
 )
 from agents.logged.episodes import Episodes
+from agents.networks.action_mask import ActionMask
 from common.policy import Policy
 
 LOGGED = "logged"
@@ -114,12 +117,16 @@ def probabilities_of(policy: Policy, episodes: Episodes) -> NDArray[np.float64]:
     return probabilities
 
 
-def softened(policy: Policy, epsilon: float) -> Policy:
-    """The policy that with this chance takes any action instead."""
+def softened(policy: Policy, epsilon: float, observation_space: gymnasium.Space) -> Policy:
+    """The policy that with this chance takes any action instead, of those that are possible where
+    observations have a mask."""
+    mask = ActionMask(observation_space)
 
     def soft(observations: NDArray, first: NDArray[np.bool_]) -> NDArray:
         probabilities = policy(observations, first)
-        return (1 - epsilon) * probabilities + epsilon / probabilities.shape[1]
+        possible = mask.possible(torch.from_numpy(observations))
+        anything = np.ones_like(probabilities) if possible is None else possible.numpy()
+        return (1 - epsilon) * probabilities + epsilon * anything / anything.sum(1, keepdims=True)
 
     return soft
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Box, Dict
 
 from agents.evaluation.off_policy.estimate import evaluate_off_policy, probabilities_of, softened
 from agents.evaluation.off_policy.estimators import ESTIMATORS
@@ -85,7 +86,15 @@ def test_other_actions_are_told() -> None:
 
 
 def test_softened_policies_take_anything_sometimes() -> None:
-    soft = softened(lambda seen, first: np.array([[1.0, 0.0, 0.0, 0.0]]), 0.2)
+    seen = Box(0.0, 1.0, (1,))
+    soft = softened(lambda seen, first: np.array([[1.0, 0.0, 0.0, 0.0]]), 0.2, seen)
     np.testing.assert_allclose(
         soft(np.zeros((1, 1)), np.ones(1, np.bool_)), [[0.85, 0.05, 0.05, 0.05]]
     )
+
+
+def test_softened_policies_take_nothing_that_is_masked() -> None:
+    space = Dict({"action_mask": Box(0.0, 1.0, (4,)), "observation": Box(0.0, 1.0, (1,))})
+    soft = softened(lambda seen, first: np.array([[1.0, 0.0, 0.0, 0.0]]), 0.2, space)
+    packed = np.array([[1.0, 0.0, 1.0, 0.0, 0.5]], np.float32)
+    np.testing.assert_allclose(soft(packed, np.ones(1, np.bool_)), [[0.9, 0.0, 0.1, 0.0]])
