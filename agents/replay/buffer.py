@@ -133,6 +133,7 @@ class Replay:
             "observation_shape": list(observation_shape),
             "action_shape": list(action_shape),
             "n_step": n_step,
+            "memory_size": memory_size,
             "prioritized": self.priorities is not None,
         }
         self.segment_steps = max(1, min(self.length, SEGMENT_BYTES // self.step_bytes()))

@@ -29,6 +29,7 @@ OPTIONS = {
     "num_envs": "--num-envs",
     "steps": "steps of each environment (--algo.replay-capacity)",
     "n_step": "--algo.n-step",
+    "memory_size": "a --memory that keeps so many numbers:",
     "prioritized": "--algo.priority-exponent above 0:",
 }
 """What parts of a replay's kind are chosen by."""
@@ -198,7 +199,7 @@ def flaw_of(replay: Replay, state: dict[str, Any]) -> str:
 def wrong_kind(replay: Replay, state: dict[str, Any]) -> str:
     """In what a saved replay is of another kind than this one, as `flaw_of` says it; empty for the
     same kind."""
-    kind = state["kind"]
+    kind = {"memory_size": 0} | state["kind"]  # earlier versions had no memories
     others = [
         f"{OPTIONS.get(name, name)} {kind[name]}, not {value}"
         for name, value in replay.kind.items()

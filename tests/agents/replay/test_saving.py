@@ -273,6 +273,7 @@ def test_a_state_that_no_replay_can_have_is_refused(
         ({"length": 15, "num_envs": 4}, "--num-envs 2, not 4"),
         ({"n_step": 3}, r"--algo\.n-step 2, not 3"),
         ({"priority_exponent": 0.5}, r"--algo\.priority-exponent above 0: False, not True"),
+        ({"memory_size": 6}, "a --memory that keeps so many numbers: 0, not 6"),
     ],
     ids=str,
 )
